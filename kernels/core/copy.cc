@@ -1,0 +1,131 @@
+#include "kernels/core/copy.h"
+
+#include <cstring>
+
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cuda/memory.h"
+#include "kernels/core/dispatch.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int64_t kGrain = 16384;
+
+template <class To, class From>
+void convert(Tensor to, Tensor from) {
+  To* out = to.as<To>();
+  const From* in = from.as<From>();
+  parallel_for(to.count(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if constexpr (std::is_same_v<To, double> || std::is_same_v<From, double>) {
+        out[i] = static_cast<To>(static_cast<double>(in[i]));
+      } else {
+        out[i] = static_cast<To>(static_cast<float>(in[i]));
+      }
+    }
+  });
+}
+
+template <class Body>
+void with_float_type(DType dtype, Body body) {
+  switch (dtype) {
+    case DType::f32:
+      return body(float{});
+    case DType::bf16:
+      return body(bfloat16{});
+    case DType::f64:
+      return body(double{});
+    default:
+      throw BugError(concat("copy: ", dtype, " is not a floating dtype"));
+  }
+}
+
+bool on_host(const Stream& stream) {
+  return stream.device.kind == DeviceKind::cpu || stream.device.kind == DeviceKind::reference;
+}
+
+}  // namespace
+
+void copy(Stream& stream, Tensor to, Tensor from) {
+  BK_ASSERT(to.count() == from.count(), "copy: to is ", to.shape, ", from is ", from.shape);
+  OpScope scope(stream, "copy");
+  if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;
+  if (to.dtype == from.dtype) {
+    if (on_host(stream)) {
+      std::memmove(to.data, from.data, to.bytes());
+    } else if constexpr (kWithCuda) {
+      cuda::copy_bytes(stream, to.data, from.data, to.bytes());
+    }
+    return;
+  }
+  if (!on_host(stream)) throw_no_cuda_kernel("copy with conversion");
+  with_float_type(to.dtype, [&](auto t) {
+    with_float_type(from.dtype, [&](auto f) { convert<decltype(t), decltype(f)>(to, from); });
+  });
+}
+
+void fill_zero(Stream& stream, Tensor to) {
+  OpScope scope(stream, "fill_zero");
+  if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;
+  if (on_host(stream)) {
+    std::memset(to.data, 0, to.bytes());
+  } else if constexpr (kWithCuda) {
+    cuda::fill_zero(stream, to.data, to.bytes());
+  }
+}
+
+void fill(Stream& stream, Tensor to, double value) {
+  if (value == 0) return fill_zero(stream, to);
+  OpScope scope(stream, "fill");
+  if (stream.device.kind == DeviceKind::meta) return;
+  if (!on_host(stream)) throw_no_cuda_kernel("fill");
+  with_float_type(to.dtype, [&](auto t) {
+    using T = decltype(t);
+    const T v = [&] {
+      if constexpr (std::is_same_v<T, double>)
+        return value;
+      else
+        return T(static_cast<float>(value));
+    }();
+    T* out = to.as<T>();
+    for (int64_t i = 0; i < to.count(); ++i) out[i] = v;
+  });
+}
+
+void to_host(Stream& stream, void* host, Tensor from) {
+  if (stream.device.kind == DeviceKind::meta || from.count() == 0) return;
+  if (on_host(stream)) {
+    std::memcpy(host, from.data, from.bytes());
+  } else if constexpr (kWithCuda) {
+    cuda::copy_bytes(stream, host, from.data, from.bytes());
+    cuda::synchronize(stream);
+  }
+}
+
+void from_host(Stream& stream, Tensor to, const void* host) {
+  if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;
+  if (on_host(stream)) {
+    std::memcpy(to.data, host, to.bytes());
+  } else if constexpr (kWithCuda) {
+    cuda::copy_bytes(stream, to.data, host, to.bytes());
+    cuda::synchronize(stream);
+  }
+}
+
+double read_scalar(Stream& stream, Tensor scalar) {
+  BK_ASSERT(scalar.count() == 1, scalar.shape);
+  if (stream.device.kind == DeviceKind::meta) return 0;
+  double value = 0;
+  with_float_type(scalar.dtype, [&](auto t) {
+    using T = decltype(t);
+    T host{};
+    to_host(stream, &host, scalar);
+    if constexpr (std::is_same_v<T, double>)
+      value = host;
+    else
+      value = static_cast<double>(static_cast<float>(host));
+  });
+  return value;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,21 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// Copies `from` to `to`, converting between floating dtypes; integer dtypes must agree. Shapes need equal counts only.
+// Both tensors live on the stream's device. On the meta device nothing happens.
+void copy(Stream& stream, Tensor to, Tensor from);
+
+void fill_zero(Stream& stream, Tensor to);
+void fill(Stream& stream, Tensor to, double value);
+
+// Between host memory and the stream's device, without conversion; waits until the bytes have arrived.
+void to_host(Stream& stream, void* host, Tensor from);
+void from_host(Stream& stream, Tensor to, const void* host);
+
+// The single element of a floating tensor, as a double; 0 on the meta device.
+double read_scalar(Stream& stream, Tensor scalar);
+
+}  // namespace birkhoff

@@ -1,0 +1,38 @@
+#pragma once
+// Instruction sets of the vectorised kernels. A file <op>_simd.cc holds plain loops over raw pointers; the build
+// compiles it once per instruction set with BIRKHOFF_ISA naming it, and the best one that the processor has is chosen
+// at run time.
+//
+// Rules for such a file, which keep code for one processor out of the path of another: everything but the one exported
+// specialisation lives in an anonymous namespace, and no standard container or inline function of another header is
+// used beyond <cmath>, <cstdint> and kernels/core/cpu/simd.h.
+#include <cstdint>
+#include <string_view>
+
+namespace birkhoff {
+
+enum class Isa : uint8_t { portable, avx2, avx512, avx512_bf16 };
+
+// The best instruction set of this processor, lowered by the environment variable BIRKHOFF_ISA (a name of the enum).
+Isa best_isa();
+std::string_view name_of(Isa isa);
+
+// Calls make.template operator()<I>() for the best instruction set I and returns what it gives.
+template <class Make>
+auto on_best_isa(Make make) {
+#if defined(__x86_64__)
+  switch (best_isa()) {
+    case Isa::avx512_bf16:
+      return make.template operator()<Isa::avx512_bf16>();
+    case Isa::avx512:
+      return make.template operator()<Isa::avx512>();
+    case Isa::avx2:
+      return make.template operator()<Isa::avx2>();
+    case Isa::portable:
+      break;
+  }
+#endif
+  return make.template operator()<Isa::portable>();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,36 @@
+#include "kernels/core/cpu/parallel.h"
+
+#include <exception>
+
+#include <omp.h>
+
+namespace birkhoff {
+
+int num_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
+void set_num_threads(int threads) { omp_set_num_threads(std::max(threads, 1)); }
+
+namespace detail {
+
+void parallel_ranges(int64_t count, int64_t grain, void* context, RangeFn fn) {
+  const int64_t parts = std::min<int64_t>(num_threads(), (count + grain - 1) / grain);
+  if (parts <= 1) {
+    if (count > 0) fn(context, 0, count);
+    return;
+  }
+  std::exception_ptr failure;
+#pragma omp parallel num_threads(static_cast <int>(parts))
+  {
+    const int64_t part = omp_get_thread_num(), team = omp_get_num_threads();
+    const int64_t begin = count * part / team, end = count * (part + 1) / team;
+    try {
+      if (begin < end) fn(context, begin, end);
+    } catch (...) {
+#pragma omp critical(birkhoff_parallel_failure)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace detail
+}  // namespace birkhoff

@@ -1,0 +1,31 @@
+#pragma once
+#include <algorithm>
+
+#include "kernels/core/arena.h"
+
+namespace birkhoff {
+
+// Temporary elements of one call, taken from an arena that belongs to the calling thread: no allocation once warm.
+// Uninitialised unless a fill value is given. Scopes nest like a stack.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(int64_t count) : scope_(arena()), count_(count) {
+    data_ = static_cast<T*>(arena().take(DType::u8, {count * static_cast<int64_t>(sizeof(T))}).data);
+  }
+  Scratch(int64_t count, T value) : Scratch(count) { std::fill_n(data_, count, value); }
+  T* data() { return data_; }
+  T& operator[](int64_t i) { return data_[i]; }
+  int64_t size() const { return count_; }
+
+ private:
+  static Arena& arena() {
+    thread_local Arena arena{Device{}};
+    return arena;
+  }
+  ArenaScope scope_;
+  T* data_ = nullptr;
+  int64_t count_;
+};
+
+}  // namespace birkhoff

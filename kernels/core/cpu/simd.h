@@ -1,0 +1,54 @@
+#pragma once
+// What the per-instruction-set files <op>_simd.cc share: element access in f32 and a vectorisable exponential.
+// Everything here has internal linkage, since each such file is compiled for several processors
+// (kernels/core/cpu/isa.h).
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/core/bfloat16.h"
+#include "kernels/core/cpu/isa.h"
+
+namespace birkhoff {
+namespace {
+
+#ifdef BIRKHOFF_ISA
+inline constexpr Isa kThisIsa = Isa::BIRKHOFF_ISA;
+#endif
+
+[[maybe_unused, gnu::always_inline]] inline float load(const float* p) { return *p; }
+[[maybe_unused, gnu::always_inline]] inline float load(const bfloat16* p) {
+  return __builtin_bit_cast(float, static_cast<uint32_t>(p->bits) << 16);
+}
+[[maybe_unused, gnu::always_inline]] inline void store(float* p, float v) { *p = v; }
+[[maybe_unused, gnu::always_inline]] inline void store(bfloat16* p, float v) {
+  const uint32_t u = __builtin_bit_cast(uint32_t, v);
+  const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
+  const uint32_t quiet = (u >> 16) | 0x40u;
+  p->bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+}
+
+// e^x in f32 within 2 units in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN. Cody-Waite reduction
+// and a degree-6 polynomial, free of branches so that loops around it vectorise.
+[[maybe_unused, gnu::always_inline]] inline float exp_f32(float x) {
+  const float clamped = x < -87.3f ? -87.3f : (x > 88.7f ? 88.7f : x);
+  const float n = __builtin_rintf(clamped * 1.44269504088896f);
+  const float r = (clamped - n * 0.693359375f) + n * 2.12194440054691e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  // Two factors, since 2^128 itself is not a finite f32.
+  const int32_t k = static_cast<int32_t>(n), half = k / 2;
+  const float s0 = __builtin_bit_cast(float, static_cast<uint32_t>(half + 127) << 23);
+  const float s1 = __builtin_bit_cast(float, static_cast<uint32_t>(k - half + 127) << 23);
+  const float y = p * s0 * s1;
+  return x < -87.3f ? 0.0f : (x > 88.7f ? __builtin_inff() : (x != x ? x : y));
+}
+
+[[maybe_unused, gnu::always_inline]] inline float sigmoid_f32(float x) { return 1.0f / (1.0f + exp_f32(-x)); }
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,65 @@
+#pragma once
+// The three kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
+// the program is launch/guard.cc, which turns these classes into exit codes (docs/exit_codes.md).
+#include <source_location>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace birkhoff {
+
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// Something the user gave is wrong. The message says what was given, what was expected, and what to do.
+class UserError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A defect of ours. The message carries file, line and the failed expression.
+class BugError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A peer is gone, disagrees, or missed a deadline. The message carries peer, operation and sequence number.
+class CommError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Stored state cannot be used: no valid checkpoint, or data refused. The message names file, item, expected and found.
+class DataError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Joins anything that has operator<< into one string.
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+[[noreturn]] void throw_bug(const char* expression, const std::string& message,
+                            std::source_location where = std::source_location::current());
+
+}  // namespace birkhoff
+
+// Throws UserError, its message joined from the remaining arguments, unless the condition holds.
+#define BK_CHECK(condition, ...)                                    \
+  do {                                                              \
+    if (!(condition)) [[unlikely]]                                  \
+      throw ::birkhoff::UserError(::birkhoff::concat(__VA_ARGS__)); \
+  } while (0)
+
+// Throws BugError with file, line and expression unless the condition holds. Further arguments join the message.
+#define BK_ASSERT(condition, ...)                                                           \
+  do {                                                                                      \
+    if (!(condition)) [[unlikely]]                                                          \
+      ::birkhoff::throw_bug(#condition, ::birkhoff::concat("" __VA_OPT__(, ) __VA_ARGS__)); \
+  } while (0)

@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/core/dtype.h"
+#include "kernels/core/shape.h"
+
+namespace birkhoff {
+
+// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device and for
+// an optional argument that is absent. Only kernels/ dereferences it: everywhere else a tensor is a name for bytes.
+struct Tensor {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  Shape shape{0};
+
+  int64_t count() const { return shape.count(); }
+  size_t bytes() const { return static_cast<size_t>(shape.count()) * size_of(dtype); }
+  // Whether an optional argument was given. A tensor of no elements counts as absent.
+  bool present() const { return shape.count() > 0; }
+
+  // The elements as T; BugError if the dtype is another.
+  template <class T>
+  T* as() const {
+    if (dtype != kDTypeOf<T>) wrong_dtype(kDTypeOf<T>);
+    return static_cast<T*>(data);
+  }
+  float* f32() const { return as<float>(); }
+
+  // The same elements under another shape of equal count.
+  Tensor view(Shape other) const;
+  // Rows [begin, begin + num) of the first dim.
+  Tensor rows(int64_t begin, int64_t num) const;
+  // Elements [begin, begin + num) of the flattened tensor, as a vector.
+  Tensor flat(int64_t begin, int64_t num) const;
+
+ private:
+  [[noreturn]] void wrong_dtype(DType wanted) const;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,53 @@
+#include <algorithm>
+
+#include "kernels/core/cpu/float_types.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/scratch.h"
+#include "kernels/norm/rmsnorm.h"
+#include "kernels/norm/rmsnorm_simd.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+// Rows whose partial dgain is summed on its own: a fixed number, so the sum has one order for any number of threads.
+constexpr int64_t kRowsPerPart = 64;
+
+template <class T>
+RmsNormRows<T> rows_kernels() {
+  static const auto kernels = on_best_isa([]<Isa isa>() { return rmsnorm_rows<isa, T>(); });
+  return kernels;
+}
+
+}  // namespace
+
+void rmsnorm_forward(const RmsNormArgs& a) {
+  const int64_t T = a.x.shape.rows(), C = a.x.shape.back();
+  const float* gain = a.gain.present() ? a.gain.f32() : nullptr;
+  with_activation_type(a.x.dtype, [&]<class E>() {
+    parallel_for(T, 1 + 16384 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
+      rows_kernels<E>().forward(a.y.as<E>() + begin * C, a.rstd.f32() + begin, a.x.as<E>() + begin * C, gain,
+                                end - begin, C, a.eps);
+    });
+  });
+}
+
+void rmsnorm_backward(const RmsNormBackwardArgs& a) {
+  const int64_t T = a.x.shape.rows(), C = a.x.shape.back();
+  const float* gain = a.gain.present() ? a.gain.f32() : nullptr;
+  const int64_t parts = (T + kRowsPerPart - 1) / kRowsPerPart;
+  Scratch<float> partial(gain ? parts * C : 0, 0.0f);
+  with_activation_type(a.x.dtype, [&]<class E>() {
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        const int64_t t = p * kRowsPerPart, rows = std::min(kRowsPerPart, T - t);
+        rows_kernels<E>().backward(a.dx.as<E>() + t * C, gain ? partial.data() + p * C : nullptr, a.dy.as<E>() + t * C,
+                                   a.x.as<E>() + t * C, gain, a.rstd.f32() + t, rows, C);
+      }
+    });
+  });
+  for (int64_t p = 0; gain && p < parts; ++p) {
+    for (int64_t c = 0; c < C; ++c) a.dgain.f32()[c] += partial[p * C + c];
+  }
+}
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,28 @@
+# Language, warnings and sanitizers: what every target of this project is compiled with.
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(birkhoff_flags INTERFACE)
+target_compile_options(birkhoff_flags INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -fno-math-errno -fno-trapping-math -ffp-contract=on>)
+target_link_libraries(birkhoff_flags INTERFACE Threads::Threads)
+if(BIRKHOFF_SANITIZE)
+  target_compile_options(birkhoff_flags INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${BIRKHOFF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1 -O1>)
+  target_link_options(birkhoff_flags INTERFACE -fsanitize=${BIRKHOFF_SANITIZE})
+  target_compile_definitions(birkhoff_flags INTERFACE BIRKHOFF_SANITIZED)
+endif()

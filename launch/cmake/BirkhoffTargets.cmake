@@ -1,0 +1,100 @@
+# One static library per top-level folder, sources listed, headers registered so that each is compiled alone
+# (target all_verify_interface_header_sets).
+
+# birkhoff_library(NAME dep...): target birkhoff_NAME, alias birkhoff::NAME, public dependencies given.
+function(birkhoff_library name)
+  add_library(birkhoff_${name} STATIC)
+  add_library(birkhoff::${name} ALIAS birkhoff_${name})
+  target_include_directories(birkhoff_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(birkhoff_${name} PUBLIC birkhoff_flags ${ARGN})
+  set_target_properties(birkhoff_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+endfunction()
+
+# birkhoff_sources(NAME file...): .cc/.cu files are compiled, .h files are registered. Paths relative to the folder NAME.
+function(birkhoff_sources name)
+  foreach(file IN LISTS ARGN)
+    if(file MATCHES "\\.h$")
+      target_sources(birkhoff_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}
+        FILES ${PROJECT_SOURCE_DIR}/${name}/${file})
+    else()
+      target_sources(birkhoff_${name} PRIVATE ${PROJECT_SOURCE_DIR}/${name}/${file})
+    endif()
+  endforeach()
+endfunction()
+
+# birkhoff_ops(FAMILY op...): each op is <op>.h, <op>.cc (checks, dispatch), <op>_reference.cc (f64) and <op>_cpu.cc.
+function(birkhoff_ops family)
+  foreach(op IN LISTS ARGN)
+    birkhoff_sources(kernels ${family}/${op}.h ${family}/${op}.cc ${family}/${op}_reference.cc ${family}/${op}_cpu.cc)
+  endforeach()
+endfunction()
+
+# birkhoff_cuda_ops(FAMILY op...): the op has a CUDA twin, <op>_cuda.cu.
+function(birkhoff_cuda_ops family)
+  if(BIRKHOFF_WITH_CUDA)
+    foreach(op IN LISTS ARGN)
+      birkhoff_sources(kernels ${family}/${op}_cuda.cu)
+    endforeach()
+  endif()
+endfunction()
+
+# birkhoff_simd(FAMILY op...): <op>_simd.cc is compiled once per instruction set; kernels/core/cpu/isa.h chooses at run time.
+set(BIRKHOFF_ISA_portable "")
+set(BIRKHOFF_ISA_avx2 -mavx2 -mfma -mf16c)
+set(BIRKHOFF_ISA_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
+set(BIRKHOFF_ISA_avx512_bf16 ${BIRKHOFF_ISA_avx512} -mavx512bf16 -mavx512vnni)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(BIRKHOFF_ISAS portable avx2 avx512 avx512_bf16)
+else()
+  set(BIRKHOFF_ISAS portable)
+endif()
+function(birkhoff_simd family)
+  foreach(isa IN LISTS BIRKHOFF_ISAS)
+    set(target birkhoff_simd_${isa})
+    if(NOT TARGET ${target})
+      add_library(${target} OBJECT)
+      target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+      target_link_libraries(${target} PRIVATE birkhoff_flags)
+      target_compile_options(${target} PRIVATE ${BIRKHOFF_ISA_${isa}} -O3 -fassociative-math -fno-signed-zeros -ffp-contract=fast)
+      target_compile_definitions(${target} PRIVATE BIRKHOFF_ISA=${isa})
+      target_sources(birkhoff_kernels PRIVATE $<TARGET_OBJECTS:${target}>)
+    endif()
+    foreach(op IN LISTS ARGN)
+      target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_simd.cc)
+    endforeach()
+  endforeach()
+endfunction()
+
+# birkhoff_test_support(file...): sources shared by tests, linked into each.
+function(birkhoff_test_support)
+  add_library(birkhoff_test_support STATIC)
+  foreach(file IN LISTS ARGN)
+    target_sources(birkhoff_test_support PRIVATE ${PROJECT_SOURCE_DIR}/tests/${file}.cc)
+  endforeach()
+  target_link_libraries(birkhoff_test_support PUBLIC birkhoff::kernels GTest::gmock nlohmann_json::nlohmann_json)
+endfunction()
+
+# birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): tests/PATH_test.cc as a CTest entry named by PATH.
+# With RANKS it runs under mpirun, its main() from tests/support/mpi_main.cc.
+function(birkhoff_test path)
+  cmake_parse_arguments(arg "" "RANKS;TIMEOUT" "LINK;LABELS;ARGS" ${ARGN})
+  string(REPLACE "/" "_" target "test_${path}")
+  add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${path}_test.cc)
+  target_link_libraries(${target} PRIVATE birkhoff_test_support ${arg_LINK} GTest::gmock)
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set(command $<TARGET_FILE:${target}> ${arg_ARGS})
+  if(arg_RANKS)
+    target_link_libraries(${target} PRIVATE birkhoff_mpi_main)
+    set(command ${MPIEXEC_EXECUTABLE} -n ${arg_RANKS} --oversubscribe --bind-to none ${command})
+  else()
+    target_link_libraries(${target} PRIVATE GTest::gmock_main)
+  endif()
+  add_test(NAME ${path} COMMAND ${command})
+  set_tests_properties(${path} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    ENVIRONMENT "OMP_WAIT_POLICY=passive;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;BIRKHOFF_VECTORS=$ENV{BIRKHOFF_VECTORS};BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+endfunction()

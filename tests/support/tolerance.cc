@@ -1,0 +1,19 @@
+#include "tests/support/tolerance.h"
+
+#include <cmath>
+
+namespace birkhoff::test {
+
+double bound(DType dtype, int64_t reduction) {
+  const double sum = 0x1p-23 * (4 + std::sqrt(static_cast<double>(reduction)));
+  switch (dtype) {
+    case DType::bf16:
+      return 0x1p-8 + sum;
+    case DType::f32:
+      return 4 * sum;
+    default:
+      return 1e-12;
+  }
+}
+
+}  // namespace birkhoff::test
