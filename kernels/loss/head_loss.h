@@ -5,8 +5,8 @@
 namespace birkhoff {
 
 // Output head and cross-entropy, without ever holding the logits of all tokens: a chunk of rows at a time goes through
-// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. As the head is the last layer, its backward
-// needs nothing but the chunk, so all of it happens here and nothing is kept.
+// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. As the head is the last layer, its
+// backward needs nothing but the chunk, so all of it happens here and nothing is kept.
 //
 // The chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows. (Chunks
 // over the vocabulary would need a second product per chunk to get the gradient, once the sum of exponentials is known:
