@@ -8,7 +8,7 @@ namespace birkhoff {
 //
 // Contract: forward keeps in the frame what backward needs. backward_input returns dL/dx and keeps what backward_weight
 // needs; backward_weight adds dL/dw into Parameter::grad and runs after backward_input, before the frame alternates its
-// gradients (unless the schedule keeps them). Activation gradients may be overwritten by their consumer.
+// gradients (unless the schedule keeps them). Nobody writes into the dy it was given: a Linear may still need it.
 class Module {
  public:
   virtual ~Module() = default;
