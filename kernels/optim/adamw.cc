@@ -14,12 +14,20 @@ void adamw_rows(const AdamWRowsArgs&);
 
 namespace {
 
+// A bf16 has 8 significant bits: what is multiplied by more than 1 - 2^-8 may round back to itself for ever.
+void check_decay(std::string_view name, Tensor moment, double beta) {
+  BK_CHECK(moment.dtype != DType::bf16 || beta <= 1 - 0x1p-8, "adamw: beta is ", beta, ", with which ", name,
+           " cannot decay in bf16; store it in f32 or choose a beta of at most ", 1 - 0x1p-8);
+}
+
 void check_state(Tensor weight, Tensor m, Tensor v, Tensor weight_copy, const AdamWHyper& hyper) {
   BK_CHECK(m.count() == weight.count() && v.count() == weight.count(), "adamw: weight is ", weight.shape, ", m ",
            m.shape, ", v ", v.shape);
   BK_CHECK(!weight_copy.present() || weight_copy.count() == weight.count(), "adamw: weight is ", weight.shape,
            ", weight_copy ", weight_copy.shape);
   BK_CHECK(hyper.step >= 1, "adamw: step is ", hyper.step, "; steps count from 1");
+  check_decay("m", m, hyper.beta1);
+  check_decay("v", v, hyper.beta2);
 }
 
 }  // namespace

@@ -5,11 +5,13 @@
 namespace birkhoff {
 namespace cpu {
 void sum_of_squares(const ReduceArgs&);
+void inverse_norm(const ReduceArgs&);
 void abs_max(const ReduceArgs&);
 void flag_nonfinite(const ReduceArgs&);
 }  // namespace cpu
 namespace reference {
 void sum_of_squares(const ReduceArgs&);
+void inverse_norm(const ReduceArgs&);
 void abs_max(const ReduceArgs&);
 void flag_nonfinite(const ReduceArgs&);
 }  // namespace reference
@@ -29,6 +31,12 @@ void sum_of_squares(Stream& stream, const ReduceArgs& a) {
   check("sum_of_squares", a, true);
   OpScope scope(stream, "sum_of_squares");
   BK_DISPATCH_HOST(stream, sum_of_squares, a);
+}
+
+void inverse_norm(Stream& stream, const ReduceArgs& a) {
+  check("inverse_norm", a, true);
+  OpScope scope(stream, "inverse_norm");
+  BK_DISPATCH_HOST(stream, inverse_norm, a);
 }
 
 void abs_max(Stream& stream, const ReduceArgs& a) {

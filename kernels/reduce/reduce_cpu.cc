@@ -36,6 +36,11 @@ double with_float_type(DType dtype, Body body) {
   return body.template operator()<double>();
 }
 
+double squares(Tensor x) {
+  auto plus = [](double a, double b) { return a + b; };
+  return with_float_type(x.dtype, [&]<class T>() { return reduce_parts<T>(x, &ReduceRun<T>::sum_of_squares, plus); });
+}
+
 double largest_magnitude(Tensor x) {
   auto larger = [](double a, double b) { return std::isnan(a) || a >= b ? a : b; };
   return with_float_type(x.dtype, [&]<class T>() { return reduce_parts<T>(x, &ReduceRun<T>::abs_max, larger); });
@@ -51,10 +56,11 @@ void write(Tensor out, double value) {
 
 }  // namespace
 
-void sum_of_squares(const ReduceArgs& a) {
-  auto plus = [](double x, double y) { return x + y; };
-  write(a.out, with_float_type(a.x.dtype,
-                               [&]<class T>() { return reduce_parts<T>(a.x, &ReduceRun<T>::sum_of_squares, plus); }));
+void sum_of_squares(const ReduceArgs& a) { write(a.out, squares(a.x)); }
+
+void inverse_norm(const ReduceArgs& a) {
+  const double sum = squares(a.x);
+  write(a.out, sum == 0 ? 0 : 1 / std::sqrt(sum));
 }
 
 void abs_max(const ReduceArgs& a) { write(a.out, largest_magnitude(a.x)); }

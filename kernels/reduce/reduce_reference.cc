@@ -10,6 +10,12 @@ void sum_of_squares(const ReduceArgs& a) {
   *a.out.as<double>() = sum;
 }
 
+void inverse_norm(const ReduceArgs& a) {
+  sum_of_squares(a);
+  double& out = *a.out.as<double>();
+  out = out == 0 ? 0 : 1 / std::sqrt(out);
+}
+
 void abs_max(const ReduceArgs& a) {
   double largest = 0;
   for (int64_t i = 0; i < a.x.count(); ++i) {

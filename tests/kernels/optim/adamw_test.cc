@@ -70,6 +70,30 @@ TEST(AdamW, SurvivesTinyGradientsWithATinyEps) {
   for (double w : values_of(a.weight)) EXPECT_TRUE(w <= 0 && w >= -1.001) << w;
 }
 
+TEST(AdamW, LetsMomentsWithoutGradientsEndAsZeros) {
+  Arena arena{Device{}};
+  Stream stream;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    AdamWArgs a{arena.take(DType::f32, {1}), arena.take(dtype, {1}),          arena.take(dtype, {1}), {},
+                arena.take(DType::f32, {1}), {1e-2, 0.9, 0.95, 1e-8, 0, 1, 1}};
+    for (const Tensor& t : {a.weight, a.m, a.v}) set_values(t, {1});
+    set_values(a.grad, {0});
+    for (; a.hyper.step < 2000; ++a.hyper.step) adamw(stream, a);
+    EXPECT_EQ(values_of(a.m)[0], 0);
+    EXPECT_EQ(values_of(a.v)[0], 0);
+  }
+}
+
+TEST(AdamW, RefusesABf16MomentThatCouldNotDecay) {
+  Arena arena{Device{}};
+  Stream stream;
+  const Tensor x = arena.take(DType::f32, {2}), v = arena.take(DType::bf16, {2});
+  for (const Tensor& t : {x, v}) set_values(t, {0, 0});
+  EXPECT_THROW(adamw(stream, {x, x, v, {}, x, {1e-2, 0.9, 0.999}}), UserError);
+  EXPECT_NO_THROW(
+      adamw(stream, {x, arena.take(DType::f32, {2}), v, {}, arena.take(DType::f32, {2}), {0, 0.999, 0.95}}));
+}
+
 struct Table {
   explicit Table(DeviceKind kind = DeviceKind::cpu) : arena(Device{kind}), stream{Device{kind}} {
     for (Tensor* t : {&a.weight, &a.m, &a.v, &a.weight_copy}) {

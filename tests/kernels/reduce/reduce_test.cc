@@ -14,9 +14,14 @@ namespace {
 
 OpCase reduce_case(int64_t count) {
   OpCase c;
-  c.activation("x", {count}).output_f32("squares", {1}).output_f32("largest", {1}).index_output("flag", {1});
+  c.activation("x", {count})
+      .output_f32("squares", {1})
+      .output_f32("inverse", {1})
+      .output_f32("largest", {1})
+      .index_output("flag", {1});
   c.forward([](Stream& s, const Tensors& t) {
     sum_of_squares(s, {t["squares"], t["x"]});
+    inverse_norm(s, {t["inverse"], t["x"]});
     abs_max(s, {t["largest"], t["x"]});
     flag_nonfinite(s, {t["flag"], t["x"]});
   });
