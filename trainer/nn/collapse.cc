@@ -1,9 +1,16 @@
 #include "kernels/core/copy.h"
+#include "kernels/core/random.h"
 #include "kernels/hyper/read.h"
 #include "kernels/hyper/streams.h"
 #include "trainer/nn/hyper_connection.h"
 
 namespace birkhoff {
+
+void first_stream_weights(Stream& stream, Tensor pre_TS) {
+  std::vector<double> weights(static_cast<size_t>(pre_TS.count()), 0.0);
+  for (size_t i = 0; i < weights.size(); i += static_cast<size_t>(pre_TS.shape[1])) weights[i] = 1;
+  from_doubles(stream, pre_TS, weights.data());
+}
 
 Collapse::Collapse(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
     : kind_(o.kind),

@@ -14,6 +14,7 @@ struct BatchView {
   int64_t sequences = 0, length = 0;
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
+  std::vector<Tensor> next_tokens;           // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
   std::vector<Tensor> loss_weights;          // f32 [T], one per depth, normaliser included
   Tensor token_mask;                         // u8 [T], 0 for padding; absent where every token counts
   double sequence_weight = 1;                // one over the sequences of the global batch
@@ -46,6 +47,8 @@ class Frame {
   Stream stream;
   Arena activations, transient;
   BatchView batch;
+  // A forward that only rebuilds activations: nothing is counted a second time.
+  bool replaying = false;
   // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
   std::function<void()> progress;
 

@@ -67,7 +67,9 @@ HyperConnection::HyperConnection(Build& build, const std::string& name, int64_t 
       hyper_(hyper_options(options)) {
   const int64_t S = options.streams, R = S * S + 2 * S;
   fn_ = {name + ".fn", {R, S * channels}, Role::matrix, Init::normal(options.fn_std), {}, {}, 0};
-  base_ = {name + ".base", {R}, Role::gate, Init::constant(0), {}, {}, 0};
+  const double diagonal = options.diagonal_init;
+  auto base = [S, diagonal](int64_t i) { return i >= 2 * S && (i - 2 * S) % (S + 1) == 0 ? diagonal : 0.0; };
+  base_ = {name + ".base", {R}, Role::gate, Init::table(base), {}, {}, 0};
   scale_ = {name + ".scale", {3}, Role::gate, Init::constant(options.alpha_init), {}, {}, 0};
 }
 

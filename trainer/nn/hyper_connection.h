@@ -69,6 +69,9 @@ class UnconstrainedHyperConnection final : public HyperConnectionBase {
   Parameter fn_, base_, scale_;
 };
 
+// Read weights of the first sublayer of a single-pass stack: all of stream 0.
+void first_stream_weights(Stream& stream, Tensor pre_TS);
+
 // The streams' end: h = sum_i pre_i x_i. Learned weights for mhc, the last sublayer's for mhc_single_pass, the plain sum
 // for hc; nothing to do for plain. Source: DeepSeek-V4 (hc_head).
 class Collapse final {

@@ -16,6 +16,7 @@ struct ResidualOptions {
   float norm_eps = 1e-6f;    // of the norm that feeds the coefficients
   double alpha_init = 0.01;  // initial gating factors
   double fn_std = 0.02;
+  double diagonal_init = 0;  // initial logit of a stream's mix with itself
   // Streams and sublayer inputs are rebuilt before a block's backward instead of being kept.
   bool recompute_streams = false;
 };
