@@ -18,7 +18,7 @@ enum class RopeDirection : uint8_t { forward, inverse };
 // clamp).
 struct YarnOptions {
   double factor = 1;
-  double original_length = 4096;
+  int64_t original_length = 4096;
   double beta_fast = 32, beta_slow = 1;
   double mscale = 1;  // 0: the softmax scale stays as it is
 };
