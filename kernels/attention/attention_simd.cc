@@ -122,10 +122,15 @@ bool touches(const int32_t* document_start, int64_t query, int64_t query_end, in
 void softmax_row(float* s, Visible visible, float& most, float& total, float* sum, int64_t dim) {
   if (visible.none()) return fill(s, 0, kTile);
   float top = most, add = 0;
-  for (int32_t c = 0; c < kTile; ++c) {
-    s[c] = c >= visible.first && c < visible.last ? s[c] : kMinusInfinity;
-    top = s[c] > top ? s[c] : top;
+  for (int32_t c = 0; c < kTile; ++c) s[c] = c >= visible.first && c < visible.last ? s[c] : kMinusInfinity;
+  // By lanes: a maximum is no sum to the compiler, and would stay scalar.
+  constexpr int kLanes = 16;
+  float lanes[kLanes];
+  for (int l = 0; l < kLanes; ++l) lanes[l] = s[l];
+  for (int c = kLanes; c < kTile; c += kLanes) {
+    for (int l = 0; l < kLanes; ++l) lanes[l] = s[c + l] > lanes[l] ? s[c + l] : lanes[l];
   }
+  for (int l = 0; l < kLanes; ++l) top = lanes[l] > top ? lanes[l] : top;
   for (int32_t c = 0; c < kTile; ++c) {
     s[c] = exp_f32(s[c] - top);
     add += s[c];
