@@ -5,8 +5,6 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/core/source_location.h"
-
 namespace birkhoff {
 
 class Error : public std::runtime_error {
@@ -46,8 +44,9 @@ std::string concat(const Parts&... parts) {
   return out.str();
 }
 
-[[noreturn]] void throw_bug(const char* expression, const std::string& message,
-                            SourceLocation where = SourceLocation::current());
+// File and line default to those of the caller; clang 14 has no std::source_location with the library of GCC 12.
+[[noreturn]] void throw_bug(const char* expression, const std::string& message, const char* file = __builtin_FILE(),
+                            int line = __builtin_LINE());
 
 }  // namespace birkhoff
 

@@ -4,11 +4,9 @@
 #include <cublasLt.h>
 #include <cuda_runtime.h>
 
-#include "kernels/core/source_location.h"
-
 namespace birkhoff::cuda {
 
-void check(cudaError_t code, SourceLocation where = SourceLocation::current());
-void check(cublasStatus_t code, SourceLocation where = SourceLocation::current());
+void check(cudaError_t code, const char* file = __builtin_FILE(), int line = __builtin_LINE());
+void check(cublasStatus_t code, const char* file = __builtin_FILE(), int line = __builtin_LINE());
 
 }  // namespace birkhoff::cuda
