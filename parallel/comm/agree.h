@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -6,15 +7,23 @@
 
 namespace birkhoff {
 
-// All ranks succeed or fail together. Runs `body` and compares: if it threw on any rank, the message of the lowest
-// failing rank, behind "rank N: " where there are several ranks, is thrown on every rank, its class (UserError,
-// DataError, BugError, CommError) kept. Collective: every rank must come here.
+// All ranks succeed or fail together. Runs `body` on every rank and compares: if it threw on any, every rank throws the
+// message of the lowest failing rank, behind "rank N: " if there are several ranks, its class (UserError, DataError,
+// CommError, else BugError) kept. Collective, and `body` must not leave a peer waiting inside it.
 void agree(Communicator& comm, const std::function<void()>& body);
 
-// The same with the outcome given. `message` is used where `ok` is false, and thrown as UserError.
+// The same with the outcome known; `message` is a UserError.
 void agree(Communicator& comm, bool ok, const std::string& message);
 
-// Throws UserError on every rank unless `text` is the same on all; names the first rank that differs from rank 0.
+// Every rank throws UserError unless `text` is the same on all; the message names the first rank that differs from 0.
 void require_same(Communicator& comm, const std::string& what, const std::string& text);
+
+// Base of every error thrown by the functions above. Since all ranks have it, one of them should print it and none need
+// abort the others.
+class Agreed {
+ public:
+  virtual ~Agreed() = default;
+};
+bool is_agreed(const std::exception& error);
 
 }  // namespace birkhoff

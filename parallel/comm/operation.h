@@ -17,11 +17,11 @@ std::string_view name_of(Op op);
 struct Operation {
   Op op = Op::all_reduce;
   Reduce reduce = Reduce::sum;
-  Tensor out, in;                              // the same tensor where the operation works in place
-  std::vector<int64_t> out_counts, in_counts;  // elements per rank, for the _v operations
-  int peer = 0;                                // root of a broadcast, other end of send and recv
+  Tensor out = {}, in = {};                              // the same tensor where the operation works in place
+  std::vector<int64_t> out_counts = {}, in_counts = {};  // elements per rank, for the _v operations
+  int peer = 0;                                          // root of a broadcast, other end of send and recv
   int tag = 0;
-  std::source_location where;
+  std::source_location where = {};
 
   // Elements and bytes of the larger side.
   int64_t count() const;

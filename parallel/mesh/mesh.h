@@ -41,7 +41,7 @@ class Mesh {
   std::array<std::unique_ptr<Communicator>, kNumAxes> groups_;
 };
 
-// The coordinates of `rank`, and the check of the degrees, without communication. dp of 0 is resolved first.
+// The same without communication. Degrees by axis, dp and edp filled in; UserError as the constructor of Mesh.
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees degrees, int world_size);
 std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxes>& degrees);
 

@@ -53,6 +53,8 @@ class Bucket {
 
  private:
   Tensor at(Tensor flat, size_t i) const;
+  Tensor own_piece(Tensor flat) const;
+  void find_owned();
 
   Communicator* replicas_;
   std::vector<BucketItem> items_;
