@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace birkhoff {
+
+struct ShardEntry {
+  std::string file;  // relative to the split's directory
+  int64_t num_samples = 0, num_tokens = 0, source_bytes = 0;
+};
+
+struct SplitManifest {
+  int64_t num_samples = 0, num_tokens = 0, source_bytes = 0;
+  std::vector<ShardEntry> shards;
+
+  void append(ShardEntry entry);
+};
+
+// dataset.json: what a run needs to know before it opens any shard. Splits live in subdirectories named after them.
+struct DatasetManifest {
+  std::string tokenizer_digest;
+  int64_t vocab_size = 0;
+  int32_t begin_token = 0;  // put before a document as its first input
+  int32_t end_token = 0;    // ends every stored document
+  std::map<std::string, SplitManifest> splits;
+
+  const SplitManifest& split(const std::string& name) const;
+};
+
+inline constexpr int kDatasetVersion = 1;
+
+void write_manifest(const std::filesystem::path& directory, const DatasetManifest& manifest);
+// DataError if dataset.json is missing, is not JSON, or is of another format or version.
+DatasetManifest read_manifest(const std::filesystem::path& directory);
+
+}  // namespace birkhoff

@@ -1,0 +1,48 @@
+#pragma once
+#include <filesystem>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/shard/manifest.h"
+#include "data/shard/reader.h"
+
+namespace birkhoff {
+
+// The text of a document, ready for training.
+struct TextSample {
+  std::vector<int32_t> tokens;
+  std::vector<uint8_t> loss_mask;
+};
+
+// One split of a dataset: samples numbered through all its shards. Construction reads dataset.json alone; a shard is
+// opened when a sample of it is first asked for, and at most `max_open_files` hold a file descriptor. Not for use by
+// two threads at once.
+class ShardSet {
+ public:
+  ShardSet(const std::filesystem::path& directory, const std::string& split, int max_open_files = 64);
+
+  const DatasetManifest& manifest() const { return manifest_; }
+  int64_t num_samples() const { return first_sample_.back(); }
+  int64_t num_tokens(int64_t sample);
+  Sample read(int64_t sample);
+  // DataError, with the modality's name, if the sample holds anything but text.
+  TextSample read_text(int64_t sample);
+  // "path: sample 7 of this shard", for messages.
+  std::string describe(int64_t sample) const;
+
+ private:
+  ShardReader& shard_of(int64_t sample, int64_t& index_in_shard);
+  void touch(size_t shard);
+
+  std::filesystem::path directory_;
+  DatasetManifest manifest_;
+  SplitManifest split_;
+  std::vector<int64_t> first_sample_;  // [shards + 1]
+  std::vector<std::unique_ptr<ShardReader>> readers_;
+  std::list<size_t> open_;  // most recently used first
+  int max_open_files_;
+};
+
+}  // namespace birkhoff

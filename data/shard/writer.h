@@ -1,0 +1,37 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/shard/manifest.h"
+#include "data/shard/sample.h"
+
+namespace birkhoff {
+
+struct ShardOptions {
+  int64_t vocab_size = 0;        // token ids at or above it are refused
+  std::string tokenizer_digest;  // of tokenizer.json, kept in every shard
+  int64_t max_shard_bytes = int64_t{64} << 20;
+};
+
+// Writes samples in order into shard-00000.h5, shard-00001.h5, ... of a directory. A shard is closed before a sample
+// would push it over max_shard_bytes (a larger sample has a shard to itself) and appears whole or not at all.
+class ShardWriter {
+ public:
+  ShardWriter(std::filesystem::path directory, ShardOptions options);
+  // DataError if a segment contradicts itself or holds a token id outside the vocabulary.
+  void add(const Sample& sample);
+  // Publishes the last shard and returns the split's entry of the manifest. Call once, at the end.
+  SplitManifest finish();
+
+ private:
+  void publish();
+
+  std::filesystem::path directory_;
+  ShardOptions options_;
+  std::vector<Sample> pending_;
+  int64_t pending_bytes_ = 0;
+  SplitManifest split_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,34 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+//   y[i] = beta * a[i] + alpha * b[i]
+// With the defaults a sum; to accumulate, let y be a.
+//
+// Shapes:  y, a, b of equal count.
+// Types:   y, a, b f32 or bf16 each; computed in f32, rounded once.
+// Aliases: y may be a, b or both.
+// Errors:  UserError if a count or dtype disagrees.
+// Cost:    reads a and b once, writes y once; bound by memory bandwidth.
+struct AxpyArgs {
+  Tensor y;
+  Tensor a, b;
+  double alpha = 1, beta = 1;
+};
+void axpy(Stream& stream, const AxpyArgs& args);
+
+//   y[i] = alpha * factor * x[i],   factor one element on the device, 1 where absent
+//
+// Shapes:  y, x of equal count; factor one element or absent.
+// Types:   y, x f32 or bf16 each; factor f32 or f64.
+// Aliases: y may be x.
+struct ScaleArgs {
+  Tensor y;
+  Tensor x, factor;
+  double alpha = 1;
+};
+void scale(Stream& stream, const ScaleArgs& args);
+
+}  // namespace birkhoff

@@ -1,0 +1,34 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// The short convolution of the original Engram, causal and depthwise over the gated values, added to the streams:
+//   n[t,s,c]   = x[t,s,c] * rstd[t,s] * gain[s,c],   rstd[t,s] = 1 / sqrt(mean_c(x[t,s,c]^2) + eps)
+//   z[t,s,c]   = sum_k weight[s,c,k] n[t - (K-1-k)*dilation, s, c]   over tokens of t's own document
+//   out[t,s,c] += silu(z[t,s,c])
+// A weight of zero makes the branch vanish at the start.
+//
+// Shapes:  out, x [T,S,C]; gain [S,C]; weight [S,C,K]; rstd [T,S]; document_start [T].
+// Types:   out, x f32 or bf16, the same; document_start i32; all others f32.
+// Errors:  UserError if a shape or dtype disagrees.
+// Source:  Engram, arXiv:2601.07372, equation 5 (K 4, dilation the largest n-gram order).
+struct EngramConvArgs {
+  Tensor out, rstd;
+  Tensor x, gain, weight, document_start;
+  int dilation = 3;
+  float eps = 1e-5f;
+};
+void engram_conv_forward(Stream& stream, const EngramConvArgs& args);
+
+// Shapes:  as above; dx [T,S,C] is overwritten, dgain, dweight accumulate. dout passes on to the streams unchanged.
+// Types:   as above. The sums over t have one order, whatever the number of threads.
+struct EngramConvBackwardArgs {
+  Tensor dx, dgain, dweight;
+  Tensor dout, x, gain, weight, rstd, document_start;
+  int dilation = 3;
+};
+void engram_conv_backward(Stream& stream, const EngramConvBackwardArgs& args);
+
+}  // namespace birkhoff

@@ -1,0 +1,83 @@
+#pragma once
+// The precision recipe: the one place that knows in which format weights and activations meet in a matrix product.
+// A layer asks the recipe for its products and for the dtype of its activations, and names no dtype itself.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "kernels/core/dtype.h"
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+enum class Recipe : uint8_t {
+  f32,
+  bf16,       // activations and the weights' working copies bf16; sums, masters and weight gradients f32
+  fp8_block,  // activations stored bf16, products of E4M3 codes: see kernels/quant/fp8_gemm.h
+};
+std::string_view name_of(Recipe recipe);
+// Inverse of name_of. UserError on any other name.
+Recipe recipe_of(std::string_view name);
+
+// What a product is for, which decides how far the recipe may lower its precision.
+enum class GemmRole : uint8_t {
+  linear,  // the recipe's own format
+  head,    // never below bf16: output head, embedding-like projections
+  exact,   // f32 operands whatever the recipe: router logits
+};
+
+// A master weight and the number of its present content. Whoever changes the content takes a number not used before;
+// working copies (packed, rounded, quantised) are rebuilt when the number changes, so once a step.
+struct Weight {
+  Tensor value;  // f32 [O, I], or [E, O, I] for experts
+  uint64_t version = 0;
+};
+
+// The three products of one linear layer, with the working copies of its weight.
+//   forward          y[t,o]  = sum_i x[t,i] w[o,i]
+//   backward_input   dx[t,i] = sum_o dy[t,o] w[o,i]
+//   backward_weight  dw[o,i] += sum_t dy[t,o] x[t,i]
+//
+// Shapes:  x, dx [T, I]; y, dy [T, O]; w, dw [O, I]. Activations of higher rank are read as [rows, last dim].
+// Types:   x, dy of the recipe's activation dtype; y, dx that dtype or f32; dw f32, accumulates. With GemmRole::exact
+//          each of x, dx, y, dy is bf16 or f32. On the reference device all f64 and exact, whatever the recipe.
+// Errors:  UserError if a shape or dtype disagrees.
+// One object serves one stream at a time.
+class LinearGemms {
+ public:
+  virtual ~LinearGemms() = default;
+  virtual void forward(Stream& stream, Tensor y, Tensor x, const Weight& w) = 0;
+  virtual void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w) = 0;
+  virtual void backward_weight(Stream& stream, Tensor dw, Tensor dy, Tensor x) = 0;
+  // Bytes of the working copies held now. On the meta device nothing is held, and this tells what the cpu would hold.
+  virtual size_t bytes() const = 0;
+};
+
+// The same for a layer of experts, rows sorted by expert: offsets i64 [E+1] as in grouped_gemm.h.
+// Shapes:  x, dx [R, I]; y, dy [R, O]; w, dw [E, O, I].
+class GroupedGemms {
+ public:
+  virtual ~GroupedGemms() = default;
+  virtual void forward(Stream& stream, Tensor y, Tensor x, const Weight& w, Tensor offsets) = 0;
+  virtual void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w, Tensor offsets) = 0;
+  virtual void backward_weight(Stream& stream, Tensor dw, Tensor dy, Tensor x, Tensor offsets) = 0;
+  virtual size_t bytes() const = 0;
+};
+
+class Precision {
+ public:
+  explicit Precision(Recipe recipe) : recipe_(recipe) {}
+  Recipe recipe() const { return recipe_; }
+  // The dtype of activations and of their gradients.
+  DType activation() const;
+  // Objects for a weight [O, I] or [E, O, I].
+  std::unique_ptr<LinearGemms> linear(int64_t O, int64_t I, GemmRole role = GemmRole::linear) const;
+  std::unique_ptr<GroupedGemms> grouped(int64_t E, int64_t O, int64_t I) const;
+
+ private:
+  Recipe recipe_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,30 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// A sublayer's input, mixed from the streams: h[t,c] = sum_i pre[t,i] x[t,i,c].
+// For a site that reads with its own pre, the fused form of coefficients.h is faster.
+//
+// Shapes:  h [T,C]; x [T,S,C]; pre [T,S].
+// Types:   h, x f32 or bf16, the same; pre f32. Sums in f32, one rounding.
+// Errors:  UserError if a shape or dtype disagrees.
+// Source:  mHC, arXiv:2512.24880, equation 3.
+struct HyperReadArgs {
+  Tensor h;
+  Tensor x, pre;
+};
+void hyper_read_forward(Stream& stream, const HyperReadArgs& args);
+
+// dx[t,i,c] += pre[t,i] dh[t,c];  dpre[t,i] = <dh[t], x[t,i]>
+//
+// Shapes:  as above. dx ADDS to what the write's backward left there, so the order of a site's backward is write_mix
+//          (overwrites dx), sublayer, read, coefficients. dpre is overwritten.
+struct HyperReadBackwardArgs {
+  Tensor dx, dpre;
+  Tensor dh, x, pre;
+};
+void hyper_read_backward(Stream& stream, const HyperReadBackwardArgs& args);
+
+}  // namespace birkhoff

@@ -1,0 +1,29 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// Start and end of the streams, each the other's transpose and so the other's backward with the same factor:
+//   hyper_expand:    x[t,i,c] = factor * h[t,c]            factor 1 copies an embedding to every stream
+//   hyper_collapse:  h[t,c]   = factor * sum_i x[t,i,c]    factor 1 sums, 1/S averages
+//
+// Shapes:  x [T,S,C]; h [T,C]. The output is overwritten.
+// Types:   f32 or bf16, the same. Sums in f32, one rounding.
+// Errors:  UserError if a shape or dtype disagrees.
+// Source:  hyper-connections, arXiv:2409.19606, section 2.
+struct HyperExpandArgs {
+  Tensor x;
+  Tensor h;
+  float factor = 1;
+};
+void hyper_expand(Stream& stream, const HyperExpandArgs& args);
+
+struct HyperCollapseArgs {
+  Tensor h;
+  Tensor x;
+  float factor = 1;
+};
+void hyper_collapse(Stream& stream, const HyperCollapseArgs& args);
+
+}  // namespace birkhoff

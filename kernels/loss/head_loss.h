@@ -1,0 +1,33 @@
+#pragma once
+#include "kernels/core/arena.h"
+#include "kernels/gemm/precision.h"
+
+namespace birkhoff {
+
+// Output head and cross-entropy, without ever holding the logits of all tokens: a chunk of rows at a time goes through
+// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. As the head is the last layer, its
+// backward needs nothing but the chunk, so all of it happens here and nothing is kept.
+//
+// The chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows. (Chunks
+// over the vocabulary would need a second product per chunk to get the gradient, once the sum of exponentials is known:
+// a third more work for memory that rows give as well.)
+//
+// Shapes:  x, dx [T, C]; head weight, dhead [V, C]; targets, weight, nll [T]; loss [1]; see cross_entropy.h.
+//          dx, dhead and nll may be absent: with neither dx nor dhead it is an evaluation.
+// Types:   x, dx of the recipe's activation dtype; loss, nll, dhead, weight f32; targets i32.
+//          loss and dhead accumulate; dx and nll are overwritten.
+// Aliases: dx may be x.
+// Errors:  UserError if a shape or dtype disagrees.
+struct HeadLossArgs {
+  Tensor loss, nll, dx, dhead;
+  Tensor x, targets, weight;
+  Weight head;
+  float z_loss = 0;
+};
+// Temporaries come from the arena and are given back.
+void head_loss(Stream& stream, Arena& arena, LinearGemms& gemms, const HeadLossArgs& args);
+
+// Rows of a chunk for a vocabulary of V.
+int64_t head_loss_rows(int64_t V);
+
+}  // namespace birkhoff

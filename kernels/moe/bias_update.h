@@ -1,0 +1,21 @@
+#pragma once
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// Moves the selection bias of every expert towards balance, once a step, from the loads of the whole global batch:
+//   bias[e] += speed * sign(mean_j(load[j]) - load[e])
+//
+// Shapes:  bias, load [E].
+// Types:   bias f32; load i64 or f32. The sign is exact for integer loads.
+// Errors:  UserError if a shape or dtype disagrees.
+// Source:  DeepSeek-V3, arXiv:2412.19437, section 2.1.2; Wang et al. 2024, arXiv:2408.15664, algorithm 1.
+struct RouterBiasUpdateArgs {
+  Tensor bias;
+  Tensor load;
+  float speed = 1e-3f;
+};
+void router_bias_update(Stream& stream, const RouterBiasUpdateArgs& args);
+
+}  // namespace birkhoff

@@ -1,0 +1,75 @@
+#pragma once
+// Between tokens [T, C] and the rows [T * K, C] that experts compute on, in the order of moe/expert_order.h.
+//
+// Two forms of a layer: combine(gate) weighs the experts' outputs; or permute_gate gives every row its gate, which
+// multiplies the intermediate activation, and combine has no gate.
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+//   rows[r,c] = x[token_of[r],c]
+//
+// Shapes:  rows [R, C]; x [T, C]; token_of [R].
+// Types:   rows, x f32 or bf16, the same; token_of i32.
+// Errors:  UserError if a shape or dtype disagrees.
+// Cost:    reads and writes every row once; bound by memory bandwidth.
+struct PermuteArgs {
+  Tensor rows;
+  Tensor x, token_of;
+};
+void permute_forward(Stream& stream, const PermuteArgs& args);
+
+//   dx[t,c] = sum_k drows[row_of[t,k],c]        summed in f32, in order of k; overwritten
+//
+// Shapes:  dx [T, C]; drows [T * K, C]; row_of [T, K].
+// Types:   dx, drows f32 or bf16, the same; row_of i32.
+struct PermuteBackwardArgs {
+  Tensor dx;
+  Tensor drows, row_of;
+};
+void permute_backward(Stream& stream, const PermuteBackwardArgs& args);
+
+//   y[t,c] = base[t,c] + sum_k gate[t,k] * rows[row_of[t,k],c]        summed in f32, base first, then in order of k
+//
+// Shapes:  y, base [T, C]; rows [T * K, C]; gate, row_of [T, K]. base (the shared expert's output) may be absent: 0.
+//          gate may be absent: 1.
+// Types:   y, base, rows f32 or bf16, the same; gate f32; row_of i32.
+// Aliases: y may be base.
+// Errors:  UserError if a shape or dtype disagrees.
+// Cost:    reads every row once, writes y once; bound by memory bandwidth.
+struct CombineArgs {
+  Tensor y;
+  Tensor rows, gate, base, row_of;
+};
+void combine_forward(Stream& stream, const CombineArgs& args);
+
+//   drows[row_of[t,k],c] = gate[t,k] * dy[t,c],   dgate[t,k] = sum_c dy[t,c] * rows[row_of[t,k],c]
+// The gradient of base is dy. Without gate, dgate and rows are absent too.
+//
+// Shapes:  drows, rows [T * K, C]; dgate, gate, row_of [T, K]; dy [T, C]. Both outputs are overwritten.
+// Types:   drows, rows, dy f32 or bf16, the same; dgate, gate f32; row_of i32.
+// Aliases: drows may be rows.
+struct CombineBackwardArgs {
+  Tensor drows, dgate;
+  Tensor dy, rows, gate, row_of;
+};
+void combine_backward(Stream& stream, const CombineBackwardArgs& args);
+
+//   gate_rows[row_of[t,k]] = gate[t,k];       backward: dgate[t,k] = dgate_rows[row_of[t,k]], overwritten
+//
+// Shapes:  gate_rows [T * K]; gate, row_of [T, K].
+// Types:   f32; row_of i32.
+struct PermuteGateArgs {
+  Tensor gate_rows;
+  Tensor gate, row_of;
+};
+void permute_gate_forward(Stream& stream, const PermuteGateArgs& args);
+
+struct PermuteGateBackwardArgs {
+  Tensor dgate;
+  Tensor dgate_rows, row_of;
+};
+void permute_gate_backward(Stream& stream, const PermuteGateBackwardArgs& args);
+
+}  // namespace birkhoff

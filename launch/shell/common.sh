@@ -1,0 +1,67 @@
+# Shared by quickstart.sh and test.sh: packages, stages, environment. Sourced, never run.
+set -euo pipefail
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+# Open MPI 5 reads these names instead.
+export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_default_binding_policy=none
+
+BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
+  libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-cpp-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
+  libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
+TEST_PACKAGES=(libgtest-dev libgmock-dev python3)
+ALL_PACKAGES=(clang clang-format libclang-rt-dev libomp-dev python3-venv python3-h5py)
+CORPUS_PACKAGES=(dict-gcide wordnet-base xz-utils)
+
+stage_started=0
+STAGES=()
+# stage TEXT: says what comes next, and how long what came before took.
+stage() {
+  finish_stage
+  stage_name=$1 stage_started=$SECONDS
+  printf '\n== %s\n' "$1"
+}
+finish_stage() {
+  [ "$stage_started" = 0 ] && [ -z "${stage_name:-}" ] && return 0
+  [ -n "${stage_name:-}" ] && STAGES+=("$(printf '%5d s  %s' $((SECONDS - stage_started)) "$stage_name")")
+  stage_name=
+}
+print_stages() {
+  finish_stage
+  printf '\n== time by stage\n'
+  printf '%s\n' "${STAGES[@]}"
+}
+
+die() {
+  printf '%s: %s\n' "$(basename "$0")" "$1" >&2
+  exit "${2:-2}"
+}
+
+installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+
+# install_packages NAME...: by apt, as root or through sudo; nothing is done where all are there.
+install_packages() {
+  command -v apt-get >/dev/null || { echo "no apt-get here: make sure these are installed: $*"; return 0; }
+  local missing=() name
+  for name in "$@"; do installed "$name" || missing+=("$name"); done
+  [ ${#missing[@]} = 0 ] && { echo "all packages are installed"; return 0; }
+  local as_root=()
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || die "these packages are missing, and neither root nor sudo is at hand: ${missing[*]}"
+    as_root=(sudo)
+  fi
+  echo "installing: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# configure_and_build PRESET [TARGET...]
+configure_and_build() {
+  local preset=$1
+  shift
+  (cd "$ROOT" && cmake --preset "$preset" >"$ROOT/build-$preset.log" 2>&1) ||
+    { cat "$ROOT/build-$preset.log"; die "configuring preset $preset failed"; }
+  mkdir -p "$ROOT/build/$preset" && mv "$ROOT/build-$preset.log" "$ROOT/build/$preset/configure.log"
+  (cd "$ROOT" && cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}" ${1:+--target "$@"})
+}

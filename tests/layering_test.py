@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Two rules of the architecture: a folder includes only downward, and each third-party library has exactly one home."""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MAY = {
+    'kernels': {'kernels'},
+    'parallel': {'kernels', 'parallel'},
+    'data': {'kernels', 'data'},
+    'trainer': {'kernels', 'parallel', 'data', 'trainer'},
+    'launch': {'kernels', 'parallel', 'data', 'trainer', 'launch'},
+}
+# Beginning of an include -> the folders that may use it.
+HOME = {
+    'mpi.h': ['parallel/comm/mpi'],
+    'nccl.h': ['parallel/comm/nccl'],
+    'hdf5.h': ['data/hdf5'],
+    'libav': ['data/media'],
+    'yaml-cpp/': ['trainer/config'],
+    'prometheus/': ['trainer/metrics'],
+    'dnnl': ['kernels/core/cpu'],
+    'oneapi/dnnl': ['kernels/core/cpu'],
+    'omp.h': ['kernels/core/cpu'],
+    'immintrin.h': ['kernels'],
+    'cuda_runtime': ['kernels'],
+    'cuda_fp8': ['kernels'],
+    'cuda_bf16': ['kernels'],
+    'cublasLt': ['kernels/gemm', 'kernels/core/cuda'],
+    'cudnn': ['kernels/attention'],
+    'CLI/': ['launch/cli'],
+    'pcre2.h': ['data/tokenizer'],
+    'unicode/': ['data/tokenizer'],
+    'zstd.h': ['data/ingest'],
+    'zlib.h': ['data/ingest'],
+    'xxhash.h': ['kernels/core'],
+}
+LEAVES = ['trainer/config']  # include nothing of their own top folder but themselves
+
+
+def violations():
+    for path in sorted(p for top in MAY for p in (ROOT / top).rglob('*') if p.suffix in ('.h', '.cc', '.cu', '.cuh')):
+        here = path.relative_to(ROOT).as_posix()
+        top = here.split('/')[0]
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+            if not match:
+                continue
+            quote, name = match.groups()
+            if quote == '"':
+                target = name.split('/')[0]
+                if target == 'tests' or (target in MAY and target not in MAY[top]):
+                    yield f'{here}:{number}: {top}/ may not include {name}'
+                if target not in MAY and target != 'tests':
+                    yield f'{here}:{number}: include {name} by its path from the root'
+                for leaf in LEAVES:
+                    if here.startswith(leaf) and name.startswith(leaf.split('/')[0] + '/') and not name.startswith(leaf):
+                        yield f'{here}:{number}: {leaf}/ is a leaf and may not include {name}'
+            for prefix, homes in HOME.items():
+                if quote == '<' and name.startswith(prefix) and not any(here.startswith(h + '/') for h in homes):
+                    yield f'{here}:{number}: {name} has its home in {", ".join(homes)}'
+
+
+def main():
+    found = list(violations())
+    print('\n'.join(found) if found else 'layering: every include goes downward, every library is at home')
+    return 1 if found else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

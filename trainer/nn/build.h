@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+
+#include "kernels/gemm/precision.h"
+#include "trainer/nn/frame.h"
+#include "trainer/nn/parameter.h"
+
+namespace birkhoff {
+
+enum class NormKind : uint8_t { rmsnorm, layernorm };
+
+// What every module of a model is built with. A module takes from here its products, its slots and its initial values, so
+// it names no dtype and no configuration.
+struct Build {
+  Device device;
+  Precision precision{Recipe::f32};
+  NormKind norm = NormKind::rmsnorm;
+  float norm_eps = 1e-6f;
+  double init_std = 0.02;
+  int num_slots = 0;  // handed out so far
+
+  template <class T>
+  Slot<T> slot() {
+    return {num_slots++};
+  }
+  Parameter matrix(std::string name, int64_t out, int64_t in) const {
+    return {std::move(name), {out, in}, Role::matrix, Init::normal(init_std), {}, {}, 0};
+  }
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,93 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "kernels/core/arena.h"
+#include "kernels/core/error.h"
+#include "kernels/core/stream.h"
+
+namespace birkhoff {
+
+// One microbatch on the device. T = sequences x length tokens, flat; see data/loader/batch.h for the meaning of each.
+struct BatchView {
+  int64_t sequences = 0, length = 0;
+  Tensor tokens, positions, document_start;  // i32 [T]
+  std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
+  std::vector<Tensor> next_tokens;           // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
+  std::vector<Tensor> loss_weights;          // f32 [T], one per depth, normaliser included
+  Tensor token_mask;                         // u8 [T], 0 for padding; absent where every token counts
+  double sequence_weight = 1;                // one over the sequences of the global batch
+  // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U, D].
+  std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
+  int64_t num_tokens() const { return sequences * length; }
+};
+
+// A place in every frame for what one module keeps between forward and backward. Handed out when the model is built.
+template <class T>
+struct Slot {
+  int index = -1;
+};
+
+// Everything a microbatch leaves between forward and its last backward. Modules hold no activations, so any number of
+// microbatches may be in flight, each with a frame of its own.
+//
+// Memory comes from three places. `activations` lives until the microbatch is done. `transient` is rewound at the start of
+// every block: what stands there is rebuilt at the same addresses by replay before the block's backward. `gradients` are two
+// arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of all.
+class Frame {
+ public:
+  Frame(Stream stream_on, int num_slots)
+      : stream(stream_on),
+        activations(stream_on.device),
+        transient(stream_on.device),
+        slots_(static_cast<size_t>(num_slots)),
+        gradients_{Arena(stream_on.device), Arena(stream_on.device)} {}
+
+  Stream stream;
+  Arena activations, transient;
+  BatchView batch;
+  // A forward that only rebuilds activations: nothing is counted a second time.
+  bool replaying = false;
+  // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
+  std::function<void()> progress;
+
+  template <class T>
+  T& saved(Slot<T> slot) {
+    auto& place = slots_.at(static_cast<size_t>(slot.index));
+    if (!place) place = std::make_unique<Holder<T>>();
+    return static_cast<Holder<T>&>(*place).value;
+  }
+
+  Tensor take(DType dtype, Shape shape) { return activations.take(dtype, shape); }
+  Tensor take_gradient(DType dtype, Shape shape) { return gradients_[current_].take(dtype, shape); }
+  Arena& gradient_arena() { return gradients_[current_]; }
+  // From here on gradients go to the other arena, which is emptied; the current one stays readable.
+  void alternate_gradients() {
+    current_ = 1 - current_;
+    gradients_[current_].reset();
+  }
+  // The microbatch is done: everything it left is given up.
+  void clear() {
+    activations.reset();
+    transient.reset();
+    for (Arena& arena : gradients_) arena.reset();
+  }
+  size_t peak_bytes() const {
+    return activations.peak_bytes() + transient.peak_bytes() + gradients_[0].peak_bytes() + gradients_[1].peak_bytes();
+  }
+
+ private:
+  struct Place {
+    virtual ~Place() = default;
+  };
+  template <class T>
+  struct Holder : Place {
+    T value{};
+  };
+  std::vector<std::unique_ptr<Place>> slots_;
+  Arena gradients_[2];
+  int current_ = 0;
+};
+
+}  // namespace birkhoff

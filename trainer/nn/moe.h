@@ -1,0 +1,64 @@
+#pragma once
+#include <optional>
+
+#include "kernels/moe/router.h"
+#include "trainer/nn/ffn.h"
+
+namespace birkhoff {
+
+struct MoeOptions {
+  int64_t num_experts = 0, top_k = 0, expert_hidden = 0;
+  int64_t num_shared = 0;  // shared experts, one dense FFN of num_shared * expert_hidden
+  RouterScore score = RouterScore::sigmoid;
+  int64_t num_groups = 1, top_groups = 1;
+  float route_scale = 1;
+  bool renormalize = true;
+  bool balancing_bias = true;
+  float sequence_balance_loss = 0;  // alpha
+  float clamp = 0;
+};
+
+// Mixture of experts without token dropping:
+//   y = sum over the chosen experts of gate * down_e(swiglu(up_e(x))) + shared(x)
+// The router works in f32; choice, bias and gates as in kernels/moe/router.h. Tokens are sorted by expert, every expert
+// sees its rows, empty experts take part.
+// Source: DeepSeek-V3, arXiv:2412.19437, section 2.1.2.
+class Moe final : public Module {
+ public:
+  Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& options);
+
+  Tensor forward(Frame& frame, Tensor x_TC) override;
+  Tensor backward_input(Frame& frame, Tensor dy_TC) override;
+  void backward_weight(Frame& frame) override;
+  void visit(ModuleVisitor& visitor) override;
+
+  // Tokens per expert of the step so far, and the bias that balances them.
+  StepCounter& load() { return load_; }
+  PersistentBuffer& bias() { return bias_; }
+  const MoeOptions& options() const { return options_; }
+
+ private:
+  struct Saved {
+    Tensor logits, scores, index, gate, fraction;        // router
+    Tensor offsets, row_of, token_of;                    // order of rows
+    Tensor rows, up, inner, out;                         // experts
+    Tensor dout, dup;                                    // backward
+  };
+  void route(Frame& frame, Saved& saved, Tensor x_TC);
+  Tensor run_experts(Frame& frame, Saved& saved, Tensor x_TC);
+  Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
+  Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
+
+  MoeOptions options_;
+  int64_t channels_;
+  DType activation_;
+  Linear router_;
+  Parameter up_, down_;  // [E, 2 F, C], [E, C, F]
+  std::unique_ptr<GroupedGemms> up_gemms_, down_gemms_;
+  std::optional<Ffn> shared_;
+  PersistentBuffer bias_;
+  StepCounter load_, balance_;
+  Slot<Saved> slot_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,71 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// What a parameter is to an optimizer: docs/optimizers.md lists which role each optimizer takes.
+enum class Role : uint8_t {
+  matrix,     // [out, in], a linear map
+  experts,    // [E, out, in], one matrix per expert
+  embedding,  // [vocabulary, C], rows gathered by id; tied to the head when that is configured
+  head,       // [vocabulary, C]
+  gain,       // scale of a norm
+  bias,
+  gate,       // mHC scale and base, Engram gains: few numbers that steer mixing
+  conv,       // Engram short convolution
+};
+std::string_view name_of(Role role);
+
+// How a parameter starts. Normal draws come from Philox keyed by (seed, parameter name, element), so they depend on no layout.
+struct Init {
+  enum class Kind : uint8_t { normal, constant, table } kind = Kind::normal;
+  double value = 0;                         // standard deviation, or the constant
+  std::function<double(int64_t)> at = {};  // table: value of element i
+  static Init normal(double std) { return {Kind::normal, std}; }
+  static Init constant(double value) { return {Kind::constant, value}; }
+  static Init table(std::function<double(int64_t)> at) { return {Kind::table, 0, std::move(at)}; }
+};
+
+// A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the parameter
+// store afterwards, f32 (f64 on the reference device).
+struct Parameter {
+  std::string name;
+  Shape shape;
+  Role role = Role::matrix;
+  Init init;
+  Tensor value, grad;
+  // Raised at every change of value: caches of packed or quantised weights follow it.
+  uint64_t version = 0;
+};
+
+// State that is saved and used but not trained by gradient: router biases.
+struct PersistentBuffer {
+  std::string name;
+  Shape shape;
+  Tensor value;
+};
+
+// Numbers a module adds up over the microbatches of a step, reduced over the replicas and cleared by the loop.
+struct StepCounter {
+  std::string name;
+  Shape shape;
+  Tensor value;
+};
+
+class ModuleVisitor {
+ public:
+  virtual ~ModuleVisitor() = default;
+  virtual void parameter(Parameter&) {}
+  virtual void buffer(PersistentBuffer&) {}
+  virtual void counter(StepCounter&) {}
+  // A router: the bias that balances it (also given to buffer()) and its load of the step (also given to counter()).
+  virtual void router(PersistentBuffer&, StepCounter&) {}
+  // A unit is what recomputation and gradient buckets take as a whole: embedding, one block, the head.
+  virtual void begin_unit(const std::string&) {}
+};
+
+}  // namespace birkhoff
