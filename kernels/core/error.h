@@ -1,10 +1,11 @@
 #pragma once
 // The three kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
 // the program is launch/guard.cc, which turns these classes into exit codes (docs/exit_codes.md).
-#include <source_location>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+
+#include "kernels/core/source_location.h"
 
 namespace birkhoff {
 
@@ -46,7 +47,7 @@ std::string concat(const Parts&... parts) {
 }
 
 [[noreturn]] void throw_bug(const char* expression, const std::string& message,
-                            std::source_location where = std::source_location::current());
+                            SourceLocation where = SourceLocation::current());
 
 }  // namespace birkhoff
 

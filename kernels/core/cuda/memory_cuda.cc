@@ -9,11 +9,11 @@ cudaStream_t handle_of(const Stream& stream) { return static_cast<cudaStream_t>(
 
 }  // namespace
 
-void check(cudaError_t code, std::source_location where) {
+void check(cudaError_t code, SourceLocation where) {
   if (code != cudaSuccess) throw_bug(cudaGetErrorName(code), cudaGetErrorString(code), where);
 }
 
-void check(cublasStatus_t code, std::source_location where) {
+void check(cublasStatus_t code, SourceLocation where) {
   if (code != CUBLAS_STATUS_SUCCESS) throw_bug(cublasLtGetStatusName(code), cublasLtGetStatusString(code), where);
 }
 
