@@ -6,7 +6,7 @@
 
 namespace birkhoff {
 
-void check(int mpi_code, std::source_location where) {
+void check(int mpi_code, SourceLocation where) {
   if (mpi_code == MPI_SUCCESS) return;
   std::array<char, MPI_MAX_ERROR_STRING> text{};
   int length = 0;
