@@ -10,7 +10,10 @@ namespace birkhoff {
 // Started without mpirun, the world is one rank. Ranks of one host exchange through shared memory, others by messages;
 // the environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere.
 //
-// abort() ends every process of the run; mpirun then returns the exit code given.
+// abort(why, code) ends every process of the run. Seen with mpirun 4.1.4: it returns that code, and that of a rank
+// which exits by itself with another than 0; it returns 137 when a rank is killed by SIGKILL, and ends the others
+// itself. In about one of thirty aborted runs it hangs or crashes after all ranks are gone: scripts give it a `timeout
+// -k`.
 class MpiWorld {
  public:
   // UserError if a launcher announced several ranks but MPI sees one, or on an unknown BIRKHOFF_TRANSPORT.
