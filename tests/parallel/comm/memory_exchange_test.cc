@@ -28,7 +28,7 @@ void on_board(const Board& board, const std::function<void(CollectiveQueue&, int
 }
 
 TEST(StagedBoard, CarriesOperationsOfManyRounds) {
-  constexpr int64_t kCount = Board::kArea_bytes;  // 4 bytes each: many areas
+  static constexpr int64_t kCount = Board::kArea_bytes;  // 4 bytes each: many areas
   const Board board = make_heap_board(3, BlockPath::staged);
   on_board(board, [](CollectiveQueue& queue, int rank) {
     for (int repetition = 0; repetition < 3; ++repetition) {
