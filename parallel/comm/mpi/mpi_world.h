@@ -12,7 +12,7 @@ namespace birkhoff {
 //
 // abort(why, code) ends every process of the run. Seen with mpirun 4.1.4: it returns that code, and that of a rank
 // which exits by itself with another than 0; it returns 137 when a rank is killed by SIGKILL, and ends the others
-// itself. In about one of thirty aborted runs it hangs or crashes after all ranks are gone: scripts give it a `timeout
+// itself. In two of about sixty aborted runs it hung or crashed after all ranks are gone: scripts give it a `timeout
 // -k`.
 class MpiWorld {
  public:
