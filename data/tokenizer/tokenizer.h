@@ -1,6 +1,7 @@
 #pragma once
 // Byte-level BPE as Hugging Face tokenizer.json files describe it (GPT-2, Llama-3 and DeepSeek styles).
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -48,6 +49,7 @@ class Tokenizer {
   const std::string& to_json() const;  // the text it was read from, byte for byte
 
  private:
+  std::optional<int32_t> first_special(std::initializer_list<std::string_view> names) const;
   explicit Tokenizer(std::shared_ptr<const TokenizerModel> model);
   std::shared_ptr<const TokenizerModel> model_;
 };

@@ -13,13 +13,9 @@ namespace birkhoff {
 struct TokenizerTraining {
   int32_t vocab_size = 8192;                                    // special tokens and the 256 bytes included
   int64_t min_frequency = 2;                                    // pairs seen less often are not merged
-  int32_t max_token_bytes = 0;                                  // 0: no limit
   std::string pattern = "llama3";                               // how text is cut into words: see pattern_names()
   std::vector<std::string> special_tokens = {"<|endoftext|>"};  // ids 0, 1, ... in this order
 };
-
-// The known patterns: gpt2, llama3, deepseek.
-const std::vector<std::string>& pattern_names();
 
 // Counts words, then merges the most frequent pair until the vocabulary is full; ties go to the pair of smaller ids.
 // The order of feeding does not matter. Special tokens within fed text are not treated as such.

@@ -66,6 +66,14 @@ Arena::~Arena() = default;
 Arena::Arena(Arena&&) noexcept = default;
 Arena& Arena::operator=(Arena&&) noexcept = default;
 
+void Arena::reserve(size_t bytes) {
+  Impl& a = *impl_;
+  BK_ASSERT(used_bytes() == 0, "reserve on an arena in use");
+  if (a.chunks.size() == 1 && a.chunks.back().capacity >= bytes) return;
+  while (!a.chunks.empty()) a.drop_last();
+  a.add(round_up(bytes));
+}
+
 Tensor Arena::take(DType dtype, Shape shape) {
   Impl& a = *impl_;
   if (a.device.kind == DeviceKind::reference && is_float(dtype)) dtype = DType::f64;

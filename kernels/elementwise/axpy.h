@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-//   y[i] = a[i] + alpha * b[i]
-// A residual sum is alpha 1; to accumulate, let y be a.
+//   y[i] = beta * a[i] + alpha * b[i]
+// With the defaults a sum; to accumulate, let y be a.
 //
 // Shapes:  y, a, b of equal count.
 // Types:   y, a, b f32 or bf16 each; computed in f32, rounded once.
@@ -15,7 +15,7 @@ namespace birkhoff {
 struct AxpyArgs {
   Tensor y;
   Tensor a, b;
-  double alpha = 1;
+  double alpha = 1, beta = 1;
 };
 void axpy(Stream& stream, const AxpyArgs& args);
 

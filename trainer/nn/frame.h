@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -13,8 +14,12 @@ struct BatchView {
   int64_t sequences = 0, length = 0;
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
+  std::vector<Tensor> next_tokens;           // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
   std::vector<Tensor> loss_weights;          // f32 [T], one per depth, normaliser included
-  std::vector<Tensor> engram_index;          // i32 [T, K] per Engram layer, into the step's rows
+  Tensor token_mask;                         // u8 [T], 0 for padding; absent where every token counts
+  double sequence_weight = 1;                // one over the sequences of the global batch
+  // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U, D].
+  std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
   int64_t num_tokens() const { return sequences * length; }
 };
 
@@ -42,6 +47,8 @@ class Frame {
   Stream stream;
   Arena activations, transient;
   BatchView batch;
+  // A forward that only rebuilds activations: nothing is counted a second time.
+  bool replaying = false;
   // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
   std::function<void()> progress;
 

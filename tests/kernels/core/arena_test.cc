@@ -32,6 +32,17 @@ TEST(Arena, GrowsWithoutMovingWhatItGaveAndRewindsAcrossChunks) {
   EXPECT_EQ(arena.used_bytes(), 0u);
 }
 
+TEST(Arena, ReservedGivesTheSameAddressesAfterEveryReset) {
+  Arena arena{Device{}};
+  arena.reserve(3 << 20);
+  const void* first = arena.take(DType::f32, {1 << 18}).data;
+  const void* second = arena.take(DType::f32, {1 << 18}).data;
+  arena.reset();
+  arena.reserve(3 << 20);
+  EXPECT_EQ(arena.take(DType::f32, {1 << 18}).data, first);
+  EXPECT_EQ(arena.take(DType::f32, {1 << 18}).data, second);
+}
+
 TEST(Arena, OnMetaCountsTheSameBytesWithoutMemory) {
   Arena meta{Device{DeviceKind::meta}}, cpu{Device{}};
   for (Arena* arena : {&meta, &cpu}) {

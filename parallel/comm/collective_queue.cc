@@ -1,0 +1,91 @@
+#include "parallel/comm/collective_queue.h"
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+
+struct CollectiveQueue::Entry {
+  Collective collective;
+  bool over = false;
+};
+
+class CollectiveQueue::QueueWork final : public Work {
+ public:
+  QueueWork(std::shared_ptr<CollectiveQueue> queue, std::shared_ptr<Entry> entry)
+      : queue_(std::move(queue)), entry_(std::move(entry)) {}
+  ~QueueWork() override {
+    const std::lock_guard lock(queue_->engine_->mutex());
+    if (entry_->over) return;
+    queue_->fail_locked(
+        concat("rank ", queue_->exchange_->rank(), " left while its ", entry_->collective.operation(), " was pending"));
+  }
+  bool done() override {
+    queue_->engine_->poll();
+    const std::lock_guard lock(queue_->engine_->mutex());
+    if (!entry_->over && !queue_->failure_.empty()) throw CommError(queue_->failure_);
+    return entry_->over;
+  }
+  void wait(Stream&) override {
+    for (Backoff backoff; !done();) backoff.pause();
+  }
+
+ private:
+  std::shared_ptr<CollectiveQueue> queue_;
+  std::shared_ptr<Entry> entry_;
+};
+
+CollectiveQueue::CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Exchange> exchange, std::string name)
+    : engine_(std::move(engine)), exchange_(std::move(exchange)), name_(std::move(name)) {
+  const std::lock_guard lock(engine_->mutex());
+  engine_->add(*this);
+}
+
+CollectiveQueue::~CollectiveQueue() {
+  const std::lock_guard lock(engine_->mutex());
+  engine_->remove(*this);
+}
+
+Communicator::Pending CollectiveQueue::start(Operation operation) {
+  const std::lock_guard lock(engine_->mutex());
+  if (!failure_.empty()) throw CommError(failure_);
+  auto entry = std::make_shared<Entry>(Entry{Collective(std::move(operation), started_++, *exchange_)});
+  pending_.push_back(entry);
+  poll();
+  return std::make_unique<QueueWork>(shared_from_this(), std::move(entry));
+}
+
+void CollectiveQueue::poll() noexcept {
+  try {
+    while (!pending_.empty() && failure_.empty() && pending_.front()->collective.advance()) {
+      pending_.front()->over = true;
+      pending_.pop_front();
+    }
+  } catch (const std::exception& e) {
+    fail_locked(e.what());
+  }
+}
+
+std::string CollectiveQueue::waiting_for() const {
+  const std::lock_guard lock(engine_->mutex());
+  if (pending_.empty()) return "";
+  const Collective& head = pending_.front()->collective;
+  std::string missing;
+  for (int r = 0; r < exchange_->size(); ++r) {
+    if (!exchange_->has_posted(r)) missing += concat(missing.empty() ? "" : ", ", r);
+  }
+  return concat("operation ", head.sequence(), " of group ", name_, ", ", head.operation(), ", which rank ",
+                missing.empty() ? "none" : missing, " has not joined");
+}
+
+void CollectiveQueue::fail(const std::string& why) noexcept {
+  const std::lock_guard lock(engine_->mutex());
+  fail_locked(why);
+}
+
+void CollectiveQueue::fail_locked(const std::string& why) noexcept {
+  if (failure_.empty()) failure_ = why;
+  exchange_->fail(why);
+  pending_.clear();
+}
+
+}  // namespace birkhoff

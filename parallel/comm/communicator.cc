@@ -1,0 +1,99 @@
+#include "parallel/comm/communicator.h"
+
+#include <numeric>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+void check_rank(const Communicator& comm, int rank, std::string_view op) {
+  BK_ASSERT(rank >= 0 && rank < comm.size(), op, " names rank ", rank, " of ", comm.size());
+}
+
+std::vector<int64_t> checked_counts(const Communicator& comm, Counts counts, const Tensor& all, std::string_view op) {
+  BK_ASSERT(static_cast<int>(counts.size()) == comm.size(), op, " got ", counts.size(), " counts for ", comm.size(),
+            " ranks");
+  int64_t total = 0;
+  for (const int64_t count : counts) {
+    BK_ASSERT(count >= 0, op, " got a negative count");
+    total += count;
+  }
+  BK_ASSERT(total == all.count(), op, ": counts sum to ", total, ", the tensor has ", all.count(), " elements");
+  return {counts.begin(), counts.end()};
+}
+
+void check_pair(const Tensor& a, const Tensor& b, std::string_view op) {
+  BK_ASSERT(a.dtype == b.dtype, op, " between ", a.dtype, " and ", b.dtype);
+}
+
+}  // namespace
+
+// Wrong arguments are a defect of the caller, never of the user: hence BK_ASSERT throughout.
+Communicator::Pending Communicator::all_reduce(Tensor inout, Reduce reduce, Site where) {
+  return start({.op = Op::all_reduce, .reduce = reduce, .out = inout, .in = inout, .where = where});
+}
+
+Communicator::Pending Communicator::all_gather_v(Tensor out, Tensor shard, Counts counts, Site where) {
+  check_pair(out, shard, "all_gather_v");
+  auto out_counts = checked_counts(*this, counts, out, "all_gather_v");
+  BK_ASSERT(shard.count() == out_counts[static_cast<size_t>(rank())], "all_gather_v: shard of ", shard.count());
+  return start({.op = Op::all_gather_v, .out = out, .in = shard, .out_counts = out_counts, .where = where});
+}
+
+Communicator::Pending Communicator::reduce_scatter_v(Tensor shard, Tensor in, Counts counts, Reduce reduce,
+                                                     Site where) {
+  check_pair(shard, in, "reduce_scatter_v");
+  auto in_counts = checked_counts(*this, counts, in, "reduce_scatter_v");
+  BK_ASSERT(shard.count() == in_counts[static_cast<size_t>(rank())], "reduce_scatter_v: shard of ", shard.count());
+  return start({.op = Op::reduce_scatter_v,
+                .reduce = reduce,
+                .out = shard,
+                .in = in,
+
+                .in_counts = in_counts,
+                .where = where});
+}
+
+Communicator::Pending Communicator::all_to_all_v(Tensor out, Counts out_counts, Tensor in, Counts in_counts,
+                                                 Site where) {
+  check_pair(out, in, "all_to_all_v");
+  const auto here = static_cast<size_t>(rank());
+  BK_ASSERT(out_counts.size() > here && in_counts.size() > here && out_counts[here] == in_counts[here],
+            "all_to_all_v: a rank gives itself as many elements as it takes");
+  return start({.op = Op::all_to_all_v,
+                .out = out,
+                .in = in,
+                .out_counts = checked_counts(*this, out_counts, out, "all_to_all_v"),
+                .in_counts = checked_counts(*this, in_counts, in, "all_to_all_v"),
+                .where = where});
+}
+
+Communicator::Pending Communicator::broadcast(Tensor inout, int root, Site where) {
+  check_rank(*this, root, "broadcast");
+  return start({.op = Op::broadcast, .out = inout, .in = inout, .peer = root, .where = where});
+}
+
+Communicator::Pending Communicator::send(Tensor in, int to, int tag, Site where) {
+  check_rank(*this, to, "send");
+  BK_ASSERT(tag >= 0);
+  return start({.op = Op::send, .in = in, .peer = to, .tag = tag, .where = where});
+}
+
+Communicator::Pending Communicator::recv(Tensor out, int from, int tag, Site where) {
+  check_rank(*this, from, "recv");
+  BK_ASSERT(tag >= 0);
+  return start({.op = Op::recv, .out = out, .peer = from, .tag = tag, .where = where});
+}
+
+void Communicator::barrier(Site where) {
+  uint8_t here = 0;
+  wait_on_host(all_reduce({&here, DType::u8, {1}}, Reduce::max, where));
+}
+
+void wait_on_host(Communicator::Pending work) {
+  Stream host;
+  work->wait(host);
+}
+
+}  // namespace birkhoff

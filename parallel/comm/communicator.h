@@ -1,0 +1,76 @@
+#pragma once
+#include <memory>
+#include <source_location>
+#include <span>
+#include <string>
+
+#include "kernels/core/stream.h"
+#include "parallel/comm/operation.h"
+
+namespace birkhoff {
+
+// A pending operation.
+class Work {
+ public:
+  virtual ~Work() = default;
+  // Later work on the stream comes after the operation. CommError if a peer failed, disagrees or is gone.
+  virtual void wait(Stream& stream) = 0;
+  // Whether the operation is over; never blocks.
+  virtual bool done() = 0;
+};
+
+using Counts = std::span<const int64_t>;
+
+// A fixed group of ranks. Every rank of the group calls the same collectives in the same order.
+//
+// Buffers stay untouched until the Work is waited for. A Work that is destroyed unfinished (because its rank unwinds)
+// fails the group. Counts are elements per rank; blocks of the ranks lie in rank order.
+// Reductions combine in rank order 0..n-1, so every backend gives the same bits.
+// A communicator and those split from it may be used by several threads, each communicator by one at a time.
+// On the meta device, where tensors have no data, operations complete at once.
+class Communicator {
+ public:
+  using Site = std::source_location;
+  using Pending = std::unique_ptr<Work>;
+
+  virtual ~Communicator() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  // Place among the ranks of the same host.
+  virtual int local_rank() const = 0;
+  virtual int local_size() const = 0;
+  // "world" or the axis of a mesh; for messages and traces.
+  virtual const std::string& name() const = 0;
+
+  Pending all_reduce(Tensor inout, Reduce reduce = Reduce::sum, Site where = Site::current());
+  // `shard` holds counts[rank()] elements; it may be this rank's block of `out`.
+  Pending all_gather_v(Tensor out, Tensor shard, Counts counts, Site where = Site::current());
+  // `shard` receives counts[rank()] elements; it may be this rank's block of `in`.
+  Pending reduce_scatter_v(Tensor shard, Tensor in, Counts counts, Reduce reduce = Reduce::sum,
+                           Site where = Site::current());
+  Pending all_to_all_v(Tensor out, Counts out_counts, Tensor in, Counts in_counts, Site where = Site::current());
+  Pending broadcast(Tensor inout, int root, Site where = Site::current());
+  // Messages between two ranks match by tag, in order. A buffer may hold no elements.
+  Pending send(Tensor in, int to, int tag, Site where = Site::current());
+  Pending recv(Tensor out, int from, int tag, Site where = Site::current());
+  // Returns when every rank of the group has called it.
+  void barrier(Site where = Site::current());
+
+  // The ranks of equal color form a group, ordered by (key, rank). Collective and blocking.
+  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
+  // Drives pending operations of this rank in all its groups; never blocks. To be called between ops.
+  virtual void progress() = 0;
+  // What this rank is waiting for in this group: the operation and the ranks that have not joined it; empty if nothing.
+  // May be called from any thread.
+  virtual std::string waiting_for() const = 0;
+  // Frees every peer that waits for this rank. Across processes it ends them all with the exit code.
+  virtual void abort(const std::string& why, int exit_code) noexcept = 0;
+
+  // Executes an operation whose arguments have been checked. Called by the functions above and by decorators.
+  virtual Pending start(Operation operation) = 0;
+};
+
+// Blocks until the host sees the result.
+void wait_on_host(Communicator::Pending work);
+
+}  // namespace birkhoff

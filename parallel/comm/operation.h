@@ -1,0 +1,34 @@
+#pragma once
+#include <cstdint>
+#include <iosfwd>
+#include <source_location>
+#include <string_view>
+#include <vector>
+
+#include "kernels/core/tensor.h"
+#include "kernels/reduce/combine.h"
+
+namespace birkhoff {
+
+enum class Op : uint8_t { all_reduce, all_gather_v, reduce_scatter_v, all_to_all_v, broadcast, send, recv, split };
+std::string_view name_of(Op op);
+
+// One communication as data: what backends execute, decorators record and ranks compare.
+struct Operation {
+  Op op = Op::all_reduce;
+  Reduce reduce = Reduce::sum;
+  Tensor out = {}, in = {};                              // the same tensor where the operation works in place
+  std::vector<int64_t> out_counts = {}, in_counts = {};  // elements per rank, for the _v operations
+  int peer = 0;                                          // root of a broadcast, other end of send and recv
+  int tag = 0;
+  std::source_location where = {};
+
+  // Elements and bytes of the larger side.
+  int64_t count() const;
+  int64_t bytes() const;
+  DType dtype() const { return op == Op::send ? in.dtype : out.dtype; }
+};
+// "all_reduce sum of 12 f32"
+std::ostream& operator<<(std::ostream& out, const Operation& operation);
+
+}  // namespace birkhoff

@@ -1,0 +1,69 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "kernels/core/arena.h"
+#include "parallel/comm/communicator.h"
+#include "parallel/shard/partition.h"
+#include "parallel/shard/slice.h"
+
+namespace birkhoff {
+
+struct BucketItem {
+  std::string name;
+  Shape shape;
+  double cost = 0;       // of the update of the whole parameter
+  bool may_cut = false;  // else its owner is one rank
+};
+
+// Values and gradients of a unit's parameters, each contiguous, so that one collective moves the unit. Every rank of
+// `replicas` holds all values and all gradients; it owns, updates and keeps optimizer state for one piece.
+//
+// A step: gradients accumulate; start_reduce after the last microbatch of the unit; wait_reduced; the owner updates its
+// parts; start_gather; wait_gathered before the values are read again.
+// Types:  f32; f64 on the reference device. Parameters begin on 64-byte borders; the padding between them stays zero.
+class Bucket {
+ public:
+  // `load` is the cost given to each rank so far (see cut_bucket); it has replicas.size() entries.
+  Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load);
+
+  size_t size() const { return items_.size(); }
+  const BucketItem& item(size_t i) const { return items_[i]; }
+  Tensor value(size_t i) const;
+  Tensor gradient(size_t i) const;
+  Tensor all_values() const { return values_; }
+  Tensor all_gradients() const { return gradients_; }
+
+  // What this rank owns: ranges of parameters, as vectors of slice.count elements.
+  struct Owned {
+    size_t item = 0;
+    Slice slice;
+    Tensor value, gradient;
+  };
+  const std::vector<Owned>& owned() const { return owned_; }
+  const PieceCounts& pieces() const { return pieces_; }
+
+  void zero_gradients(Stream& stream);
+  // Sums gradients over the replicas, in rank order, into the owner's piece; the other pieces keep this rank's share.
+  void start_reduce();
+  void wait_reduced(Stream& stream);
+  // Gives the owners' values to every replica.
+  void start_gather();
+  void wait_gathered(Stream& stream);
+
+ private:
+  Tensor at(Tensor flat, size_t i) const;
+  Tensor own_piece(Tensor flat) const;
+  void find_owned();
+
+  Communicator* replicas_;
+  std::vector<BucketItem> items_;
+  std::vector<int64_t> offsets_;
+  PieceCounts pieces_;
+  int64_t first_ = 0;  // where this rank's piece begins
+  Tensor values_, gradients_;
+  std::vector<Owned> owned_;
+  Communicator::Pending reducing_, gathering_;
+};
+
+}  // namespace birkhoff

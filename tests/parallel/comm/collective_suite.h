@@ -1,0 +1,19 @@
+#pragma once
+#include "parallel/comm/communicator.h"
+
+namespace birkhoff {
+
+// Every collective on every dtype with odd, zero and large counts, several at once, in sub-groups, and messages.
+// Results are compared bit by bit with a serial sum in rank order, so two backends that pass give the same bits.
+// Collective: to be called by every rank of `comm`. Failures are reported through GoogleTest.
+void check_all_reduce(Communicator& comm);
+void check_all_gather(Communicator& comm);
+void check_reduce_scatter(Communicator& comm);
+void check_all_to_all(Communicator& comm);
+void check_broadcast(Communicator& comm);
+void check_messages(Communicator& comm);
+void check_concurrent_works(Communicator& comm);
+void check_split(Communicator& comm);
+void check_agree(Communicator& comm);
+
+}  // namespace birkhoff

@@ -1,0 +1,90 @@
+#include "parallel/shard/bucket.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/copy.h"
+#include "tests/support/run_ranks.h"
+
+namespace birkhoff {
+namespace {
+
+std::vector<BucketItem> items() {
+  return {{"norm", {7}, 7, true}, {"w1", {5, 9}, 450, false}, {"bias", {100}, 100, true}, {"w2", {8, 8}, 640, false}};
+}
+
+// One step of "value -= sum of gradients" by the owners; returns what every replica then holds of every parameter.
+std::vector<std::vector<double>> values_after_step(Communicator& comm, Device device) {
+  Arena arena(device);
+  Stream stream{device};
+  std::vector<double> load(static_cast<size_t>(comm.size()), 0.0);
+  Bucket bucket(arena, comm, items(), load);
+  for (size_t i = 0; i < bucket.size(); ++i) {
+    fill(stream, bucket.gradient(i), static_cast<double>((comm.rank() + 1) * (static_cast<int>(i) + 1)));
+  }
+  bucket.start_reduce();
+  bucket.wait_reduced(stream);
+  for (const Bucket::Owned& part : bucket.owned()) {
+    EXPECT_EQ(part.value.count(), part.slice.count);
+    fill(stream, part.value, -read_scalar(stream, part.gradient.flat(part.slice.count - 1, 1)));
+  }
+  bucket.start_gather();
+  bucket.wait_gathered(stream);
+  std::vector<std::vector<double>> values;
+  for (size_t i = 0; i < bucket.size(); ++i) {
+    const Tensor value = bucket.value(i);
+    EXPECT_EQ(value.shape, items()[i].shape);
+    std::vector<double>& copied = values.emplace_back();
+    for (int64_t e = 0; e < value.count(); ++e) copied.push_back(read_scalar(stream, value.flat(e, 1)));
+  }
+  return values;
+}
+
+class BucketOnRanks : public ::testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(OfOneToFive, BucketOnRanks, ::testing::Range(1, 6));
+
+TEST_P(BucketOnRanks, SumsGradientsAndGathersValues) {
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+    run_ranks(GetParam(), [&](Communicator& comm) {
+      const double sum_of_ranks = comm.size() * (comm.size() + 1) / 2;
+      const auto values = values_after_step(comm, {kind});
+      for (size_t i = 0; i < values.size(); ++i) {
+        EXPECT_THAT(values[i], ::testing::Each(-sum_of_ranks * static_cast<double>(i + 1)));
+      }
+    });
+  }
+}
+
+TEST_P(BucketOnRanks, OwnsEveryElementOnceAndMatricesWhole) {
+  run_ranks(GetParam(), [](Communicator& comm) {
+    Arena arena({});
+    std::vector<double> load(static_cast<size_t>(comm.size()), 0.0);
+    const Bucket bucket(arena, comm, items(), load);
+    std::vector<int64_t> owned(bucket.size(), 0);
+    for (const Bucket::Owned& part : bucket.owned()) {
+      EXPECT_TRUE(bucket.item(part.item).may_cut || part.slice.whole());
+      owned[part.item] += part.slice.count;
+    }
+    const Tensor counts{owned.data(), DType::i64, {static_cast<int64_t>(owned.size())}};
+    wait_on_host(comm.all_reduce(counts));
+    for (size_t i = 0; i < bucket.size(); ++i) EXPECT_EQ(owned[i], bucket.item(i).shape.count());
+  });
+}
+
+TEST(Bucket, CountsBytesOnTheMetaDevice) {
+  run_ranks(2, [](Communicator& comm) {
+    if (comm.rank() == 1) return;  // no data, so no peer is needed
+    Arena arena({DeviceKind::meta});
+    Stream stream{arena.device()};
+    std::vector<double> load(2, 0.0);
+    Bucket bucket(arena, comm, items(), load);
+    bucket.zero_gradients(stream);
+    bucket.start_reduce();
+    bucket.wait_reduced(stream);
+    bucket.start_gather();
+    bucket.wait_gathered(stream);
+    EXPECT_EQ(arena.used_bytes(), 2u * 4 * (16 + 48 + 112 + 64));
+  });
+}
+
+}  // namespace
+}  // namespace birkhoff

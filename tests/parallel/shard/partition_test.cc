@@ -1,0 +1,78 @@
+#include "parallel/shard/partition.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <gmock/gmock.h>
+
+namespace birkhoff {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+
+int64_t total(const PieceCounts& counts) { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
+
+TEST(Partition, CutsEvenlyWhereItMay) {
+  std::vector<double> load(4, 0.0);
+  EXPECT_THAT(cut_bucket(std::vector<PartitionItem>{{1024, 1024, true}}, load), ElementsAre(256, 256, 256, 256));
+  EXPECT_THAT(load, Each(256.0));
+}
+
+TEST(Partition, NeverCutsAWholeItem) {
+  std::vector<double> load(3, 0.0);
+  const std::vector<PartitionItem> items{{100, 100, false}, {64, 64, true}, {300, 300, false}, {16, 16, true}};
+  const PieceCounts counts = cut_bucket(items, load);
+  EXPECT_EQ(total(counts), 480);
+  int64_t cut = 0;
+  for (size_t r = 0; r + 1 < counts.size(); ++r) {
+    cut += counts[r];
+    EXPECT_FALSE(cut > 0 && cut < 100) << cut;
+    EXPECT_FALSE(cut > 164 && cut < 464) << cut;
+  }
+  EXPECT_EQ(*std::max_element(load.begin(), load.end()), 300);
+}
+
+TEST(Partition, CutsLieOnAlignedElements) {
+  std::vector<double> load(3, 0.0);
+  const PieceCounts counts = cut_bucket(std::vector<PartitionItem>{{1000, 1, true}}, load);
+  EXPECT_EQ(total(counts), 1000);
+  EXPECT_EQ(counts[0] % kCutAlignment, 0);
+  EXPECT_EQ(counts[1] % kCutAlignment, 0);
+  EXPECT_LE(counts[0], 352);
+}
+
+TEST(Partition, BucketsEvenOutOneAnother) {
+  std::vector<double> load(4, 0.0);
+  // Twelve buckets of one matrix each: every rank gets three.
+  for (int i = 0; i < 12; ++i) {
+    const PieceCounts counts = cut_bucket(std::vector<PartitionItem>{{640, 5.0, false}}, load);
+    EXPECT_EQ(total(counts), 640);
+    EXPECT_EQ(*std::max_element(counts.begin(), counts.end()), 640);
+  }
+  EXPECT_THAT(load, Each(15.0));
+}
+
+TEST(Partition, AgreesOnWhatTheMatricesOfABlockCost) {
+  // The matrices of 8 blocks, of unlike cost, over 3 ranks: within one largest matrix of even.
+  std::vector<double> load(3, 0.0);
+  double sum = 0;
+  for (int block = 0; block < 8; ++block) {
+    std::vector<PartitionItem> items{{4096, 40, false}, {2048, 20, false}, {8192, 90, false},
+                                     {8192, 90, false}, {512, 1, true},    {4096, 35, false}};
+    for (const PartitionItem& item : items) sum += item.cost;
+    EXPECT_EQ(total(cut_bucket(items, load)), 27136);
+  }
+  EXPECT_NEAR(std::accumulate(load.begin(), load.end(), 0.0), sum, 1e-9 * sum);
+  EXPECT_LE(*std::max_element(load.begin(), load.end()), sum / 3 + 90);
+}
+
+TEST(Partition, EmptyBucketsAndFreeItemsAreOrdinary) {
+  std::vector<double> load(2, 0.0);
+  EXPECT_THAT(cut_bucket({}, load), ElementsAre(0, 0));
+  EXPECT_EQ(total(cut_bucket(std::vector<PartitionItem>{{0, 0, true}, {33, 0, true}, {16, 0, false}}, load)), 49);
+  EXPECT_THAT(load, Each(0.0));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,240 @@
+#include "trainer/config/reader.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+// What parse_config says of a config it refuses; "" if it accepts it.
+std::string refusal(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
+  try {
+    parse_config(yaml, "x.yaml", overrides);
+    return "";
+  } catch (const UserError& e) {
+    return e.what();
+  }
+}
+
+struct BadConfig {
+  const char* name;
+  const char* yaml;
+  const char* message;  // a part of it
+};
+
+void PrintTo(const BadConfig& bad, std::ostream* out) { *out << bad.name; }
+
+class BrokenYaml : public testing::TestWithParam<BadConfig> {};
+
+TEST_P(BrokenYaml, IsRefusedWithLineGivenAndExpected) {
+  EXPECT_THAT(refusal(GetParam().yaml), AllOf(StartsWith("x.yaml has 1 mistake:"), HasSubstr(GetParam().message)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Reader, BrokenYaml,
+    testing::Values(
+        BadConfig{"UnknownKey", "run:\n  stepz: 3\n", "x.yaml:2: run.stepz is not a setting; did you mean run.steps?"},
+        BadConfig{"UnknownKeyOfOtherSection", "run:\n  learning_rate: 3\n", "did you mean optimizer.learning_rate?"},
+        BadConfig{"UnknownSection", "optimiser:\n  eps: 1\n",
+                  "x.yaml:1: optimiser is not a setting; did you mean optimizer?"},
+        BadConfig{"UnknownAndFar", "zzzzzzzz: 1\n", "see birkhoff describe config"},
+        BadConfig{"MegatronName", "parallel:\n  tensor_model_parallel_size: 1\n", "here it is called parallel.tp"},
+        BadConfig{"MegatronFlag", "--global-batch-sizes: 1\n", "is not a setting"},
+        BadConfig{"MegatronFlagOnTop", "--lr-decay-style: cosine\n", "here it is called optimizer.schedule"},
+        BadConfig{"DuplicateKey", "run:\n  steps: 1\n  steps: 2\n",
+                  "x.yaml:3: run.steps is given twice, first on line 2"},
+        BadConfig{"DuplicateSection", "run:\n  steps: 1\nrun:\n  seed: 2\n", "x.yaml:3: run is given twice"},
+        BadConfig{"WordForNumber", "run:\n  steps: many\n", "x.yaml:2: run.steps is 'many', expected a whole number"},
+        BadConfig{"NumberWithSuffix", "optimizer:\n  warmup_steps: 1k\n", "optimizer.warmup_steps is '1k'"},
+        BadConfig{"NumberAsString", "optimizer:\n  eps: \"1e-8\"\n",
+                  "is the text \"1e-8\", expected a number in [0, 1]; remove the quotes"},
+        BadConfig{"FloatForWhole", "run:\n  steps: 1.5\n", "run.steps is '1.5', expected a whole number"},
+        BadConfig{"ExponentForWhole", "run:\n  steps: 1e3\n",
+                  "run.steps is '1e3', expected a whole number of at least 0; write 1000"},
+        BadConfig{"TooLargeForAnyInteger", "run:\n  steps: 99999999999999999999\n", "expected a whole number"},
+        BadConfig{"NotANumber", "optimizer:\n  clip_norm: nan\n", "optimizer.clip_norm is 'nan'"},
+        BadConfig{"Infinite", "optimizer:\n  clip_norm: .inf\n", "optimizer.clip_norm is '.inf'"},
+        BadConfig{"YesForTrue", "model:\n  tie_embeddings: yes\n", "is 'yes', expected true or false"},
+        BadConfig{"WrongChoice", "precision:\n  recipe: bf61\n",
+                  "expected one of f32, bf16, fp8_block; did you mean bf16?"},
+        BadConfig{"OutOfRange", "optimizer:\n  learning_rate: 7\n",
+                  "optimizer.learning_rate is '7', expected a number in [0, 1]"},
+        BadConfig{"Negative", "run:\n  steps: -1\n", "run.steps is '-1', expected a whole number of at least 0"},
+        BadConfig{"SectionForValue", "run:\n  steps:\n    a: 1\n", "run.steps is a section, expected a whole number"},
+        BadConfig{"ListForValue", "run:\n  name: [a]\n", "run.name is a list, expected text"},
+        BadConfig{"ValueForSection", "run: 3\n", "x.yaml:1: run is a section, expected its settings"},
+        BadConfig{"ValueForList", "data:\n  sources: here\n", "x.yaml:2: data.sources is a list"},
+        BadConfig{"ScalarElement", "data:\n  sources:\n    - here\n",
+                  "x.yaml:3: data.sources[0] expected 'name: value'"},
+        BadConfig{"WordInList", "model:\n  engram:\n    layers: [1, x]\n",
+                  "model.engram.layers is a list, expected a list of whole numbers"},
+        BadConfig{"NoValue", "run:\n  steps:\n", "run.steps has no value, expected a whole number"},
+        BadConfig{"Empty", "", "the file is empty"}, BadConfig{"OnlyComments", "# nothing\n", "the file is empty"},
+        BadConfig{"List", "- run\n", "expected sections"}, BadConfig{"Word", "run", "expected sections"},
+        BadConfig{"Tab", "run:\n\tsteps: 1\n", "line 2: indented by a tab"},
+        BadConfig{"TabAfterSpaces", "run:\n  \tsteps: 1\n", "line 2: indented by a tab"},
+        BadConfig{"Unclosed", "model:\n  engram:\n    layers: [1, 2\n", "line"},
+        BadConfig{"BadIndentation", "run:\n  steps: 1\n   seed: 2\n", "line 3"},
+        BadConfig{"TwoDocuments", "run:\n  steps: 1\n---\nrun:\n  steps: 2\n", "a second document"},
+        BadConfig{"UnknownAlias", "run:\n  steps: *n\n", "line 2"},
+        BadConfig{"KeyIsAList", "? [a]\n: 1\n", "a key must be a name"},
+        BadConfig{"MhaWithFewerKeyHeads", "model:\n  attention:\n    num_kv_heads: 2\n",
+                  "x.yaml:3: model.attention.type is mha (default), model.attention.num_heads is 8 (default), "
+                  "model.attention.num_kv_heads is 2 (x.yaml:3): mha has as many"},
+        BadConfig{"GqaNotDividing", "model:\n  attention: {type: gqa, num_heads: 8, num_kv_heads: 3}\n",
+                  "must be a multiple of num_kv_heads"},
+        BadConfig{"HeadsNotDividing", "model:\n  hidden_size: 100\n  attention: {num_heads: 7}\n",
+                  "hidden_size must be a multiple of num_heads"},
+        BadConfig{"MlaLearned", "model:\n  position: learned\n  attention: {type: mla}\n",
+                  "set model.position to rope"},
+        BadConfig{"MlaWithoutKeys", "model:\n  attention: {type: mla, qk_nope_head_dim: 0, qk_rope_head_dim: 0}\n",
+                  "keys need a width"},
+        BadConfig{"RopeOdd", "model:\n  rope: {dims: 3}\n", "an even number"},
+        BadConfig{"RopeTooWide", "model:\n  rope: {dims: 66}\n", "no more values turn than a head has"},
+        BadConfig{"MlaRopeDims", "model:\n  attention: {type: mla}\n  rope: {dims: 32}\n", "leave rope.dims out"},
+        BadConfig{"YarnBetas", "model:\n  rope: {yarn: {beta_fast: 1}}\n", "beta_fast must be above beta_slow"},
+        BadConfig{"TooFewPositions", "model: {position: learned, max_positions: 10}\n", "every position"},
+        BadConfig{"ClampOfGelu", "model:\n  ffn: {activation: gelu, clamp: 10}\n", "only swiglu has a clamp"},
+        BadConfig{"GeluExperts", "model:\n  ffn: {activation: gelu}\n  moe: {num_experts: 4}\n", "experts are swiglu"},
+        BadConfig{"TopKOverExperts", "model:\n  moe: {num_experts: 4, top_k: 5}\n", "no more experts than there are"},
+        BadConfig{"TooManyDense", "model:\n  moe: {num_experts: 4, first_dense_layers: 9}\n", "no more dense layers"},
+        BadConfig{"UnequalGroups", "model:\n  moe: {num_experts: 8, num_groups: 3}\n", "groups must be of equal size"},
+        BadConfig{"TopGroups", "model:\n  moe: {num_experts: 8, num_groups: 2, top_groups: 3}\n",
+                  "no more groups are kept"},
+        BadConfig{"GroupsOfOne", "model:\n  moe: {num_experts: 8, num_groups: 8, top_groups: 4}\n",
+                  "at least two each"},
+        BadConfig{"TopKOverKeptGroups", "model:\n  moe: {num_experts: 8, num_groups: 4, top_k: 3}\n",
+                  "the kept groups hold 2 experts"},
+        BadConfig{"RecomputeNoStreams", "model:\n  recompute: mhc\n", "no streams to recompute"},
+        BadConfig{"MtpTooDeep", "model:\n  mtp: {depth: 4}\nbatch: {sequence_length: 4}\n", "reach beyond"},
+        BadConfig{"EngramBlock", "model:\n  engram: {layers: [8]}\n", "block 8 does not exist"},
+        BadConfig{"EngramTwice", "model:\n  engram: {layers: [1, 1]}\n", "ascending order, each once"},
+        BadConfig{"EngramRows", "model:\n  engram: {layers: [1], rows_per_head: 1000000000}\n", "fewer than 2^31 rows"},
+        BadConfig{"EngramPad", "model:\n  vocab_size: 5\n  engram: {layers: [1], pad_id: 5}\n",
+                  "pad_id must be a token"},
+        BadConfig{"TensorParallel", "parallel: {tp: 2}\n",
+                  "parallel.tp is 2 (x.yaml:1): this axis is not available yet"},
+        BadConfig{"PipelineParallel", "parallel: {pp: 2}\n", "not available yet"},
+        BadConfig{"ContextParallel", "parallel: {cp: 2}\n", "not available yet"},
+        BadConfig{"ExpertParallel", "parallel: {ep: 2}\n", "not available yet"},
+        BadConfig{"RateGrows", "optimizer: {learning_rate: 1e-4, min_learning_rate: 1e-3}\n",
+                  "no higher than its peak"},
+        BadConfig{"PartialMicrobatch", "batch: {micro_batch_size: 5}\n", "whole microbatches"},
+        BadConfig{"RampShrinks", "batch: {ramp: {initial_size: 24, increment: 1, steps: 3}}\n", "the batch grows"},
+        BadConfig{"RampMisses", "batch: {ramp: {initial_size: 2, increment: 4, steps: 3}}\n",
+                  "from the first size to the last"},
+        BadConfig{"RampNoSteps", "batch: {ramp: {initial_size: 4, increment: 4}}\n", "at least one step"},
+        BadConfig{"RampPartial", "batch: {micro_batch_size: 4, ramp: {initial_size: 2, increment: 2, steps: 3}}\n",
+                  "whole microbatches"},
+        BadConfig{"PhasesUnordered",
+                  "batch:\n  length_schedule:\n    - {until_step: 9, sequence_length: 8}\n    - {until_step: 9, "
+                  "sequence_length: 8}\n",
+                  "x.yaml:4: batch.length_schedule[1].until_step is 9"},
+        BadConfig{"PhaseTooLong", "batch:\n  length_schedule: [{until_step: 9, sequence_length: 2048}]\n",
+                  "at most as long"},
+        BadConfig{"WeightZero", "data:\n  sources: [{path: a, weight: 0}]\n", "a weight above 0"},
+        BadConfig{"WeightNegative", "data:\n  sources: [{path: a, weight: -1}]\n", "data.sources[0].weight is '-1'"},
+        BadConfig{"WeightNan", "data:\n  sources: [{path: a, weight: .nan}]\n", "data.sources[0].weight is '.nan'"},
+        BadConfig{"SourceWithoutPath", "data:\n  sources: [{weight: 1}]\n", "needs a folder"},
+        BadConfig{"SameName", "data:\n  sources: [{path: a, name: s}, {path: b, name: s}]\n",
+                  "another source has this name"},
+        BadConfig{"UnknownInElement", "data:\n  sources:\n    - pth: a\n      path: b\n",
+                  "x.yaml:3: data.sources[0].pth is not a setting; did you mean data.sources[0].path?"}),
+    [](const auto& instance) { return instance.param.name; });
+
+TEST(Reader, ReportsAllMistakesAtOnce) {
+  const std::string message = refusal(
+      "optimizer:\n  learnig_rate: 1e-3\n  learning_rate: 7\n  warmup_steps: 1k\nmodel:\n  moe: {num_experts: 4, "
+      "top_k: 5}\n",
+      {"run.steps=abc", "nonsense", "=1"});
+  EXPECT_THAT(
+      message,
+      AllOf(StartsWith("x.yaml has 7 mistakes:"), HasSubstr("x.yaml:2: optimizer.learnig_rate is not a setting"),
+            HasSubstr("x.yaml:3: optimizer.learning_rate is '7'"), HasSubstr("x.yaml:4: optimizer.warmup_steps")));
+  EXPECT_THAT(message,
+              AllOf(HasSubstr("--set run.steps=abc: run.steps is 'abc'"),
+                    HasSubstr("--set nonsense: expected section.name=value"), HasSubstr("model.moe.top_k is 5")));
+}
+
+TEST(Reader, DoesNotRepeatAMistakeAsAConflict) {
+  EXPECT_THAT(refusal("model:\n  moe: {num_experts: 1, top_k: x}\n"), StartsWith("x.yaml has 1 mistake:"));
+}
+
+TEST(Reader, RefusesADocumentThatUnfoldsBeyondTheLimit) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 9; ++i) {
+    std::string items = concat("*a", i - 1);
+    for (int j = 1; j < 10; ++j) items += concat(", *a", i - 1);
+    bomb += concat("a", i, ": &a", i, " [", items, "]\n");
+  }
+  EXPECT_THAT(refusal(bomb), HasSubstr("unfolds to more than 100000 values"));
+}
+
+TEST(Reader, RefusesDeepNestingAndHugeFiles) {
+  EXPECT_THAT(refusal("run: " + std::string(100000, '[')), HasSubstr("x.yaml has 1 mistake"));
+  EXPECT_THAT(refusal("# " + std::string(2 << 20, 'x')), HasSubstr("expected a config of at most"));
+}
+
+TEST(Reader, ReadsAliases) {
+  const Config c =
+      parse_config("data:\n  sources:\n    - &s {path: a, weight: 2}\nrun:\n  steps: &n 7\n  seed: *n\n").config;
+  EXPECT_EQ(c.run.steps, 7);
+  EXPECT_EQ(c.run.seed, 7);
+}
+
+TEST(Reader, ReadsEveryFormOfNumber) {
+  const Config c =
+      parse_config("optimizer: {learning_rate: 1e-4, weight_decay: .1, clip_norm: +2, eps: 1E-8}\n").config;
+  EXPECT_EQ(c.optimizer.learning_rate, 1e-4);
+  EXPECT_EQ(c.optimizer.weight_decay, 0.1);
+  EXPECT_EQ(c.optimizer.clip_norm, 2);
+  EXPECT_EQ(c.optimizer.eps, 1e-8);
+}
+
+TEST(Reader, LetsTheLastOverrideWinAndTracksOrigins) {
+  const LoadedConfig loaded =
+      parse_config("run:\n  steps: 5\nmodel:\n  engram:\n    layers: [1]\n", "x.yaml",
+                   {"run.steps=6", "run.steps=7", "data.sources=[{path: a}, {path: b}]", "data.sources[1].weight=3"});
+  EXPECT_EQ(loaded.config.run.steps, 7);
+  EXPECT_EQ(loaded.config.data.sources.size(), 2u);
+  EXPECT_EQ(loaded.config.data.sources[1].weight, 3);
+  EXPECT_EQ(loaded.origins.at("run.steps"), "--set");
+  EXPECT_EQ(loaded.origins.at("model.engram.layers"), "x.yaml:5");
+  EXPECT_EQ(loaded.origins.at("run.seed"), "default");
+  EXPECT_EQ(loaded.origins.at("run.dir"), "derived");
+  EXPECT_EQ(loaded.origins.at("data.sources[0].weight"), "default");
+}
+
+TEST(Reader, RepairsAMistakeOfTheFileByAnOverrideOnlyVisibly) {
+  EXPECT_THAT(refusal("run:\n  steps: x\n", {"run.steps=3"}), HasSubstr("run.steps is 'x'"));
+}
+
+TEST(Reader, DerivesWhatFollows) {
+  const Config c = parse_config("run: {name: a}\nmodel: {hidden_size: 96, attention: {num_heads: 4}}\n").config;
+  EXPECT_EQ(c.run.dir, "runs/a");
+  EXPECT_EQ(c.checkpoint.dir, "runs/a/checkpoints");
+  EXPECT_EQ(c.model.attention.head_dim, 24);
+  EXPECT_EQ(c.model.attention.num_kv_heads, 4);
+  EXPECT_EQ(c.model.rope.dims, 24);
+}
+
+TEST(Reader, NamesAMissingFile) {
+  EXPECT_THAT([] { load_config("/nowhere/x.yaml"); },
+              testing::ThrowsMessage<UserError>(HasSubstr("cannot read /nowhere/x.yaml")));
+}
+
+TEST(World, GivesTheReplicasOrSaysWhyNot) {
+  Config c = parse_config("batch: {global_batch_size: 12, micro_batch_size: 2}\n").config;
+  EXPECT_EQ(check_world(c, 3), 3);
+  EXPECT_THAT([&] { check_world(c, 4); }, testing::ThrowsMessage<UserError>(HasSubstr("expected a multiple of")));
+  c.parallel.dp = 2;
+  EXPECT_THAT([&] { check_world(c, 3); }, testing::ThrowsMessage<UserError>(HasSubstr("there are 3 ranks")));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,187 @@
+#include "trainer/config/check.h"
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+class Checker {
+ public:
+  explicit Checker(const Config& config) : c_(config) {}
+
+  std::vector<Conflict> run() {
+    attention();
+    positions();
+    ffn();
+    moe();
+    residual();
+    engram();
+    parallel();
+    optimizer();
+    batch();
+    data();
+    return std::move(conflicts_);
+  }
+
+ private:
+  void require(bool holds, std::vector<std::string> paths, const std::string& expected) {
+    if (!holds) conflicts_.push_back({std::move(paths), expected});
+  }
+
+  void attention() {
+    const AttentionConfig& a = c_.model.attention;
+    if (a.type == AttentionType::mla) {
+      require(c_.model.position == PositionType::rope, {"model.attention.type", "model.position"},
+              "mla has its position in the rotated part; set model.position to rope");
+      require(a.qk_nope_head_dim + a.qk_rope_head_dim > 0,
+              {"model.attention.qk_nope_head_dim", "model.attention.qk_rope_head_dim"}, "keys need a width");
+      return;
+    }
+    require(a.head_dim > 0, {"model.hidden_size", "model.attention.num_heads"},
+            "hidden_size must be a multiple of num_heads, or head_dim be given");
+    require(a.num_kv_heads > 0 && a.num_heads % a.num_kv_heads == 0,
+            {"model.attention.num_heads", "model.attention.num_kv_heads"},
+            "num_heads must be a multiple of num_kv_heads");
+    if (a.type == AttentionType::mha) {
+      require(a.num_heads == a.num_kv_heads,
+              {"model.attention.type", "model.attention.num_heads", "model.attention.num_kv_heads"},
+              "mha has as many key heads as query heads; set the type to gqa or leave num_kv_heads out");
+    }
+  }
+
+  void positions() {
+    const ModelConfig& m = c_.model;
+    if (m.position == PositionType::learned) {
+      require(m.max_positions >= c_.batch.sequence_length, {"model.max_positions", "batch.sequence_length"},
+              "every position of a sequence needs its vector");
+      return;
+    }
+    const bool mla = m.attention.type == AttentionType::mla;
+    const std::string width = mla ? "model.attention.qk_rope_head_dim" : "model.attention.head_dim";
+    const int64_t dims = mla ? m.attention.qk_rope_head_dim : m.attention.head_dim;
+    require(m.rope.dims % 2 == 0, {"model.rope.dims", width}, "values turn in pairs: an even number of them");
+    require(mla ? m.rope.dims == dims : m.rope.dims <= dims, {"model.rope.dims", width},
+            mla ? "mla turns the whole rotated part; leave rope.dims out" : "no more values turn than a head has");
+    require(m.rope.yarn.beta_fast > m.rope.yarn.beta_slow, {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"},
+            "beta_fast must be above beta_slow");
+  }
+
+  void ffn() {
+    const FfnConfig& f = c_.model.ffn;
+    require(f.clamp == 0 || f.activation == Activation::swiglu, {"model.ffn.clamp", "model.ffn.activation"},
+            "only swiglu has a clamp; set it to 0");
+  }
+
+  void moe() {
+    const MoeConfig& e = c_.model.moe;
+    if (e.num_experts == 0) return;
+    require(c_.model.ffn.activation == Activation::swiglu, {"model.moe.num_experts", "model.ffn.activation"},
+            "experts are swiglu; set the activation to swiglu");
+    require(e.top_k <= e.num_experts, {"model.moe.top_k", "model.moe.num_experts"},
+            "a token visits no more experts than there are");
+    require(e.first_dense_layers <= c_.model.num_layers, {"model.moe.first_dense_layers", "model.num_layers"},
+            "no more dense layers than layers");
+    const bool divide = e.num_experts % e.num_groups == 0;
+    require(divide, {"model.moe.num_experts", "model.moe.num_groups"}, "groups must be of equal size");
+    require(e.top_groups <= e.num_groups, {"model.moe.top_groups", "model.moe.num_groups"},
+            "no more groups are kept than there are");
+    if (!divide || e.num_groups == 1) return;
+    const int64_t group = e.num_experts / e.num_groups;
+    require(group >= 2, {"model.moe.num_experts", "model.moe.num_groups"},
+            "a group scores by its two best experts: at least two each");
+    require(e.top_k <= e.top_groups * group, {"model.moe.top_k", "model.moe.top_groups", "model.moe.num_groups"},
+            concat("the kept groups hold ", e.top_groups * group, " experts, fewer than a token visits"));
+  }
+
+  void residual() {
+    const ResidualType type = c_.model.residual.type;
+    require(c_.model.recompute != RecomputePolicy::mhc || type == ResidualType::mhc ||
+                type == ResidualType::mhc_single_pass,
+            {"model.recompute", "model.residual.type"},
+            "there are no streams to recompute; set recompute to none or block");
+    require(c_.model.mtp.depth < c_.batch.sequence_length, {"model.mtp.depth", "batch.sequence_length"},
+            "a sequence must reach beyond the tokens predicted ahead");
+  }
+
+  void engram() {
+    const EngramConfig& e = c_.model.engram;
+    if (e.layers.empty()) return;
+    for (const int64_t layer : e.layers) {
+      require(layer < c_.model.num_layers, {"model.engram.layers", "model.num_layers"},
+              concat("block ", layer, " does not exist; blocks are counted from 0"));
+    }
+    require(std::is_sorted(e.layers.begin(), e.layers.end(), std::less_equal<>()) || e.layers.size() == 1,
+            {"model.engram.layers"}, "blocks in ascending order, each once");
+    require((e.max_ngram - 1) * e.num_heads * e.rows_per_head < (int64_t{1} << 31),
+            {"model.engram.rows_per_head", "model.engram.num_heads", "model.engram.max_ngram"},
+            "a table holds fewer than 2^31 rows");
+    require(c_.model.vocab_size == 0 || e.pad_id < c_.model.vocab_size, {"model.engram.pad_id", "model.vocab_size"},
+            "pad_id must be a token");
+  }
+
+  void parallel() {
+    const ParallelConfig& p = c_.parallel;
+    for (const auto& [name, degree] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"cp", p.cp}, {"ep", p.ep}}) {
+      require(degree == 1, {std::string("parallel.") + name}, "this axis is not available yet; set it to 1 and use dp");
+    }
+  }
+
+  void optimizer() {
+    const OptimizerConfig& o = c_.optimizer;
+    require(o.min_learning_rate <= o.learning_rate, {"optimizer.min_learning_rate", "optimizer.learning_rate"},
+            "the rate decays: its end is no higher than its peak");
+  }
+
+  void batch() {
+    const BatchConfig& b = c_.batch;
+    require(b.global_batch_size % b.micro_batch_size == 0, {"batch.global_batch_size", "batch.micro_batch_size"},
+            "a step is whole microbatches");
+    if (b.ramp.initial_size > 0) ramp();
+    int64_t step = 0;
+    for (size_t i = 0; i < b.length_schedule.size(); ++i) {
+      const std::string path = concat("batch.length_schedule[", i, "]");
+      const LengthPhaseConfig& phase = b.length_schedule[i];
+      require(phase.until_step > step, {path + ".until_step"}, "phases in ascending order of until_step");
+      require(phase.sequence_length >= 1 && phase.sequence_length <= b.sequence_length,
+              {path + ".sequence_length", "batch.sequence_length"}, "a phase is at most as long as the full sequence");
+      step = phase.until_step;
+    }
+  }
+
+  void ramp() {
+    const BatchConfig& b = c_.batch;
+    require(b.ramp.initial_size <= b.global_batch_size, {"batch.ramp.initial_size", "batch.global_batch_size"},
+            "the batch grows: it starts no larger than it ends");
+    require(b.ramp.increment > 0 && (b.global_batch_size - b.ramp.initial_size) % b.ramp.increment == 0,
+            {"batch.ramp.increment", "batch.ramp.initial_size", "batch.global_batch_size"},
+            "the increments must lead from the first size to the last");
+    require(b.ramp.initial_size % b.micro_batch_size == 0 && b.ramp.increment % b.micro_batch_size == 0,
+            {"batch.ramp.initial_size", "batch.ramp.increment", "batch.micro_batch_size"},
+            "a step is whole microbatches");
+    require(b.ramp.steps > 0, {"batch.ramp.steps"}, "a ramp takes at least one step");
+  }
+
+  void data() {
+    std::set<std::string> names;
+    for (size_t i = 0; i < c_.data.sources.size(); ++i) {
+      const SourceConfig& source = c_.data.sources[i];
+      const std::string path = concat("data.sources[", i, "]");
+      require(!source.path.empty(), {path + ".path"}, "a source needs a folder of shards");
+      require(source.weight > 0, {path + ".weight"}, "a weight above 0; remove a source that is not wanted");
+      require(source.name.empty() || names.insert(source.name).second, {path + ".name"},
+              "another source has this name");
+    }
+  }
+
+  const Config& c_;
+  std::vector<Conflict> conflicts_;
+};
+
+}  // namespace
+
+std::vector<Conflict> conflicts_of(const Config& config) { return Checker(config).run(); }
+
+}  // namespace birkhoff

@@ -1,0 +1,18 @@
+#pragma once
+// Combinations of settings that cannot be.
+#include <string>
+#include <vector>
+
+#include "trainer/config/config.h"
+
+namespace birkhoff {
+
+struct Conflict {
+  std::vector<std::string> paths;  // the settings that disagree
+  std::string expected;            // and what to do
+};
+
+// All of them. Needs no file, no device and no number of ranks; values that follow from others are filled.
+std::vector<Conflict> conflicts_of(const Config& config);
+
+}  // namespace birkhoff

@@ -1,0 +1,51 @@
+#pragma once
+// All settings of a run. Plain values; nothing here reads a file (reader.h) or knows a module.
+#include "trainer/config/batch.h"
+#include "trainer/config/checkpoint.h"
+#include "trainer/config/data.h"
+#include "trainer/config/eval.h"
+#include "trainer/config/metrics.h"
+#include "trainer/config/model.h"
+#include "trainer/config/optimizer.h"
+#include "trainer/config/parallel.h"
+#include "trainer/config/precision.h"
+#include "trainer/config/run.h"
+
+namespace birkhoff {
+
+struct Config {
+  RunConfig run;
+  ModelConfig model;
+  ParallelConfig parallel;
+  PrecisionConfig precision;
+  OptimizerConfig optimizer;
+  BatchConfig batch;
+  DataConfig data;
+  CheckpointConfig checkpoint;
+  EvalConfig eval;
+  MetricsConfig metrics;
+
+  void visit(SettingList& s) {
+    s.section("run", run, "The run as a whole.");
+    s.section("model", model, "The model.");
+    s.section("parallel", parallel, "How ranks share the work. World size = dp * tp * pp * cp.");
+    s.section("precision", precision, "Number formats.");
+    s.section("optimizer", optimizer, "How weights follow gradients.");
+    s.section("batch", batch, "What a step consumes.");
+    s.section("data", data, "Where tokens come from.");
+    s.section("checkpoint", checkpoint, "What survives the run.");
+    s.section("eval", eval, "Held-out evaluation.");
+    s.section("metrics", metrics, "Where numbers go.");
+  }
+  bool operator==(const Config&) const = default;
+};
+
+// The settings of `config`, in print order. They point into it: they live no longer than it, and no longer than its
+// lists keep their sizes.
+inline SettingList settings_of(Config& config) {
+  SettingList list;
+  config.visit(list);
+  return list;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,45 @@
+#pragma once
+#include "trainer/config/setting.h"
+
+namespace birkhoff {
+
+enum class BadSamplePolicy { fail, skip };
+inline EnumNames names_of(BadSamplePolicy) {
+  static constexpr std::string_view names[] = {"fail", "skip"};
+  return names;
+}
+
+struct SourceConfig {
+  std::string path;
+  double weight = 1;
+  std::string name;
+
+  void visit(SettingList& s) {
+    s("path", path, "folder of shards written by birkhoff data ingest").free("the samples must be the same");
+    s("weight", weight, Limits{0, 1e12}, "share of the samples, relative to the other sources; more than 0");
+    s("name", name, "name in logs; empty: last part of the path").free();
+  }
+  bool operator==(const SourceConfig&) const = default;
+};
+
+struct DataConfig {
+  std::string tokenizer;
+  std::vector<SourceConfig> sources;
+  int64_t seed = 1;
+  int64_t prefetch = 4;
+  BadSamplePolicy bad_samples = BadSamplePolicy::fail;
+  int64_t max_bad_samples = 100;
+
+  void visit(SettingList& s) {
+    s("tokenizer", tokenizer, "tokenizer.json the shards were made with").free("it must give the same ids");
+    s.list("sources", sources, "what is read, mixed by weight");
+    s("seed", seed, Limits{0, kMaxInt}, "order of the samples");
+    s("prefetch", prefetch, Limits{1, 1024}, "microbatches made ready ahead of the step").free();
+    s("bad_samples", bad_samples, "a sample whose checksum is wrong stops the run, or the next good one replaces it")
+        .free();
+    s("max_bad_samples", max_bad_samples, Limits{0, 1e9}, "replaced samples after which the run stops").free();
+  }
+  bool operator==(const DataConfig&) const = default;
+};
+
+}  // namespace birkhoff

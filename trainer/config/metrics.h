@@ -1,0 +1,29 @@
+#pragma once
+#include "trainer/config/setting.h"
+
+namespace birkhoff {
+
+enum class LogFormat { text, json };
+inline EnumNames names_of(LogFormat) {
+  static constexpr std::string_view names[] = {"text", "json"};
+  return names;
+}
+
+struct MetricsConfig {
+  LogFormat log_format = LogFormat::text;
+  std::string jsonl = "metrics.jsonl";
+  bool progress = true;
+  int64_t prometheus_port = -1;
+
+  void visit(SettingList& s) {
+    s("log_format", log_format, "form of the step line, the same keys in both").free();
+    s("jsonl", jsonl, "file of one JSON object a step, relative to run.dir; empty: none").free();
+    s("progress", progress, "progress bar, where the error output is a terminal").free();
+    s("prometheus_port", prometheus_port, Limits{-1, 65535},
+      "port on 127.0.0.1 that serves the numbers; 0: any; -1: off")
+        .free();
+  }
+  bool operator==(const MetricsConfig&) const = default;
+};
+
+}  // namespace birkhoff

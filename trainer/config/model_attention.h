@@ -1,0 +1,88 @@
+#pragma once
+#include "trainer/config/setting.h"
+
+namespace birkhoff {
+
+enum class AttentionType { mha, gqa, mla };
+inline EnumNames names_of(AttentionType) {
+  static constexpr std::string_view names[] = {"mha", "gqa", "mla"};
+  return names;
+}
+
+enum class PositionType { rope, learned };
+inline EnumNames names_of(PositionType) {
+  static constexpr std::string_view names[] = {"rope", "learned"};
+  return names;
+}
+
+enum class RopeType { interleaved, half };
+inline EnumNames names_of(RopeType) {
+  static constexpr std::string_view names[] = {"interleaved", "half"};
+  return names;
+}
+
+struct AttentionConfig {
+  AttentionType type = AttentionType::mha;
+  int64_t num_heads = 8;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t q_lora_rank = 0;
+  int64_t kv_lora_rank = 512;
+  int64_t qk_nope_head_dim = 128;
+  int64_t qk_rope_head_dim = 64;
+  int64_t v_head_dim = 128;
+  bool qk_norm = false;
+  bool bias = false;
+
+  void visit(SettingList& s) {
+    s("type", type, "mha: as many key heads as query heads; gqa: num_kv_heads; mla: low-rank keys and values");
+    s("num_heads", num_heads, Limits{1, 65536}, "query heads");
+    s("num_kv_heads", num_kv_heads, Limits{0, 65536}, "key and value heads of gqa; 0: num_heads");
+    s("head_dim", head_dim, Limits{0, 65536}, "width of a head of mha and gqa; 0: hidden_size / num_heads");
+    s("q_lora_rank", q_lora_rank, Limits{0, 1e6}, "mla: width of the query latent; 0: queries straight from the input");
+    s("kv_lora_rank", kv_lora_rank, Limits{1, 1e6}, "mla: width of the latent of keys and values");
+    s("qk_nope_head_dim", qk_nope_head_dim, Limits{0, 65536}, "mla: width per head without position");
+    s("qk_rope_head_dim", qk_rope_head_dim, Limits{0, 65536},
+      "mla: width per head that is rotated, one key for all heads");
+    s("v_head_dim", v_head_dim, Limits{1, 65536}, "mla: width of a value head");
+    s("qk_norm", qk_norm, "RMS-normalise queries and keys per head, without weights");
+    s("bias", bias, "biases on the projections");
+  }
+  bool operator==(const AttentionConfig&) const = default;
+};
+
+// Source: Peng et al. 2023, arXiv:2309.00071. The softmax scale is multiplied by (0.1 * mscale * ln(factor) + 1)^2.
+struct YarnConfig {
+  double factor = 1;
+  int64_t original_length = 4096;
+  double beta_fast = 32;
+  double beta_slow = 1;
+  double mscale = 1;
+
+  void visit(SettingList& s) {
+    s("factor", factor, Limits{1, 1e6}, "how much longer the context is than original_length; 1: no YaRN");
+    s("original_length", original_length, Limits{1, 1e9}, "context length before the extension");
+    s("beta_fast", beta_fast, Limits{0, 1e6}, "rotations over original_length above which a frequency stays");
+    s("beta_slow", beta_slow, Limits{0, 1e6}, "rotations below which a frequency is divided by factor");
+    s("mscale", mscale, Limits{0, 100}, "weight of the correction of the softmax scale");
+  }
+  bool operator==(const YarnConfig&) const = default;
+};
+
+struct RopeConfig {
+  RopeType type = RopeType::interleaved;
+  double theta = 10000;
+  int64_t dims = 0;
+  YarnConfig yarn;
+
+  void visit(SettingList& s) {
+    s("type", type, "which values turn together: neighbours (2i, 2i+1) or halves (i, i + dims/2)");
+    s("theta", theta, Limits{1, 1e12}, "base of the wavelengths");
+    s("dims", dims, Limits{0, 65536},
+      "rotated values of a head of mha and gqa, the last ones; 0: all. mla: qk_rope_head_dim");
+    s.section("yarn", yarn, "context extension by YaRN");
+  }
+  bool operator==(const RopeConfig&) const = default;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,66 @@
+#pragma once
+#include "trainer/config/setting.h"
+
+namespace birkhoff {
+
+enum class Activation { swiglu, gelu };
+inline EnumNames names_of(Activation) {
+  static constexpr std::string_view names[] = {"swiglu", "gelu"};
+  return names;
+}
+
+enum class ScoreFunction { sigmoid, sqrt_softplus, softmax };
+inline EnumNames names_of(ScoreFunction) {
+  static constexpr std::string_view names[] = {"sigmoid", "sqrt_softplus", "softmax"};
+  return names;
+}
+
+struct FfnConfig {
+  Activation activation = Activation::swiglu;
+  int64_t size = 1408;
+  bool bias = false;
+  double clamp = 0;
+
+  void visit(SettingList& s) {
+    s("activation", activation, "swiglu has a gate and an up projection, gelu (tanh form) one projection");
+    s("size", size, Limits{1, 1e7}, "inner width of a dense layer");
+    s("bias", bias, "biases on the projections of dense layers");
+    s("clamp", clamp, Limits{0, 1e6}, "swiglu: gate <= clamp and up in [-clamp, clamp], experts included; 0: none");
+  }
+  bool operator==(const FfnConfig&) const = default;
+};
+
+struct MoeConfig {
+  int64_t num_experts = 0;
+  int64_t top_k = 2;
+  int64_t num_shared = 1;
+  int64_t expert_size = 512;
+  int64_t first_dense_layers = 0;
+  ScoreFunction score_function = ScoreFunction::sigmoid;
+  int64_t num_groups = 1;
+  int64_t top_groups = 1;
+  double route_scale = 1;
+  bool renormalize = true;
+  double bias_update_speed = 0.001;
+  double sequence_balance_loss = 1e-4;
+
+  void visit(SettingList& s) {
+    s("num_experts", num_experts, Limits{0, 65536}, "routed experts of a layer; 0: every layer is dense");
+    s("top_k", top_k, Limits{1, 1024}, "routed experts a token visits");
+    s("num_shared", num_shared, Limits{0, 64}, "experts every token visits, joined in one of num_shared * expert_size");
+    s("expert_size", expert_size, Limits{1, 1e7}, "inner width of an expert");
+    s("first_dense_layers", first_dense_layers, Limits{0, 10000}, "leading layers that stay dense");
+    s("score_function", score_function, "from the router's logits to affinities");
+    s("num_groups", num_groups, Limits{1, 65536}, "groups of experts; a group scores by the sum of its two best");
+    s("top_groups", top_groups, Limits{1, 65536}, "groups a token may choose its experts from");
+    s("route_scale", route_scale, Limits{0, 1000}, "factor of the gates");
+    s("renormalize", renormalize, "gates of a token sum to 1 before route_scale");
+    s("bias_update_speed", bias_update_speed, Limits{0, 1},
+      "step of the balancing bias, by the load of a whole step; 0: off")
+        .free();
+    s("sequence_balance_loss", sequence_balance_loss, Limits{0, 10}, "weight of the sequence-wise balance loss").free();
+  }
+  bool operator==(const MoeConfig&) const = default;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,27 @@
+#pragma once
+#include "trainer/config/setting.h"
+
+namespace birkhoff {
+
+struct ParallelConfig {
+  int64_t dp = 0;
+  int64_t tp = 1;
+  int64_t pp = 1;
+  int64_t cp = 1;
+  int64_t ep = 1;
+  double timeout_init_s = 300;
+  double timeout_step_s = 300;
+
+  void visit(SettingList& s) {
+    s("dp", dp, Limits{0, 1e6}, "replicas; 0: all ranks that the other degrees leave").free();
+    s("tp", tp, Limits{1, 1e6}, "tensor parallel ranks").free();
+    s("pp", pp, Limits{1, 1e6}, "pipeline stages").free();
+    s("cp", cp, Limits{1, 1e6}, "context parallel ranks").free();
+    s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
+    s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of a collective before the first step").free();
+    s("timeout_step_s", timeout_step_s, Limits{1, 1e6}, "deadline of a collective from the first step on").free();
+  }
+  bool operator==(const ParallelConfig&) const = default;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,248 @@
+#include "trainer/config/reader.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "kernels/core/error.h"
+#include "trainer/config/check.h"
+#include "trainer/config/suggest.h"
+#include "trainer/config/value.h"
+#include "trainer/config/yaml_tree.h"
+
+namespace birkhoff {
+namespace {
+
+// Applies YAML trees to a config and collects what is wrong with them.
+class Reader {
+ public:
+  explicit Reader(std::string name) : name_(std::move(name)) { collect(); }
+
+  void read_file(const std::string& text) {
+    try {
+      const YamlNode root = parse_yaml(text);
+      if (root.kind == YamlNode::Kind::null) {
+        problem(name_,
+                "the file is empty, expected sections such as 'run:' and 'model:'; see birkhoff describe config");
+      } else if (root.kind != YamlNode::Kind::map) {
+        problem(name_, "expected sections such as 'run:' and 'model:', each a name and a colon");
+      } else {
+        read_section(root, "");
+      }
+    } catch (const UserError& e) {
+      problem(name_, e.what());
+    }
+  }
+
+  void read_override(const std::string& text) {
+    override_ = "--set " + text;
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      problem(override_, "expected section.name=value");
+      return;
+    }
+    try {
+      YamlNode node = parse_yaml(text.substr(equals + 1));
+      node.key = text.substr(0, equals);
+      read_entry(node, node.key);
+    } catch (const UserError& e) {
+      problem(override_, e.what());
+    }
+  }
+
+  LoadedConfig finish() {
+    derive();
+    for (const Conflict& conflict : conflicts_of(config_)) report(conflict);
+    if (!problems_.empty()) throw UserError(all_problems());
+    return {std::move(config_), std::move(origins_)};
+  }
+
+ private:
+  void collect() {
+    list_ = settings_of(config_);
+    by_path_.clear();
+    sections_ = {""};
+    for (const SettingList::SectionDoc& section : list_.sections()) sections_.insert(section.path);
+    for (const Setting& setting : list_.settings()) {
+      by_path_[setting.path] = &setting;
+      origins_.try_emplace(setting.path, "default");
+    }
+  }
+
+  void read_section(const YamlNode& map, const std::string& prefix) {
+    std::map<std::string, int> seen;
+    for (const YamlNode& entry : map.children) {
+      const std::string path = prefix.empty() ? entry.key : prefix + "." + entry.key;
+      const auto [first, fresh] = seen.try_emplace(entry.key, entry.line);
+      if (fresh) {
+        read_entry(entry, path);
+      } else {
+        problem(where(entry), concat(path, " is given twice, first on line ", first->second, "; keep one"));
+      }
+    }
+  }
+
+  void read_entry(const YamlNode& node, const std::string& path) {
+    const auto found = by_path_.find(path);
+    if (found != by_path_.end() && std::holds_alternative<ListSize>(found->second->value)) {
+      read_list(*found->second, node);
+    } else if (found != by_path_.end()) {
+      read_value(*found->second, node);
+    } else if (!sections_.contains(path)) {
+      problem(where(node), path + " is not a setting" + suggestion(path));
+    } else if (node.kind == YamlNode::Kind::map) {
+      read_section(node, path);
+    } else if (node.kind != YamlNode::Kind::null) {
+      problem(where(node), path + " is a section, expected its settings, indented, one a line");
+    }
+  }
+
+  void read_value(const Setting& setting, const YamlNode& node) {
+    const std::string wrong = assign(setting, node);
+    if (wrong.empty()) {
+      origins_[setting.path] = override_.empty() ? where(node) : "--set";
+      failed_.erase(setting.path);
+    } else {
+      problem(where(node), setting.path + " " + wrong);
+      failed_.insert(setting.path);
+    }
+  }
+
+  void read_list(const Setting& setting, const YamlNode& node) {
+    const std::string path = setting.path;
+    if (node.kind != YamlNode::Kind::sequence) {
+      problem(where(node), path + " is a list, expected one '- ' for each of its elements");
+      return;
+    }
+    const ListSize& size = std::get<ListSize>(setting.value);
+    size.set(0);
+    size.set(node.children.size());
+    origins_[path] = override_.empty() ? where(node) : "--set";
+    std::erase_if(origins_, [&](const auto& origin) { return origin.first.starts_with(path + "["); });
+    collect();
+    for (size_t i = 0; i < node.children.size(); ++i) {
+      const std::string element = concat(path, "[", i, "]");
+      if (node.children[i].kind == YamlNode::Kind::map) {
+        read_section(node.children[i], element);
+      } else {
+        problem(where(node.children[i]), element + " expected 'name: value' settings");
+        for (const auto& [name, element_setting] : by_path_) {
+          if (name.starts_with(element)) failed_.insert(name);
+        }
+      }
+    }
+  }
+
+  std::string suggestion(const std::string& path) const {
+    const size_t dot = path.rfind('.');
+    const std::string prefix = dot == std::string::npos ? "" : path.substr(0, dot + 1),
+                      leaf = path.substr(prefix.size());
+    if (const std::string name = known_elsewhere(leaf); !name.empty()) return "; here it is called " + name;
+    std::vector<std::string_view> siblings, all;
+    for (const auto& [name, setting] : by_path_) {
+      if (name.starts_with(prefix)) siblings.push_back(name);
+      if (name.ends_with("." + leaf)) return "; did you mean " + name + "?";
+      all.push_back(name);
+    }
+    for (const std::string& section : sections_) {
+      if (section.starts_with(prefix)) siblings.push_back(section);
+      all.push_back(section);
+    }
+    std::string close = nearest(path, siblings);
+    if (close.empty()) close = nearest(path, all);
+    return close.empty() ? "; see birkhoff describe config" : "; did you mean " + close + "?";
+  }
+
+  // Values that follow from others. They are printed, so that a run record shows what was used.
+  void derive() {
+    ModelConfig& m = config_.model;
+    const auto fill = [&](const char* path, int64_t& value, int64_t derived) {
+      if (value != 0 || derived == 0) return;
+      value = derived;
+      origins_[path] = "derived";
+    };
+    const auto fill_text = [&](const char* path, std::string& value, const std::string& derived) {
+      if (!value.empty()) return;
+      value = derived;
+      origins_[path] = "derived";
+    };
+    fill_text("run.dir", config_.run.dir, "runs/" + config_.run.name);
+    fill_text("checkpoint.dir", config_.checkpoint.dir, config_.run.dir + "/checkpoints");
+    AttentionConfig& a = m.attention;
+    fill("model.attention.num_kv_heads", a.num_kv_heads, a.num_heads);
+    const bool mla = a.type == AttentionType::mla;
+    const bool divides = m.hidden_size % a.num_heads == 0;
+    fill("model.attention.head_dim", a.head_dim, !mla && divides ? m.hidden_size / a.num_heads : 0);
+    if (m.position == PositionType::rope) fill("model.rope.dims", m.rope.dims, mla ? a.qk_rope_head_dim : a.head_dim);
+    if (m.position == PositionType::learned) {
+      fill("model.max_positions", m.max_positions, config_.batch.sequence_length);
+    }
+  }
+
+  // A conflict that involves a value already reported would only repeat it.
+  void report(const Conflict& conflict) {
+    std::string values, at;
+    for (const std::string& path : conflict.paths) {
+      if (failed_.contains(path)) return;
+      BK_ASSERT(by_path_.contains(path), path);
+      const std::string& origin = origins_[path];
+      values += (values.empty() ? "" : ", ") + path + " is " + yaml_of(*by_path_[path]) + " (" + origin + ")";
+      if (at.empty() && origin != "default" && origin != "derived") at = origin;
+    }
+    problem(at.empty() ? name_ : at, values + ": " + conflict.expected);
+  }
+
+  std::string where(const YamlNode& node) const {
+    return override_.empty() ? concat(name_, ":", node.line) : override_;
+  }
+  void problem(const std::string& where, const std::string& what) { problems_.push_back(where + ": " + what); }
+  std::string all_problems() const {
+    std::string out = concat(name_, " has ", problems_.size(), problems_.size() == 1 ? " mistake:" : " mistakes:");
+    for (const std::string& problem : problems_) out += "\n  " + problem;
+    return out;
+  }
+
+  std::string name_, override_;
+  Config config_;
+  SettingList list_;
+  std::map<std::string, const Setting*> by_path_;
+  std::set<std::string> sections_, failed_;
+  Origins origins_;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+LoadedConfig parse_config(const std::string& text, const std::string& name, const std::vector<std::string>& overrides) {
+  Reader reader(name);
+  reader.read_file(text);
+  for (const std::string& override : overrides) reader.read_override(override);
+  return reader.finish();
+}
+
+LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  BK_CHECK(file && text << file.rdbuf(), "cannot read ", path, "; expected a YAML file");
+  return parse_config(text.str(), path, overrides);
+}
+
+int64_t check_world(const Config& config, int64_t world_size) {
+  const ParallelConfig& p = config.parallel;
+  const BatchConfig& b = config.batch;
+  const int64_t others = p.tp * p.pp * p.cp;
+  BK_CHECK(world_size % others == 0 && (p.dp == 0 || p.dp * others == world_size), "there are ", world_size,
+           " ranks, expected parallel dp * tp * pp * cp = ", p.dp, " * ", p.tp, " * ", p.pp, " * ", p.cp,
+           "; start another number of ranks, or set parallel.dp to 0");
+  const int64_t dp = world_size / others;
+  BK_CHECK(b.global_batch_size % (b.micro_batch_size * dp) == 0, "batch.global_batch_size is ", b.global_batch_size,
+           ", expected a multiple of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp,
+           "; change the batch or the number of ranks");
+  BK_CHECK(b.ramp.initial_size % (b.micro_batch_size * dp) == 0 && b.ramp.increment % (b.micro_batch_size * dp) == 0,
+           "batch.ramp goes from ", b.ramp.initial_size, " by ", b.ramp.increment,
+           ", expected multiples of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp);
+  return dp;
+}
+
+}  // namespace birkhoff

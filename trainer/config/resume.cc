@@ -1,0 +1,53 @@
+#include "kernels/core/error.h"
+#include "trainer/config/reader.h"
+#include "trainer/config/value.h"
+
+namespace birkhoff {
+namespace {
+
+struct Line {
+  std::string value;
+  const Setting* setting;
+};
+
+std::map<std::string, Line> lines_of(const SettingList& list) {
+  std::map<std::string, Line> lines;
+  for (const Setting& setting : list.settings()) {
+    const auto* size = std::get_if<ListSize>(&setting.value);
+    lines[setting.path] = {size ? concat(size->get(), " elements") : yaml_of(setting), &setting};
+  }
+  return lines;
+}
+
+std::string text_of(const ConfigChange& change) {
+  return concat("\n  ", change.path, ": ", change.before, " -> ", change.after,
+                change.note.empty() ? "" : " (" + change.note + ")");
+}
+
+}  // namespace
+
+std::vector<ConfigChange> diff_configs(Config before, Config after) {
+  const SettingList list_before = settings_of(before), list_after = settings_of(after);
+  const auto old_lines = lines_of(list_before);
+  const auto new_lines = lines_of(list_after);
+  std::vector<ConfigChange> changes;
+  for (const Setting& setting : list_after.settings()) {
+    const auto old_line = old_lines.find(setting.path);
+    if (old_line == old_lines.end()) continue;  // an element of a list that grew: the list itself is reported
+    const std::string& value = new_lines.at(setting.path).value;
+    if (old_line->second.value == value) continue;
+    changes.push_back({setting.path, old_line->second.value, value, setting.free_on_resume, setting.resume_note});
+  }
+  return changes;
+}
+
+std::string check_resume(const Config& before, const Config& after) {
+  std::string allowed, refused;
+  for (const ConfigChange& change : diff_configs(before, after))
+    (change.allowed ? allowed : refused) += text_of(change);
+  BK_CHECK(refused.empty(), "the run to resume was started with other settings that cannot change:", refused,
+           "\n  Restore them, or start a new run: another run.dir, or --resume none.");
+  return allowed.empty() ? "" : "resumed with changed settings:" + allowed + "\n";
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,20 @@
+#pragma once
+// One setting's value from YAML and to YAML.
+#include <string>
+
+#include "trainer/config/setting.h"
+#include "trainer/config/yaml_tree.h"
+
+namespace birkhoff {
+
+// Sets the value. Returns what is wrong with the node, "is 7, expected a number in [0, 1]", and then leaves the value;
+// empty if all is well. Not for lists of sections.
+std::string assign(const Setting& setting, const YamlNode& node);
+
+// The value as YAML; reals in the fewest digits that read back equal.
+std::string yaml_of(const Setting& setting);
+
+// "number in [0, 1], such as 0.5": what the documentation and the messages call the type.
+std::string type_of(const Setting& setting);
+
+}  // namespace birkhoff

@@ -1,0 +1,142 @@
+#include "trainer/config/yaml_tree.h"
+
+#include <map>
+#include <sstream>
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/parser.h>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMaxNodes = 100'000, kMaxBytes = 1 << 20, kMaxDepth = 32;
+
+size_t count_nodes(const YamlNode& node) {
+  size_t count = 1;
+  for (const YamlNode& child : node.children) count += count_nodes(child);
+  return count;
+}
+
+class TreeBuilder final : public YAML::EventHandler {
+ public:
+  YamlNode take() { return std::move(root_); }
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, YamlNode::Kind::null, anchor); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    BK_CHECK(found != anchors_.end(), "line ", mark.line + 1, ": an alias that holds itself; write the values out");
+    count(mark, count_nodes(found->second));
+    place(found->second, mark);
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    leaf(mark, YamlNode::Kind::scalar, anchor, value, tag != "?");
+  }
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    open(mark, YamlNode::Kind::sequence, anchor);
+  }
+  void OnSequenceEnd() override { close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    open(mark, YamlNode::Kind::map, anchor);
+  }
+  void OnMapEnd() override { close(); }
+
+ private:
+  struct Open {
+    YamlNode node;
+    YAML::anchor_t anchor;
+    bool has_key = false;
+    std::string key;
+    int key_line = 0;
+  };
+
+  void count(const YAML::Mark& mark, size_t nodes) {
+    nodes_ += nodes;
+    BK_CHECK(nodes_ <= kMaxNodes, "line ", mark.line + 1, ": the document unfolds to more than ", kMaxNodes,
+             " values; write fewer aliases");
+  }
+  void leaf(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor, const std::string& text = "",
+            bool quoted = false) {
+    count(mark, 1);
+    YamlNode node{kind, mark.line + 1, text, quoted, "", {}};
+    if (anchor) anchors_[anchor] = node;
+    place(std::move(node), mark);
+  }
+  void open(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor) {
+    count(mark, 1);
+    BK_CHECK(open_.size() < kMaxDepth, "line ", mark.line + 1, ": nested deeper than ", kMaxDepth, " levels");
+    open_.push_back({{kind, mark.line + 1, "", false, "", {}}, anchor, false, "", 0});
+  }
+  void close() {
+    Open done = std::move(open_.back());
+    open_.pop_back();
+    if (done.anchor) anchors_[done.anchor] = done.node;
+    YAML::Mark mark;
+    mark.line = done.node.line - 1;
+    place(std::move(done.node), mark);
+  }
+  // A finished node is the root, an item, a key (odd children of a map), or the value of the key before it.
+  void place(YamlNode node, const YAML::Mark& mark) {
+    if (open_.empty()) {
+      root_ = std::move(node);
+      return;
+    }
+    Open& parent = open_.back();
+    if (parent.node.kind == YamlNode::Kind::map && !parent.has_key) {
+      BK_CHECK(node.kind == YamlNode::Kind::scalar, "line ", mark.line + 1, ": a key must be a name");
+      parent.key = node.text;
+      parent.key_line = mark.line + 1;
+      parent.has_key = true;
+      return;
+    }
+    if (parent.has_key) {
+      node.key = parent.key;
+      node.line = parent.key_line;
+      parent.has_key = false;
+    }
+    parent.node.children.push_back(std::move(node));
+  }
+
+  YamlNode root_;
+  std::vector<Open> open_;
+  std::map<YAML::anchor_t, YamlNode> anchors_;
+  size_t nodes_ = 0;
+};
+
+// yaml-cpp takes some tabs for content and then complains elsewhere.
+void refuse_tabs(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos || line[first] == '#') continue;
+    BK_CHECK(line.find('\t') > first, "line ", number, ": indented by a tab; YAML allows only spaces");
+  }
+}
+
+}  // namespace
+
+YamlNode parse_yaml(const std::string& text) {
+  BK_CHECK(text.size() <= kMaxBytes, "line 1: ", text.size(), " bytes, expected a config of at most ", kMaxBytes);
+  refuse_tabs(text);
+  std::istringstream in(text);
+  TreeBuilder builder;
+  try {
+    YAML::Parser parser(in);
+    parser.HandleNextDocument(builder);
+    TreeBuilder second;
+    BK_CHECK(!parser.HandleNextDocument(second), "a second document follows after '---'; write one document a file");
+  } catch (const YAML::Exception& e) {
+    throw UserError(concat("line ", e.mark.line + 1, ": ", e.msg));
+  }
+  return builder.take();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,23 @@
+#pragma once
+// A YAML document as a plain tree. Its .cc is the only unit that includes yaml-cpp, whose headers are slow to compile.
+#include <string>
+#include <vector>
+
+namespace birkhoff {
+
+struct YamlNode {
+  enum class Kind { null, scalar, sequence, map };
+
+  Kind kind = Kind::null;
+  int line = 0;         // from 1
+  std::string text;     // of a scalar
+  bool quoted = false;  // a scalar in quotes is text, never a number
+  std::string key;      // of a map's child
+  std::vector<YamlNode> children;
+};
+
+// Aliases are copied in place; a document of more than 100,000 nodes is refused, however few bytes describe it.
+// Errors: UserError with "line N: " in front; duplicate keys are kept for the caller to report.
+YamlNode parse_yaml(const std::string& text);
+
+}  // namespace birkhoff

@@ -1,0 +1,53 @@
+#include "trainer/metrics/json_lines.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "kernels/core/error.h"
+#include "trainer/metrics/format.h"
+
+namespace birkhoff {
+namespace {
+
+class JsonLines final : public MetricSink {
+ public:
+  JsonLines(int file, std::string path, Warn warn) : file_(file), path_(std::move(path)), warn_(std::move(warn)) {}
+  ~JsonLines() override { close(file_); }
+
+  void publish(const Record& record) override {
+    const std::string line = concat(torn_ ? "\n" : "", json_line(record, unix_seconds_now()), "\n");
+    const ssize_t written = write(file_, line.data(), line.size());
+    if (written == static_cast<ssize_t>(line.size())) {
+      if (lost_) warn_(concat(path_, " can be written again; ", lost_, " records were lost"));
+      lost_ = 0;
+      torn_ = false;
+      return;
+    }
+    if (lost_++ == 0) {
+      warn_(concat("cannot write ", path_, ": ", written < 0 ? std::strerror(errno) : "the disk is full",
+                   "; the run goes on, free some space to have the log back"));
+    }
+    torn_ = torn_ || written > 0;
+  }
+
+ private:
+  int file_;
+  std::string path_;
+  Warn warn_;
+  int64_t lost_ = 0;
+  bool torn_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<MetricSink> open_json_lines(const std::filesystem::path& path, Warn warn) {
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (file >= 0) return std::make_unique<JsonLines>(file, path.string(), std::move(warn));
+  warn(concat("cannot open ", path.string(), ": ", std::strerror(errno), "; the run goes on without this log"));
+  return nullptr;
+}
+
+}  // namespace birkhoff

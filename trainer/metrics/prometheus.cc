@@ -1,0 +1,92 @@
+#include "trainer/metrics/prometheus.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/exposer.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "kernels/core/error.h"
+#include "trainer/metrics/format.h"
+
+namespace birkhoff {
+namespace {
+
+using prometheus::Histogram;
+
+// From a millisecond to over an hour, doubling.
+Histogram::BucketBoundaries duration_buckets() {
+  Histogram::BucketBoundaries buckets;
+  for (double seconds = 1e-3; seconds < 5000; seconds *= 2) buckets.push_back(seconds);
+  return buckets;
+}
+
+prometheus::Labels labels_of(const Number& number) {
+  if (number.label.empty()) return {};
+  const size_t equals = number.label.find('=');
+  BK_ASSERT(equals != std::string_view::npos, number.label);
+  return {{std::string(number.label.substr(0, equals)), std::string(number.label.substr(equals + 1))}};
+}
+
+class Server final : public PrometheusSink {
+ public:
+  Server(int port, const std::map<std::string, std::string>& build_info) : exposer_(concat("127.0.0.1:", port), 1) {
+    prometheus::BuildGauge().Name("birkhoff_build_info").Register(*registry_).Add(build_info).Set(1);
+    heartbeat_ = &prometheus::BuildGauge().Name("birkhoff_heartbeat_timestamp_seconds").Register(*registry_).Add({});
+    exposer_.RegisterCollectable(registry_);
+  }
+
+  int port() const override { return exposer_.GetListeningPorts().at(0); }
+
+  void publish(const Record& record) override {
+    const std::string prefix = record.event == "step" ? "birkhoff_" : concat("birkhoff_", record.event, "_");
+    for (const Number& number : record.numbers) serve(prefix + std::string(number.key), number);
+    heartbeat_->Set(unix_seconds_now());
+  }
+
+ private:
+  // Registering a name again gives the family that is there.
+  void serve(const std::string& name, const Number& number) {
+    const double value = to_double(number);
+    switch (number.kind) {
+      case MetricKind::gauge:
+        prometheus::BuildGauge().Name(name).Register(*registry_).Add(labels_of(number)).Set(value);
+        break;
+      case MetricKind::counter: {
+        prometheus::Counter& counter =
+            prometheus::BuildCounter().Name(name).Register(*registry_).Add(labels_of(number));
+        if (value > counter.Value()) counter.Increment(value - counter.Value());
+        break;
+      }
+      case MetricKind::histogram:
+        prometheus::BuildHistogram()
+            .Name(name)
+            .Register(*registry_)
+            .Add(labels_of(number), duration_buckets())
+            .Observe(value);
+        break;
+      case MetricKind::log_only:
+        break;
+    }
+  }
+
+  std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  prometheus::Exposer exposer_;
+  prometheus::Gauge* heartbeat_;
+};
+
+}  // namespace
+
+std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
+                                                const Warn& warn) {
+  try {
+    return std::make_unique<Server>(port, build_info);
+  } catch (const std::exception& e) {
+    warn(concat(
+        "cannot serve Prometheus on 127.0.0.1:", port, " (", e.what(),
+        "): the port is in use or not allowed; the run goes on without, choose another metrics.prometheus_port"));
+    return nullptr;
+  }
+}
+
+}  // namespace birkhoff

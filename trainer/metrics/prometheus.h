@@ -1,0 +1,19 @@
+#pragma once
+#include <map>
+
+#include "trainer/metrics/metrics.h"
+
+namespace birkhoff {
+
+// Serves the published numbers at http://127.0.0.1:PORT/metrics, and besides them birkhoff_build_info with the given
+// labels and birkhoff_heartbeat_timestamp_seconds, the time of the last record.
+class PrometheusSink : public MetricSink {
+ public:
+  virtual int port() const = 0;
+};
+
+// Port 0 takes any free one. Returns null, with a warning that names the port, if it cannot be had.
+std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
+                                                const Warn& warn);
+
+}  // namespace birkhoff

@@ -1,0 +1,165 @@
+#include "trainer/models/decoder.h"
+
+#include <algorithm>
+
+#include "kernels/core/copy.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/hyper/streams.h"
+#include "kernels/loss/head_loss.h"
+
+namespace birkhoff {
+
+Decoder::Decoder(Build& build, const DecoderOptions& o)
+    : options_(o),
+      activation_(build.precision.activation()),
+      embedding_(build, "embedding", o.vocab_size, o.channels, o.learned_positions),
+      collapse_(build, "head.collapse", o.channels, o.residual),
+      norm_(build, "head.norm", o.channels),
+      head_gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)) {
+  for (int64_t layer = 0; layer < o.num_layers; ++layer) {
+    blocks_.push_back(make_block(build, "layers." + std::to_string(layer), layer));
+  }
+  for (int64_t d = 0; d < o.mtp_depth; ++d) {
+    const std::string name = "mtp." + std::to_string(d);
+    mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, make_block(build, name, o.num_layers)));
+  }
+  if (!o.tie_embeddings) {
+    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
+  }
+  loss_ = {"loss", {1 + o.mtp_depth}, {}};
+}
+
+std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name, int64_t layer) {
+  const DecoderOptions& o = options_;
+  std::unique_ptr<Engram> engram;
+  const auto place = std::find(o.engram_layers.begin(), o.engram_layers.end(), layer);
+  if (place != o.engram_layers.end()) {
+    EngramOptions options = o.engram;
+    options.layer = place - o.engram_layers.begin();
+    options.streams = o.residual.streams;
+    engram = std::make_unique<Engram>(build, name + ".engram", o.channels, options);
+  }
+  ResidualOptions residual = o.residual;
+  residual.recompute_streams = o.recompute == Recompute::streams;
+  auto attention = make_residual(build, name + ".attention", o.channels, sites_++, residual,
+                                 make_attention(build, name + ".attention", o.channels, o.attention));
+  const bool dense = o.moe.num_experts == 0 || layer < o.first_dense_layers;
+  std::unique_ptr<Module> inner;
+  if (dense) {
+    inner = std::make_unique<Ffn>(build, name + ".ffn", o.channels, o.ffn_hidden, o.ffn);
+  } else {
+    inner = std::make_unique<Moe>(build, name + ".ffn", o.channels, o.moe);
+  }
+  auto ffn = make_residual(build, name + ".ffn", o.channels, sites_++, residual, std::move(inner));
+  return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn), o.recompute);
+}
+
+State Decoder::first_state(Frame& f, Tensor embedded) {
+  const int64_t T = embedded.shape[0], C = embedded.shape[1], S = options_.residual.streams;
+  if (S == 1) return {embedded.view({T, 1, C}), {}};
+  State s{f.take(activation_, {T, S, C}), {}};
+  hyper_expand(f.stream, {s.x, embedded});
+  return s;
+}
+
+State Decoder::forward(Frame& f) {
+  const Tensor positions = options_.learned_positions ? f.batch.positions : Tensor{};
+  State s = first_state(f, embedding_.forward(f, f.batch.tokens, positions));
+  if (options_.residual.kind == ResidualKind::mhc_single_pass) {
+    const int64_t T = f.batch.num_tokens(), S = options_.residual.streams;
+    s.pre = f.take(DType::f32, {T, S});
+    first_stream_weights(f.stream, s.pre);
+  }
+  for (auto& block : blocks_) {
+    s = block->forward(f, s);
+    if (f.progress) f.progress();
+  }
+  return s;
+}
+
+State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
+  const bool further = depth > 0;
+  Collapse& collapse = further ? mtp_[static_cast<size_t>(depth - 1)]->collapse() : collapse_;
+  Norm& norm = further ? mtp_[static_cast<size_t>(depth - 1)]->norm() : norm_;
+  Parameter& weight = options_.tie_embeddings ? embedding_.table() : head_;
+  const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
+  const bool training = pass == Pass::training;
+  const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
+  const size_t d = static_cast<size_t>(depth);
+  head_loss(f.stream, f.gradient_arena(), *head_gemms_,
+            {loss_.value.flat(depth, 1), nll, dx, training ? weight.grad : Tensor{}, x_TC, f.batch.targets.at(d),
+             f.batch.loss_weights.at(d), {weight.value, weight.version}, options_.z_loss});
+  if (!training) return {};
+  return collapse.backward_input(f, norm.backward_input(f, dx));
+}
+
+// Depth d predicts from the streams of depth d - 1, so its gradient flows back through all shallower ones.
+State Decoder::predict_further(Frame& f, State y, State dy, Pass pass) {
+  const size_t depth = mtp_.size();
+  std::vector<State> outs{y}, grads(depth + 1);
+  for (size_t d = 0; d < depth; ++d) {
+    const Tensor embedded = embedding_.forward(f, f.batch.next_tokens.at(d), {});
+    outs.push_back(mtp_[d]->forward(f, outs.back(), embedded));
+  }
+  grads[0] = dy;
+  for (size_t d = 1; d <= depth; ++d) grads[d] = head(f, outs[d], static_cast<int>(d), pass, {});
+  for (size_t d = depth; d >= 1; --d) {
+    const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
+    embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), {});
+    add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
+    if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
+  }
+  return grads[0];
+}
+
+State Decoder::loss(Frame& f, State y, Pass pass, Tensor nll) {
+  const State dy = head(f, y, 0, pass, nll);
+  if (pass == Pass::evaluation || mtp_.empty()) return dy;
+  return predict_further(f, y, dy, pass);
+}
+
+void Decoder::backward(Frame& f, State d, const UnitDone& on_unit_done) {
+  auto done = [&](size_t unit) {
+    if (on_unit_done) on_unit_done(static_cast<int>(unit));
+    if (f.progress) f.progress();
+  };
+  done(blocks_.size() + 1);
+  for (size_t b = blocks_.size(); b-- > 0;) {
+    f.alternate_gradients();
+    d = blocks_[b]->backward_input(f, d);
+    blocks_[b]->backward_weight(f);
+    done(b + 1);
+  }
+  f.alternate_gradients();
+  const int64_t T = d.x.shape[0], C = d.x.shape[2];
+  Tensor dx = d.x.view({T, d.x.shape[1] * C});
+  if (options_.residual.streams > 1) {
+    dx = f.take_gradient(activation_, {T, C});
+    hyper_collapse(f.stream, {dx, d.x});
+  }
+  embedding_.backward(f, dx.view({T, C}), f.batch.tokens, options_.learned_positions ? f.batch.positions : Tensor{});
+  done(0);
+}
+
+void Decoder::visit(ModuleVisitor& v) {
+  v.begin_unit("embedding");
+  embedding_.visit(v);
+  for (size_t b = 0; b < blocks_.size(); ++b) {
+    v.begin_unit("layers." + std::to_string(b));
+    blocks_[b]->visit(v);
+  }
+  v.begin_unit("head");
+  collapse_.visit(v);
+  norm_.visit(v);
+  if (!options_.tie_embeddings) v.parameter(head_);
+  for (auto& mtp : mtp_) mtp->visit(v);
+  v.counter(loss_);
+}
+
+std::vector<Tensor> Decoder::combs(Frame& f) {
+  std::vector<Tensor> combs;
+  for (auto& block : blocks_) block->append_combs(f, combs);
+  return combs;
+}
+
+}  // namespace birkhoff

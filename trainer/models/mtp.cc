@@ -1,0 +1,56 @@
+#include "kernels/core/copy.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/hyper/streams.h"
+#include "trainer/models/decoder.h"
+
+namespace birkhoff {
+
+Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
+         std::unique_ptr<Block> block)
+    : streams_(residual.streams),
+      residual_(residual.kind),
+      embedding_norm_(build, name + ".enorm", channels),
+      hidden_norm_(build, name + ".hnorm", channels),
+      e_proj_(build, name + ".e_proj", channels, channels),
+      h_proj_(build, name + ".h_proj", channels, channels),
+      block_(std::move(block)),
+      collapse_(build, name + ".collapse", channels, residual),
+      norm_(build, name + ".norm", channels) {}
+
+State Mtp::forward(Frame& f, State main, Tensor embedded) {
+  const int64_t T = main.x.shape[0], C = main.x.shape[2];
+  const Tensor hidden = h_proj_.forward(f, hidden_norm_.forward(f, main.x.view({T * streams_, C})));
+  const Tensor e = e_proj_.forward(f, embedding_norm_.forward(f, embedded));
+  const Tensor x = f.take(hidden.dtype, {T, streams_, C});
+  hyper_expand(f.stream, {x, e});
+  add(f.stream, {x, x, hidden});
+  // The first sublayer of a single-pass stack reads stream 0; the predictor's stack is its own.
+  return block_->forward(f, {x, main.pre});
+}
+
+Mtp::Gradients Mtp::backward(Frame& f, State d) {
+  const int64_t T = d.x.shape[0], C = d.x.shape[2];
+  const State dx = block_->backward_input(f, d);
+  const Tensor de = f.take_gradient(dx.x.dtype, {T, C});
+  hyper_collapse(f.stream, {de, dx.x});
+  Gradients out;
+  out.embedded = embedding_norm_.backward_input(f, e_proj_.backward_input(f, de));
+  const Tensor dhidden = h_proj_.backward_input(f, dx.x.view({T * streams_, C}));
+  out.main = {hidden_norm_.backward_input(f, dhidden).view({T, streams_, C}), dx.pre};
+  block_->backward_weight(f);
+  e_proj_.backward_weight(f);
+  h_proj_.backward_weight(f);
+  return out;
+}
+
+void Mtp::visit(ModuleVisitor& v) {
+  embedding_norm_.visit(v);
+  hidden_norm_.visit(v);
+  e_proj_.visit(v);
+  h_proj_.visit(v);
+  block_->visit(v);
+  collapse_.visit(v);
+  norm_.visit(v);
+}
+
+}  // namespace birkhoff

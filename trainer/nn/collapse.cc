@@ -1,0 +1,73 @@
+#include "kernels/core/copy.h"
+#include "kernels/core/random.h"
+#include "kernels/hyper/read.h"
+#include "kernels/hyper/streams.h"
+#include "trainer/nn/hyper_connection.h"
+
+namespace birkhoff {
+
+void first_stream_weights(Stream& stream, Tensor pre_TS) {
+  std::vector<double> weights(static_cast<size_t>(pre_TS.count()), 0.0);
+  for (size_t i = 0; i < weights.size(); i += static_cast<size_t>(pre_TS.shape[1])) weights[i] = 1;
+  from_doubles(stream, pre_TS, weights.data());
+}
+
+Collapse::Collapse(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
+    : kind_(o.kind),
+      channels_(channels),
+      streams_(o.streams),
+      hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, 2},
+      slot_(build.slot<Saved>()) {
+  if (kind_ != ResidualKind::mhc) return;
+  fn_ = {name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std), {}, {}, 0};
+  base_ = {name + ".base", {streams_}, Role::gate, Init::constant(0), {}, {}, 0};
+  scale_ = {name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init), {}, {}, 0};
+}
+
+Tensor Collapse::forward(Frame& f, State in) {
+  const int64_t T = in.x.shape[0];
+  if (kind_ == ResidualKind::plain) return in.x.view({T, channels_});
+  Saved& s = f.saved(slot_);
+  s.x = in.x;
+  const Tensor h = f.take(in.x.dtype, {T, channels_});
+  if (kind_ == ResidualKind::hc) {
+    hyper_collapse(f.stream, {h, in.x});
+  } else if (kind_ == ResidualKind::mhc_single_pass) {
+    s.pre = in.pre;
+    hyper_read_forward(f.stream, {h, in.x, s.pre});
+  } else {
+    s.pre = f.take(DType::f32, {T, streams_});
+    s.mixes = f.take(DType::f32, {T, streams_});
+    s.rstd = f.take(DType::f32, {T});
+    hyper_coefficients_forward(
+        f.stream, {s.mixes, s.rstd, s.pre, {}, {}, h, in.x, fn_.value, base_.value, scale_.value, hyper_});
+  }
+  return h;
+}
+
+State Collapse::backward_input(Frame& f, Tensor dh) {
+  const int64_t T = dh.shape[0];
+  if (kind_ == ResidualKind::plain) return {dh.view({T, 1, channels_}), {}};
+  const Saved& s = f.saved(slot_);
+  const Tensor dx = f.take_gradient(dh.dtype, {T, streams_, channels_});
+  if (kind_ == ResidualKind::hc) {
+    hyper_expand(f.stream, {dx, dh});
+    return {dx, {}};
+  }
+  fill_zero(f.stream, dx);
+  if (kind_ == ResidualKind::mhc_single_pass) {
+    const Tensor dpre = f.take_gradient(DType::f32, s.pre.shape);
+    hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
+    return {dx, dpre};
+  }
+  hyper_coefficients_backward(f.stream, {dx, fn_.grad, base_.grad, scale_.grad, {}, {}, {}, dh, s.x, fn_.value,
+                                         base_.value, scale_.value, s.mixes, s.rstd, hyper_});
+  return {dx, {}};
+}
+
+void Collapse::visit(ModuleVisitor& v) {
+  if (kind_ != ResidualKind::mhc) return;
+  for (Parameter* p : {&fn_, &base_, &scale_}) v.parameter(*p);
+}
+
+}  // namespace birkhoff

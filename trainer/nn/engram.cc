@@ -1,0 +1,72 @@
+#include "trainer/nn/engram.h"
+
+#include "kernels/engram/conv.h"
+#include "kernels/engram/rows.h"
+
+namespace birkhoff {
+
+Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
+    : options_(o),
+      channels_(channels),
+      activation_(build.precision.activation()),
+      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim),
+      slot_(build.slot<Saved>()) {
+  const Shape per_stream{o.streams, channels};
+  w_h_ = {name + ".q_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
+  w_k_ = {name + ".k_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
+  if (!o.conv) return;
+  conv_gain_ = {name + ".conv_norm", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
+  conv_weight_ = {name + ".conv", {o.streams, channels, o.conv_kernel}, Role::conv, Init::constant(0), {}, {}, 0};
+}
+
+State Engram::forward(Frame& f, State in) {
+  const int64_t T = in.x.shape[0], S = options_.streams;
+  const size_t layer = static_cast<size_t>(options_.layer);
+  Saved& s = f.saved(slot_);
+  s.h = in.x;
+  const Tensor e = f.take(activation_, {T, options_.columns * options_.head_dim});
+  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(layer), f.batch.engram_index.at(layer)});
+  s.kv = wkv_.forward(f, e);
+  for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take(DType::f32, {T, S});
+  s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
+  const Tensor out = f.take(activation_, in.x.shape);
+  engram_gate_forward(f.stream, {out, s.gate, s.score, s.rstd_h, s.rstd_k, s.value, s.h, s.kv, w_h_.value, w_k_.value,
+                                 f.batch.token_mask, {options_.eps, 1e-6f}});
+  if (options_.conv) {
+    s.conv_rstd = f.take(DType::f32, {T, S});
+    engram_conv_forward(f.stream, {out, s.conv_rstd, s.value, conv_gain_.value, conv_weight_.value,
+                                   f.batch.document_start, options_.conv_dilation, 1e-5f});
+  }
+  return {out, in.pre};
+}
+
+State Engram::backward_input(Frame& f, State d) {
+  const size_t layer = static_cast<size_t>(options_.layer);
+  const Saved& s = f.saved(slot_);
+  Tensor dvalue;
+  if (options_.conv) {
+    dvalue = f.take_gradient(activation_, s.value.shape);
+    engram_conv_backward(f.stream, {dvalue, conv_gain_.grad, conv_weight_.grad, d.x, s.value, conv_gain_.value,
+                                    conv_weight_.value, s.conv_rstd, f.batch.document_start, options_.conv_dilation});
+  }
+  const Tensor dh = f.take_gradient(activation_, s.h.shape), dkv = f.take_gradient(activation_, s.kv.shape);
+  engram_gate_backward(f.stream, {dh, dkv, w_h_.grad, w_k_.grad, d.x, dvalue, s.h, s.kv, w_h_.value, w_k_.value, s.gate,
+                                  s.score, s.rstd_h, s.rstd_k, {options_.eps, 1e-6f}});
+  const Tensor de = wkv_.backward_input(f, dkv);
+  engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(layer), de, f.batch.engram_index.at(layer)});
+  return {dh, d.pre};
+}
+
+void Engram::backward_weight(Frame& f) { wkv_.backward_weight(f); }
+
+void Engram::visit(ModuleVisitor& v) {
+  wkv_.visit(v);
+  v.parameter(w_h_);
+  v.parameter(w_k_);
+  if (options_.conv) {
+    v.parameter(conv_gain_);
+    v.parameter(conv_weight_);
+  }
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,77 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "parallel/shard/bucket.h"
+#include "trainer/checkpoint/state.h"
+#include "trainer/nn/parameter.h"
+
+namespace birkhoff {
+
+// Binds the parameters, buffers and counters that a model declares to memory: one gradient bucket per unit, so that a unit's
+// gradients are reduced over the replicas while the units below it still run backward. Every replica holds all values; it
+// owns, and keeps optimizer state for, a part (ZeRO-1).
+class ParameterStore {
+ public:
+  struct Entry {
+    Parameter* parameter = nullptr;
+    int unit = 0;
+    size_t item = 0;  // in the unit's bucket
+  };
+  // A range of a parameter that this rank owns.
+  struct Owned {
+    Parameter* parameter = nullptr;
+    size_t index = 0;  // of the parameter in entries()
+    Slice slice;
+    Tensor value, gradient;
+  };
+  struct UpdateCost {
+    double cost = 0;       // of updating the whole parameter, in any unit
+    bool may_cut = false;  // else one rank owns it whole
+  };
+  using CostOf = std::function<UpdateCost(const Parameter&)>;
+
+  // `visit` walks the model once. Names of parameters must differ.
+  ParameterStore(Device device, Communicator& replicas, const std::function<void(ModuleVisitor&)>& visit,
+                 const CostOf& cost_of);
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  const std::vector<Owned>& owned() const { return owned_; }
+  std::span<PersistentBuffer* const> buffers() const { return buffers_; }
+  std::span<StepCounter* const> counters() const { return counters_; }
+  struct Router {
+    PersistentBuffer* bias;
+    StepCounter* load;
+  };
+  const std::vector<Router>& routers() const { return routers_; }
+  const std::vector<std::string>& units() const { return units_; }
+  int64_t num_parameters() const;
+  size_t bytes() const { return memory_.peak_bytes(); }
+
+  void initialise(Stream& stream, uint64_t seed);
+  // Gradients and counters to zero: the start of a step.
+  void begin_step(Stream& stream);
+  void start_reduce(int unit) { buckets_[static_cast<size_t>(unit)]->start_reduce(); }
+  void wait_reduced(Stream& stream);
+  // After the owned values changed: every replica gets them, and caches of the old ones are stale.
+  void publish(Stream& stream);
+  // Values were changed from outside, on all replicas alike.
+  void values_changed();
+  // Values in whole, buffers; the optimizer adds its own.
+  void state(StateVisitor& visitor);
+
+ private:
+  Device device_;
+  Arena memory_;
+  std::vector<std::string> units_;
+  std::vector<Entry> entries_;
+  std::vector<Owned> owned_;
+  std::vector<PersistentBuffer*> buffers_;
+  std::vector<StepCounter*> counters_;
+  std::vector<Router> routers_;
+  std::vector<std::unique_ptr<Bucket>> buckets_;
+};
+
+}  // namespace birkhoff

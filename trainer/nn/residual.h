@@ -1,0 +1,39 @@
+#pragma once
+#include <memory>
+
+#include "trainer/nn/module.h"
+#include "trainer/nn/norm.h"
+
+namespace birkhoff {
+
+enum class ResidualKind : uint8_t { plain, hc, mhc, mhc_single_pass };
+
+struct ResidualOptions {
+  ResidualKind kind = ResidualKind::plain;
+  int64_t streams = 1;  // 1 for plain
+  int sinkhorn_iterations = 20;
+  float eps = 1e-6f;         // of the mixing weights
+  float norm_eps = 1e-6f;    // of the norm that feeds the coefficients
+  double alpha_init = 0.01;  // initial gating factors
+  double fn_std = 0.02;
+  double diagonal_init = 0;  // initial logit of a stream's mix with itself
+  // Streams and sublayer inputs are rebuilt before a block's backward instead of being kept.
+  bool recompute_streams = false;
+};
+
+// The residual connection around one sublayer F = inner(norm(.)): attention or feed-forward.
+class Residual : public StateModule {
+ public:
+  // Rebuilds, from the block's input on, what recompute_streams did not keep, at the addresses it had, and returns the
+  // output again. The default suits connections that keep everything.
+  virtual State replay(Frame& frame, State x) = 0;
+  // The mixing matrices [T, S, S] of the last forward; absent for a plain connection.
+  virtual Tensor comb(Frame&) { return {}; }
+};
+
+// Number `site` counts the sublayers of the model from 0. The norm is part of F and owned here, so that its output can be
+// rebuilt with the streams.
+std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
+                                        const ResidualOptions& options, std::unique_ptr<Module> inner);
+
+}  // namespace birkhoff

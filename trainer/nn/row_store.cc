@@ -1,0 +1,103 @@
+#include "trainer/nn/row_store.h"
+
+#include <algorithm>
+
+#include "kernels/core/copy.h"
+#include "kernels/core/random.h"
+#include "kernels/engram/rows.h"
+
+namespace birkhoff {
+namespace {
+
+Tensor host_view(std::vector<int64_t>& v) { return {v.data(), DType::i64, {static_cast<int64_t>(v.size())}}; }
+
+Tensor upload_index(Stream& stream, Arena& arena, const std::vector<int32_t>& index) {
+  const Tensor t = arena.take(DType::i32, {static_cast<int64_t>(index.size()), 1});
+  from_host(stream, t, index.data());
+  return t;
+}
+
+}  // namespace
+
+ShardedRowStore::ShardedRowStore(Device device, Communicator& group, std::string name, int64_t num_rows,
+                                 int64_t row_width)
+    : group_(&group),
+      name_(std::move(name)),
+      num_rows_(num_rows),
+      width_(row_width),
+      rows_per_rank_((num_rows + group.size() - 1) / group.size()),
+      first_(std::min(num_rows, rows_per_rank_ * group.rank())),
+      table_(device),
+      step_(device) {
+  values_ = table_.take(DType::f32, {std::min(rows_per_rank_, num_rows_ - first_), width_});
+}
+
+Slice ShardedRowStore::slice() const {
+  return {{num_rows_, width_}, first_ * width_, values_.shape[0] * width_};
+}
+
+std::vector<int64_t> ShardedRowStore::split_by_owner(const std::vector<int64_t>& rows) const {
+  std::vector<int64_t> counts(static_cast<size_t>(group_->size()), 0);
+  for (int64_t row : rows) ++counts[static_cast<size_t>(row / rows_per_rank_)];
+  return counts;
+}
+
+std::vector<int64_t> ShardedRowStore::times_width(std::vector<int64_t> counts) const {
+  for (int64_t& c : counts) c *= width_;
+  return counts;
+}
+
+ShardedRowStore::Requests ShardedRowStore::exchange_rows(Stream& stream, const std::vector<int64_t>& rows,
+                                                         const std::vector<int64_t>& counts) {
+  const size_t n = static_cast<size_t>(group_->size());
+  Requests asked;
+  asked.counts.resize(n);
+  std::vector<int64_t> mine = counts, ones(n, 1), sent = rows;
+  group_->all_to_all_v(host_view(asked.counts), ones, host_view(mine), ones)->wait(stream);
+  int64_t total = 0;
+  for (int64_t c : asked.counts) total += c;
+  asked.rows.resize(static_cast<size_t>(total));
+  group_->all_to_all_v(host_view(asked.rows), asked.counts, host_view(sent), counts)->wait(stream);
+  return asked;
+}
+
+void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) {
+  if (stream.device.kind == DeviceKind::meta) return;
+  const ArenaScope scope(step_);
+  const std::vector<int64_t> counts = split_by_owner(rows);
+  const Requests asked = exchange_rows(stream, rows, counts);
+  std::vector<int32_t> index(asked.rows.size());
+  for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int32_t>(asked.rows[i] - first_);
+  const Tensor served = step_.take(values_.dtype, {static_cast<int64_t>(index.size()), width_});
+  engram_gather_forward(stream, {served, values_, upload_index(stream, step_, index)});
+  group_->all_to_all_v(out, times_width(counts), served, times_width(asked.counts))->wait(stream);
+}
+
+void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
+  if (stream.device.kind == DeviceKind::meta) return;
+  step_.reset();
+  const std::vector<int64_t> counts = split_by_owner(rows);
+  const Requests given = exchange_rows(stream, rows, counts);
+  const Tensor arrived = step_.take(values_.dtype, {static_cast<int64_t>(given.rows.size()), width_});
+  group_->all_to_all_v(arrived, times_width(given.counts), values, times_width(counts))->wait(stream);
+  std::vector<int64_t> unique = given.rows;
+  std::sort(unique.begin(), unique.end());
+  unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
+  std::vector<int32_t> index(given.rows.size());
+  for (size_t i = 0; i < index.size(); ++i) {
+    index[i] = static_cast<int32_t>(std::lower_bound(unique.begin(), unique.end(), given.rows[i]) - unique.begin());
+  }
+  const int64_t U = static_cast<int64_t>(unique.size());
+  gradient_ = {step_.take(DType::i64, {U}), step_.take(values_.dtype, {U, width_})};
+  from_host(stream, gradient_.rows, unique.data());
+  fill_zero(stream, gradient_.values);
+  engram_gather_backward(stream, {gradient_.values, arrived, upload_index(stream, step_, index)});
+}
+
+void ShardedRowStore::initialise(Stream& stream, uint64_t seed, double std) {
+  fill_normal(stream, {values_, seed, key_of(name_), first_ * width_, std});
+}
+
+void ShardedRowStore::state(StateVisitor& v) { v.shard("model." + name_, values_, slice()); }
+
+}  // namespace birkhoff

@@ -1,0 +1,93 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/optim/adamw.h"
+#include "kernels/optim/muon.h"
+#include "kernels/optim/sinkhorn_balanced.h"
+#include "trainer/nn/parameter_store.h"
+#include "trainer/nn/row_store.h"
+
+namespace birkhoff {
+
+// What one update needs besides state: the rate of this step and the factor that clipping gives the gradient.
+struct UpdateStep {
+  double learning_rate = 0, grad_scale = 1;
+  int64_t step = 1;  // counted from 1
+};
+
+struct DenseOptions {
+  enum class Kind : uint8_t { adamw, muon } kind = Kind::adamw;
+  AdamWHyper adamw;  // rate, scale and step are set at every update
+  MuonHyper muon;
+  DType moments = DType::f32;
+  DType muon_compute = DType::f32;
+};
+
+enum class Rule : uint8_t { adamw, muon };
+std::string_view name_of(Rule rule);
+
+// The rule and the decay of a parameter. Muon takes matrices and experts; AdamW the rest, and everything where muon is off.
+// Norm gains, biases and gates have no decay.
+struct Assignment {
+  Rule rule = Rule::adamw;
+  bool decay = false;
+};
+Assignment assignment_of(const Parameter& parameter, DenseOptions::Kind kind);
+// Cost of an update and whether it may be cut between ranks, for the partition (bytes moved; Muon by its FLOPs).
+ParameterStore::UpdateCost update_cost(const Parameter& parameter, DenseOptions::Kind kind);
+
+// Updates the parameters that this rank owns. Muon works on whole matrices, each expert being its own.
+// Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
+class DenseOptimizer final {
+ public:
+  DenseOptimizer(Device device, ParameterStore& parameters, const DenseOptions& options);
+  void step(Stream& stream, const UpdateStep& update);
+  void state(StateVisitor& visitor);
+  size_t bytes() const { return memory_.peak_bytes(); }
+  // One line a parameter: name, shape, rule, decay.
+  std::string table() const;
+
+ private:
+  struct Moments {
+    Tensor first, second;  // Muon has no second
+  };
+  void step_muon(Stream& stream, const ParameterStore::Owned& owned, Tensor momentum, const MuonHyper& hyper);
+
+  ParameterStore* parameters_;
+  DenseOptions options_;
+  Arena memory_, workspace_;
+  std::vector<Moments> moments_;  // as parameters_->owned()
+};
+
+struct TableOptions {
+  enum class Kind : uint8_t { balanced, sparse_adamw } kind = Kind::balanced;
+  double learning_rate_multiplier = 5;
+  SinkhornBalancedHyper balanced;
+  AdamWHyper adamw;
+  // balanced: first rows of the matrices the table is made of; one entry is the whole table.
+  std::vector<int64_t> matrix_begins{0};
+  DType moments = DType::f32;
+};
+
+// Updates this rank's rows of one Engram table, without weight decay.
+class TableOptimizer final {
+ public:
+  TableOptimizer(Device device, ShardedRowStore& table, TableOptions options);
+  // Collective over the table's group.
+  void step(Stream& stream, const UpdateStep& update);
+  void state(StateVisitor& visitor);
+  ShardedRowStore& table() { return *table_; }
+  const TableOptions& options() const { return options_; }
+
+ private:
+  void step_balanced(Stream& stream, const UpdateStep& update);
+
+  ShardedRowStore* table_;
+  TableOptions options_;
+  Arena memory_, workspace_;
+  Tensor first_, second_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,57 @@
+#include <algorithm>
+
+#include "kernels/core/copy.h"
+#include "trainer/optim/optimizer.h"
+
+namespace birkhoff {
+
+TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, TableOptions options)
+    : table_(&table), options_(std::move(options)), memory_(device), workspace_(device) {
+  Stream stream{device};
+  const Shape shape = table.local_values().shape;
+  first_ = memory_.take(options_.moments, shape);
+  fill_zero(stream, first_);
+  if (options_.kind == TableOptions::Kind::sparse_adamw) {
+    second_ = memory_.take(options_.moments, shape);
+    fill_zero(stream, second_);
+  }
+}
+
+// Every rank takes part in every matrix, also with none of its rows, since the norms are sums over all ranks.
+void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
+  SinkhornBalancedHyper hyper = options_.balanced;
+  hyper.learning_rate = u.learning_rate * options_.learning_rate_multiplier;
+  hyper.grad_scale = u.grad_scale;
+  const int64_t first = table_->first_row(), local = table_->local_values().shape[0];
+  std::function<void(Stream&, Tensor)> all_reduce;
+  if (table_->group().size() > 1) {
+    all_reduce = [this](Stream& s, Tensor sums) { table_->group().all_reduce(sums)->wait(s); };
+  }
+  for (size_t m = 0; m < options_.matrix_begins.size(); ++m) {
+    const bool last = m + 1 == options_.matrix_begins.size();
+    const int64_t begin = options_.matrix_begins[m], end = last ? table_->num_rows() : options_.matrix_begins[m + 1];
+    const int64_t from = std::clamp(begin, first, first + local), to = std::clamp(end, first, first + local);
+    sinkhorn_balanced(stream, workspace_,
+                      {table_->local_values().rows(from - first, to - from), first_.rows(from - first, to - from), {},
+                       table_->gradient().values, table_->gradient().rows, from, hyper, end - begin, all_reduce});
+  }
+}
+
+void TableOptimizer::step(Stream& stream, const UpdateStep& u) {
+  if (options_.kind == TableOptions::Kind::balanced) return step_balanced(stream, u);
+  AdamWHyper hyper = options_.adamw;
+  hyper.learning_rate = u.learning_rate * options_.learning_rate_multiplier;
+  hyper.grad_scale = u.grad_scale;
+  hyper.step = u.step;
+  hyper.weight_decay = 0;
+  adamw_rows(stream, {table_->local_values(), first_, second_, {}, table_->gradient().values, table_->gradient().rows,
+                      table_->first_row(), hyper});
+}
+
+void TableOptimizer::state(StateVisitor& v) {
+  const bool adamw = options_.kind == TableOptions::Kind::sparse_adamw;
+  v.shard((adamw ? "adamw.m." : "balanced.momentum.") + table_->name(), first_, table_->slice());
+  if (adamw) v.shard("adamw.v." + table_->name(), second_, table_->slice());
+}
+
+}  // namespace birkhoff
