@@ -100,6 +100,7 @@ void ShardReader::read_index() {
     if (samples[i].num_tokens < 0 || samples[i].num_tokens > std::numeric_limits<int32_t>::max())
       throw DataError(concat(path_.string(), ": sample ", i, ": ", samples[i].num_tokens, " tokens, at most 2^31 - 1"));
     num_tokens_.push_back(static_cast<int32_t>(samples[i].num_tokens));
+    source_bytes_.push_back(samples[i].source_bytes);
   }
 }
 

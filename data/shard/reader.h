@@ -10,7 +10,7 @@
 namespace birkhoff {
 
 // Random access to the samples of one shard (docs/formats/shard.md). Construction reads header and index and checks the
-// index checksum; what stays in memory is 4 bytes a sample, and no file stays open. Reading a sample checks its
+// index checksum; what stays in memory is 12 bytes a sample, and no file stays open. Reading a sample checks its
 // checksum and its token ids. Every complaint is a DataError with path, sample, expected and found. Not for use by two
 // threads at once.
 class ShardReader {
@@ -20,6 +20,7 @@ class ShardReader {
   const std::filesystem::path& path() const { return path_; }
   int64_t num_samples() const { return static_cast<int64_t>(num_tokens_.size()); }
   int64_t num_tokens(int64_t sample) const { return num_tokens_[static_cast<size_t>(sample)]; }
+  int64_t source_bytes(int64_t sample) const { return source_bytes_[static_cast<size_t>(sample)]; }
   int64_t vocab_size() const { return vocab_size_; }
   const std::string& tokenizer_digest() const { return tokenizer_digest_; }
 
@@ -35,6 +36,7 @@ class ShardReader {
   std::filesystem::path path_;
   H5Dataset samples_, segments_, tokens_, loss_mask_, bytes_;
   std::vector<int32_t> num_tokens_;
+  std::vector<int64_t> source_bytes_;
   int64_t vocab_size_ = 0;
   uint64_t index_checksum_ = 0;
   std::string tokenizer_digest_;

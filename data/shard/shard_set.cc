@@ -31,6 +31,11 @@ ShardReader& ShardSet::reader(size_t shard) {
   if (opened->num_samples() != shards_[shard].num_samples)
     throw DataError(concat(path, ": dataset.json counts ", shards_[shard].num_samples, " samples, the shard has ",
                            opened->num_samples()));
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < opened->num_samples(); ++i) tokens += opened->num_tokens(i);
+  if (tokens != shards_[shard].num_tokens)
+    throw DataError(
+        concat(path, ": dataset.json counts ", shards_[shard].num_tokens, " tokens, the shard has ", tokens));
   if (opened->tokenizer_digest() != manifest_.tokenizer_digest || opened->vocab_size() != manifest_.vocab_size)
     throw DataError(concat(path, ": its tokenizer is not that of dataset.json: expected ", manifest_.tokenizer_digest,
                            ", found ", opened->tokenizer_digest()));
@@ -50,6 +55,11 @@ void ShardSet::remember_open(size_t shard) {
 int64_t ShardSet::num_tokens(int64_t sample) {
   const size_t shard = shard_of(sample);
   return reader(shard).num_tokens(sample - first_sample_[shard]);
+}
+
+int64_t ShardSet::source_bytes(int64_t sample) {
+  const size_t shard = shard_of(sample);
+  return reader(shard).source_bytes(sample - first_sample_[shard]);
 }
 
 Sample ShardSet::read(int64_t sample) {

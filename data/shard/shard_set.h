@@ -27,6 +27,7 @@ class ShardSet {
   const DatasetManifest& manifest() const { return manifest_; }
   int64_t num_samples() const { return first_sample_.back(); }
   int64_t num_tokens(int64_t sample);
+  int64_t source_bytes(int64_t sample);
   Sample read(int64_t sample);
   // DataError, with the modality's name, if the sample holds anything but text.
   TextSample read_text(int64_t sample);

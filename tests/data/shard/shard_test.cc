@@ -196,7 +196,7 @@ TEST_F(DamagedShard, ManifestAndShardThatDisagreeAreRefused) {
   write_manifest(dir_.path(), {"digest", 100, 0, 0, {{"train", {4, 0, 0, {{"s.h5", 4, 0, 0}}}}}});
   EXPECT_THAT(message_of([&] { ShardSet(dir_.path(), "train").read(0); }),
               HasSubstr("counts 4 samples, the shard has 3"));
-  write_manifest(dir_.path(), {"other", 100, 0, 0, {{"train", {3, 0, 0, {{"s.h5", 3, 0, 0}}}}}});
+  write_manifest(dir_.path(), {"other", 100, 0, 0, {{"train", {3, 65, 0, {{"s.h5", 3, 65, 0}}}}}});
   EXPECT_THAT(message_of([&] { ShardSet(dir_.path(), "train").read(0); }), HasSubstr("expected other, found digest"));
 }
 
