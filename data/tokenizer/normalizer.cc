@@ -1,0 +1,85 @@
+#include "data/tokenizer/normalizer.h"
+
+#include <map>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+
+Regex regex_from_json(const Json& pattern) {
+  allow_fields(pattern, "a pattern", {"String", "Regex"});
+  BK_CHECK(pattern.size() == 1, "a pattern of the tokenizer file must be one String or one Regex, not ",
+           pattern.dump());
+  const auto& text = pattern.begin().value().get_ref<const std::string&>();
+  return pattern.contains("String") ? Regex::literal(text) : Regex(text);
+}
+
+Normalizer Normalizer::from_json(const Json& json) {
+  Normalizer normalizer;
+  if (!json.is_null()) normalizer.append(json);
+  return normalizer;
+}
+
+void Normalizer::append(const Json& json) {
+  static const std::map<std::string, NormalForm> kForms = {
+      {"NFC", NormalForm::nfc}, {"NFD", NormalForm::nfd}, {"NFKC", NormalForm::nfkc}, {"NFKD", NormalForm::nfkd}};
+  const std::string type = json_type(json, "the normalizer");
+  const std::string where = "normalizer " + type;
+  if (type == "Sequence") {
+    allow_fields(json, where, {"type", "normalizers"});
+    for (const Json& step : json.at("normalizers")) append(step);
+  } else if (const auto form = kForms.find(type); form != kForms.end()) {
+    allow_fields(json, where, {"type"});
+    steps_.emplace_back(form->second);
+  } else if (type == "Lowercase") {
+    allow_fields(json, where, {"type"});
+    steps_.emplace_back(Lowercase{});
+  } else if (type == "StripAccents") {
+    allow_fields(json, where, {"type"});
+    steps_.emplace_back(StripAccents{});
+  } else if (type == "Strip") {
+    allow_fields(json, where, {"type", "strip_left", "strip_right"});
+    const bool left = json_flag(json, "strip_left", true), right = json_flag(json, "strip_right", true);
+    if (left || right) steps_.emplace_back(left && right ? Ends::both : left ? Ends::left : Ends::right);
+  } else if (type == "Prepend") {
+    allow_fields(json, where, {"type", "prepend"});
+    steps_.emplace_back(Prepend{json.at("prepend")});
+  } else if (type == "Replace") {
+    allow_fields(json, where, {"type", "pattern", "content"});
+    steps_.emplace_back(Replace{regex_from_json(json.at("pattern")), json.at("content")});
+  } else {
+    throw UserError(concat("the tokenizer file has the normalizer ", type, ", which is not supported"));
+  }
+}
+
+struct Normalizer::Apply {
+  std::string_view text;
+
+  std::string operator()(NormalForm form) const { return normalize(text, form); }
+  std::string operator()(Lowercase) const { return lowercase(text); }
+  std::string operator()(StripAccents) const { return without_marks(text); }
+  std::string operator()(Ends ends) const { return std::string(strip(text, ends)); }
+  std::string operator()(const Prepend& p) const { return text.empty() ? std::string() : p.text + std::string(text); }
+  std::string operator()(const Replace& r) const {
+    std::string out;
+    size_t end = 0;
+    r.pattern.for_each_match(text, [&](Match match) {
+      out += text.substr(end, match.begin - end);
+      out += r.text;
+      end = match.end;
+    });
+    return out += text.substr(end);
+  }
+};
+
+std::string Normalizer::operator()(std::string text) const {
+  for (const Step& step : steps_) {
+    std::string next;
+    for_each_utf8_run(
+        text, [&](Utf8Run run) { next += run.valid ? std::visit(Apply{run.bytes}, step) : std::string(run.bytes); });
+    text = std::move(next);
+  }
+  return text;
+}
+
+}  // namespace birkhoff

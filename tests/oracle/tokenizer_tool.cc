@@ -1,0 +1,70 @@
+// Lets the oracle scripts reach the tokenizer. Texts pass as JSON strings, one a line.
+//   encode FILE            texts -> lists of ids
+//   encode-special FILE    likewise, with the tokens of the post-processor
+//   decode FILE            lists of ids -> texts
+//   train FILE OPTIONS     OPTIONS: {"vocab_size", "min_frequency", "pattern", "special_tokens"}; texts -> FILE
+//   keys                   texts -> their Engram keys
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "data/tokenizer/commands.h"
+#include "data/tokenizer/compression.h"
+#include "data/tokenizer/tokenizer.h"
+#include "kernels/core/error.h"
+
+namespace {
+
+using namespace birkhoff;
+using nlohmann::json;
+
+template <class Use>
+void for_each_line(Use use) {
+  for (std::string line; std::getline(std::cin, line);) use(json::parse(line));
+}
+
+void train(const std::string& path, const json& options) {
+  const TokenizerTraining training{options.at("vocab_size"), options.at("min_frequency"), options.at("pattern"),
+                                   options.at("special_tokens")};
+  TokenizerTrainer trainer(training);
+  for_each_line([&](const json& text) { trainer.feed(text.get_ref<const std::string&>()); });
+  std::ofstream(path) << trainer.train().to_json();
+}
+
+void convert(const std::string& command, const std::string& path) {
+  const Tokenizer tokenizer = Tokenizer::load(path);
+  for_each_line([&](const json& line) {
+    if (command == "decode") {
+      std::cout << json(tokenizer.decode(line.get<std::vector<int32_t>>()))
+                       .dump(-1, ' ', true, json::error_handler_t::replace)
+                << '\n';
+    } else {
+      const auto special = command == "encode" ? SpecialTokens::omit : SpecialTokens::keep;
+      std::cout << json(tokenizer.encode(line.get_ref<const std::string&>(), special)).dump() << '\n';
+    }
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const std::string command = argc > 1 ? argv[1] : "";
+    if (command == "keys") {
+      for_each_line(
+          [](const json& text) { std::cout << json(engram_key(text.get_ref<const std::string&>())).dump() << '\n'; });
+    } else if (command == "train" && argc == 4) {
+      train(argv[2], json::parse(argv[3]));
+    } else if (argc == 3 && (command == "encode" || command == "encode-special" || command == "decode")) {
+      convert(command, argv[2]);
+    } else {
+      std::cerr << "usage: tokenizer_tool encode|encode-special|decode FILE, train FILE OPTIONS, or keys\n";
+      return 2;
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 2;
+  }
+}
