@@ -112,20 +112,27 @@ void from_host(Stream& stream, Tensor to, const void* host) {
   }
 }
 
+std::vector<double> read_values(Stream& stream, Tensor from) {
+  std::vector<double> values(static_cast<size_t>(from.count()), 0.0);
+  if (stream.device.kind == DeviceKind::meta) return values;
+  with_float_type(from.dtype, [&](auto t) {
+    using T = decltype(t);
+    std::vector<T> host(values.size());
+    to_host(stream, host.data(), from);
+    for (size_t i = 0; i < host.size(); ++i) {
+      if constexpr (std::is_same_v<T, double>) {
+        values[i] = host[i];
+      } else {
+        values[i] = static_cast<double>(static_cast<float>(host[i]));
+      }
+    }
+  });
+  return values;
+}
+
 double read_scalar(Stream& stream, Tensor scalar) {
   BK_ASSERT(scalar.count() == 1, scalar.shape);
-  if (stream.device.kind == DeviceKind::meta) return 0;
-  double value = 0;
-  with_float_type(scalar.dtype, [&](auto t) {
-    using T = decltype(t);
-    T host{};
-    to_host(stream, &host, scalar);
-    if constexpr (std::is_same_v<T, double>)
-      value = host;
-    else
-      value = static_cast<double>(static_cast<float>(host));
-  });
-  return value;
+  return read_values(stream, scalar)[0];
 }
 
 }  // namespace birkhoff

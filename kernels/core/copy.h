@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -15,6 +17,8 @@ void fill(Stream& stream, Tensor to, double value);
 void to_host(Stream& stream, void* host, Tensor from);
 void from_host(Stream& stream, Tensor to, const void* host);
 
+// The elements of a floating tensor as doubles; zeros on the meta device.
+std::vector<double> read_values(Stream& stream, Tensor from);
 // The single element of a floating tensor, as a double; 0 on the meta device.
 double read_scalar(Stream& stream, Tensor scalar);
 

@@ -41,8 +41,8 @@ struct Weight {
 //   backward_weight  dw[o,i] += sum_t dy[t,o] x[t,i]
 //
 // Shapes:  x, dx [T, I]; y, dy [T, O]; w, dw [O, I]. Activations of higher rank are read as [rows, last dim].
-// Types:   x, dx, dy of the recipe's activation dtype; y that dtype or f32; dw f32, accumulates. On the reference
-//          device all f64 and exact, whatever the recipe.
+// Types:   x, dy of the recipe's activation dtype; y, dx that dtype or f32; dw f32, accumulates. With GemmRole::exact
+//          each of x, dx, y, dy is bf16 or f32. On the reference device all f64 and exact, whatever the recipe.
 // Errors:  UserError if a shape or dtype disagrees.
 // One object serves one stream at a time.
 class LinearGemms {

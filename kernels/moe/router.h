@@ -25,7 +25,7 @@ enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
 // Types:   logits, scores, gate, bias f32; index, chosen i32; load i64 or f32; token_mask u8.
 // Aliases: scores may be logits; index may be chosen.
 // Errors:  UserError if a shape or dtype disagrees, if num_groups does not divide E, or if the kept groups hold fewer
-//          than K experts.
+//          than K experts; BugError if chosen names an expert that does not exist.
 // Cost:    one pass over logits; bound by the exponential and the selection.
 // Source:  DeepSeek-V3, arXiv:2412.19437, section 2.1.2; square-root softplus from DeepSeek-V4, arXiv:2606.19348.
 struct RouterArgs {

@@ -19,8 +19,12 @@ struct AdamWHyper {
 //
 // Shapes:  weight, grad, m, v of equal count; weight_copy too, or absent.
 // Types:   weight, grad f32; m, v f32 or bf16 each; weight_copy bf16 or f32. Arithmetic in f32, corrections in f64; the
-//          update uses m and v before they are rounded for storage.
-// Errors:  UserError if a count or dtype disagrees or if step < 1.
+//          update uses m and v before they are rounded for storage. Where no gradient arrives any more, moments end as
+//          zeros: an m that would be subnormal becomes 0, and so does such a v beside it, since subnormal arithmetic is
+//          slow and would never end.
+// Errors:  UserError if a count or dtype disagrees, if step < 1, or if a bf16 moment could not decay because its beta
+// is
+//          within half a unit in the last place of 1.
 // Cost:    reads four arrays, writes three or four, once; bound by memory bandwidth.
 // Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay not scaled by a schedule of its
 // own.

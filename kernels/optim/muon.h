@@ -10,7 +10,7 @@ namespace birkhoff {
 // Replaces x by the nearest matrix whose singular values are all about 1: with x / ||x||_F first, ten steps of
 //   A = X X^T,   X = a X + (b A + c A^2) X,       A = X^T X and X = a X + X (b A + c A^2) where m > n
 //   (a, b, c) = (3.4445, -4.7750, 2.0315) eight times, then (2, -1.5, 0.5) twice
-// Singular values in [1e-4, 1] after the division map to 1 +- 2e-3. A zero matrix stays zero.
+// Singular values in [1e-4, 1] after the division map to 1 within 2.02e-3. A zero matrix stays zero.
 //
 // Shapes:  x [m, n], overwritten.
 // Types:   x f32 or bf16: the products are computed in that type with f32 sums.
@@ -29,7 +29,7 @@ struct MuonHyper {
 //   w = (1 - lr wd) w - lr O,   weight_copy = w
 //
 // Shapes:  weight, momentum, grad [m, n]; weight_copy too, or absent.
-// Types:   weight, grad f32; momentum f32 or bf16, the unrounded one enters O; weight_copy bf16 or f32; the iteration
+// Types:   weight, grad f32; momentum f32 or bf16, rounded before it enters O; weight_copy bf16 or f32; the iteration
 //          runs in `compute`, f32 or bf16.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    that of newton_schulz.

@@ -27,7 +27,9 @@ struct SinkhornBalancedHyper {
 //          and every run of rows that is to be a matrix of its own, by views of weight and momentum.
 // Types:   weight, grad f32; momentum f32 or bf16, rounded before U is formed; weight_copy bf16 or f32; rows i32 or
 // i64.
-//          Sums over rows in f64, in one order whatever the number of threads.
+//          Momentum below 1e-30 becomes 0, since subnormal arithmetic is slow and would never end. weight_copy is
+//          written where the update is not zero, and so must have equalled weight before. Sums over rows in f64, in one
+//          order whatever the number of threads.
 // Shards:  where other ranks hold further rows of the matrix, num_rows is the number of all rows, and all_reduce sums a
 //          small f64 tensor over the ranks in place: once for the mean of rho, once for each even k (n elements).
 // Errors:  UserError if a shape or dtype disagrees, or iterations < 1.

@@ -19,6 +19,9 @@ struct ReduceArgs {
 // threads. 0 for no elements.
 void sum_of_squares(Stream& stream, const ReduceArgs& args);
 
+// out = 1 / sqrt(sum_i x[i]^2), overwritten; 0 where the sum is 0. Types and order as for sum_of_squares.
+void inverse_norm(Stream& stream, const ReduceArgs& args);
+
 // out = max_i |x[i]|, overwritten. out f32 (or f64); NaN if any element is. 0 for no elements.
 void abs_max(Stream& stream, const ReduceArgs& args);
 

@@ -62,6 +62,8 @@ class ModuleVisitor {
   virtual void parameter(Parameter&) {}
   virtual void buffer(PersistentBuffer&) {}
   virtual void counter(StepCounter&) {}
+  // A router: the bias that balances it (also given to buffer()) and its load of the step (also given to counter()).
+  virtual void router(PersistentBuffer&, StepCounter&) {}
   // A unit is what recomputation and gradient buckets take as a whole: embedding, one block, the head.
   virtual void begin_unit(const std::string&) {}
 };

@@ -13,6 +13,7 @@ struct Collector final : ModuleVisitor {
   std::vector<ParameterStore::Entry> entries;
   std::vector<PersistentBuffer*> buffers;
   std::vector<StepCounter*> counters;
+  std::vector<ParameterStore::Router> routers;
   std::set<std::string> names;
 
   void begin_unit(const std::string& name) override { units.push_back(name); }
@@ -22,6 +23,7 @@ struct Collector final : ModuleVisitor {
   }
   void buffer(PersistentBuffer& b) override { buffers.push_back(&b); }
   void counter(StepCounter& c) override { counters.push_back(&c); }
+  void router(PersistentBuffer& bias, StepCounter& load) override { routers.push_back({&bias, &load}); }
 };
 
 void initialise_one(Stream& stream, Parameter& p, uint64_t seed) {
@@ -49,6 +51,7 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas,
   entries_ = found.entries;
   buffers_ = found.buffers;
   counters_ = found.counters;
+  routers_ = found.routers;
   std::vector<std::vector<BucketItem>> items(units_.size());
   for (Entry& e : entries_) {
     auto& unit = items[static_cast<size_t>(e.unit)];

@@ -41,6 +41,11 @@ class ParameterStore {
   const std::vector<Owned>& owned() const { return owned_; }
   std::span<PersistentBuffer* const> buffers() const { return buffers_; }
   std::span<StepCounter* const> counters() const { return counters_; }
+  struct Router {
+    PersistentBuffer* bias;
+    StepCounter* load;
+  };
+  const std::vector<Router>& routers() const { return routers_; }
   const std::vector<std::string>& units() const { return units_; }
   int64_t num_parameters() const;
   size_t bytes() const { return memory_.peak_bytes(); }
@@ -65,6 +70,7 @@ class ParameterStore {
   std::vector<Owned> owned_;
   std::vector<PersistentBuffer*> buffers_;
   std::vector<StepCounter*> counters_;
+  std::vector<Router> routers_;
   std::vector<std::unique_ptr<Bucket>> buckets_;
 };
 

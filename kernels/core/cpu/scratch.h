@@ -10,10 +10,17 @@ namespace birkhoff {
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(int64_t count) : scope_(arena()), count_(count) {
+  explicit Scratch(int64_t count) : outermost_(arena().used_bytes() == 0), scope_(arena()), count_(count) {
     data_ = static_cast<T*>(arena().take(DType::u8, {count * static_cast<int64_t>(sizeof(T))}).data);
   }
   Scratch(int64_t count, T value) : Scratch(count) { std::fill_n(data_, count, value); }
+  // The outermost scope leaves one block as large as the peak, so that the next call of this size allocates nothing.
+  ~Scratch() {
+    if (outermost_) arena().reset();
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
   T* data() { return data_; }
   T& operator[](int64_t i) { return data_[i]; }
   int64_t size() const { return count_; }
@@ -23,6 +30,7 @@ class Scratch {
     thread_local Arena arena{Device{}};
     return arena;
   }
+  bool outermost_;
   ArenaScope scope_;
   T* data_ = nullptr;
   int64_t count_;

@@ -1,0 +1,250 @@
+#include "data/hdf5/file.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <hdf5.h>
+
+#include "data/hdf5/check.h"
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+using Lock = std::scoped_lock<std::recursive_mutex>;
+
+hid_t stored_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return H5T_IEEE_F32LE;
+    case DType::bf16:
+      return H5T_STD_U16LE;
+    case DType::f64:
+      return H5T_IEEE_F64LE;
+    case DType::i32:
+      return H5T_STD_I32LE;
+    case DType::i64:
+      return H5T_STD_I64LE;
+    case DType::u8:
+      return H5T_STD_U8LE;
+  }
+  throw BugError("no HDF5 type for this dtype");
+}
+
+DType dtype_of_stored(hid_t type, const std::string& what) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8})
+    if (check_h5(H5Tequal(type, stored_type(dtype)), what) > 0) return dtype;
+  throw DataError(concat(what, ": its type is none of f32, bf16, f64, i32, i64, u8"));
+}
+
+// Version 1.10 of the format: superblock and object headers carry checksums, and every HDF5 since reads it. No file
+// locks: files appear whole by rename, and locks fail on some network file systems.
+H5Handle access_properties(const std::string& path) {
+  H5Handle properties(check_h5(H5Pcreate(H5P_FILE_ACCESS), path));
+  check_h5(H5Pset_libver_bounds(properties.id(), H5F_LIBVER_V110, H5F_LIBVER_V110), path);
+  check_h5(H5Pset_fclose_degree(properties.id(), H5F_CLOSE_STRONG), path);
+  check_h5(H5Pset_file_locking(properties.id(), false, true), path);
+  return properties;
+}
+
+H5Handle space_of(const Shape& shape, const std::string& what) {
+  if (shape.rank() == 0) return H5Handle(check_h5(H5Screate(H5S_SCALAR), what));
+  std::array<hsize_t, Shape::kMaxRank> dims{};
+  for (int i = 0; i < shape.rank(); ++i) dims[static_cast<size_t>(i)] = static_cast<hsize_t>(shape[i]);
+  return H5Handle(check_h5(H5Screate_simple(shape.rank(), dims.data(), nullptr), what));
+}
+
+Shape shape_of(hid_t space, const std::string& what) {
+  const auto rank = check_h5(H5Sget_simple_extent_ndims(space), what);
+  if (rank > Shape::kMaxRank) throw DataError(concat(what, ": it has ", rank, " dims, at most 5 are supported"));
+  std::array<hsize_t, Shape::kMaxRank> dims{};
+  check_h5(H5Sget_simple_extent_dims(space, dims.data(), nullptr), what);
+  Shape shape{};
+  for (int64_t i = 0; i < rank; ++i) shape.append(static_cast<int64_t>(dims[static_cast<size_t>(i)]));
+  return shape;
+}
+
+H5Handle text_type(size_t bytes, const std::string& what) {
+  H5Handle type(check_h5(H5Tcopy(H5T_C_S1), what));
+  check_h5(H5Tset_size(type.id(), std::max<size_t>(bytes, 1)), what);
+  check_h5(H5Tset_cset(type.id(), H5T_CSET_UTF8), what);
+  check_h5(H5Tset_strpad(type.id(), H5T_STR_NULLPAD), what);
+  return type;
+}
+
+void write_attribute(hid_t object, const std::string& name, hid_t type, const void* value, const std::string& what) {
+  const H5Handle space(check_h5(H5Screate(H5S_SCALAR), what));
+  if (check_h5(H5Aexists(object, name.c_str()), what) > 0) check_h5(H5Adelete(object, name.c_str()), what);
+  const H5Handle attribute(
+      check_h5(H5Acreate2(object, name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT), what));
+  check_h5(H5Awrite(attribute.id(), type, value), what);
+}
+
+H5Handle open_attribute(hid_t object, const std::string& name, const std::string& what) {
+  if (check_h5(H5Aexists(object, name.c_str()), what) == 0) throw DataError(what + " is missing");
+  return H5Handle(check_h5(H5Aopen(object, name.c_str(), H5P_DEFAULT), what));
+}
+
+// Reads a scalar attribute as `type`, refusing one of another class (a string where a number belongs).
+void read_attribute(hid_t object, const std::string& name, hid_t type, void* value, const std::string& what) {
+  const H5Handle attribute = open_attribute(object, name, what);
+  const H5Handle stored(check_h5(H5Aget_type(attribute.id()), what));
+  if (H5Tget_class(stored.id()) != H5Tget_class(type)) throw DataError(what + " has the wrong type");
+  const H5Handle space(check_h5(H5Aget_space(attribute.id()), what));
+  if (H5Sget_simple_extent_npoints(space.id()) != 1) throw DataError(what + " is not a single value");
+  check_h5(H5Aread(attribute.id(), type, value), what);
+}
+
+herr_t collect_name(hid_t, const char* name, const H5L_info_t*, void* names) {
+  static_cast<std::vector<std::string>*>(names)->push_back(name);
+  return 0;
+}
+
+}  // namespace
+
+H5File H5File::create(const std::filesystem::path& path) {
+  const Lock lock(hdf5_mutex());
+  silence_h5();
+  const std::string what = path.string() + ": cannot create";
+  const H5Handle access = access_properties(what);
+  return {H5Handle(check_h5(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), what)), path};
+}
+
+H5File H5File::open(const std::filesystem::path& path) {
+  check_h5_size(path);
+  const Lock lock(hdf5_mutex());
+  silence_h5();
+  const std::string what = path.string() + ": damaged";
+  const H5Handle access = access_properties(what);
+  return {H5Handle(check_h5(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), what)), path};
+}
+
+H5Group H5File::root() const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_.string();
+  return {H5Handle(check_h5(H5Gopen2(handle_.id(), "/", H5P_DEFAULT), what)), what};
+}
+
+void H5File::close() {
+  const Lock lock(hdf5_mutex());
+  const H5Handle closing = std::move(handle_);
+  check_h5(H5Fflush(closing.id(), H5F_SCOPE_LOCAL), path_.string() + ": cannot write metadata");
+}
+
+H5Group H5Group::create_group(const std::string& name) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "/" + name;
+  return {H5Handle(check_h5(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), what)),
+          what};
+}
+
+H5Group H5Group::group(const std::string& name) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "/" + name;
+  if (!has(name)) throw DataError(what + " is missing");
+  return {H5Handle(check_h5(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what)), what};
+}
+
+H5Dataset H5Group::create_dataset(const std::string& name, DType dtype, const Shape& shape) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "/" + name;
+  const H5Handle space = space_of(shape, what), properties(check_h5(H5Pcreate(H5P_DATASET_CREATE), what));
+  check_h5(H5Pset_layout(properties.id(), H5D_CONTIGUOUS), what);
+  check_h5(H5Pset_alloc_time(properties.id(), H5D_ALLOC_TIME_EARLY), what);
+  check_h5(H5Pset_fill_time(properties.id(), H5D_FILL_TIME_NEVER), what);
+  check_h5(H5Pset_obj_track_times(properties.id(), false), what);  // equal content gives equal files
+  const H5Handle set(check_h5(
+      H5Dcreate2(handle_.id(), name.c_str(), stored_type(dtype), space.id(), H5P_DEFAULT, properties.id(), H5P_DEFAULT),
+      what));
+  if (dtype == DType::bf16) {
+    const H5Handle type = text_type(4, what);
+    write_attribute(set.id(), "dtype", type.id(), "bf16", what);
+  }
+  return dataset(name);
+}
+
+H5Dataset H5Group::dataset(const std::string& name) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "/" + name;
+  if (!has(name)) throw DataError(what + " is missing");
+  const H5Handle set(check_h5(H5Dopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what));
+  const H5Handle type(check_h5(H5Dget_type(set.id()), what)), space(check_h5(H5Dget_space(set.id()), what));
+  const H5Handle properties(check_h5(H5Dget_create_plist(set.id()), what));
+  if (H5Pget_layout(properties.id()) != H5D_CONTIGUOUS) throw DataError(what + ": its layout is not contiguous");
+  H5Dataset result{name, dtype_of_stored(type.id(), what), shape_of(space.id(), what), 0};
+  const haddr_t offset = H5Dget_offset(set.id());
+  if (offset == HADDR_UNDEF) {
+    H5Eclear2(H5E_DEFAULT);
+    if (result.bytes() > 0) throw DataError(what + ": its bytes were never allocated");
+  } else {
+    result.offset = static_cast<int64_t>(offset);
+  }
+  return result;
+}
+
+bool H5Group::has(const std::string& name) const {
+  const Lock lock(hdf5_mutex());
+  return check_h5(H5Lexists(handle_.id(), name.c_str(), H5P_DEFAULT), path_ + "/" + name) > 0;
+}
+
+std::vector<std::string> H5Group::names() const {
+  const Lock lock(hdf5_mutex());
+  std::vector<std::string> names;
+  check_h5(H5Literate(handle_.id(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_name, &names), path_);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void H5Group::set(const std::string& attribute, int64_t value) const {
+  const Lock lock(hdf5_mutex());
+  write_attribute(handle_.id(), attribute, H5T_STD_I64LE, &value, path_ + "@" + attribute);
+}
+
+void H5Group::set(const std::string& attribute, double value) const {
+  const Lock lock(hdf5_mutex());
+  write_attribute(handle_.id(), attribute, H5T_IEEE_F64LE, &value, path_ + "@" + attribute);
+}
+
+void H5Group::set(const std::string& attribute, const std::string& value) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "@" + attribute;
+  const H5Handle type = text_type(value.size(), what);
+  write_attribute(handle_.id(), attribute, type.id(), value.c_str(), what);
+}
+
+bool H5Group::has_attribute(const std::string& attribute) const {
+  const Lock lock(hdf5_mutex());
+  return check_h5(H5Aexists(handle_.id(), attribute.c_str()), path_ + "@" + attribute) > 0;
+}
+
+int64_t H5Group::integer(const std::string& attribute) const {
+  const Lock lock(hdf5_mutex());
+  int64_t value = 0;
+  read_attribute(handle_.id(), attribute, H5T_NATIVE_INT64, &value, path_ + "@" + attribute);
+  return value;
+}
+
+double H5Group::real(const std::string& attribute) const {
+  const Lock lock(hdf5_mutex());
+  double value = 0;
+  read_attribute(handle_.id(), attribute, H5T_NATIVE_DOUBLE, &value, path_ + "@" + attribute);
+  return value;
+}
+
+std::string H5Group::text(const std::string& attribute) const {
+  const Lock lock(hdf5_mutex());
+  const std::string what = path_ + "@" + attribute;
+  const H5Handle opened = open_attribute(handle_.id(), attribute, what);
+  const H5Handle stored(check_h5(H5Aget_type(opened.id()), what));
+  if (H5Tget_class(stored.id()) != H5T_STRING || H5Tis_variable_str(stored.id()) != 0)
+    throw DataError(what + " is not a string of fixed length");
+  const size_t bytes = H5Tget_size(stored.id());
+  std::string value(bytes, '\0');
+  const H5Handle type = text_type(bytes, what);
+  read_attribute(handle_.id(), attribute, type.id(), value.data(), what);
+  value.resize(value.find_last_not_of('\0') + 1);
+  return value;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,43 @@
+#include "kernels/gemm/precision.h"
+
+#include <array>
+
+#include "kernels/core/error.h"
+#include "kernels/gemm/gemms.h"
+
+namespace birkhoff {
+namespace {
+constexpr std::array<std::string_view, 3> kNames{"f32", "bf16", "fp8_block"};
+}
+
+std::string_view name_of(Recipe recipe) { return kNames[static_cast<size_t>(recipe)]; }
+
+Recipe recipe_of(std::string_view name) {
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    if (kNames[i] == name) return static_cast<Recipe>(i);
+  }
+  throw UserError(concat("'", name, "' is not a precision recipe; expected one of f32, bf16, fp8_block"));
+}
+
+void check_linear_shapes(std::string_view op, Tensor outer, Tensor inner, Shape weight) {
+  const int64_t O = weight[weight.rank() - 2], I = weight.back();
+  BK_CHECK(outer.shape.back() == O && inner.shape.back() == I && outer.shape.rows() == inner.shape.rows(), op,
+           ": rows are ", outer.shape, " and ", inner.shape, " for a weight ", weight);
+}
+
+DType Precision::activation() const { return recipe_ == Recipe::f32 ? DType::f32 : DType::bf16; }
+
+std::unique_ptr<LinearGemms> Precision::linear(int64_t O, int64_t I, GemmRole role) const {
+  BK_CHECK(O > 0 && I > 0, "a weight [", O, ", ", I, "] is empty");
+  if (role == GemmRole::exact) return make_exact_linear(O, I);
+  if (role == GemmRole::linear && recipe_ == Recipe::fp8_block) return make_fp8_linear(O, I);
+  return make_native_linear(activation(), O, I);
+}
+
+std::unique_ptr<GroupedGemms> Precision::grouped(int64_t E, int64_t O, int64_t I) const {
+  BK_CHECK(E > 0 && O > 0 && I > 0, "weights [", E, ", ", O, ", ", I, "] are empty");
+  if (recipe_ == Recipe::fp8_block) return make_fp8_grouped(E, O, I);
+  return make_native_grouped(activation(), E, O, I);
+}
+
+}  // namespace birkhoff

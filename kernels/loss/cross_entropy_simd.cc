@@ -1,0 +1,46 @@
+#include "kernels/loss/cross_entropy_simd.h"
+
+#include "kernels/core/cpu/simd.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+// Lanes side by side, since a maximum is not vectorised by itself: NaN makes its order matter. A NaN is passed over
+// here and makes the sum of exponentials NaN.
+constexpr int kLanes = 32;
+
+float row_max(const float* x, int64_t V) {
+  float lanes[kLanes];
+  for (int j = 0; j < kLanes; ++j) lanes[j] = -__builtin_inff();
+  int64_t v = 0;
+  for (; v + kLanes <= V; v += kLanes) {
+    for (int j = 0; j < kLanes; ++j) lanes[j] = x[v + j] > lanes[j] ? x[v + j] : lanes[j];
+  }
+  for (; v < V; ++v) lanes[0] = x[v] > lanes[0] ? x[v] : lanes[0];
+  float max = lanes[0];
+  for (int j = 1; j < kLanes; ++j) max = lanes[j] > max ? lanes[j] : max;
+  return max;
+}
+
+float row_exps(float* exps, const float* x, float max, int64_t V) {
+  float sum = 0;
+  for (int64_t v = 0; v < V; ++v) {
+    exps[v] = exp_f32(x[v] - max);
+    sum += exps[v];
+  }
+  return sum;
+}
+
+template <class T>
+void row_scale(T* d, const float* exps, float scale, int64_t V) {
+  for (int64_t v = 0; v < V; ++v) store(d + v, exps[v] * scale);
+}
+
+}  // namespace
+
+template <>
+CrossEntropyRows cross_entropy_rows<kThisIsa>() {
+  return {row_max, row_exps, row_scale<float>, row_scale<bfloat16>};
+}
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,107 @@
+#include <algorithm>
+
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/scratch.h"
+#include "kernels/moe/balance_loss.h"
+#include "kernels/moe/top_k_cpu.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+// Tokens summed on their own: a fixed number, so a sum has one order for any number of threads.
+constexpr int64_t kTokensPerPart = 128;
+
+const uint8_t* mask_of(Tensor mask) { return mask.present() ? mask.as<uint8_t>() : nullptr; }
+
+int64_t tokens_of(const uint8_t* mask, int64_t first, int64_t count) {
+  return mask ? count - std::count(mask + first, mask + first + count, uint8_t{0}) : count;
+}
+
+float sum_of(const float* values, int64_t count) {
+  float sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += values[i];
+  return sum;
+}
+
+// Sums p and counts the choices of tokens [first, first + count).
+void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first, int64_t count) {
+  const int64_t E = a.scores.shape.back(), K = a.num_chosen;
+  const uint8_t* mask = mask_of(a.token_mask);
+  Scratch<int32_t> index(K);
+  Scratch<float> value(K);
+  for (int64_t t = first; t < first + count; ++t) {
+    if (mask && mask[t] == 0) continue;
+    const float* s = a.scores.f32() + t * E;
+    const float scale = 1 / sum_of(s, E);
+    TopK best(index.data(), value.data(), K);
+    for (int64_t e = 0; e < E; ++e) {
+      p[e] += s[e] * scale;
+      best.offer(static_cast<int32_t>(e), s[e]);
+    }
+    for (int64_t k = 0; k < K; ++k) chosen[index[k]] += 1;
+  }
+}
+
+// Adds the parts of one sequence, writes its fractions and returns sum_e fraction * P.
+double finish_sequence(float* fraction, const float* p, const float* chosen, int64_t parts, int64_t E, double n,
+                       int64_t K) {
+  const double scale = n > 0 ? static_cast<double>(E) / (static_cast<double>(K) * n) : 0;
+  double loss = 0;
+  for (int64_t e = 0; e < E; ++e) {
+    double total = 0, picks = 0;
+    for (int64_t i = 0; i < parts; ++i) {
+      total += p[i * E + e];
+      picks += chosen[i * E + e];
+    }
+    fraction[e] = static_cast<float>(scale * picks);
+    loss += n > 0 ? scale * picks * total / n : 0;
+  }
+  return loss;
+}
+
+}  // namespace
+
+void balance_loss_forward(const BalanceLossArgs& a) {
+  const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back(), sequences = T / a.length;
+  const int64_t parts = (a.length + kTokensPerPart - 1) / kTokensPerPart;
+  Scratch<float> p(sequences * parts * E, 0.0f), chosen(sequences * parts * E, 0.0f);
+  parallel_for(sequences * parts, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % parts * kTokensPerPart, count = std::min(kTokensPerPart, a.length - first);
+      add_tokens(p.data() + i * E, chosen.data() + i * E, a, i / parts * a.length + first, count);
+    }
+  });
+  double loss = 0;
+  for (int64_t q = 0; q < sequences; ++q) {
+    const auto n = static_cast<double>(tokens_of(mask_of(a.token_mask), q * a.length, a.length));
+    const int64_t first = q * parts * E;
+    loss +=
+        finish_sequence(a.fraction.f32() + q * E, p.data() + first, chosen.data() + first, parts, E, n, a.num_chosen);
+  }
+  *a.loss.f32() += static_cast<float>(a.alpha * loss);
+}
+
+void balance_loss_backward(const BalanceLossBackwardArgs& a) {
+  const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back();
+  const uint8_t* mask = mask_of(a.token_mask);
+  Scratch<float> factor(T / a.length);
+  for (int64_t q = 0; q < T / a.length; ++q) {
+    factor[q] = a.alpha * a.dloss / static_cast<float>(tokens_of(mask, q * a.length, a.length));
+  }
+  parallel_for(T, 1 + 16384 / std::max<int64_t>(E, 1), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float *s = a.scores.f32() + t * E, *fraction = a.fraction.f32() + t / a.length * E;
+      float* d = a.dscores.f32() + t * E;
+      if (mask && mask[t] == 0) {
+        std::fill_n(d, E, 0.0f);
+        continue;
+      }
+      float dot = 0;
+      for (int64_t e = 0; e < E; ++e) dot += fraction[e] * s[e];
+      const float sum = sum_of(s, E), scale = factor[t / a.length] / sum, mean = dot / sum;
+      for (int64_t e = 0; e < E; ++e) d[e] = scale * (fraction[e] - mean);
+    }
+  });
+}
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/core/cpu/float_types.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/moe/permute.h"
+#include "kernels/moe/permute_simd.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+constexpr int64_t kGrain = 16384;  // elements
+
+template <class T>
+CombineToken<T> kernels() {
+  static const auto kernels = on_best_isa([]<Isa isa>() { return combine_token<isa, T>(); });
+  return kernels;
+}
+
+int64_t grain(int64_t elements_per_item) { return 1 + kGrain / std::max<int64_t>(elements_per_item, 1); }
+
+}  // namespace
+
+void permute_forward(const PermuteArgs& a) {
+  const auto row_bytes = static_cast<size_t>(a.x.shape.back()) * size_of(a.x.dtype);
+  const int32_t* token_of = a.token_of.as<int32_t>();
+  auto* rows = static_cast<std::byte*>(a.rows.data);
+  const auto* x = static_cast<const std::byte*>(a.x.data);
+  if (row_bytes == 0) return;
+  parallel_for(a.token_of.count(), grain(a.x.shape.back()), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      std::memcpy(rows + static_cast<size_t>(r) * row_bytes, x + static_cast<size_t>(token_of[r]) * row_bytes,
+                  row_bytes);
+    }
+  });
+}
+
+void combine_forward(const CombineArgs& a) {
+  const int64_t T = a.y.shape.rows(), C = a.y.shape.back(), K = a.row_of.shape.back();
+  const int32_t* row_of = a.row_of.as<int32_t>();
+  const float* gate = a.gate.present() ? a.gate.f32() : nullptr;
+  with_activation_type(a.y.dtype, [&]<class E>() {
+    const E* base = a.base.present() ? a.base.as<E>() : nullptr;
+    parallel_for(T, grain(K * C), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        kernels<E>().forward(a.y.as<E>() + t * C, base ? base + t * C : nullptr, a.rows.as<E>(),
+                             gate ? gate + t * K : nullptr, row_of + t * K, K, C);
+      }
+    });
+  });
+}
+
+void permute_backward(const PermuteBackwardArgs& a) { combine_forward({a.dx, a.drows, {}, {}, a.row_of}); }
+
+void combine_backward(const CombineBackwardArgs& a) {
+  const int64_t T = a.dy.shape.rows(), C = a.dy.shape.back(), K = a.row_of.shape.back();
+  const int32_t* row_of = a.row_of.as<int32_t>();
+  const bool gated = a.gate.present();
+  with_activation_type(a.dy.dtype, [&]<class E>() {
+    const E* rows = gated ? a.rows.as<E>() : nullptr;
+    parallel_for(T, grain(K * C), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        kernels<E>().backward(a.drows.as<E>(), gated ? a.dgate.f32() + t * K : nullptr, a.dy.as<E>() + t * C, rows,
+                              gated ? a.gate.f32() + t * K : nullptr, row_of + t * K, K, C);
+      }
+    });
+  });
+}
+
+void permute_gate_forward(const PermuteGateArgs& a) {
+  const int32_t* row_of = a.row_of.as<int32_t>();
+  parallel_for(a.row_of.count(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) a.gate_rows.f32()[row_of[p]] = a.gate.f32()[p];
+  });
+}
+
+void permute_gate_backward(const PermuteGateBackwardArgs& a) {
+  const int32_t* row_of = a.row_of.as<int32_t>();
+  parallel_for(a.row_of.count(), kGrain, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) a.dgate.f32()[p] = a.dgate_rows.f32()[row_of[p]];
+  });
+}
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,19 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/core/bfloat16.h"
+#include "kernels/core/cpu/isa.h"
+
+namespace birkhoff::cpu {
+
+// Reductions of a run of elements for one instruction set; T is float, bfloat16 or double. abs_max is NaN if any
+// element is.
+template <class T>
+struct ReduceRun {
+  double (*sum_of_squares)(const T* x, int64_t count);
+  double (*abs_max)(const T* x, int64_t count);
+};
+template <Isa isa, class T>
+ReduceRun<T> reduce_run();
+
+}  // namespace birkhoff::cpu

@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/core/dtype.h"
+#include "kernels/core/shape.h"
+
+namespace birkhoff {
+
+// What a checkpoint holds, by logical tensor: docs/formats/checkpoint.md. It knows nothing of ranks; a tensor's parts are flat
+// ranges that together cover it, each in some file, each with its checksum.
+struct Manifest {
+  static constexpr int64_t kVersion = 1;
+
+  struct Part {
+    std::string file;    // within the checkpoint's directory
+    int64_t begin = 0;   // first element in the tensor
+    int64_t count = 0;   // elements
+    int64_t offset = 0;  // of the first byte in the file
+    std::string xxh3;    // of the bytes
+  };
+  struct Entry {
+    DType dtype = DType::f32;
+    Shape shape;
+    std::vector<Part> parts;  // ascending, without gap or overlap
+  };
+  struct File {
+    int64_t bytes = 0;
+    std::string xxh3;  // of the whole file; empty for tensor files, whose parts have their own
+  };
+
+  int64_t version = kVersion;
+  int64_t step = 0;
+  std::map<std::string, Entry> tensors;
+  std::map<std::string, int64_t> integers;
+  std::map<std::string, double> reals;
+  std::map<std::string, std::string> texts;
+  std::map<std::string, File> files;  // every file but the manifest itself
+};
+
+inline constexpr const char* kManifestName = "manifest.json";
+
+// Text with a checksum of its own. Reals keep all bits.
+std::string to_text(const Manifest& manifest);
+// DataError naming `path` if the text is no manifest, its checksum is wrong, or its version is not this one's.
+Manifest parse_manifest(const std::string& text, const std::string& path);
+
+// Joins what the writers recorded of their own files. DataError if the parts of a tensor leave a gap or overlap, or its
+// shape or dtype differ between writers.
+Manifest join(const std::vector<Manifest>& writers);
+
+}  // namespace birkhoff

@@ -1,0 +1,140 @@
+#include "trainer/checkpoint/reader.h"
+
+#include <algorithm>
+#include <fstream>
+#include <set>
+
+#include "data/hdf5/bulk_file.h"
+#include "kernels/core/copy.h"
+#include "parallel/comm/agree.h"
+#include "trainer/checkpoint/directory.h"
+
+namespace birkhoff {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Load final : public StateVisitor {
+ public:
+  Load(const fs::path& folder, const Manifest& manifest, Device device)
+      : folder_(folder), manifest_(manifest), stream_{device} {}
+
+  void replicated(const std::string& name, Tensor whole) override { read(name, whole, Slice::all(whole.shape)); }
+  void shard(const std::string& name, Tensor local, const Slice& slice) override { read(name, local, slice); }
+  void integer(const std::string& name, int64_t& value) override { take(manifest_.integers, name, value); }
+  void real(const std::string& name, double& value) override { take(manifest_.reals, name, value); }
+  void text(const std::string& name, std::string& value) override { take(manifest_.texts, name, value); }
+
+  std::vector<std::string> problems;
+  std::set<std::string> seen;  // tensors
+
+ private:
+  template <class T>
+  void take(const std::map<std::string, T>& values, const std::string& name, T& value) {
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      problems.push_back(name + " is missing");
+    } else {
+      value = found->second;
+    }
+  }
+
+  void read(const std::string& name, Tensor local, const Slice& slice) {
+    seen.insert(name);
+    const auto found = manifest_.tensors.find(name);
+    if (found == manifest_.tensors.end()) {
+      problems.push_back(concat(name, ' ', slice.global, " is missing"));
+      return;
+    }
+    const Manifest::Entry& entry = found->second;
+    if (!(entry.shape == slice.global) || entry.dtype != local.dtype) {
+      problems.push_back(concat(name, " is ", entry.dtype, entry.shape, ", this run needs ", local.dtype, slice.global));
+      return;
+    }
+    for (const Manifest::Part& part : entry.parts) read_part(entry, part, local, slice);
+  }
+
+  void read_part(const Manifest::Entry& entry, const Manifest::Part& part, Tensor local, const Slice& slice) {
+    const int64_t begin = std::max(part.begin, slice.begin);
+    const int64_t end = std::min(part.begin + part.count, slice.begin + slice.count);
+    if (begin >= end) return;
+    const int64_t size = static_cast<int64_t>(size_of(entry.dtype));
+    const size_t bytes = static_cast<size_t>((end - begin) * size);
+    buffer_.resize(std::max(buffer_.size(), bytes));
+    BulkFile::open_to_read(folder_ / part.file).read(part.offset + (begin - part.begin) * size, buffer_.data(), bytes);
+    from_host(stream_, local.flat(begin - slice.begin, end - begin), buffer_.data());
+  }
+
+  const fs::path& folder_;
+  const Manifest& manifest_;
+  Stream stream_;
+  std::vector<char> buffer_;
+};
+
+// Tensors of the checkpoint that no rank asked for.
+std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest& manifest, const std::set<std::string>& seen) {
+  std::vector<int32_t> asked;
+  for (const auto& [name, entry] : manifest.tensors) asked.push_back(seen.count(name) ? 1 : 0);
+  Stream stream;
+  replicas.all_reduce({asked.data(), DType::i32, {static_cast<int64_t>(asked.size())}}, Reduce::max)->wait(stream);
+  std::vector<std::string> unknown;
+  size_t i = 0;
+  for (const auto& [name, entry] : manifest.tensors) {
+    if (asked[i++] == 0) unknown.push_back(concat(name, ' ', entry.shape, " is not part of this model"));
+  }
+  return unknown;
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string text;
+  for (size_t i = 0; i < lines.size() && i < 20; ++i) text += "\n  " + lines[i];
+  if (lines.size() > 20) text += concat("\n  and ", lines.size() - 20, " more");
+  return text;
+}
+
+}  // namespace
+
+void load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
+                     const std::function<void(StateVisitor&)>& state) {
+  Load load(checkpoint, manifest, device);
+  agree(replicas, [&] { state(load); });
+  const std::vector<std::string> unknown = unknown_tensors(replicas, manifest, load.seen);
+  load.problems.insert(load.problems.end(), unknown.begin(), unknown.end());
+  agree(replicas, [&] {
+    if (load.problems.empty()) return;
+    throw DataError(concat(checkpoint.string(), " does not fit this run:", joined(load.problems)));
+  });
+}
+
+Found require_valid(Communicator& replicas, const fs::path& checkpoint) {
+  Found found{checkpoint, {}, {}};
+  agree(replicas, [&] { found.manifest = verify_checkpoint(checkpoint, replicas.rank(), replicas.size()); });
+  return found;
+}
+
+std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& directory) {
+  std::vector<int64_t> steps = list_checkpoints(directory);
+  require_same(replicas, "checkpoints in " + directory.string(), concat(steps.size(), ' ', steps.empty() ? 0 : steps.back()));
+  std::vector<std::string> passed_over;
+  std::reverse(steps.begin(), steps.end());
+  for (int64_t step : steps) {
+    try {
+      Found found = require_valid(replicas, directory / checkpoint_name(step));
+      found.passed_over = passed_over;
+      return found;
+    } catch (const DataError& e) {
+      passed_over.push_back(e.what());
+    }
+  }
+  if (steps.empty()) return std::nullopt;
+  throw DataError(concat("no checkpoint in ", directory.string(), " is valid:", joined(passed_over),
+                         "\nRestore one, or start anew with --resume none"));
+}
+
+std::string read_attachment(const fs::path& checkpoint, const std::string& name) {
+  std::ifstream in(checkpoint / name, std::ios::binary);
+  if (!in) throw DataError(concat((checkpoint / name).string(), ": the file is missing"));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,22 @@
+#pragma once
+#include <vector>
+
+#include "data/loader/batch.h"
+#include "kernels/core/arena.h"
+#include "trainer/nn/frame.h"
+
+namespace birkhoff {
+
+// What the losses of a step are divided by, the same on all replicas.
+struct Normalizers {
+  std::vector<double> targets;  // per depth: targets of the global batch
+  double sequences = 1;         // of the global batch
+};
+
+// Copies a microbatch to the arena of the stream's device. The weight of a target of depth d is
+// depth_weights[d] / normalizers.targets[d], and 0 where there is no target.
+// The rows of Engram layers are the caller's to set.
+BatchView upload(Stream& stream, Arena& arena, const Batch& batch, const Normalizers& normalizers,
+                 const std::vector<double>& depth_weights);
+
+}  // namespace birkhoff

@@ -1,0 +1,86 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/loop/device_batch.h"
+#include "trainer/loop/model.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/spike.h"
+
+namespace birkhoff {
+
+struct TrainerOptions {
+  double clip_norm = 0;  // 0: none
+  double mtp_weight = 0;
+  float bias_update_speed = 0;
+  DenseOptions dense;
+  TableOptions table;  // matrix_begins per table in table_matrix_begins
+  std::vector<std::vector<int64_t>> table_matrix_begins;
+  SpikeDetector::Options spike;
+};
+
+// What a step tells. Equal on all replicas.
+struct StepReport {
+  double loss = 0;               // of the next token, nats per token
+  std::vector<double> mtp_loss;  // per depth, nats per token
+  double balance_loss = 0;
+  double grad_norm = 0;
+  bool skipped = false;
+  std::string skip_reason;      // "non-finite", "spike"
+  std::string first_nonfinite;  // the loss, or the first parameter whose gradient is not finite
+  double expert_load_max = 0;   // largest load over mean load, over all MoE layers; 0 without
+  int64_t dead_experts = 0;     // experts that no token of the step chose
+};
+
+// One replica's share of optimizer steps.
+class Trainer {
+ public:
+  Trainer(Stream stream, Communicator& replicas, Model& model, const TrainerOptions& options);
+
+  // Collective: gradients of this replica's microbatches, their sum over the replicas, the update. before_update runs
+  // between the last backward and the first change of a weight.
+  StepReport step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update = {});
+
+  struct Evaluation {
+    double nats = 0, tokens = 0;  // sums over this replica's share
+  };
+  // Collective. Sum of the losses of a batch, weights unchanged.
+  Evaluation evaluate(const StepBatch& batch);
+
+  // Largest gains of the mixing matrices of the last microbatch, {forward, backward}; nothing for a plain residual.
+  std::optional<std::pair<double, double>> gain();
+  void state(StateVisitor& visitor);
+  int64_t steps_done() const { return steps_; }
+  const DenseOptimizer& optimizer() const { return *dense_; }
+  size_t peak_activation_bytes() const { return frame_.peak_bytes(); }
+
+ private:
+  struct StepRows;
+  Normalizers count_targets(const StepBatch& batch);
+  void fetch_rows(const StepBatch& batch);
+  void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
+  void reduce_gradients(const StepBatch& batch);
+  void read_losses(StepReport& report);
+  void measure_norm(StepReport& report);
+  void read_loads(StepReport& report);
+  void update(double learning_rate, double grad_scale);
+  void reduce_counters();
+
+  Stream stream_;
+  Communicator* replicas_;
+  Model* model_;
+  TrainerOptions options_;
+  std::vector<double> depth_weights_;
+  std::unique_ptr<DenseOptimizer> dense_;
+  std::vector<std::unique_ptr<TableOptimizer>> tables_;
+  SpikeDetector spike_;
+  Frame frame_;
+  Arena step_arena_;  // fetched rows, their gradients, norms
+  std::vector<Tensor> rows_, row_gradients_;
+  int64_t steps_ = 0, updates_ = 0;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,33 @@
+#include "trainer/optim/spike.h"
+
+#include <cmath>
+
+namespace birkhoff {
+
+bool SpikeDetector::is_spike(double loss) {
+  if (options_.z_score <= 0) return false;
+  const int64_t n = static_cast<int64_t>(losses_.size());
+  if (2 * n >= options_.window) {
+    double mean = 0, variance = 0;
+    for (double l : losses_) mean += l / static_cast<double>(n);
+    for (double l : losses_) variance += (l - mean) * (l - mean) / static_cast<double>(n);
+    if (loss - mean > options_.z_score * std::sqrt(variance)) return true;
+  }
+  if (n < options_.window) {
+    losses_.push_back(loss);
+  } else {
+    losses_[static_cast<size_t>(next_)] = loss;
+    next_ = (next_ + 1) % n;
+  }
+  return false;
+}
+
+void SpikeDetector::state(StateVisitor& v) {
+  int64_t count = static_cast<int64_t>(losses_.size());
+  v.integer("spike.count", count);
+  v.integer("spike.next", next_);
+  losses_.resize(static_cast<size_t>(count));
+  for (size_t i = 0; i < losses_.size(); ++i) v.real("spike.loss." + std::to_string(i), losses_[i]);
+}
+
+}  // namespace birkhoff
