@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cuda/convert.h"
 #include "kernels/core/cuda/memory.h"
 #include "kernels/core/dispatch.h"
 
@@ -58,7 +59,10 @@ void copy(Stream& stream, Tensor to, Tensor from) {
     }
     return;
   }
-  if (!on_host(stream)) throw_no_cuda_kernel("copy with conversion");
+  if (!on_host(stream)) {
+    if constexpr (kWithCuda) return cuda::convert(stream, to, from);
+    throw_no_cuda_kernel("copy");
+  }
   with_float_type(to.dtype, [&](auto t) {
     with_float_type(from.dtype, [&](auto f) { convert<decltype(t), decltype(f)>(to, from); });
   });
@@ -78,7 +82,10 @@ void fill(Stream& stream, Tensor to, double value) {
   if (value == 0) return fill_zero(stream, to);
   OpScope scope(stream, "fill");
   if (stream.device.kind == DeviceKind::meta) return;
-  if (!on_host(stream)) throw_no_cuda_kernel("fill");
+  if (!on_host(stream)) {
+    if constexpr (kWithCuda) return cuda::fill(stream, to, static_cast<float>(value));
+    throw_no_cuda_kernel("fill");
+  }
   with_float_type(to.dtype, [&](auto t) {
     using T = decltype(t);
     const T v = [&] {

@@ -19,7 +19,8 @@ void add_bias(Stream& stream, const AddBiasArgs& a) {
 }
 
 void bias_gradient(Stream& stream, const BiasGradientArgs& a) {
-  BK_CHECK(a.dbias.shape == Shape{a.dy.shape.back()}, "bias_gradient: dbias is ", a.dbias.shape, ", dy is ", a.dy.shape);
+  BK_CHECK(a.dbias.shape == Shape{a.dy.shape.back()}, "bias_gradient: dbias is ", a.dbias.shape, ", dy is ",
+           a.dy.shape);
   OpScope scope(stream, "bias");
   BK_DISPATCH_HOST(stream, bias_gradient, a);
 }

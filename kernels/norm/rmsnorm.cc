@@ -11,6 +11,10 @@ namespace reference {
 void rmsnorm_forward(const RmsNormArgs&);
 void rmsnorm_backward(const RmsNormBackwardArgs&);
 }  // namespace reference
+namespace cuda {
+void rmsnorm_forward(Stream&, const RmsNormArgs&);
+void rmsnorm_backward(Stream&, const RmsNormBackwardArgs&);
+}  // namespace cuda
 
 void rmsnorm_forward(Stream& stream, const RmsNormArgs& a) {
   const int64_t T = a.x.shape.rows(), C = a.x.shape.back();
@@ -19,7 +23,7 @@ void rmsnorm_forward(Stream& stream, const RmsNormArgs& a) {
   BK_CHECK(!a.gain.present() || a.gain.shape == Shape{C}, "rmsnorm: gain is ", a.gain.shape, ", expected [", C, "]");
   BK_CHECK(a.rstd.count() == T, "rmsnorm: rstd is ", a.rstd.shape, ", expected [", T, "]");
   OpScope scope(stream, "rmsnorm");
-  BK_DISPATCH_HOST(stream, rmsnorm_forward, a);
+  BK_DISPATCH(stream, rmsnorm_forward, a);
 }
 
 void rmsnorm_backward(Stream& stream, const RmsNormBackwardArgs& a) {
@@ -30,7 +34,7 @@ void rmsnorm_backward(Stream& stream, const RmsNormBackwardArgs& a) {
            a.gain.shape, ", dgain is ", a.dgain.shape, ", expected [", C, "]");
   BK_CHECK(a.rstd.count() == T, "rmsnorm: rstd is ", a.rstd.shape, ", expected [", T, "]");
   OpScope scope(stream, "rmsnorm_backward");
-  BK_DISPATCH_HOST(stream, rmsnorm_backward, a);
+  BK_DISPATCH(stream, rmsnorm_backward, a);
 }
 
 }  // namespace birkhoff

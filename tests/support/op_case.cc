@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/core/copy.h"
+#include "kernels/core/cuda/memory.h"
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
 #include "tests/support/tolerance.h"
@@ -99,7 +100,33 @@ double scaled_error(const std::vector<double>& actual, const std::vector<double>
 }
 
 struct OpCase::World {
-  explicit World(Device device) : arena(device), stream{device} {}
+  explicit World(Device device) : arena(device), stream{device} {
+    if constexpr (kWithCuda) {
+      if (device.kind == DeviceKind::cuda) stream = cuda::create_stream(device);
+    }
+  }
+  ~World() {
+    if constexpr (kWithCuda) {
+      if (stream.device.kind == DeviceKind::cuda) cuda::destroy_stream(stream);
+    }
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  // Elements of a tensor of this world, on whatever device.
+  void write(Tensor tensor, const std::vector<double>& values) {
+    std::vector<std::byte> host(tensor.bytes());
+    Tensor staged = tensor;
+    staged.data = host.data();
+    set_values(staged, values);
+    from_host(stream, tensor, host.data());
+  }
+  std::vector<double> read(Tensor tensor) {
+    std::vector<std::byte> host(tensor.bytes());
+    to_host(stream, host.data(), tensor);
+    tensor.data = host.data();
+    return values_of(tensor);
+  }
   Arena arena;
   Stream stream;
   Tensors tensors;
@@ -158,7 +185,7 @@ void OpCase::populate(World& w, DType activation) const {
     if (e.role == Role::activation || e.role == Role::parameter) {
       for (size_t i = 0; i < values.size(); ++i) values[i] = rounded(e.fill(static_cast<int64_t>(i)), dtype);
     }
-    set_values(tensor, values);
+    w.write(tensor, values);
     w.tensors.set(e.name, tensor);
     if (!backward_ || is_index || e.role == Role::statistic) continue;
     const Tensor gradient = w.arena.take(dtype, e.shape);
@@ -167,25 +194,25 @@ void OpCase::populate(World& w, DType activation) const {
     for (size_t i = 0; i < values.size(); ++i) {
       values[i] = is_output ? rounded(fill(static_cast<int64_t>(i)), dtype) : 0;
     }
-    set_values(gradient, values);
+    w.write(gradient, values);
     w.tensors.set("d_" + e.name, gradient);
   }
 }
 
-void OpCase::compare(DType activation, int64_t reduction, double slack) const {
-  World cpu(Device{DeviceKind::cpu}), reference(Device{DeviceKind::reference});
-  for (World* w : {&cpu, &reference}) {
+void OpCase::compare(Device device, DType activation, int64_t reduction, double slack) const {
+  World tested(device), reference(Device{DeviceKind::reference});
+  for (World* w : {&tested, &reference}) {
     populate(*w, activation);
     forward_(w->stream, w->tensors);
     if (backward_) backward_(w->stream, w->tensors);
   }
   auto check = [&](const std::string& name) {
-    const Tensor actual = cpu.tensors[name];
-    const double error = scaled_error(values_of(actual), values_of(reference.tensors[name]));
+    const Tensor actual = tested.tensors[name];
+    const double error = scaled_error(tested.read(actual), reference.read(reference.tensors[name]));
     // A statistic or parameter gradient is f32, but computed from activations of the run's dtype.
     const DType worst = activation == DType::bf16 ? DType::bf16 : DType::f32;
     EXPECT_LE(error, slack * bound(is_float(actual.dtype) ? worst : DType::f64, reduction))
-        << name << " of the cpu device, activations " << activation;
+        << name << " of the " << name_of(device.kind) << " device, activations " << activation;
   };
   for (const Entry& e : entries_) {
     const bool is_input = e.role == Role::activation || e.role == Role::parameter || e.role == Role::index;
@@ -195,8 +222,13 @@ void OpCase::compare(DType activation, int64_t reduction, double slack) const {
 }
 
 void OpCase::expect_cpu_equals_reference(int64_t reduction, double slack) const {
-  compare(DType::f32, reduction, slack);
-  compare(DType::bf16, reduction, slack);
+  compare(Device{DeviceKind::cpu}, DType::f32, reduction, slack);
+  compare(Device{DeviceKind::cpu}, DType::bf16, reduction, slack);
+}
+
+void OpCase::expect_cuda_equals_reference(int64_t reduction, double slack) const {
+  compare(Device{DeviceKind::cuda}, DType::f32, reduction, slack);
+  compare(Device{DeviceKind::cuda}, DType::bf16, reduction, slack);
 }
 
 void OpCase::expect_gradients(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
@@ -242,7 +274,7 @@ std::vector<double> OpCase::result(Device device, DType activation, const std::s
   populate(w, activation);
   forward_(w.stream, w.tensors);
   if (backward_) backward_(w.stream, w.tensors);
-  return values_of(w.tensors[name]);
+  return w.read(w.tensors[name]);
 }
 
 }  // namespace birkhoff::test

@@ -58,6 +58,8 @@ class OpCase {
   // Every output and gradient of the cpu device against the reference within bound(dtype, reduction).
   // Outputs whose error is carried through `slack` times more arithmetic may scale the bound.
   void expect_cpu_equals_reference(int64_t reduction, double slack = 1) const;
+  // The same of the cuda device. Call it in a test of the fixture CudaTest, which skips itself where there is none.
+  void expect_cuda_equals_reference(int64_t reduction, double slack = 1) const;
   // d_INPUT of the reference backward against central differences of sum(outputs * d_outputs), at most `samples`
   // elements of each input.
   void expect_gradients(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
@@ -78,7 +80,7 @@ class OpCase {
   struct World;
   OpCase& add(Entry entry);
   void populate(World& world, DType activation) const;
-  void compare(DType activation, int64_t reduction, double slack) const;
+  void compare(Device device, DType activation, int64_t reduction, double slack) const;
 
   std::vector<Entry> entries_;
   Run forward_, backward_;

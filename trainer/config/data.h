@@ -3,8 +3,8 @@
 
 namespace birkhoff {
 
-enum class BadSamples { fail, skip };
-inline EnumNames names_of(BadSamples) {
+enum class BadSamplePolicy { fail, skip };
+inline EnumNames names_of(BadSamplePolicy) {
   static constexpr std::string_view names[] = {"fail", "skip"};
   return names;
 }
@@ -27,7 +27,7 @@ struct DataConfig {
   std::vector<SourceConfig> sources;
   int64_t seed = 1;
   int64_t prefetch = 4;
-  BadSamples bad_samples = BadSamples::fail;
+  BadSamplePolicy bad_samples = BadSamplePolicy::fail;
   int64_t max_bad_samples = 100;
 
   void visit(SettingList& s) {

@@ -3,8 +3,8 @@
 
 namespace birkhoff {
 
-enum class Recipe { f32, bf16, fp8_block };
-inline EnumNames names_of(Recipe) {
+enum class PrecisionRecipe { f32, bf16, fp8_block };
+inline EnumNames names_of(PrecisionRecipe) {
   static constexpr std::string_view names[] = {"f32", "bf16", "fp8_block"};
   return names;
 }
@@ -16,7 +16,7 @@ inline EnumNames names_of(MomentType) {
 }
 
 struct PrecisionConfig {
-  Recipe recipe = Recipe::bf16;
+  PrecisionRecipe recipe = PrecisionRecipe::bf16;
   MomentType moments = MomentType::f32;
 
   void visit(SettingList& s) {

@@ -1,10 +1,10 @@
-#include "kernels/elementwise/add.h"
+#include "kernels/elementwise/axpy.h"
 
 namespace birkhoff::reference {
 
-void add(const AddArgs& a) {
+void axpy(const AxpyArgs& a) {
   for (int64_t i = 0; i < a.y.count(); ++i) {
-    a.y.as<double>()[i] = a.alpha * a.a.as<double>()[i] + a.beta * a.b.as<double>()[i];
+    a.y.as<double>()[i] = a.beta * a.a.as<double>()[i] + a.alpha * a.b.as<double>()[i];
   }
 }
 

@@ -1,0 +1,26 @@
+#pragma once
+// CUDA builds only.
+#include "kernels/core/stream.h"
+
+namespace birkhoff::cuda {
+
+// A point in a stream's order of work.
+class Event {
+ public:
+  explicit Event(Device device);
+  ~Event();
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void record(Stream& stream);
+  // Later work of the stream runs after the recorded point; the host does not wait.
+  void order_before(Stream& stream);
+  // The host waits for the recorded point.
+  void synchronize();
+  double milliseconds_since(const Event& earlier) const;
+
+ private:
+  void* handle_ = nullptr;
+};
+
+}  // namespace birkhoff::cuda

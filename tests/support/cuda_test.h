@@ -1,0 +1,16 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include "kernels/core/cuda/memory.h"
+
+namespace birkhoff::test {
+
+// A test that needs a CUDA device, and is skipped where there is none. For CUDA builds.
+class CudaTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (cuda::device_count() == 0) GTEST_SKIP() << "no CUDA device, or no driver for it";
+  }
+};
+
+}  // namespace birkhoff::test
