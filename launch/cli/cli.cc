@@ -28,17 +28,17 @@ std::string path_of(const CLI::App* app) {
   return app->get_parent() ? path_of(app->get_parent()) + " " + app->get_name() : app->get_name();
 }
 
-// Of a word that is no subcommand of `app`, the one that may be meant.
-std::string suggestion(const CLI::App* app, const std::vector<std::string>& arguments) {
+// The word that stands where a subcommand of `app` is expected, and is none.
+std::string unknown_command(const CLI::App* app, const std::vector<std::string>& arguments) {
+  const auto at =
+      app->get_parent() ? std::find(arguments.begin(), arguments.end(), app->get_name()) + 1 : arguments.begin();
   std::vector<std::string> names;
   for (const CLI::App* command : app->get_subcommands([](const CLI::App*) { return true; })) {
     names.push_back(command->get_name());
   }
-  const auto at =
-      app->get_parent() ? std::find(arguments.begin(), arguments.end(), app->get_name()) + 1 : arguments.begin();
-  if (at >= arguments.end()) return "";
+  if (names.empty() || at >= arguments.end() || at->starts_with('-')) return "";
   const std::string name = nearest(*at, {names.begin(), names.end()});
-  return name.empty() || name == *at ? "" : concat("; did you mean ", name, "?");
+  return concat("'", *at, "' is not a command", name.empty() ? "" : concat("; did you mean ", name, "?"));
 }
 
 }  // namespace
@@ -109,7 +109,8 @@ AnyAction Cli::parse(std::vector<std::string> arguments) {
     return print(concat(e.what(), "\n"));
   } catch (const CLI::ParseError& e) {
     const CLI::App* at = selected(app_.get());
-    throw UserError(concat(e.what(), suggestion(at, given), "\nSee ", path_of(at), " --help."));
+    const std::string unknown = unknown_command(at, given);
+    throw UserError(concat(unknown.empty() ? e.what() : unknown, "\nSee ", path_of(at), " --help."));
   }
   for (const auto& [app, action] : actions_) {
     if (app == selected(app_.get())) return action;
