@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -106,10 +107,39 @@ void print_speed() {
   std::printf("copying:   %.1f GB/s, reads and writes counted\n", copy_gb_per_second());
 }
 
+struct Place {
+  std::array<char, 64> host{};
+  int32_t local_rank = 0, threads = 0;
+};
+
+// Where every rank runs; on all ranks. Collective.
+std::vector<Place> places_of(Communicator& world) {
+  Place mine;
+  gethostname(mine.host.data(), mine.host.size() - 1);
+  mine.local_rank = world.local_rank();
+  mine.threads = num_threads();
+  std::vector<Place> all(static_cast<size_t>(world.size()));
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(Place));
+  const std::vector<int64_t> counts(all.size(), kBytes);
+  wait_on_host(
+      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
+  return all;
+}
+
+void print_places(const std::vector<Place>& places) {
+  std::printf("\n%6s  %-24s %10s %8s\n", "rank", "host", "local rank", "threads");
+  for (size_t rank = 0; rank < places.size(); ++rank) {
+    const Place& place = places[rank];
+    std::printf("%6zu  %-24s %10d %8d\n", rank, place.host.data(), place.local_rank, place.threads);
+  }
+}
+
 ExitCode doctor(Communicator& world) {
+  const std::vector<Place> places = places_of(world);
   if (world.rank() == 0) {
     print_machine(world);
     print_speed();
+    if (world.size() > 1) print_places(places);
     std::fflush(stdout);
   }
   world.barrier();  // measured while the other ranks wait
