@@ -1,0 +1,20 @@
+#include "kernels/attention/mla_heads_loops.h"
+#include "kernels/core/cpu/float_types.h"
+#include "kernels/core/cpu/parallel.h"
+
+namespace birkhoff::cpu {
+
+void mla_heads_forward(const MlaHeadsArgs& a) {
+  with_activation_type(a.k.dtype, [&]<class E>() {
+    parallel_for(a.k.shape[0], 32, [&](int64_t begin, int64_t end) { mla_heads_tokens<E>(a, begin, end); });
+  });
+}
+
+void mla_heads_backward(const MlaHeadsBackwardArgs& a) {
+  with_activation_type(a.dk.dtype, [&]<class E>() {
+    parallel_for(a.dk.shape[0], 32,
+                 [&](int64_t begin, int64_t end) { mla_heads_backward_tokens<E, float>(a, begin, end); });
+  });
+}
+
+}  // namespace birkhoff::cpu
