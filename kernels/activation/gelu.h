@@ -4,13 +4,14 @@
 
 namespace birkhoff {
 
-// Gaussian error linear unit in its tanh form:
-//   y = x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
+// Gaussian error linear unit, the tanh approximation:
+//   y = x/2 * (1 + tanh(u)) = x * sigmoid(2 u),   u = sqrt(2/pi) * (x + 0.044715 x^3)
 //
-// Shapes:  y, x of equal count.
-// Types:   f32 or bf16, the same. Arithmetic in f32.
-// Aliases: y may be x.
+// Shapes:  x, y of one shape.
+// Types:   f32 or bf16, the same.
+// Aliases: y may be x where no backward follows.
 // Errors:  UserError if a shape or dtype disagrees.
+// Cost:    reads x once, writes y once; bound by memory bandwidth.
 // Source:  Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
 struct GeluArgs {
   Tensor y;
@@ -18,7 +19,7 @@ struct GeluArgs {
 };
 void gelu_forward(Stream& stream, const GeluArgs& args);
 
-// dx is overwritten; it may be dy.
+// dx = dy * dy/dx at x, overwritten. dx may be dy or x.
 struct GeluBackwardArgs {
   Tensor dx;
   Tensor dy, x;

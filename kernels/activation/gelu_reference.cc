@@ -1,25 +1,25 @@
 #include <cmath>
-#include <numbers>
 
 #include "kernels/activation/gelu.h"
 
 namespace birkhoff::reference {
-namespace {
-const double kRoot = std::sqrt(2 / std::numbers::pi);
-}
+
+constexpr double kSlope = 0.79788456080286535588;  // sqrt(2 / pi)
+constexpr double kCubic = 0.044715;
 
 void gelu_forward(const GeluArgs& a) {
   for (int64_t i = 0; i < a.x.count(); ++i) {
     const double x = a.x.as<double>()[i];
-    a.y.as<double>()[i] = 0.5 * x * (1 + std::tanh(kRoot * (x + 0.044715 * x * x * x)));
+    a.y.as<double>()[i] = 0.5 * x * (1 + std::tanh(kSlope * (x + kCubic * x * x * x)));
   }
 }
 
 void gelu_backward(const GeluBackwardArgs& a) {
   for (int64_t i = 0; i < a.x.count(); ++i) {
-    const double x = a.x.as<double>()[i], t = std::tanh(kRoot * (x + 0.044715 * x * x * x));
-    const double slope = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kRoot * (1 + 3 * 0.044715 * x * x);
-    a.dx.as<double>()[i] = a.dy.as<double>()[i] * slope;
+    const double x = a.x.as<double>()[i];
+    const double tanh = std::tanh(kSlope * (x + kCubic * x * x * x));
+    const double du = kSlope * (1 + 3 * kCubic * x * x);
+    a.dx.as<double>()[i] = a.dy.as<double>()[i] * 0.5 * (1 + tanh + x * (1 - tanh * tanh) * du);
   }
 }
 

@@ -4,27 +4,32 @@
 
 namespace birkhoff {
 
-// Gated activation, with x = [gate | up]:
-//   y[t,f] = scale[t] * silu(g) * u,   g = min(x[t,f], clamp),  u = clamp(x[t,F+f], -clamp, clamp),  silu(g) = g / (1 +
-//   e^-g)
+// Gated linear unit with SiLU, optionally clamped and scaled by row:
+//   gate = x[t,f], up = x[t,F+f];  with clamp > 0: gate = min(gate, clamp), up = min(max(up, -clamp), clamp)
+//   y[t,f] = row_scale[t] * gate * sigmoid(gate) * up
 //
-// Shapes:  y [..., F], read as [T, F]; x [..., 2F]; scale [T] or absent (1).
-// Types:   y, x f32 or bf16, the same; scale f32. Arithmetic in f32.
+// Shapes:  x [T, 2 F], gate first; y [T, F]; row_scale [T], or absent for 1 (the gate weight of a routed expert).
+// Types:   x, y f32 or bf16, the same; row_scale f32.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-// Cost:    reads x once, writes y once.
-// Source:  Shazeer 2020, arXiv:2002.05202, equation 5; clamp as in DeepSeek-V4, arXiv:2606.19348. clamp 0 means none.
+// Cost:    reads x once, writes y once; bound by memory bandwidth.
+// Source:  Shazeer 2020, arXiv:2002.05202, equation 6; the clamp as released with DeepSeek-V4.
 struct SwigluArgs {
   Tensor y;
-  Tensor x, scale;
+  Tensor x, row_scale;
   float clamp = 0;
 };
 void swiglu_forward(Stream& stream, const SwigluArgs& args);
 
-// dx from dy, and dscale[t] = sum_f dy[t,f] silu(g) u where scale is given. Clamped inputs get no gradient.
-// Both outputs are overwritten. dx may not be x.
+// Gradients of the above, all overwritten. Where the clamp holds a value, that value gets no gradient.
+// drow_scale[t] = sum_f dy[t,f] * gate * sigmoid(gate) * up, where row_scale is given.
+//
+// Shapes:  dx [T, 2 F]; dy [T, F]; drow_scale [T].
+// Types:   dx, dy, x the same; drow_scale f32.
+// Aliases: dx may be x.
 struct SwigluBackwardArgs {
-  Tensor dx, dscale;
-  Tensor dy, x, scale;
+  Tensor dx, drow_scale;
+  Tensor dy, x, row_scale;
   float clamp = 0;
 };
 void swiglu_backward(Stream& stream, const SwigluBackwardArgs& args);

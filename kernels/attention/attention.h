@@ -1,23 +1,23 @@
 #pragma once
-#include <cstdint>
-
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
 namespace birkhoff {
 
-// Causal softmax attention within documents, in tiles: no T x T matrix is ever stored. With g = h / (H / Hkv):
-//   s[t,j]   = scale * <q[t,h], k[j,g]>                 for document_start[t] <= j <= t
-//   lse[t,h] = log sum_j exp(s[t,j]),   o[t,h] = sum_j exp(s[t,j] - lse[t,h]) v[j,g]
+// Causal attention within documents, in tiles: no T x T matrix exists in memory. Query head h reads key head
+// h / (H / Hkv). Key j is visible to query t where document_start[t] <= j <= t:
+//   s[t,j] = scale * sum_d q[t,h,d] k[j,d],   lse[t,h] = ln sum_j exp(s[t,j]),   o[t,h] = sum_j exp(s[t,j] - lse[t,h])
+//   v[j]
 //
-// Shapes:  q [T, H, Dqk]; k [T, Hkv, Dqk]; v [T, Hkv, Dv]; o [T, H, Dv]; lse [T, H]; document_start [T]. Hkv divides H;
-//          Dqk and Dv may differ.
-// Types:   q, k, v, o f32 or bf16, the same; lse f32; document_start i32, not descending, document_start[t] <= t.
-// Errors:  UserError if a shape or dtype disagrees.
-// Cost:    2 H (Dqk + Dv) per visible pair; reported for sequences of max_length without document borders, since a
-// device
-//          may not be read: 2 H (Dqk + Dv) T (max_length + 1) / 2 forward.
-// Source:  Dao et al. 2022, arXiv:2205.14135, algorithms 1 and 4; Milakov and Gimelshein 2018, arXiv:1805.02867.
+// Shapes:  q [T, H, Dqk]; k [T, Hkv, Dqk]; v [T, Hkv, Dv]; o [T, H, Dv]; lse [T, H], written here and read by the
+//          backward; document_start i32 [T], non-decreasing, document_start[t] <= t, equal within a document.
+// Types:   q, k, v, o f32 or bf16, the same; lse f32. Products and sums in f32.
+// Aliases: none.
+// Errors:  UserError if a shape or dtype disagrees, or H is no multiple of Hkv.
+// Cost:    counted as 2 H (Dqk + Dv) T (L + 1) / 2 operations with L = max_length, the longest document there can be
+// (0:
+//          T); the backward as 2.5 times that. Work done follows the documents.
+// Source:  Dao 2023, arXiv:2307.08691, algorithms 1 and 2.
 struct AttentionArgs {
   Tensor o, lse;
   Tensor q, k, v, document_start;
@@ -26,15 +26,15 @@ struct AttentionArgs {
 };
 void attention_forward(Stream& stream, const AttentionArgs& args);
 
-// With p[t,j] = exp(s[t,j] - lse[t,h]) and delta[t] = <do[t,h], o[t,h]>:
-//   dv[j] = sum p[t,j] do[t],   ds[t,j] = p[t,j] (<do[t], v[j]> - delta[t])
-//   dq[t] = scale * sum_j ds[t,j] k[j],   dk[j] = scale * sum ds[t,j] q[t]      sums over t and the heads that share j
+// With p[t,j] = exp(s[t,j] - lse[t]) and delta[t] = sum_d d_o[t,d] o[t,d]:
+//   dv[j] = sum_t p[t,j] d_o[t],   ds[t,j] = scale p[t,j] (d_o[t] . v[j] - delta[t])
+//   dq[t] = sum_j ds[t,j] k[j],    dk[j] = sum_t ds[t,j] q[t]    (dk, dv also summed over the heads that share j)
 //
-// Shapes and types as above; all three outputs are overwritten. Sums in f32, in one order whatever the number of
-// threads. Cost:    2.5 times the forward.
+// Shapes:  as above; all gradients are overwritten. The order of every sum is fixed, whatever the number of threads.
+// Cost:    holds dq of one document and key head in f32 for each thread.
 struct AttentionBackwardArgs {
   Tensor dq, dk, dv;
-  Tensor d_o, o, lse, q, k, v, document_start;
+  Tensor d_o, q, k, v, o, lse, document_start;
   float scale = 1;
   int64_t max_length = 0;
 };

@@ -7,53 +7,58 @@
 namespace birkhoff::reference {
 namespace {
 
-// Row (t, h) of a tensor [T, heads, width].
-double* row(const Tensor& x, int64_t t, int64_t h) { return x.as<double>() + (t * x.shape[1] + h) * x.shape[2]; }
-
 double dot(const double* a, const double* b, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
   return sum;
 }
 
+void add(double* y, double alpha, const double* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
+}
+
 }  // namespace
 
 void attention_forward(const AttentionArgs& a) {
-  const int64_t T = a.q.shape[0], H = a.q.shape[1], group = H / a.k.shape[1], D = a.q.shape[2], Dv = a.v.shape[2];
+  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  std::vector<double> s(static_cast<size_t>(T));
   for (int64_t t = 0; t < T; ++t) {
+    const int64_t first = a.document_start.as<int32_t>()[t];
     for (int64_t h = 0; h < H; ++h) {
-      const int64_t first = a.document_start.as<int32_t>()[t];
-      std::vector<double> s;
-      for (int64_t j = first; j <= t; ++j) s.push_back(a.scale * dot(row(a.q, t, h), row(a.k, j, h / group), D));
-      const double largest = *std::max_element(s.begin(), s.end());
-      double sum = 0;
-      for (double v : s) sum += std::exp(v - largest);
-      const double lse = largest + std::log(sum);
-      a.lse.as<double>()[t * H + h] = lse;
-      double* o = row(a.o, t, h);
-      std::fill(o, o + Dv, 0.0);
+      const int64_t g = h / (H / Hkv);
+      double most = -INFINITY, sum = 0;
       for (int64_t j = first; j <= t; ++j) {
-        const double p = std::exp(s[static_cast<size_t>(j - first)] - lse);
-        for (int64_t d = 0; d < Dv; ++d) o[d] += p * row(a.v, j, h / group)[d];
+        s[static_cast<size_t>(j)] =
+            a.scale * dot(a.q.as<double>() + (t * H + h) * D, a.k.as<double>() + (j * Hkv + g) * D, D);
+        most = std::max(most, s[static_cast<size_t>(j)]);
       }
+      for (int64_t j = first; j <= t; ++j) sum += std::exp(s[static_cast<size_t>(j)] - most);
+      const double lse = most + std::log(sum);
+      double* o = a.o.as<double>() + (t * H + h) * V;
+      std::fill_n(o, V, 0.0);
+      for (int64_t j = first; j <= t; ++j) {
+        add(o, std::exp(s[static_cast<size_t>(j)] - lse), a.v.as<double>() + (j * Hkv + g) * V, V);
+      }
+      a.lse.as<double>()[t * H + h] = lse;
     }
   }
 }
 
 void attention_backward(const AttentionBackwardArgs& a) {
-  const int64_t T = a.q.shape[0], H = a.q.shape[1], group = H / a.k.shape[1], D = a.q.shape[2], Dv = a.v.shape[2];
-  for (const Tensor& t : {a.dq, a.dk, a.dv}) std::fill_n(t.as<double>(), t.count(), 0.0);
+  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  for (Tensor t : {a.dq, a.dk, a.dv}) std::fill_n(t.as<double>(), t.count(), 0.0);
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t h = 0; h < H; ++h) {
-      const double *q = row(a.q, t, h), *g = row(a.d_o, t, h);
-      const double delta = dot(g, row(a.o, t, h), Dv);
+      const int64_t g = h / (H / Hkv), row = t * H + h;
+      const double *q = a.q.as<double>() + row * D, *d_o = a.d_o.as<double>() + row * V;
+      const double delta = dot(d_o, a.o.as<double>() + row * V, V);
       for (int64_t j = a.document_start.as<int32_t>()[t]; j <= t; ++j) {
-        const double* k = row(a.k, j, h / group);
-        const double p = std::exp(a.scale * dot(q, k, D) - a.lse.as<double>()[t * H + h]);
-        const double ds = a.scale * p * (dot(g, row(a.v, j, h / group), Dv) - delta);
-        for (int64_t d = 0; d < Dv; ++d) row(a.dv, j, h / group)[d] += p * g[d];
-        for (int64_t d = 0; d < D; ++d) row(a.dq, t, h)[d] += ds * k[d];
-        for (int64_t d = 0; d < D; ++d) row(a.dk, j, h / group)[d] += ds * q[d];
+        const double *k = a.k.as<double>() + (j * Hkv + g) * D, *v = a.v.as<double>() + (j * Hkv + g) * V;
+        const double p = std::exp(a.scale * dot(q, k, D) - a.lse.as<double>()[row]);
+        const double ds = a.scale * p * (dot(d_o, v, V) - delta);
+        add(a.dv.as<double>() + (j * Hkv + g) * V, p, d_o, V);
+        add(a.dq.as<double>() + row * D, ds, k, D);
+        add(a.dk.as<double>() + (j * Hkv + g) * D, ds, q, D);
       }
     }
   }

@@ -11,15 +11,19 @@ namespace reference {
 void mla_heads_forward(const MlaHeadsArgs&);
 void mla_heads_backward(const MlaHeadsBackwardArgs&);
 }  // namespace reference
+
 namespace {
 
-void check(const Tensor& k, const Tensor& v, const Tensor& kv, const Tensor& k_rope) {
-  const bool ranks = k.shape.rank() == 3 && v.shape.rank() == 3 && kv.shape.rank() == 3 && k_rope.shape.rank() == 2;
-  const int64_t T = k.shape[0], H = k.shape[1], R = ranks ? k_rope.shape[1] : 0, Dv = ranks ? v.shape[2] : 0;
-  BK_CHECK(ranks && v.shape == (Shape{T, H, Dv}) && kv.shape == (Shape{T, H, k.shape[2] - R + Dv}) &&
-               k_rope.shape[0] == T && v.dtype == k.dtype && kv.dtype == k.dtype && k_rope.dtype == k.dtype,
-           "mla_heads: k is ", k.dtype, k.shape, ", v is ", v.dtype, v.shape, ", kv is ", kv.dtype, kv.shape,
-           ", k_rope is ", k_rope.dtype, k_rope.shape);
+void check(Tensor k, Tensor v, Tensor kv, Tensor k_rope) {
+  BK_CHECK(k.shape.rank() == 3 && v.shape.rank() == 3, "mla_heads: k is ", k.shape, ", v is ", v.shape,
+           ", expected [T, H, N + R] and [T, H, V]");
+  const int64_t T = k.shape[0], H = k.shape[1], R = k_rope.shape.back();
+  BK_CHECK(v.shape[0] == T && v.shape[1] == H, "mla_heads: v is ", v.shape, ", k is ", k.shape);
+  BK_CHECK(k_rope.count() == T * R && R <= k.shape[2], "mla_heads: k_rope is ", k_rope.shape, ", k is ", k.shape);
+  BK_CHECK((kv.shape == Shape{T, H, k.shape[2] - R + v.shape[2]}), "mla_heads: kv is ", kv.shape, ", expected [", T,
+           ", ", H, ", ", k.shape[2] - R + v.shape[2], "]");
+  BK_CHECK(v.dtype == k.dtype && kv.dtype == k.dtype && k_rope.dtype == k.dtype, "mla_heads: v ", v.dtype, ", kv ",
+           kv.dtype, ", k_rope ", k_rope.dtype, " beside k ", k.dtype);
 }
 
 }  // namespace

@@ -4,20 +4,22 @@
 
 namespace birkhoff {
 
-// Keys and values of latent attention from the up-projected latent and the one rotated key that all heads share:
-//   k[t,h] = [kv[t,h,0 .. N) | k_rope[t]],   v[t,h] = kv[t,h,N .. N + Dv)
+// Keys and values of multi-head latent attention from their parts:
+//   k[t,h] = [kv[t,h,:N] | k_rope[t]],   v[t,h] = kv[t,h,N:]
 //
-// Shapes:  k [T, H, N + R]; v [T, H, Dv]; kv [T, H, N + Dv]; k_rope [T, R].
+// Shapes:  kv [T, H, N + V]; k_rope [T, R], one for all heads, already rotated; k [T, H, N + R]; v [T, H, V].
 // Types:   f32 or bf16, all the same.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-// Source:  DeepSeek-V2, arXiv:2405.04434, equations 14-19.
+// Cost:    bound by memory bandwidth.
+// Source:  DeepSeek-V2, arXiv:2405.04434, equations 15 to 19.
 struct MlaHeadsArgs {
   Tensor k, v;
   Tensor kv, k_rope;
 };
 void mla_heads_forward(Stream& stream, const MlaHeadsArgs& args);
 
-//   dkv[t,h] = [dk[t,h,0 .. N) | dv[t,h]],   dk_rope[t] = sum_h dk[t,h,N .. N + R), summed in f32 in order of h
+// dkv[t,h] = [dk[t,h,:N] | dv[t,h]],   dk_rope[t] = sum_h dk[t,h,N:], summed in f32, heads ascending. Both overwritten.
 struct MlaHeadsBackwardArgs {
   Tensor dkv, dk_rope;
   Tensor dk, dv;

@@ -4,35 +4,37 @@
 
 namespace birkhoff {
 namespace cpu {
-void split_columns(const ColumnsArgs&);
-void join_columns(const ColumnsArgs&);
+void split_columns(const SplitColumnsArgs&);
+void concat_columns(const ConcatColumnsArgs&);
 }  // namespace cpu
+// Bytes are moved, whatever the type: the reference has nothing to do differently.
 namespace reference {
-void split_columns(const ColumnsArgs&);
-void join_columns(const ColumnsArgs&);
+using cpu::concat_columns;
+using cpu::split_columns;
 }  // namespace reference
+
 namespace {
 
-void check(const ColumnsArgs& a) {
-  const int64_t A = a.left.shape.back(), B = a.right.shape.back(), rows = a.whole.shape.rows();
-  BK_CHECK(a.whole.shape.back() == A + B && a.left.shape.rows() == rows && a.right.shape.rows() == rows &&
-               a.left.dtype == a.whole.dtype && a.right.dtype == a.whole.dtype,
-           "split_columns: whole is ", a.whole.dtype, a.whole.shape, ", left is ", a.left.dtype, a.left.shape,
-           ", right is ", a.right.dtype, a.right.shape);
+void check(Tensor x, Tensor left, Tensor right) {
+  BK_CHECK(left.shape.rows() == x.shape.rows() && right.shape.rows() == x.shape.rows() &&
+               left.shape.back() + right.shape.back() == x.shape.back(),
+           "split_columns: ", left.shape, " and ", right.shape, " do not make ", x.shape);
+  BK_CHECK(left.dtype == x.dtype && right.dtype == x.dtype, "split_columns: ", left.dtype, " and ", right.dtype,
+           " do not make ", x.dtype);
 }
 
 }  // namespace
 
-void split_columns(Stream& stream, const ColumnsArgs& a) {
-  check(a);
+void split_columns(Stream& stream, const SplitColumnsArgs& a) {
+  check(a.x, a.left, a.right);
   OpScope scope(stream, "split_columns");
   BK_DISPATCH_HOST(stream, split_columns, a);
 }
 
-void join_columns(Stream& stream, const ColumnsArgs& a) {
-  check(a);
-  OpScope scope(stream, "join_columns");
-  BK_DISPATCH_HOST(stream, join_columns, a);
+void concat_columns(Stream& stream, const ConcatColumnsArgs& a) {
+  check(a.x, a.left, a.right);
+  OpScope scope(stream, "concat_columns");
+  BK_DISPATCH_HOST(stream, concat_columns, a);
 }
 
 }  // namespace birkhoff

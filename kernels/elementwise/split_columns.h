@@ -4,16 +4,23 @@
 
 namespace birkhoff {
 
-// Cuts every row in two, or joins two rows: each is the other's backward.
-//   split:   left[r] = whole[r, 0 .. A),  right[r] = whole[r, A .. A + B)
+// left[t] = x[t,:A], right[t] = x[t,A:], and the reverse. Each is the backward of the other.
 //
-// Shapes:  whole [..., A + B]; left [..., A]; right [..., B]; equal numbers of rows.
-// Types:   f32 or bf16 (f64 on the reference device), all the same.
+// Shapes:  x [..., A + B], left [..., A], right [..., B], read as matrices of equally many rows.
+// Types:   any, all the same.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-struct ColumnsArgs {
-  Tensor whole, left, right;
+// Cost:    bound by memory bandwidth.
+struct SplitColumnsArgs {
+  Tensor left, right;
+  Tensor x;
 };
-void split_columns(Stream& stream, const ColumnsArgs& args);
-void join_columns(Stream& stream, const ColumnsArgs& args);
+void split_columns(Stream& stream, const SplitColumnsArgs& args);
+
+struct ConcatColumnsArgs {
+  Tensor x;
+  Tensor left, right;
+};
+void concat_columns(Stream& stream, const ConcatColumnsArgs& args);
 
 }  // namespace birkhoff

@@ -1,4 +1,5 @@
-#include <cstring>
+#include <algorithm>
+#include <cstddef>
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/elementwise/split_columns.h"
@@ -6,34 +7,34 @@
 namespace birkhoff::cpu {
 namespace {
 
-// move(whole, left, right, left bytes, right bytes) for every row.
-template <class Move>
-void for_rows(const ColumnsArgs& a, Move move) {
-  const size_t size = size_of(a.whole.dtype);
-  const size_t A = static_cast<size_t>(a.left.shape.back()) * size,
-               B = static_cast<size_t>(a.right.shape.back()) * size;
-  auto *whole = static_cast<char*>(a.whole.data), *left = static_cast<char*>(a.left.data),
-       *right = static_cast<char*>(a.right.data);
-  parallel_for(a.whole.shape.rows(), 1 + 65536 / static_cast<int64_t>(A + B + 1), [&](int64_t begin, int64_t end) {
-    for (size_t r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) {
-      move(whole + r * (A + B), left + r * A, right + r * B, A, B);
+// Calls body(row of left, row of right, row of x, bytes of left, bytes of right).
+template <class Body>
+void for_each_row(Tensor left, Tensor right, Tensor x, Body body) {
+  const size_t L = static_cast<size_t>(left.shape.back()) * size_of(x.dtype);
+  const size_t R = static_cast<size_t>(right.shape.back()) * size_of(x.dtype);
+  auto* l = static_cast<std::byte*>(left.data);
+  auto* r = static_cast<std::byte*>(right.data);
+  auto* both = static_cast<std::byte*>(x.data);
+  parallel_for(x.shape.rows(), 1 + 65536 / static_cast<int64_t>(L + R + 1), [&](int64_t begin, int64_t end) {
+    for (size_t t = static_cast<size_t>(begin); t < static_cast<size_t>(end); ++t) {
+      body(l + t * L, r + t * R, both + t * (L + R), L, R);
     }
   });
 }
 
 }  // namespace
 
-void split_columns(const ColumnsArgs& a) {
-  for_rows(a, [](char* whole, char* left, char* right, size_t A, size_t B) {
-    std::memcpy(left, whole, A);
-    std::memcpy(right, whole + A, B);
+void split_columns(const SplitColumnsArgs& a) {
+  for_each_row(a.left, a.right, a.x, [](std::byte* l, std::byte* r, const std::byte* x, size_t L, size_t R) {
+    std::copy_n(x, L, l);
+    std::copy_n(x + L, R, r);
   });
 }
 
-void join_columns(const ColumnsArgs& a) {
-  for_rows(a, [](char* whole, char* left, char* right, size_t A, size_t B) {
-    std::memcpy(whole, left, A);
-    std::memcpy(whole + A, right, B);
+void concat_columns(const ConcatColumnsArgs& a) {
+  for_each_row(a.left, a.right, a.x, [](const std::byte* l, const std::byte* r, std::byte* x, size_t L, size_t R) {
+    std::copy_n(l, L, x);
+    std::copy_n(r, R, x + L);
   });
 }
 

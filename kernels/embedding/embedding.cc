@@ -12,16 +12,25 @@ void embedding_forward(const EmbeddingArgs&);
 void embedding_backward(const EmbeddingBackwardArgs&);
 }  // namespace reference
 
+namespace {
+
+void check(Tensor table, Tensor rows, Tensor ids) {
+  BK_CHECK(table.shape.rank() == 2 && rows.shape.back() == table.shape[1], "embedding: table is ", table.shape,
+           ", rows are ", rows.shape);
+  BK_CHECK(ids.dtype == DType::i32 && ids.count() == rows.shape.rows(), "embedding: ids are ", ids.dtype, ids.shape,
+           ", expected i32 [", rows.shape.rows(), "]");
+}
+
+}  // namespace
+
 void embedding_forward(Stream& stream, const EmbeddingArgs& a) {
-  BK_CHECK(a.table.shape.rank() == 2 && a.y.shape == (Shape{a.ids.count(), a.table.shape[1]}), "embedding: y is ",
-           a.y.shape, ", table is ", a.table.shape, ", ids is ", a.ids.shape);
+  check(a.table, a.y, a.ids);
   OpScope scope(stream, "embedding");
   BK_DISPATCH_HOST(stream, embedding_forward, a);
 }
 
 void embedding_backward(Stream& stream, const EmbeddingBackwardArgs& a) {
-  BK_CHECK(a.dtable.shape.rank() == 2 && a.dy.shape == (Shape{a.ids.count(), a.dtable.shape[1]}), "embedding: dy is ",
-           a.dy.shape, ", dtable is ", a.dtable.shape, ", ids is ", a.ids.shape);
+  check(a.dtable, a.dy, a.ids);
   OpScope scope(stream, "embedding_backward");
   BK_DISPATCH_HOST(stream, embedding_backward, a);
 }

@@ -4,21 +4,23 @@
 
 namespace birkhoff {
 
-//   y[t,c] = table[ids[t],c]      (+ y[t,c] with accumulate)
+// Rows of a table by id: y[t,c] = table[ids[t],c].
 //
-// Shapes:  y [T, C]; table [V, C]; ids [T] with values in [0, V).
-// Types:   y f32 or bf16; table f32; ids i32.
-// Errors:  UserError if a shape or dtype disagrees; BugError if an id is out of range.
+// Shapes:  y [T, C]; table [V, C]; ids i32 [T].
+// Types:   y f32 or bf16; table f32.
+// Aliases: none.
+// Errors:  UserError if a shape or dtype disagrees, or, on host devices, if an id is outside [0, V).
+// Cost:    reads T rows, writes y; bound by memory bandwidth.
 struct EmbeddingArgs {
   Tensor y;
   Tensor table, ids;
-  bool accumulate = false;
 };
 void embedding_forward(Stream& stream, const EmbeddingArgs& args);
 
-//   dtable[ids[t],c] += dy[t,c]
-// Rows that occur several times are summed in the order of t, whatever the number of threads: threads share out the
-// columns.
+// dtable[ids[t],c] += dy[t,c], in the order of t, whatever the number of threads.
+//
+// Shapes:  dtable [V, C]; dy [T, C]; ids i32 [T]. dtable accumulates.
+// Types:   dy f32 or bf16; dtable f32.
 struct EmbeddingBackwardArgs {
   Tensor dtable;
   Tensor dy, ids;

@@ -2,40 +2,54 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
-#include "kernels/core/philox.h"
 #include "tests/support/op_case.h"
 
 namespace birkhoff::test {
 namespace {
 
-std::vector<int64_t> ids(int64_t T, int64_t V) {
-  std::vector<int64_t> out(static_cast<size_t>(T));
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = static_cast<int64_t>(Philox(1, 2).below(i, static_cast<uint64_t>(V)));
-  return out;
-}
-
-class Embedding : public testing::TestWithParam<std::tuple<int64_t, int64_t, int64_t>> {};
-
-TEST_P(Embedding, CpuEqualsReferenceAndGradientsMatchFiniteDifferences) {
-  const auto [T, V, C] = GetParam();
+OpCase embedding_case(std::vector<int64_t> ids, int64_t V, int64_t C) {
+  const auto T = static_cast<int64_t>(ids.size());
   OpCase c;
-  c.parameter("table", {V, C}).index("ids", ids(T, V)).output("y", {T, C});
+  c.parameter("table", {V, C}).index("ids", std::move(ids), DType::i32, {T}).output("y", {T, C});
   c.forward([](Stream& s, const Tensors& t) { embedding_forward(s, {t["y"], t["table"], t["ids"]}); });
   c.backward([](Stream& s, const Tensors& t) { embedding_backward(s, {t["d_table"], t["d_y"], t["ids"]}); });
-  c.expect_cpu_equals_reference(T);
-  c.expect_gradients({"table"}, {"y"});
+  return c;
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, Embedding,
-                         testing::Values(std::tuple{0, 5, 3}, std::tuple{9, 1, 1}, std::tuple{101, 7, 67}));
+std::vector<int64_t> some_ids(int64_t T, int64_t V) {
+  std::vector<int64_t> ids;
+  for (int64_t t = 0; t < T; ++t) ids.push_back(t * t % V);
+  return ids;
+}
 
-TEST(Embedding, RefusesAnIdOutsideTheTable) {
-  OpCase c;
-  c.parameter("table", {4, 2}).index("ids", {4}).output("y", {1, 2});
-  c.forward([](Stream& s, const Tensors& t) { embedding_forward(s, {t["y"], t["table"], t["ids"]}); });
-  EXPECT_THROW(c.result(Device{}, DType::f32, "y"), BugError);
+TEST(Embedding, CpuEqualsReference) {
+  embedding_case({}, 4, 8).expect_cpu_equals_reference(1);
+  embedding_case({0}, 1, 1).expect_cpu_equals_reference(1);
+  embedding_case({3, 0, 3}, 5, 7).expect_cpu_equals_reference(3);
+  embedding_case(some_ids(300, 11), 11, 130).expect_cpu_equals_reference(300);
+}
+
+TEST(Embedding, BackwardMatchesFiniteDifferences) {
+  embedding_case({3, 0, 3, 1}, 5, 7).expect_gradients({"table"}, {"y"});
+}
+
+TEST(Embedding, GradientDoesNotDependOnTheNumberOfThreads) {
+  const OpCase c = embedding_case(some_ids(300, 11), 11, 300);
+  const int before = num_threads();
+  set_num_threads(1);
+  const auto one = c.result(Device{}, DType::bf16, "d_table");
+  set_num_threads(3);
+  EXPECT_EQ(one, c.result(Device{}, DType::bf16, "d_table"));
+  set_num_threads(before);
+}
+
+TEST(Embedding, RefusesIdsOutsideTheTable) {
+  for (int64_t id : {-1, 5}) {
+    EXPECT_THROW(embedding_case({0, id}, 5, 2).result(Device{}, DType::f32, "y"), UserError);
+    EXPECT_THROW(embedding_case({0, id}, 5, 2).result(Device{DeviceKind::reference}, DType::f32, "y"), UserError);
+  }
 }
 
 }  // namespace
