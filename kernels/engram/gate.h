@@ -22,7 +22,7 @@ struct EngramGateOptions {
 struct EngramGateArgs {
   Tensor out, gate, score, rstd_h, rstd_k, value;
   Tensor h, kv, w_h, w_k, mask;
-  EngramGateOptions options;
+  EngramGateOptions options = {};
 };
 void engram_gate_forward(Stream& stream, const EngramGateArgs& args);
 
@@ -37,7 +37,7 @@ struct EngramGateBackwardArgs {
   Tensor dh, dkv, dw_h, dw_k;
   Tensor dout, dvalue;
   Tensor h, kv, w_h, w_k, gate, score, rstd_h, rstd_k;
-  EngramGateOptions options;
+  EngramGateOptions options = {};
 };
 void engram_gate_backward(Stream& stream, const EngramGateBackwardArgs& args);
 

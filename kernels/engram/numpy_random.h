@@ -1,5 +1,4 @@
 #pragma once
-#include <array>
 #include <cstdint>
 
 namespace birkhoff {
@@ -15,11 +14,8 @@ class NumpyRandom {
   int64_t integer(int64_t bound);
 
  private:
-  struct Word128 {
-    uint64_t high, low;
-  };
-  Word128 state_{}, increment_{};
-  void step();
+  using Word128 = unsigned __int128;
+  Word128 state_ = 0, increment_ = 0;
 };
 
 }  // namespace birkhoff

@@ -23,14 +23,14 @@ namespace birkhoff {
 // Cost:    2 T R S C flops; reads x once from memory, a tile of tokens at a time.
 // Source:  mHC, arXiv:2512.24880, equations 7-9 and 14-19; head and eps as in DeepSeek-V4.
 struct HyperOptions {
-  SinkhornOptions sinkhorn;
+  SinkhornOptions sinkhorn = {};
   float norm_eps = 1e-6f;
   float post_multiplier = 2;
 };
 struct HyperCoefficientsArgs {
   Tensor mixes, rstd, pre, post, comb, h;
   Tensor x, fn, base, scale;
-  HyperOptions options;
+  HyperOptions options = {};
 };
 void hyper_coefficients_forward(Stream& stream, const HyperCoefficientsArgs& args);
 
@@ -46,7 +46,7 @@ struct HyperCoefficientsBackwardArgs {
   Tensor dx, dfn, dbase, dscale;
   Tensor dpre, dpost, dcomb, dh;
   Tensor x, fn, base, scale, mixes, rstd;
-  HyperOptions options;
+  HyperOptions options = {};
 };
 void hyper_coefficients_backward(Stream& stream, const HyperCoefficientsBackwardArgs& args);
 

@@ -21,7 +21,7 @@ struct SinkhornOptions {
 struct SinkhornArgs {
   Tensor comb;
   Tensor logits;
-  SinkhornOptions options;
+  SinkhornOptions options = {};
 };
 void sinkhorn_forward(Stream& stream, const SinkhornArgs& args);
 
@@ -33,7 +33,7 @@ void sinkhorn_forward(Stream& stream, const SinkhornArgs& args);
 struct SinkhornBackwardArgs {
   Tensor dlogits;
   Tensor dcomb, logits;
-  SinkhornOptions options;
+  SinkhornOptions options = {};
 };
 void sinkhorn_backward(Stream& stream, const SinkhornBackwardArgs& args);
 

@@ -4,13 +4,16 @@
 
 namespace birkhoff {
 
+// Most streams a model may have.
+inline constexpr int64_t kMaxStreams = 16;
+
 // The streams after a sublayer: its output written to each, and the streams mixed:
 //   x_next[t,j,c] = post[t,j] y[t,c] + sum_i comb[t,i,j] x[t,i,c]
 //
 // Shapes:  x_next, x [T,S,C]; y [T,C]; post [T,S]; comb [T,S,S].
 // Types:   x_next, x, y f32 or bf16, the same; post, comb f32. Sums in f32, one rounding.
 // Aliases: x_next may be x.
-// Errors:  UserError if a shape or dtype disagrees.
+// Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    reads (S+1) C, writes S C per token; bound by memory bandwidth.
 // Source:  mHC, arXiv:2512.24880, equation 3.
 struct HyperWriteMixArgs {

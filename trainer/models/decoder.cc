@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/core/copy.h"
-#include "kernels/elementwise/add.h"
+#include "kernels/elementwise/axpy.h"
 #include "kernels/hyper/streams.h"
 #include "kernels/loss/head_loss.h"
 
@@ -87,8 +87,15 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const size_t d = static_cast<size_t>(depth);
   head_loss(f.stream, f.gradient_arena(), *head_gemms_,
-            {loss_.value.flat(depth, 1), nll, dx, training ? weight.grad : Tensor{}, x_TC, f.batch.targets.at(d),
-             f.batch.loss_weights.at(d), {weight.value, weight.version}, options_.z_loss});
+            {loss_.value.flat(depth, 1),
+             nll,
+             dx,
+             training ? weight.grad : Tensor{},
+             x_TC,
+             f.batch.targets.at(d),
+             f.batch.loss_weights.at(d),
+             {weight.value, weight.version},
+             options_.z_loss});
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }
@@ -106,8 +113,8 @@ State Decoder::predict_further(Frame& f, State y, State dy, Pass pass) {
   for (size_t d = depth; d >= 1; --d) {
     const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
     embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), {});
-    add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
-    if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
+    axpy(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
+    if (g.main.pre.present()) axpy(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
   }
   return grads[0];
 }

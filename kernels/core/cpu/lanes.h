@@ -1,0 +1,73 @@
+#pragma once
+// One register of f32 of the instruction set a <op>_simd.cc is compiled for, for the loops that a compiler does not
+// vectorise well by itself. All of it has internal linkage (kernels/core/cpu/isa.h).
+#include "kernels/core/cpu/simd.h"
+
+namespace birkhoff {
+namespace {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16, kRegisters = 32;
+#elif defined(__AVX2__)
+inline constexpr int kLanes = 8, kRegisters = 16;
+#else
+inline constexpr int kLanes = 4, kRegisters = 16;
+#endif
+using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
+using Words [[gnu::vector_size(4 * kLanes)]] = uint32_t;
+using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
+
+[[maybe_unused, gnu::always_inline]] inline Lanes load_lanes(const float* p) {
+  Lanes v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+[[maybe_unused, gnu::always_inline]] inline Lanes load_lanes(const bfloat16* p) {
+  Halves h;
+  __builtin_memcpy(&h, p, sizeof h);
+  return reinterpret_cast<Lanes>(__builtin_convertvector(h, Words) << 16);
+}
+[[maybe_unused, gnu::always_inline]] inline void store_lanes(float* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
+[[maybe_unused, gnu::always_inline]] inline void store_lanes(bfloat16* p, Lanes v) {
+  const Words u = reinterpret_cast<Words>(v);
+  const Words rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
+  const Words nan = reinterpret_cast<Words>((u & 0x7fffffffu) > 0x7f800000u);
+  const Halves h = __builtin_convertvector((nan & quiet) | (~nan & rounded), Halves);
+  __builtin_memcpy(static_cast<void*>(p), &h, sizeof h);
+}
+
+// The first n elements, the other lanes zero; and back. For the end of a row.
+template <class T>
+[[gnu::always_inline]] inline Lanes load_lanes(const T* p, int64_t n) {
+  if (n == kLanes) return load_lanes(p);
+  float buffer[kLanes] = {};
+  for (int64_t l = 0; l < n; ++l) buffer[l] = load(p + l);
+  return load_lanes(buffer);
+}
+template <class T>
+[[gnu::always_inline]] inline void store_lanes(T* p, Lanes v, int64_t n) {
+  if (n == kLanes) return store_lanes(p, v);
+  float buffer[kLanes];
+  store_lanes(buffer, v);
+  for (int64_t l = 0; l < n; ++l) store(p + l, buffer[l]);
+}
+
+[[maybe_unused, gnu::always_inline]] inline float sum(Lanes v) {
+  float buffer[kLanes];
+  store_lanes(buffer, v);
+  for (int width = kLanes / 2; width > 0; width /= 2) {
+    for (int l = 0; l < width; ++l) buffer[l] += buffer[l + width];
+  }
+  return buffer[0];
+}
+
+// Calls body(c, n) for c = 0, kLanes, ... with n = kLanes, and n = the rest for a last, partial step.
+template <class Body>
+[[gnu::always_inline]] inline void for_lanes(int64_t C, Body body) {
+  int64_t c = 0;
+  for (; c + kLanes <= C; c += kLanes) body(c, kLanes);
+  if (c < C) body(c, C - c);
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,24 @@
+#include "kernels/hyper/gain.h"
+
+#include "kernels/core/dispatch.h"
+#include "kernels/hyper/check_shape.h"
+
+namespace birkhoff {
+namespace cpu {
+void hyper_gain(const HyperGainArgs&);
+}
+namespace reference {
+void hyper_gain(const HyperGainArgs&);
+}
+
+void hyper_gain(Stream& stream, const HyperGainArgs& a) {
+  BK_CHECK(!a.combs.empty(), "hyper_gain: no sites");
+  const Shape s = a.combs[0].shape;
+  BK_CHECK(s.rank() == 3 && s[1] == s[2], "hyper_gain: comb is ", s, ", expected [T,S,S]");
+  for (const Tensor& comb : a.combs) check_shape("hyper_gain", "comb", comb, s);
+  check_shape("hyper_gain", "gain", a.gain, {2});
+  OpScope scope(stream, "hyper_gain");
+  BK_DISPATCH_HOST(stream, hyper_gain, a);
+}
+
+}  // namespace birkhoff
