@@ -123,18 +123,15 @@ void softmax_row(float* s, Visible visible, float& most, float& total, float* su
   if (visible.none()) return fill(s, 0, kTile);
   float top = most, add = 0;
   for (int32_t c = 0; c < kTile; ++c) s[c] = c >= visible.first && c < visible.last ? s[c] : kMinusInfinity;
-  // By lanes: a maximum is no sum to the compiler, and would stay scalar.
-  constexpr int kLanes = 16;
-  float lanes[kLanes];
-  for (int l = 0; l < kLanes; ++l) lanes[l] = s[l];
-  for (int c = kLanes; c < kTile; c += kLanes) {
-    for (int l = 0; l < kLanes; ++l) lanes[l] = s[c + l] > lanes[l] ? s[c + l] : lanes[l];
+  // By vectors: a maximum is no sum to the compiler, and would stay scalar.
+  Vec lanes = *reinterpret_cast<const Vec*>(s);
+  for (int64_t c = kWidth; c < kTile; c += kWidth) {
+    const Vec next = *reinterpret_cast<const Vec*>(s + c);
+    lanes = next > lanes ? next : lanes;
   }
-  for (int l = 0; l < kLanes; ++l) top = lanes[l] > top ? lanes[l] : top;
-  for (int32_t c = 0; c < kTile; ++c) {
-    s[c] = exp_f32(s[c] - top);
-    add += s[c];
-  }
+  for (int l = 0; l < kWidth; ++l) top = lanes[l] > top ? lanes[l] : top;
+  for (int32_t c = 0; c < kTile; ++c) s[c] = exp_f32(s[c] - top);
+  for (int32_t c = 0; c < kTile; ++c) add += s[c];
   if (top != most) {
     const float shrink = exp_f32(most - top);
     for (int64_t d = 0; d < dim; ++d) sum[d] *= shrink;
@@ -182,7 +179,8 @@ void forward(const AttentionHead<T>& head, HeadView<T> o, int64_t begin, int64_t
 // From scores s and products dp = d_o v^T: s becomes the probabilities, dp the gradient of the unscaled scores.
 void softmax_gradient_row(float* s, float* dp, Visible visible, float lse, float delta, float scale) {
   for (int32_t c = 0; c < kTile; ++c) {
-    const float p = c >= visible.first && c < visible.last ? exp_f32(s[c] * scale - lse) : 0.0f;
+    const bool seen = (c >= visible.first) & (c < visible.last);
+    const float p = exp_f32(seen ? s[c] * scale - lse : kMinusInfinity);
     s[c] = p;
     dp[c] = scale * p * (dp[c] - delta);
   }

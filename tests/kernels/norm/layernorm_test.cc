@@ -25,7 +25,8 @@ class LayerNorm : public testing::TestWithParam<std::pair<int64_t, int64_t>> {};
 
 TEST_P(LayerNorm, CpuEqualsReference) {
   const auto [T, C] = GetParam();
-  layernorm_case(T, C).expect_cpu_equals_reference(C + T, 2);
+  const double slack = C == 1 ? 320 : 2;  // one channel: dx is what rounding leaves, times 1 / sqrt(eps)
+  layernorm_case(T, C).expect_cpu_equals_reference(C + T, slack);
 }
 
 TEST_P(LayerNorm, BackwardMatchesFiniteDifferences) {
