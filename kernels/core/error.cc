@@ -2,9 +2,9 @@
 
 namespace birkhoff {
 
-void throw_bug(const char* expression, const std::string& message, std::source_location where) {
-  throw BugError(concat(where.file_name(), ":", where.line(), ": assertion failed: ", expression,
-                        message.empty() ? "" : ": ", message));
+void throw_bug(const char* expression, const std::string& message, const char* file, int line) {
+  throw BugError(
+      concat(file, ":", line, ": assertion failed: ", expression, message.empty() ? "" : ": ", message));
 }
 
 }  // namespace birkhoff

@@ -1,7 +1,6 @@
 #pragma once
 // The three kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
 // the program is launch/guard.cc, which turns these classes into exit codes (docs/exit_codes.md).
-#include <source_location>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -45,8 +44,9 @@ std::string concat(const Parts&... parts) {
   return out.str();
 }
 
-[[noreturn]] void throw_bug(const char* expression, const std::string& message,
-                            std::source_location where = std::source_location::current());
+// File and line default to those of the caller; clang 14 has no std::source_location with the library of GCC 12.
+[[noreturn]] void throw_bug(const char* expression, const std::string& message, const char* file = __builtin_FILE(),
+                            int line = __builtin_LINE());
 
 }  // namespace birkhoff
 

@@ -6,16 +6,16 @@ namespace birkhoff {
 namespace cpu {
 void permute_forward(const PermuteArgs&);
 void permute_backward(const PermuteBackwardArgs&);
-void combine_forward(const CombineArgs&);
-void combine_backward(const CombineBackwardArgs&);
+void combine_forward(const CombineRowsArgs&);
+void combine_backward(const CombineRowsBackwardArgs&);
 void permute_gate_forward(const PermuteGateArgs&);
 void permute_gate_backward(const PermuteGateBackwardArgs&);
 }  // namespace cpu
 namespace reference {
 void permute_forward(const PermuteArgs&);
 void permute_backward(const PermuteBackwardArgs&);
-void combine_forward(const CombineArgs&);
-void combine_backward(const CombineBackwardArgs&);
+void combine_forward(const CombineRowsArgs&);
+void combine_backward(const CombineRowsBackwardArgs&);
 void permute_gate_forward(const PermuteGateArgs&);
 void permute_gate_backward(const PermuteGateBackwardArgs&);
 }  // namespace reference
@@ -44,7 +44,7 @@ void permute_backward(Stream& stream, const PermuteBackwardArgs& a) {
   BK_DISPATCH_HOST(stream, permute_backward, a);
 }
 
-void combine_forward(Stream& stream, const CombineArgs& a) {
+void combine_forward(Stream& stream, const CombineRowsArgs& a) {
   check_pairs("combine", a.y, a.rows, a.row_of);
   BK_CHECK(!a.gate.present() || a.gate.shape == a.row_of.shape, "combine: gate is ", a.gate.shape, ", row_of ",
            a.row_of.shape);
@@ -54,7 +54,7 @@ void combine_forward(Stream& stream, const CombineArgs& a) {
   BK_DISPATCH_HOST(stream, combine_forward, a);
 }
 
-void combine_backward(Stream& stream, const CombineBackwardArgs& a) {
+void combine_backward(Stream& stream, const CombineRowsBackwardArgs& a) {
   check_pairs("combine", a.dy, a.drows, a.row_of);
   BK_CHECK(a.gate.shape == a.dgate.shape && (!a.gate.present() || a.gate.shape == a.row_of.shape), "combine: gate is ",
            a.gate.shape, ", dgate ", a.dgate.shape, ", row_of ", a.row_of.shape);

@@ -38,11 +38,11 @@ void permute_backward(Stream& stream, const PermuteBackwardArgs& args);
 // Aliases: y may be base.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads every row once, writes y once; bound by memory bandwidth.
-struct CombineArgs {
+struct CombineRowsArgs {
   Tensor y;
   Tensor rows, gate, base, row_of;
 };
-void combine_forward(Stream& stream, const CombineArgs& args);
+void combine_forward(Stream& stream, const CombineRowsArgs& args);
 
 //   drows[row_of[t,k],c] = gate[t,k] * dy[t,c],   dgate[t,k] = sum_c dy[t,c] * rows[row_of[t,k],c]
 // The gradient of base is dy. Without gate, dgate and rows are absent too.
@@ -50,11 +50,11 @@ void combine_forward(Stream& stream, const CombineArgs& args);
 // Shapes:  drows, rows [T * K, C]; dgate, gate, row_of [T, K]; dy [T, C]. Both outputs are overwritten.
 // Types:   drows, rows, dy f32 or bf16, the same; dgate, gate f32; row_of i32.
 // Aliases: drows may be rows.
-struct CombineBackwardArgs {
+struct CombineRowsBackwardArgs {
   Tensor drows, dgate;
   Tensor dy, rows, gate, row_of;
 };
-void combine_backward(Stream& stream, const CombineBackwardArgs& args);
+void combine_backward(Stream& stream, const CombineRowsBackwardArgs& args);
 
 //   gate_rows[row_of[t,k]] = gate[t,k];       backward: dgate[t,k] = dgate_rows[row_of[t,k]], overwritten
 //

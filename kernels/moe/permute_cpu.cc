@@ -35,7 +35,7 @@ void permute_forward(const PermuteArgs& a) {
   });
 }
 
-void combine_forward(const CombineArgs& a) {
+void combine_forward(const CombineRowsArgs& a) {
   const int64_t T = a.y.shape.rows(), C = a.y.shape.back(), K = a.row_of.shape.back();
   const int32_t* row_of = a.row_of.as<int32_t>();
   const float* gate = a.gate.present() ? a.gate.f32() : nullptr;
@@ -52,7 +52,7 @@ void combine_forward(const CombineArgs& a) {
 
 void permute_backward(const PermuteBackwardArgs& a) { combine_forward({a.dx, a.drows, {}, {}, a.row_of}); }
 
-void combine_backward(const CombineBackwardArgs& a) {
+void combine_backward(const CombineRowsBackwardArgs& a) {
   const int64_t T = a.dy.shape.rows(), C = a.dy.shape.back(), K = a.row_of.shape.back();
   const int32_t* row_of = a.row_of.as<int32_t>();
   const bool gated = a.gate.present();

@@ -10,7 +10,7 @@ void permute_forward(const PermuteArgs& a) {
   }
 }
 
-void combine_forward(const CombineArgs& a) {
+void combine_forward(const CombineRowsArgs& a) {
   const int64_t T = a.y.shape.rows(), C = a.y.shape.back(), K = a.row_of.shape.back();
   for (int64_t i = 0; i < T * C; ++i) {
     double sum = a.base.present() ? a.base.as<double>()[i] : 0;
@@ -24,7 +24,7 @@ void combine_forward(const CombineArgs& a) {
 
 void permute_backward(const PermuteBackwardArgs& a) { combine_forward({a.dx, a.drows, {}, {}, a.row_of}); }
 
-void combine_backward(const CombineBackwardArgs& a) {
+void combine_backward(const CombineRowsBackwardArgs& a) {
   const int64_t pairs = a.row_of.count(), C = a.dy.shape.back(), K = a.row_of.shape.back();
   for (int64_t p = 0; p < pairs; ++p) {
     const int64_t r = a.row_of.as<int32_t>()[p];

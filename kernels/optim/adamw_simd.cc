@@ -15,8 +15,9 @@ void update(float* __restrict w, M* __restrict m, V* __restrict v, const float* 
     const float gi = f.grad_scale * g[i];
     float mi = f.beta1 * load(m + i) + f.one_minus_beta1 * gi;
     float vi = f.beta2 * load(v + i) + f.one_minus_beta2 * (gi * gi);
+    const float idle_v = vi < kSmallestNormal ? 0.0f : vi;
     mi = __builtin_fabsf(mi) < kSmallestNormal ? 0.0f : mi;
-    vi = (mi == 0.0f) & (vi < kSmallestNormal) ? 0.0f : vi;
+    vi = mi == 0.0f ? idle_v : vi;
     w[i] = f.decay * w[i] - f.step_size * mi / (__builtin_sqrtf(vi) * f.root_correction + f.eps);
     store(m + i, mi);
     store(v + i, vi);

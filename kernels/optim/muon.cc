@@ -5,7 +5,7 @@
 
 #include "kernels/core/copy.h"
 #include "kernels/core/error.h"
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/reduce/reduce.h"
 
@@ -45,9 +45,9 @@ void newton_schulz(Stream& stream, Arena& workspace, Tensor x) {
     const Polynomial p = step < kFastSteps ? kFast : kExact;
     gemm(stream, {gram, x, x, !wide, wide});
     gemm(stream, {square, gram, gram});
-    axpy(stream, {square, gram, square, p.c, p.b});
+    add(stream, {square, gram, square, p.b, p.c});
     gemm(stream, wide ? GemmArgs{product, square, x} : GemmArgs{product, x, square});
-    axpy(stream, {x, x, product, 1, p.a});
+    add(stream, {x, x, product, p.a, 1});
   }
 }
 
@@ -57,11 +57,11 @@ void muon(Stream& stream, Arena& workspace, const MuonArgs& a) {
   const auto longest = static_cast<double>(std::max(a.weight.shape[0], a.weight.shape[1]));
   ArenaScope scope(workspace);
   const Tensor update = workspace.take(a.compute, a.weight.shape);
-  axpy(stream, {a.momentum, a.momentum, a.grad, h.grad_scale, h.momentum});
-  axpy(stream, {update, a.momentum, a.grad, h.grad_scale, h.momentum});
+  add(stream, {a.momentum, a.momentum, a.grad, h.momentum, h.grad_scale});
+  add(stream, {update, a.momentum, a.grad, h.momentum, h.grad_scale});
   newton_schulz(stream, workspace, update);
   const double step = h.learning_rate * h.update_rms * std::sqrt(longest);
-  axpy(stream, {a.weight, a.weight, update, -step, 1 - h.learning_rate * h.weight_decay});
+  add(stream, {a.weight, a.weight, update, 1 - h.learning_rate * h.weight_decay, -step});
   if (a.weight_copy.present()) copy(stream, a.weight_copy, a.weight);
 }
 

@@ -18,8 +18,8 @@ Row gradient(const SinkhornBalancedArgs& a, int64_t i) {
   int64_t at = i;
   if (a.rows.present()) {
     const RowIds ids(a.rows);
-    for (at = 0; at < ids.count() && ids[at] != a.first_row + i;) ++at;
-    if (at == ids.count()) return g;
+    at = ids.lower_bound(a.first_row + i);
+    if (at == ids.count() || ids[at] != a.first_row + i) return g;
   }
   for (int64_t j = 0; j < n; ++j) {
     g[static_cast<size_t>(j)] = (1 - a.hyper.momentum) * a.hyper.grad_scale * a.grad.as<double>()[at * n + j];

@@ -18,7 +18,7 @@ endif()
 
 add_library(birkhoff_flags INTERFACE)
 target_compile_options(birkhoff_flags INTERFACE
-  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -fno-math-errno -fno-trapping-math -ffp-contract=on>)
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -fno-math-errno -fno-trapping-math -ffp-contract=off>)
 target_link_libraries(birkhoff_flags INTERFACE Threads::Threads)
 if(BIRKHOFF_SANITIZE)
   target_compile_options(birkhoff_flags INTERFACE

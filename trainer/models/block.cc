@@ -79,7 +79,9 @@ State Block::backward_recomputed(Frame& f, State d) {
 
 void Block::replay_streams(Frame& f) {
   f.transient.reset();
+  f.replaying_streams = true;
   ffn_->replay(f, attention_->replay(f, f.saved(slot_).entry));
+  f.replaying_streams = false;
 }
 
 void Block::backward_weight(Frame& f) {

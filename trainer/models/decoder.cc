@@ -87,8 +87,15 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const size_t d = static_cast<size_t>(depth);
   head_loss(f.stream, f.gradient_arena(), *head_gemms_,
-            {loss_.value.flat(depth, 1), nll, dx, training ? weight.grad : Tensor{}, x_TC, f.batch.targets.at(d),
-             f.batch.loss_weights.at(d), {weight.value, weight.version}, options_.z_loss});
+            {loss_.value.flat(depth, 1),
+             nll,
+             dx,
+             training ? weight.grad : Tensor{},
+             x_TC,
+             f.batch.targets.at(d),
+             f.batch.loss_weights.at(d),
+             {weight.value, weight.version},
+             options_.z_loss});
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }

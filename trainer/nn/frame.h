@@ -49,6 +49,8 @@ class Frame {
   BatchView batch;
   // A forward that only rebuilds activations: nothing is counted a second time.
   bool replaying = false;
+  // The replay of streams alone: statistics stand where the forward left them.
+  bool replaying_streams = false;
   // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
   std::function<void()> progress;
 

@@ -32,22 +32,18 @@ class Moe final : public Module {
   void backward_weight(Frame& frame) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // Tokens per expert of the step so far, and the bias that balances them.
-  StepCounter& load() { return load_; }
-  PersistentBuffer& bias() { return bias_; }
-  const MoeOptions& options() const { return options_; }
-
  private:
   struct Saved {
-    Tensor logits, scores, index, gate, fraction;        // router
-    Tensor offsets, row_of, token_of;                    // order of rows
-    Tensor rows, up, inner, out;                         // experts
-    Tensor dout, dup;                                    // backward
+    Tensor scores, index, gate, fraction;  // router
+    Tensor offsets, row_of, token_of;      // order of rows
+    Tensor rows, up, inner, out;           // experts
+    Tensor dout, dup;                      // backward
   };
   void route(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor run_experts(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
   Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
+  float balance_weight(const Frame& frame) const;
 
   MoeOptions options_;
   int64_t channels_;

@@ -44,7 +44,8 @@ class PlainResidual final : public Residual {
 std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
                                         const ResidualOptions& options, std::unique_ptr<Module> inner) {
   switch (options.kind) {
-    case ResidualKind::plain: return std::make_unique<PlainResidual>(build, name, channels, std::move(inner));
+    case ResidualKind::plain:
+      return std::make_unique<PlainResidual>(build, name, channels, std::move(inner));
     case ResidualKind::hc:
       return std::make_unique<UnconstrainedHyperConnection>(build, name, channels, site, options, std::move(inner));
     case ResidualKind::mhc:

@@ -1,10 +1,10 @@
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 
 namespace birkhoff::reference {
 
-void axpy(const AxpyArgs& a) {
+void add(const AddArgs& a) {
   for (int64_t i = 0; i < a.y.count(); ++i) {
-    a.y.as<double>()[i] = a.beta * a.a.as<double>()[i] + a.alpha * a.b.as<double>()[i];
+    a.y.as<double>()[i] = a.alpha * a.a.as<double>()[i] + a.beta * a.b.as<double>()[i];
   }
 }
 

@@ -1,22 +1,22 @@
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 
 #include "kernels/core/dispatch.h"
 
 namespace birkhoff {
 namespace cpu {
-void axpy(const AxpyArgs&);
+void add(const AddArgs&);
 void scale(const ScaleArgs&);
 }  // namespace cpu
 namespace reference {
-void axpy(const AxpyArgs&);
+void add(const AddArgs&);
 void scale(const ScaleArgs&);
 }  // namespace reference
 
-void axpy(Stream& stream, const AxpyArgs& a) {
-  BK_CHECK(a.y.count() == a.a.count() && a.y.count() == a.b.count(), "axpy: y is ", a.y.shape, ", a ", a.a.shape,
-           ", b ", a.b.shape);
-  OpScope scope(stream, "axpy");
-  BK_DISPATCH_HOST(stream, axpy, a);
+void add(Stream& stream, const AddArgs& a) {
+  BK_CHECK(a.y.count() == a.a.count() && a.y.count() == a.b.count(), "add: y is ", a.y.shape, ", a ", a.a.shape, ", b ",
+           a.b.shape);
+  OpScope scope(stream, "add");
+  BK_DISPATCH_HOST(stream, add, a);
 }
 
 void scale(Stream& stream, const ScaleArgs& a) {

@@ -7,9 +7,9 @@
 namespace birkhoff::cpu {
 
 // The ops run by blocks through f32 buffers in the first-level cache, which makes every mix of dtypes three kernels and
-// lets the output be an input. At most kAxpyBlock elements a call.
-inline constexpr int64_t kAxpyBlock = 1024;
-struct AxpyBlock {
+// lets the output be an input. At most kAddBlock elements a call.
+inline constexpr int64_t kAddBlock = 1024;
+struct AddBlock {
   void (*load_f32)(float* sum, const float* x, float factor, int64_t count);  // sum = factor * x
   void (*load_bf16)(float* sum, const bfloat16* x, float factor, int64_t count);
   void (*add_f32)(float* sum, const float* x, float factor, int64_t count);  // sum += factor * x
@@ -18,6 +18,6 @@ struct AxpyBlock {
   void (*store_bf16)(bfloat16* y, const float* sum, int64_t count);
 };
 template <Isa isa>
-AxpyBlock axpy_block();
+AddBlock add_block();
 
 }  // namespace birkhoff::cpu

@@ -1,4 +1,4 @@
-#include "kernels/elementwise/axpy_simd.h"
+#include "kernels/elementwise/add_simd.h"
 
 #include "kernels/core/cpu/simd.h"
 
@@ -21,7 +21,7 @@ void write(T* y, const float* sum, int64_t count) {
 }  // namespace
 
 template <>
-AxpyBlock axpy_block<kThisIsa>() {
+AddBlock add_block<kThisIsa>() {
   return {read<float>, read<bfloat16>, accumulate<float>, accumulate<bfloat16>, write<float>, write<bfloat16>};
 }
 

@@ -4,20 +4,20 @@
 
 namespace birkhoff {
 
-//   y[i] = beta * a[i] + alpha * b[i]
-// With the defaults a sum; to accumulate, let y be a.
+//   y[i] = alpha * a[i] + beta * b[i]
+// To accumulate, let y be a.
 //
 // Shapes:  y, a, b of equal count.
 // Types:   y, a, b f32 or bf16 each; computed in f32, rounded once.
 // Aliases: y may be a, b or both.
 // Errors:  UserError if a count or dtype disagrees.
 // Cost:    reads a and b once, writes y once; bound by memory bandwidth.
-struct AxpyArgs {
+struct AddArgs {
   Tensor y;
   Tensor a, b;
   double alpha = 1, beta = 1;
 };
-void axpy(Stream& stream, const AxpyArgs& args);
+void add(Stream& stream, const AddArgs& args);
 
 //   y[i] = alpha * factor * x[i],   factor one element on the device, 1 where absent
 //

@@ -2,14 +2,14 @@
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
-#include "kernels/elementwise/axpy.h"
-#include "kernels/elementwise/axpy_simd.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/elementwise/add_simd.h"
 
 namespace birkhoff::cpu {
 namespace {
 
-AxpyBlock kernels() {
-  static const AxpyBlock kernels = on_best_isa([]<Isa isa>() { return axpy_block<isa>(); });
+AddBlock kernels() {
+  static const AddBlock kernels = on_best_isa([]<Isa isa>() { return add_block<isa>(); });
   return kernels;
 }
 
@@ -35,11 +35,11 @@ void write(Tensor y, int64_t first, int64_t count, const float* sum) {
 // Calls fill(sum, first, count) for every block and stores what it left in sum.
 template <class Fill>
 void each_block(Tensor y, Fill fill) {
-  const int64_t blocks = (y.count() + kAxpyBlock - 1) / kAxpyBlock;
+  const int64_t blocks = (y.count() + kAddBlock - 1) / kAddBlock;
   parallel_for(blocks, 16, [&](int64_t begin, int64_t end) {
-    alignas(64) float sum[kAxpyBlock];
+    alignas(64) float sum[kAddBlock];
     for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kAxpyBlock, count = std::min(kAxpyBlock, y.count() - first);
+      const int64_t first = block * kAddBlock, count = std::min(kAddBlock, y.count() - first);
       fill(sum, first, count);
       write(y, first, count, sum);
     }
@@ -48,10 +48,10 @@ void each_block(Tensor y, Fill fill) {
 
 }  // namespace
 
-void axpy(const AxpyArgs& a) {
+void add(const AddArgs& a) {
   each_block(a.y, [&](float* sum, int64_t first, int64_t count) {
-    read(sum, a.a, first, count, a.beta, Into::replace);
-    read(sum, a.b, first, count, a.alpha, Into::add);
+    read(sum, a.a, first, count, a.alpha, Into::replace);
+    read(sum, a.b, first, count, a.beta, Into::add);
   });
 }
 

@@ -1,0 +1,67 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/attention/attention.h"
+
+namespace birkhoff::reference {
+namespace {
+
+double dot(const double* a, const double* b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+void add(double* y, double alpha, const double* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
+}
+
+}  // namespace
+
+void attention_forward(const AttentionArgs& a) {
+  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  std::vector<double> s(static_cast<size_t>(T));
+  for (int64_t t = 0; t < T; ++t) {
+    const int64_t first = a.document_start.as<int32_t>()[t];
+    for (int64_t h = 0; h < H; ++h) {
+      const int64_t g = h / (H / Hkv);
+      double most = -INFINITY, sum = 0;
+      for (int64_t j = first; j <= t; ++j) {
+        s[static_cast<size_t>(j)] =
+            a.scale * dot(a.q.as<double>() + (t * H + h) * D, a.k.as<double>() + (j * Hkv + g) * D, D);
+        most = std::max(most, s[static_cast<size_t>(j)]);
+      }
+      for (int64_t j = first; j <= t; ++j) sum += std::exp(s[static_cast<size_t>(j)] - most);
+      const double lse = most + std::log(sum);
+      double* o = a.o.as<double>() + (t * H + h) * V;
+      std::fill_n(o, V, 0.0);
+      for (int64_t j = first; j <= t; ++j) {
+        add(o, std::exp(s[static_cast<size_t>(j)] - lse), a.v.as<double>() + (j * Hkv + g) * V, V);
+      }
+      a.lse.as<double>()[t * H + h] = lse;
+    }
+  }
+}
+
+void attention_backward(const AttentionBackwardArgs& a) {
+  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  for (Tensor t : {a.dq, a.dk, a.dv}) std::fill_n(t.as<double>(), t.count(), 0.0);
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t h = 0; h < H; ++h) {
+      const int64_t g = h / (H / Hkv), row = t * H + h;
+      const double *q = a.q.as<double>() + row * D, *d_o = a.d_o.as<double>() + row * V;
+      const double delta = dot(d_o, a.o.as<double>() + row * V, V);
+      for (int64_t j = a.document_start.as<int32_t>()[t]; j <= t; ++j) {
+        const double *k = a.k.as<double>() + (j * Hkv + g) * D, *v = a.v.as<double>() + (j * Hkv + g) * V;
+        const double p = std::exp(a.scale * dot(q, k, D) - a.lse.as<double>()[row]);
+        const double ds = a.scale * p * (dot(d_o, v, V) - delta);
+        add(a.dv.as<double>() + (j * Hkv + g) * V, p, d_o, V);
+        add(a.dq.as<double>() + row * D, ds, k, D);
+        add(a.dk.as<double>() + (j * Hkv + g) * D, ds, q, D);
+      }
+    }
+  }
+}
+
+}  // namespace birkhoff::reference

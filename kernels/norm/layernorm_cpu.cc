@@ -1,0 +1,56 @@
+#include <algorithm>
+
+#include "kernels/core/cpu/float_types.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/scratch.h"
+#include "kernels/norm/layernorm.h"
+#include "kernels/norm/layernorm_simd.h"
+
+namespace birkhoff::cpu {
+namespace {
+
+// Rows whose partial dweight and dbias are summed on their own: a fixed number, so the sum has one order for any number
+// of threads.
+constexpr int64_t kRowsPerPart = 64;
+
+template <class T>
+LayerNormRows<T> rows_kernels() {
+  static const auto kernels = on_best_isa([]<Isa isa>() { return layernorm_rows<isa, T>(); });
+  return kernels;
+}
+
+}  // namespace
+
+void layernorm_forward(const LayerNormArgs& a) {
+  const int64_t T = a.x.shape.rows(), C = a.x.shape.back();
+  with_activation_type(a.x.dtype, [&]<class E>() {
+    parallel_for(T, 1 + 16384 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
+      rows_kernels<E>().forward(a.y.as<E>() + begin * C, a.mean.f32() + begin, a.rstd.f32() + begin,
+                                a.x.as<E>() + begin * C, a.weight.f32(), a.bias.f32(), end - begin, C, a.eps);
+    });
+  });
+}
+
+void layernorm_backward(const LayerNormBackwardArgs& a) {
+  const int64_t T = a.x.shape.rows(), C = a.x.shape.back();
+  const int64_t parts = (T + kRowsPerPart - 1) / kRowsPerPart;
+  Scratch<float> dweight(parts * C, 0.0f), dbias(parts * C, 0.0f);
+  with_activation_type(a.x.dtype, [&]<class E>() {
+    parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        const int64_t t = p * kRowsPerPart, rows = std::min(kRowsPerPart, T - t);
+        rows_kernels<E>().backward(a.dx.as<E>() + t * C, dweight.data() + p * C, dbias.data() + p * C,
+                                   a.dy.as<E>() + t * C, a.x.as<E>() + t * C, a.weight.f32(), a.mean.f32() + t,
+                                   a.rstd.f32() + t, rows, C);
+      }
+    });
+  });
+  for (int64_t p = 0; p < parts; ++p) {
+    for (int64_t c = 0; c < C; ++c) {
+      a.dweight.f32()[c] += dweight[p * C + c];
+      a.dbias.f32()[c] += dbias[p * C + c];
+    }
+  }
+}
+
+}  // namespace birkhoff::cpu

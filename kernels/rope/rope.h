@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/core/stream.h"
+#include "kernels/core/tensor.h"
+
+namespace birkhoff {
+
+// Which two of the D rotated dims form pair i: (2i, 2i+1), or (i, i + D/2).
+enum class RopeLayout : uint8_t { interleaved, half };
+// The inverse rotation is the transpose of the forward one, hence its backward.
+enum class RopeDirection : uint8_t { forward, inverse };
+
+// Context extension: pairs that turn more than beta_fast times over original_length keep their frequency, those that
+// turn less than beta_slow times are slowed by `factor`, linear in the pair's index between. A factor of 1 is none.
+// Source: Peng et al. 2023, arXiv:2309.00071, section 3.2, with the rounding of DeepSeek's release (floor, ceil,
+// clamp).
+struct YarnOptions {
+  double factor = 1;
+  int64_t original_length = 4096;
+  double beta_fast = 32, beta_slow = 1;
+  double mscale = 1;  // 0: the softmax scale stays as it is
+};
+
+struct RopeOptions {
+  RopeLayout layout = RopeLayout::interleaved;
+  double theta = 10000;
+  YarnOptions yarn;
+};
+
+// Angle per position of each of the dims/2 pairs: theta^(-2i/dims), blended by YaRN.
+std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims);
+
+// What YaRN multiplies the softmax scale by: (0.1 mscale ln(factor) + 1)^2; 1 without YaRN.
+double rope_softmax_factor(const YarnOptions& options);
+
+// Fills table [P, D/2, 2] (f32; f64 on the reference device) with cos and sin of position * frequency, computed in f64
+// on the host.
+void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options);
+
+// Rotates D dims of every head, from dim `offset` on, by the angle of the token's position; other dims are copied:
+//   (y[p], y[q]) = (x[p] cos - x[q] sin, x[p] sin + x[q] cos)   for each pair (p, q); the inverse turns sin's sign.
+//
+// Shapes:  x, y [T, H, E] with offset + D <= E; positions i32 [T]; table [P, D/2, 2] of fill_rope_table.
+// Types:   x, y f32 or bf16, the same; table f32. Arithmetic in f32.
+// Aliases: y may be x.
+// Errors:  UserError if a shape or dtype disagrees, or, on host devices, if a position is outside [0, P).
+// Cost:    reads x once, writes y once; in place only the rotated dims.
+// Source:  Su et al. 2021, arXiv:2104.09864, equation 34.
+struct RopeArgs {
+  Tensor y;
+  Tensor x, positions, table;
+  int64_t offset = 0;
+  RopeLayout layout = RopeLayout::interleaved;
+  RopeDirection direction = RopeDirection::forward;
+};
+void rope(Stream& stream, const RopeArgs& args);
+
+}  // namespace birkhoff

@@ -1,0 +1,253 @@
+#include "trainer/nn/attention.h"
+
+#include <cmath>
+
+#include "kernels/attention/attention.h"
+#include "kernels/attention/mla_heads.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/elementwise/split_columns.h"
+#include "kernels/norm/rmsnorm.h"
+
+namespace birkhoff {
+namespace {
+
+// Softmax attention on heads that are ready, and rotation of heads in place: what all kinds share.
+class Core {
+ public:
+  Core(Build& build, const AttentionOptions& o, int64_t qk_dim, int64_t rope_offset, int64_t rope_dims)
+      : rope_(o.rope),
+        rope_offset_(rope_offset),
+        rope_dims_(rope_dims),
+        scale_(static_cast<float>(rope_softmax_factor(o.rope.yarn) / std::sqrt(static_cast<double>(qk_dim)))),
+        memory_(std::make_unique<Arena>(build.device)),
+        slot_(build.slot<Saved>()) {}
+
+  Tensor forward(Frame& f, Tensor q, Tensor k, Tensor v) {
+    Saved& s = f.saved(slot_);
+    s = {q, k, v, f.take(v.dtype, {q.shape[0], q.shape[1], v.shape[2]}), f.take(DType::f32, {q.shape[0], q.shape[1]})};
+    attention_forward(f.stream, {s.o, s.lse, q, k, v, f.batch.document_start, scale_, f.batch.length});
+    return s.o.view({q.shape[0], q.shape[1] * v.shape[2]});
+  }
+
+  struct Gradients {
+    Tensor q, k, v;
+  };
+  Gradients backward(Frame& f, Tensor d_o) {
+    const Saved& s = f.saved(slot_);
+    const Gradients d{f.take_gradient(s.q.dtype, s.q.shape), f.take_gradient(s.k.dtype, s.k.shape),
+                      f.take_gradient(s.v.dtype, s.v.shape)};
+    attention_backward(f.stream, {d.q, d.k, d.v, d_o.view(s.o.shape), s.q, s.k, s.v, s.o, s.lse, f.batch.document_start,
+                                  scale_, f.batch.length});
+    return d;
+  }
+
+  // x [T, heads, width]; rotates the dims from `offset` on.
+  void rotate(Frame& f, Tensor x, int64_t offset, RopeDirection direction) {
+    if (rope_dims_ == 0) return;
+    if (!table_.present() || table_.shape[0] < f.batch.length) {
+      memory_->reset();
+      table_ = memory_->take(DType::f32, {f.batch.length, rope_dims_});
+      fill_rope_table(f.stream, table_, rope_);
+    }
+    rope(f.stream, {x, x, f.batch.positions, table_, offset, rope_.layout, direction});
+  }
+  int64_t rope_offset() const { return rope_offset_; }
+
+ private:
+  struct Saved {
+    Tensor q, k, v, o, lse;
+  };
+  RopeOptions rope_;
+  int64_t rope_offset_, rope_dims_;
+  float scale_;
+  std::unique_ptr<Arena> memory_;  // of the table of angles
+  Tensor table_;
+  Slot<Saved> slot_;
+};
+
+// Unweighted RMS norm of every head.
+class HeadNorm {
+ public:
+  HeadNorm(Build& build, bool on) : on_(on), eps_(build.norm_eps), slot_(build.slot<Saved>()) {}
+  Tensor forward(Frame& f, Tensor x) {
+    if (!on_) return x;
+    Saved& s = f.saved(slot_);
+    s = {x, f.take(DType::f32, {x.shape.rows()})};
+    const Tensor y = f.take(x.dtype, x.shape);
+    rmsnorm_forward(f.stream, {y, s.rstd, x, {}, eps_});
+    return y;
+  }
+  Tensor backward(Frame& f, Tensor dy) {
+    if (!on_) return dy;
+    const Saved& s = f.saved(slot_);
+    const Tensor dx = f.take_gradient(dy.dtype, dy.shape);
+    rmsnorm_backward(f.stream, {dx, {}, dy, s.x, {}, s.rstd});
+    return dx;
+  }
+
+ private:
+  struct Saved {
+    Tensor x, rstd;
+  };
+  bool on_;
+  float eps_;
+  Slot<Saved> slot_;
+};
+
+class GroupedQueryAttention final : public Module {
+ public:
+  GroupedQueryAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o)
+      : heads_(o.num_heads),
+        kv_heads_(o.num_kv_heads),
+        width_(o.head_dim),
+        activation_(build.precision.activation()),
+        q_(build, name + ".q", heads_ * width_, channels, Linear::Options{o.bias, GemmRole::linear, false}),
+        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels, Linear::Options{o.bias, GemmRole::linear, false}),
+        out_(build, name + ".out", channels, heads_ * width_, Linear::Options{o.bias, GemmRole::linear, false}),
+        q_norm_(build, o.qk_norm),
+        k_norm_(build, o.qk_norm),
+        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {}
+
+  Tensor forward(Frame& f, Tensor x_TC) override {
+    const int64_t T = x_TC.shape[0];
+    const Tensor kv = kv_.forward(f, x_TC);
+    const Tensor k0 = f.take(activation_, {T, kv_heads_ * width_}), v = f.take(activation_, {T, kv_heads_ * width_});
+    split_columns(f.stream, {k0, v, kv});
+    const Tensor q = q_norm_.forward(f, q_.forward(f, x_TC).view({T, heads_, width_}));
+    const Tensor k = k_norm_.forward(f, k0.view({T, kv_heads_, width_}));
+    core_.rotate(f, q, core_.rope_offset(), RopeDirection::forward);
+    core_.rotate(f, k, core_.rope_offset(), RopeDirection::forward);
+    return out_.forward(f, core_.forward(f, q, k, v.view({T, kv_heads_, width_})));
+  }
+
+  Tensor backward_input(Frame& f, Tensor dy_TC) override {
+    const int64_t T = dy_TC.shape[0];
+    const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
+    core_.rotate(f, d.q, core_.rope_offset(), RopeDirection::inverse);
+    core_.rotate(f, d.k, core_.rope_offset(), RopeDirection::inverse);
+    const Tensor dq = q_norm_.backward(f, d.q), dk = k_norm_.backward(f, d.k);
+    const Tensor dkv = f.take_gradient(activation_, {T, 2 * kv_heads_ * width_});
+    concat_columns(f.stream, {dkv, dk.view({T, kv_heads_ * width_}), d.v.view({T, kv_heads_ * width_})});
+    const Tensor dx = q_.backward_input(f, dq.view({T, heads_ * width_})), dx_kv = kv_.backward_input(f, dkv);
+    add(f.stream, {dx, dx, dx_kv});
+    return dx;
+  }
+  void backward_weight(Frame& f) override {
+    for (Linear* l : {&out_, &kv_, &q_}) l->backward_weight(f);
+  }
+  void visit(ModuleVisitor& v) override {
+    for (Linear* l : {&q_, &kv_, &out_}) l->visit(v);
+  }
+
+ private:
+  int64_t heads_, kv_heads_, width_;
+  DType activation_;
+  Linear q_, kv_, out_;
+  HeadNorm q_norm_, k_norm_;
+  Core core_;
+};
+
+// Queries through an optional latent with its own norm.
+class Queries {
+ public:
+  Queries(Build& build, const std::string& name, int64_t channels, int64_t out, int64_t rank) {
+    if (rank > 0) {
+      down_ = std::make_unique<Linear>(build, name + ".q_a", rank, channels);
+      norm_ = std::make_unique<Norm>(build, name + ".q_norm", rank);
+    }
+    up_ = std::make_unique<Linear>(build, name + (rank > 0 ? ".q_b" : ".q"), out, rank > 0 ? rank : channels);
+  }
+  Tensor forward(Frame& f, Tensor x) { return up_->forward(f, down_ ? norm_->forward(f, down_->forward(f, x)) : x); }
+  Tensor backward_input(Frame& f, Tensor dq) {
+    const Tensor d = up_->backward_input(f, dq);
+    return down_ ? down_->backward_input(f, norm_->backward_input(f, d)) : d;
+  }
+  void backward_weight(Frame& f) {
+    up_->backward_weight(f);
+    if (down_) down_->backward_weight(f);
+  }
+  void visit(ModuleVisitor& v) {
+    if (down_) {
+      down_->visit(v);
+      norm_->visit(v);
+    }
+    up_->visit(v);
+  }
+
+ private:
+  std::unique_ptr<Linear> down_, up_;
+  std::unique_ptr<Norm> norm_;
+};
+
+class LatentAttention final : public Module {
+ public:
+  LatentAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o)
+      : o_(o),
+        activation_(build.precision.activation()),
+        queries_(build, name, channels, o.num_heads * (o.nope_dim + o.rope_dim), o.q_lora_rank),
+        kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.rope_dim, channels),
+        kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
+        kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank),
+        out_(build, name + ".out", channels, o.num_heads * o.v_dim),
+        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {}
+
+  Tensor forward(Frame& f, Tensor x_TC) override {
+    const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.nope_dim + o_.rope_dim;
+    const Tensor q = queries_.forward(f, x_TC).view({T, H, D});
+    core_.rotate(f, q, o_.nope_dim, RopeDirection::forward);
+    const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}), k_rope = f.take(activation_, {T, o_.rope_dim});
+    split_columns(f.stream, {latent, k_rope, kv_a_.forward(f, x_TC)});
+    core_.rotate(f, k_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::forward);
+    const Tensor kv = kv_b_.forward(f, kv_norm_.forward(f, latent));
+    const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_dim});
+    mla_heads_forward(f.stream, {k, v, kv.view({T, H, o_.nope_dim + o_.v_dim}), k_rope});
+    return out_.forward(f, core_.forward(f, q, k, v));
+  }
+
+  Tensor backward_input(Frame& f, Tensor dy_TC) override {
+    const int64_t T = dy_TC.shape[0], H = o_.num_heads;
+    const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
+    core_.rotate(f, d.q, o_.nope_dim, RopeDirection::inverse);
+    const Tensor dkv = f.take_gradient(activation_, {T, H, o_.nope_dim + o_.v_dim});
+    const Tensor dk_rope = f.take_gradient(activation_, {T, o_.rope_dim});
+    mla_heads_backward(f.stream, {dkv, dk_rope, d.k, d.v});
+    core_.rotate(f, dk_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::inverse);
+    const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, dkv.count() / T})));
+    const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.rope_dim});
+    concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
+    const Tensor dx = queries_.backward_input(f, d.q.view({T, d.q.count() / T}));
+    const Tensor dx_kv = kv_a_.backward_input(f, dkv_a);
+    add(f.stream, {dx, dx, dx_kv});
+    return dx;
+  }
+  void backward_weight(Frame& f) override {
+    for (Linear* l : {&out_, &kv_b_, &kv_a_}) l->backward_weight(f);
+    queries_.backward_weight(f);
+  }
+  void visit(ModuleVisitor& v) override {
+    queries_.visit(v);
+    kv_a_.visit(v);
+    kv_norm_.visit(v);
+    kv_b_.visit(v);
+    out_.visit(v);
+  }
+
+ private:
+  AttentionOptions o_;
+  DType activation_;
+  Queries queries_;
+  Linear kv_a_;
+  Norm kv_norm_;
+  Linear kv_b_, out_;
+  Core core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Module> make_attention(Build& build, const std::string& name, int64_t channels,
+                                       const AttentionOptions& o) {
+  if (o.kind == AttentionOptions::Kind::mla) return std::make_unique<LatentAttention>(build, name, channels, o);
+  return std::make_unique<GroupedQueryAttention>(build, name, channels, o);
+}
+
+}  // namespace birkhoff

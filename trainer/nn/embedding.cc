@@ -1,0 +1,37 @@
+#include "trainer/nn/embedding.h"
+
+#include "kernels/elementwise/add.h"
+#include "kernels/embedding/embedding.h"
+
+namespace birkhoff {
+
+Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, int64_t channels,
+                     int64_t learned_positions)
+    : activation_(build.precision.activation()) {
+  table_ = {name + ".weight", {vocab_size, channels}, Role::embedding, Init::normal(build.init_std), {}, {}, 0};
+  if (learned_positions == 0) return;
+  positions_ = {
+      name + ".positions", {learned_positions, channels}, Role::embedding, Init::normal(build.init_std), {}, {}, 0};
+}
+
+Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {
+  const Tensor x = f.take(activation_, {ids.count(), table_.shape[1]});
+  embedding_forward(f.stream, {x, table_.value, ids});
+  if (!positions.present()) return x;
+  const Tensor at = f.take(activation_, x.shape);
+  embedding_forward(f.stream, {at, positions_.value, positions});
+  add(f.stream, {x, x, at});
+  return x;
+}
+
+void Embedding::backward(Frame& f, Tensor dx, Tensor ids, Tensor positions) {
+  embedding_backward(f.stream, {table_.grad, dx, ids});
+  if (positions.present()) embedding_backward(f.stream, {positions_.grad, dx, positions});
+}
+
+void Embedding::visit(ModuleVisitor& v) {
+  v.parameter(table_);
+  if (positions_.shape.rank() > 0) v.parameter(positions_);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,50 @@
+#include "trainer/nn/ffn.h"
+
+#include "kernels/activation/gelu.h"
+#include "kernels/activation/swiglu.h"
+
+namespace birkhoff {
+
+Ffn::Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden, const FfnOptions& o)
+    : options_(o),
+      hidden_(hidden),
+      activation_(build.precision.activation()),
+      up_(build, name + ".up", o.activation == FfnOptions::Activation::swiglu ? 2 * hidden : hidden, channels,
+          Linear::Options{o.bias, GemmRole::linear, false}),
+      down_(build, name + ".down", channels, hidden, Linear::Options{o.bias, GemmRole::linear, false}),
+      slot_(build.slot<Saved>()) {}
+
+Tensor Ffn::forward(Frame& f, Tensor x_TC) {
+  const Tensor up = up_.forward(f, x_TC);
+  f.saved(slot_).up = up;
+  const Tensor inner = f.take(activation_, {up.shape[0], hidden_});
+  if (options_.activation == FfnOptions::Activation::swiglu) {
+    swiglu_forward(f.stream, {inner, up, {}, options_.clamp});
+  } else {
+    gelu_forward(f.stream, {inner, up});
+  }
+  return down_.forward(f, inner);
+}
+
+Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
+  const Tensor up = f.saved(slot_).up, dinner = down_.backward_input(f, dy_TC);
+  const Tensor dup = f.take_gradient(activation_, up.shape);
+  if (options_.activation == FfnOptions::Activation::swiglu) {
+    swiglu_backward(f.stream, {dup, {}, dinner, up, {}, options_.clamp});
+  } else {
+    gelu_backward(f.stream, {dup, dinner, up});
+  }
+  return up_.backward_input(f, dup);
+}
+
+void Ffn::backward_weight(Frame& f) {
+  down_.backward_weight(f);
+  up_.backward_weight(f);
+}
+
+void Ffn::visit(ModuleVisitor& v) {
+  up_.visit(v);
+  down_.visit(v);
+}
+
+}  // namespace birkhoff

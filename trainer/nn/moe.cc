@@ -1,0 +1,149 @@
+#include "trainer/nn/moe.h"
+
+#include "kernels/activation/swiglu.h"
+#include "kernels/core/copy.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/moe/balance_loss.h"
+#include "kernels/moe/expert_order.h"
+#include "kernels/moe/permute.h"
+
+namespace birkhoff {
+
+Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& o)
+    : options_(o),
+      channels_(channels),
+      activation_(build.precision.activation()),
+      router_(build, name + ".gate", o.num_experts, channels, Linear::Options{false, GemmRole::exact, true}),
+      up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_hidden, channels)),
+      down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_hidden)),
+      slot_(build.slot<Saved>()) {
+  const int64_t E = o.num_experts, F = o.expert_hidden;
+  up_ = {name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
+  down_ = {name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
+  if (o.num_shared > 0) {
+    FfnOptions shared;
+    shared.clamp = o.clamp;
+    shared_.emplace(build, name + ".shared", channels, o.num_shared * F, shared);
+  }
+  bias_ = {name + ".gate.bias", {E}, {}};
+  load_ = {name + ".load", {E}, {}};
+  balance_ = {name + ".balance_loss", {1}, {}};
+}
+
+void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
+  const int64_t T = x_TC.shape[0], E = options_.num_experts, K = options_.top_k;
+  const Tensor logits = router_.forward(f, x_TC);
+  s.scores = f.take(DType::f32, {T, E});
+  s.index = f.take(DType::i32, {T, K});
+  s.gate = f.take(DType::f32, {T, K});
+  RouterArgs args;
+  args.index = s.index;
+  args.gate = s.gate;
+  args.scores = s.scores;
+  args.load = f.replaying ? Tensor{} : load_.value;
+  args.logits = logits;
+  args.bias = options_.balancing_bias ? bias_.value : Tensor{};
+  args.token_mask = f.batch.token_mask;
+  args.score = options_.score;
+  args.num_groups = options_.num_groups;
+  args.num_groups_kept = options_.top_groups;
+  args.renormalise = options_.renormalize;
+  args.route_scale = options_.route_scale;
+  router_forward(f.stream, args);
+  if (options_.sequence_balance_loss == 0) return;
+  s.fraction = f.take(DType::f32, {f.batch.sequences, E});
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor unused = f.take_gradient(DType::f32, {1});  // a replay must not count the loss a second time
+  if (f.replaying) fill_zero(f.stream, unused);
+  balance_loss_forward(f.stream, {f.replaying ? unused : balance_.value, s.fraction, s.scores, f.batch.token_mask,
+                                  f.batch.length, K, balance_weight(f)});
+}
+
+// The loss is the mean over the sequences of the global batch.
+float Moe::balance_weight(const Frame& f) const {
+  return static_cast<float>(options_.sequence_balance_loss * f.batch.sequence_weight);
+}
+
+Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
+  const int64_t T = x_TC.shape[0], K = options_.top_k, R = T * K, F = options_.expert_hidden;
+  s.offsets = f.take(DType::i64, {options_.num_experts + 1});
+  s.row_of = f.take(DType::i32, {T, K});
+  s.token_of = f.take(DType::i32, {R});
+  expert_order(f.stream, {s.offsets, s.row_of, s.token_of, s.index});
+  s.rows = f.take(activation_, {R, channels_});
+  permute_forward(f.stream, {s.rows, x_TC, s.token_of});
+  s.up = f.take(activation_, {R, 2 * F});
+  up_gemms_->forward(f.stream, s.up, s.rows, {up_.value, up_.version}, s.offsets);
+  s.inner = f.take(activation_, {R, F});
+  swiglu_forward(f.stream, {s.inner, s.up, {}, options_.clamp});
+  s.out = f.take(activation_, {R, channels_});
+  down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
+  const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
+  const Tensor y_TC = f.take(activation_, x_TC.shape);
+  combine_forward(f.stream, {y_TC, s.out, s.gate, shared, s.row_of});
+  return y_TC;
+}
+
+Tensor Moe::forward(Frame& f, Tensor x_TC) {
+  Saved& s = f.saved(slot_);
+  route(f, s, x_TC);
+  return run_experts(f, s, x_TC);
+}
+
+Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
+  s.dout = f.take_gradient(activation_, s.out.shape);
+  combine_backward(f.stream, {s.dout, dgate, dy_TC, s.out, s.gate, s.row_of});
+  const Tensor dinner = f.take_gradient(activation_, s.inner.shape);
+  down_gemms_->backward_input(f.stream, dinner, s.dout, {down_.value, down_.version}, s.offsets);
+  s.dup = f.take_gradient(activation_, s.up.shape);
+  swiglu_backward(f.stream, {s.dup, {}, dinner, s.up, {}, options_.clamp});
+  const Tensor drows = f.take_gradient(activation_, s.rows.shape);
+  up_gemms_->backward_input(f.stream, drows, s.dup, {up_.value, up_.version}, s.offsets);
+  const Tensor dx_TC = f.take_gradient(activation_, dy_TC.shape);
+  permute_backward(f.stream, {dx_TC, drows, s.row_of});
+  return dx_TC;
+}
+
+Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
+  const Tensor dlogits = f.take_gradient(DType::f32, s.scores.shape);
+  Tensor dscores;
+  if (options_.sequence_balance_loss != 0) {
+    dscores = f.take_gradient(DType::f32, s.scores.shape);
+    balance_loss_backward(f.stream,
+                          {dscores, s.scores, s.fraction, f.batch.token_mask, f.batch.length, balance_weight(f), 1});
+  }
+  router_backward(f.stream, {dlogits, dgate, dscores, s.scores, s.index, options_.score, options_.renormalize,
+                             options_.route_scale});
+  return router_.backward_input(f, dlogits);
+}
+
+Tensor Moe::backward_input(Frame& f, Tensor dy_TC) {
+  Saved& s = f.saved(slot_);
+  const Tensor dgate = f.take_gradient(DType::f32, s.gate.shape);
+  const Tensor dx = backward_experts(f, s, dy_TC, dgate), drouter = backward_router(f, s, dgate);
+  add(f.stream, {dx, dx, drouter});
+  if (shared_) add(f.stream, {dx, dx, shared_->backward_input(f, dy_TC)});
+  return dx;
+}
+
+void Moe::backward_weight(Frame& f) {
+  const Saved& s = f.saved(slot_);
+  down_gemms_->backward_weight(f.stream, down_.grad, s.dout, s.inner, s.offsets);
+  up_gemms_->backward_weight(f.stream, up_.grad, s.dup, s.rows, s.offsets);
+  router_.backward_weight(f);
+  if (shared_) shared_->backward_weight(f);
+}
+
+void Moe::visit(ModuleVisitor& v) {
+  router_.visit(v);
+  v.parameter(up_);
+  v.parameter(down_);
+  if (shared_) shared_->visit(v);
+  v.counter(load_);
+  v.counter(balance_);
+  if (!options_.balancing_bias) return;
+  v.buffer(bias_);
+  v.router(bias_, load_);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,50 @@
+#include "trainer/nn/norm.h"
+
+#include "kernels/norm/layernorm.h"
+#include "kernels/norm/rmsnorm.h"
+
+namespace birkhoff {
+
+Norm::Norm(Build& build, const std::string& name, int64_t channels)
+    : kind_(build.norm), eps_(build.norm_eps), slot_(build.slot<Saved>()) {
+  gain_ = {name + ".weight", {channels}, Role::gain, Init::constant(1), {}, {}, 0};
+  if (kind_ == NormKind::layernorm) bias_ = {name + ".bias", {channels}, Role::bias, Init::constant(0), {}, {}, 0};
+}
+
+Tensor Norm::forward(Frame& f, Tensor x) {
+  const Tensor y = f.take(x.dtype, x.shape);
+  forward_to(f, y, x);
+  return y;
+}
+
+void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
+  Saved& s = f.saved(slot_);
+  s.x = x;
+  // A replay finds the statistics of the forward in place and writes the same values again.
+  if (!s.rstd.present() || !f.replaying_streams) s.rstd = f.take(DType::f32, {x.shape.rows()});
+  if (kind_ == NormKind::rmsnorm) {
+    rmsnorm_forward(f.stream, {y, s.rstd, x, gain_.value, eps_});
+    return;
+  }
+  if (!s.mean.present() || !f.replaying_streams) s.mean = f.take(DType::f32, {x.shape.rows()});
+  layernorm_forward(f.stream, {y, s.mean, s.rstd, x, gain_.value, bias_.value, eps_});
+}
+
+Tensor Norm::backward_input(Frame& f, Tensor dy) {
+  const Saved& s = f.saved(slot_);
+  const Tensor dx = f.take_gradient(dy.dtype, s.x.shape);
+  if (kind_ == NormKind::rmsnorm) {
+    rmsnorm_backward(f.stream, {dx, gain_.grad, dy.view(s.x.shape), s.x, gain_.value, s.rstd});
+  } else {
+    layernorm_backward(f.stream,
+                       {dx, gain_.grad, bias_.grad, dy.view(s.x.shape), s.x, gain_.value, s.mean, s.rstd});
+  }
+  return dx;
+}
+
+void Norm::visit(ModuleVisitor& v) {
+  v.parameter(gain_);
+  if (kind_ == NormKind::layernorm) v.parameter(bias_);
+}
+
+}  // namespace birkhoff
