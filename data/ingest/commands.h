@@ -1,5 +1,5 @@
 #pragma once
-// The commands of `birkhoff data`, as functions that return text; the command line prints it.
+// What `birkhoff data ingest|inspect|verify` do, apart from the command line.
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -11,12 +11,12 @@
 namespace birkhoff {
 
 struct IngestOptions {
-  std::vector<std::filesystem::path> inputs;  // files and folders; .gz, .dz and .zst are unpacked by content
-  std::filesystem::path tokenizer;            // tokenizer.json
-  std::filesystem::path output;               // a directory without dataset.json
-  SplitRule split;                            // text files to documents
-  std::string json_field = "text";            // of .jsonl lines
-  double heldout_fraction = 0.0;              // of the documents, chosen by seed
+  std::vector<std::string> inputs;  // files and folders, plain or packed by gzip or zstd
+  std::string tokenizer;            // path of tokenizer.json
+  std::filesystem::path output;     // a directory without dataset.json
+  SplitRule split;
+  std::string json_field = "text";  // of .jsonl lines
+  double heldout_fraction = 0.0;    // of the documents, each chosen by (seed, its number)
   uint64_t seed = 1;
   int64_t max_shard_bytes = int64_t{64} << 20;
   bool write_heldout_text = false;  // heldout.txt: the raw bytes of the held-out documents, one after the other
@@ -24,13 +24,17 @@ struct IngestOptions {
 };
 
 // Reads, splits, tokenizes and writes output/{train,heldout}/*.h5, then output/dataset.json: without that file there is
-// no dataset. The result does not depend on num_threads. UserError for bad options, DataError for unusable input.
+// no dataset. Each document ends with the tokenizer's end token. The result does not depend on num_threads. UserError
+// for bad options, DataError for unusable input.
 DatasetManifest ingest(const IngestOptions& options);
 
-// A table of splits and shards, or of one shard's header and first samples.
+// A table of splits and shards (a dataset directory), or of the samples of one shard.
 std::string inspect_data(const std::filesystem::path& path);
 
-// Reads every sample of a dataset or shard. DataError names all defects found, first to last, at most 20.
+// Reads every sample of a dataset directory or of one shard and says how many. DataError lists the first 20 defects.
 std::string verify_data(const std::filesystem::path& path);
+
+// Digest of a tokenizer.json as dataset.json and shards carry it: its SHA-256.
+std::string tokenizer_digest(const std::string& tokenizer_json);
 
 }  // namespace birkhoff

@@ -12,21 +12,20 @@ namespace birkhoff {
 struct SplitRule {
   enum class Kind { whole, blank_lines, regex, size };
   Kind kind = Kind::whole;
-  std::string regex;      // ECMAScript, searched per line: a matching line begins a document
-  int64_t bytes = 0;      // size: cut at the first line end at or after so many bytes
+  std::string regex;      // ECMAScript: a line in which it is found begins a document
+  int64_t bytes = 0;      // size: cut after the first line that reaches so many bytes
   int64_t min_bytes = 0;  // blank_lines, regex: neighbours are joined until a document has so many bytes
 };
 
-// The documents of one file's text. Concatenated they are the text, byte for byte.
+// The documents of one text. Concatenated they are the text, byte for byte; none is empty. UserError for a bad rule.
 std::vector<std::string_view> split_documents(std::string_view text, const SplitRule& rule);
 
-// All regular files under the inputs, sorted by path, hidden ones left out. UserError if an input does not exist.
-std::vector<std::filesystem::path> list_files(const std::vector<std::filesystem::path>& inputs);
-
-// The file's bytes, unpacked if its first bytes are those of gzip or zstd. DataError if it is damaged.
+// The file's bytes, unpacked if they begin as gzip (.gz, .dz) or zstd do. DataError if they are damaged.
 std::string read_unpacked(const std::filesystem::path& path);
 
-// Values of `field` of a JSON-lines text. DataError names path and line.
-std::vector<std::string> read_json_lines(std::string_view text, const std::string& field, const std::string& path);
+// Calls use(document) for each document of a file, in order: .jsonl (also .jsonl.gz, .jsonl.zst) gives the string
+// `json_field` of each line, anything else is split by the rule. DataError names path and line.
+void read_documents(const std::filesystem::path& path, const SplitRule& rule, const std::string& json_field,
+                    const std::function<void(std::string_view document)>& use);
 
 }  // namespace birkhoff

@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <sstream>
+#include <vector>
+
+#include "data/ingest/commands.h"
+#include "data/shard/reader.h"
+#include "data/shard/shard_set.h"
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int64_t kSamplesShown = 10;
+constexpr size_t kDefectsShown = 20;
+
+std::string inspect_dataset(const std::filesystem::path& directory) {
+  const DatasetManifest manifest = read_manifest(directory);
+  std::ostringstream out;
+  out << "dataset " << directory.string() << "\n  tokenizer " << manifest.tokenizer_digest << ", vocabulary "
+      << manifest.vocab_size << ", begin " << manifest.begin_token << ", end " << manifest.end_token << '\n';
+  for (const auto& entry : manifest.splits) {
+    const SplitManifest& split = entry.second;
+    out << "  " << entry.first << ": " << split.num_samples << " samples, " << split.num_tokens << " tokens, "
+        << split.source_bytes << " bytes of text, " << split.shards.size() << " shards\n";
+  }
+  return out.str();
+}
+
+std::string inspect_shard(const std::filesystem::path& path) {
+  ShardReader reader(path);
+  std::ostringstream out;
+  out << "shard " << path.string() << "\n  tokenizer " << reader.tokenizer_digest() << ", vocabulary "
+      << reader.vocab_size() << ", " << reader.num_samples() << " samples\n";
+  for (int64_t i = 0; i < std::min(reader.num_samples(), kSamplesShown); ++i) {
+    out << "  sample " << i << ": " << reader.num_tokens(i) << " tokens, " << reader.source_bytes(i)
+        << " bytes of text:";
+    for (const Segment& segment : reader.read(i).segments) out << ' ' << name_of(segment.modality) << segment.shape;
+    out << '\n';
+  }
+  return out.str();
+}
+
+// Reads all samples of a shard; what is wrong goes to `defects`.
+int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& defects) {
+  int64_t good = 0;
+  try {
+    ShardReader reader(path);
+    for (int64_t i = 0; i < reader.num_samples(); ++i) {
+      try {
+        reader.read(i);
+        ++good;
+      } catch (const DataError& error) {
+        defects.push_back(error.what());
+      }
+    }
+  } catch (const DataError& error) {
+    defects.push_back(error.what());
+  }
+  return good;
+}
+
+int64_t read_split(const std::filesystem::path& directory, const std::string& name, const SplitManifest& split,
+                   std::vector<std::string>& defects) {
+  int64_t good = 0;
+  for (const ShardEntry& shard : split.shards) good += read_shard(directory / name / shard.file, defects);
+  if (!defects.empty()) return good;
+  ShardSet set(directory, name);  // each shard is the one that dataset.json describes
+  for (int64_t i = 0; i < set.num_samples(); ++i) set.num_tokens(i);
+  return good;
+}
+
+}  // namespace
+
+std::string inspect_data(const std::filesystem::path& path) {
+  return std::filesystem::is_directory(path) ? inspect_dataset(path) : inspect_shard(path);
+}
+
+std::string verify_data(const std::filesystem::path& path) {
+  std::vector<std::string> defects;
+  int64_t good = 0;
+  if (std::filesystem::is_directory(path)) {
+    for (const auto& entry : read_manifest(path).splits) good += read_split(path, entry.first, entry.second, defects);
+  } else {
+    good = read_shard(path, defects);
+  }
+  if (defects.empty()) return concat(path.string(), ": all ", good, " samples are intact\n");
+  std::string message = concat(path.string(), ": ", defects.size(), " defects; ", good, " samples are intact");
+  for (size_t i = 0; i < std::min(defects.size(), kDefectsShown); ++i) message += "\n  " + defects[i];
+  throw DataError(message);
+}
+
+}  // namespace birkhoff

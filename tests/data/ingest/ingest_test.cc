@@ -1,0 +1,179 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "data/ingest/commands.h"
+#include "data/shard/shard_set.h"
+#include "data/tokenizer/tokenizer.h"
+#include "data/tokenizer/trainer.h"
+#include "kernels/core/error.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+std::string gzip(const std::string& text) {
+  const TempDir dir;
+  gzFile file = gzopen((dir / "a").c_str(), "wb");
+  gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
+  gzclose(file);
+  return read_file(dir / "a");
+}
+
+std::string zstd(const std::string& text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  return packed;
+}
+
+std::string long_text() {
+  std::string text;
+  for (int i = 0; i < 300; ++i) text += concat("Entry ", i, "\nthe meaning of ", i * i, "\n\n");
+  return text;
+}
+
+TEST(SplitDocuments, CutsByRuleAndLosesNoByte) {
+  const std::string text = "a\nb\n\n\nc\n  \nd";
+  SplitRule rule;
+  EXPECT_THAT(split_documents(text, rule), ElementsAre(text));
+  rule.kind = SplitRule::Kind::blank_lines;
+  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n\n\n", "c\n  \n", "d"));
+  rule.min_bytes = 7;
+  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n\n\nc\n  \n", "d"));
+  rule = {SplitRule::Kind::regex, "^[bd]", 0, 0};
+  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\n", "b\n\n\nc\n  \n", "d"));
+  rule = {SplitRule::Kind::size, "", 3, 0};
+  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n", "\n\nc\n", "  \n", "d"));
+  EXPECT_TRUE(split_documents("", rule).empty());
+  rule = {SplitRule::Kind::regex, "[", 0, 0};
+  EXPECT_THROW(split_documents(text, rule), UserError);
+}
+
+TEST(ReadUnpacked, UnpacksByContentAndRefusesDamage) {
+  const TempDir dir;
+  std::string text;
+  for (int i = 0; i < 20; ++i) text += long_text();
+  for (const std::string& packed : {text, gzip(text), gzip(text.substr(0, 100)) + gzip(text.substr(100)), zstd(text)}) {
+    write_file(dir / "a", packed);
+    EXPECT_EQ(read_unpacked(dir / "a"), text);
+  }
+  for (const std::string& packed : {gzip(text), zstd(text)}) {
+    write_file(dir / "a", packed.substr(0, packed.size() - 9));
+    EXPECT_THAT(message_of([&] { read_unpacked(dir / "a"); }), HasSubstr("truncated"));
+  }
+  std::string flipped = gzip(text);
+  flipped[flipped.size() - 6] ^= 1;
+  write_file(dir / "a", flipped);
+  EXPECT_THAT(message_of([&] { read_unpacked(dir / "a"); }), HasSubstr("damaged gzip data"));
+}
+
+TEST(ReadDocuments, JsonLinesGiveTheNamedFieldAndNameABadLine) {
+  const TempDir dir;
+  std::vector<std::string> documents;
+  const auto read = [&] {
+    documents.clear();
+    read_documents(dir / "a.jsonl", {}, "body", [&](std::string_view d) { documents.emplace_back(d); });
+  };
+  write_file(dir / "a.jsonl", "{\"body\": \"x\\ny\"}\n\n{\"body\": \"z\", \"other\": 1}");
+  read();
+  EXPECT_THAT(documents, ElementsAre("x\ny", "z"));
+  write_file(dir / "a.jsonl", "{\"body\": \"x\"}\n{\"text\": \"z\"}\n");
+  EXPECT_THAT(message_of(read), HasSubstr("a.jsonl: line 2: no string 'body'"));
+}
+
+class Ingest : public testing::Test {
+ protected:
+  Ingest() {
+    TokenizerTraining training;
+    training.vocab_size = 300;
+    TokenizerTrainer trainer(training);
+    trainer.feed(long_text());
+    write_file(dir_ / "tokenizer.json", trainer.train().to_json());
+    write_file(dir_ / "in" / "a.txt.gz", gzip(long_text()));
+    options_.inputs = {(dir_ / "in").string()};
+    options_.tokenizer = (dir_ / "tokenizer.json").string();
+    options_.output = dir_ / "out";
+    options_.split.kind = SplitRule::Kind::blank_lines;
+    options_.heldout_fraction = 0.1;
+    options_.max_shard_bytes = 8000;
+    options_.write_heldout_text = true;
+  }
+  TempDir dir_;
+  IngestOptions options_;
+};
+
+TEST_F(Ingest, KeepsEveryByteInOneOfTheTwoSplits) {
+  const DatasetManifest manifest = ingest(options_);
+  const Tokenizer tokenizer = Tokenizer::load(options_.tokenizer);
+  std::string heldout;
+  int64_t documents = 0, bytes = 0;
+  for (const std::string split : {"train", "heldout"}) {
+    ShardSet set(options_.output, split);
+    for (int64_t i = 0; i < set.num_samples(); ++i, ++documents) {
+      TextSample text = set.read_text(i);
+      ASSERT_EQ(text.tokens.back(), manifest.end_token);
+      text.tokens.pop_back();
+      const std::string decoded = tokenizer.decode(text.tokens);
+      EXPECT_EQ(static_cast<int64_t>(decoded.size()), text.source_bytes);
+      EXPECT_NE(long_text().find(decoded), std::string::npos);
+      bytes += text.source_bytes;
+      if (split == "heldout") heldout += decoded;
+    }
+  }
+  EXPECT_EQ(documents, 300);
+  EXPECT_EQ(bytes, static_cast<int64_t>(long_text().size()));
+  EXPECT_EQ(heldout, read_file(options_.output / "heldout.txt"));
+  EXPECT_GT(manifest.split("heldout").num_samples, 10);
+  EXPECT_LT(manifest.split("heldout").num_samples, 60);
+  EXPECT_GT(manifest.split("train").shards.size(), 1u);
+  EXPECT_THAT(verify_data(options_.output), HasSubstr("all 300 samples are intact"));
+  EXPECT_THAT(inspect_data(options_.output), HasSubstr("train: "));
+  EXPECT_THAT(inspect_data(options_.output / "train" / "shard-00000.h5"), HasSubstr("sample 0: "));
+}
+
+TEST_F(Ingest, DoesNotDependOnTheNumberOfThreads) {
+  ingest(options_);
+  options_.num_threads = 3;
+  options_.output = dir_ / "again";
+  ingest(options_);
+  for (const char* file : {"dataset.json", "heldout.txt", "train/shard-00000.h5", "heldout/shard-00000.h5"})
+    EXPECT_EQ(read_file(dir_ / "out" / file), read_file(dir_ / "again" / file)) << file;
+}
+
+TEST_F(Ingest, VerifyListsEveryDefect) {
+  ingest(options_);
+  const auto first = options_.output / "train" / "shard-00000.h5";
+  write_file(first, read_file(first).substr(0, 1000));
+  std::filesystem::remove(options_.output / "heldout" / "shard-00000.h5");
+  const std::string message = message_of([&] { verify_data(options_.output); });
+  EXPECT_THAT(message, HasSubstr("2 defects"));
+  EXPECT_THAT(message, HasSubstr("shard-00000.h5: truncated"));
+  EXPECT_THAT(message, HasSubstr("shard-00000.h5: no such file"));
+}
+
+TEST_F(Ingest, RefusesBadOptions) {
+  ingest(options_);
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("already holds a dataset"));
+  options_.output = dir_ / "other";
+  options_.heldout_fraction = 1;
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("[0, 1)"));
+  options_.heldout_fraction = 0;
+  options_.inputs = {"/nowhere"};
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("/nowhere"));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,100 @@
+#include "data/loader/eval_reader.h"
+
+#include <map>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "kernels/core/error.h"
+#include "tests/support/datasets.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff {
+namespace {
+
+class EvalReaderTest : public testing::Test {
+ protected:
+  EvalReaderTest() {
+    write_test_dataset(dir_.path(), "heldout", documents_);
+    options_.directory = dir_.path();
+    options_.vocab_size = kTestVocab;
+    options_.tokenizer_digest = "digest";
+    options_.sequence_length = 16;
+    options_.microbatch_sequences = 3;
+  }
+  TempDir dir_;
+  const std::vector<std::vector<int32_t>> documents_ = test_documents(0, 37);
+  EvalOptions options_;
+};
+
+TEST_F(EvalReaderTest, ScoresEveryTokenOnceForAnyReplicasAndContext) {
+  int64_t tokens = 0;
+  for (const auto& document : documents_) tokens += static_cast<int64_t>(document.size());
+  for (const int replicas : {1, 2, 3})
+    for (const int64_t context : {0, 5, 15}) {
+      options_.num_replicas = replicas;
+      options_.context_tokens = context;
+      std::map<int32_t, int> seen;
+      int64_t scored = 0, microbatches = -1;
+      for (options_.replica = 0; options_.replica < replicas; ++options_.replica) {
+        EvalReader reader(options_);
+        if (microbatches < 0) microbatches = reader.num_microbatches();
+        EXPECT_EQ(reader.num_microbatches(), microbatches);
+        EXPECT_EQ(reader.source_bytes(), 10 * tokens);
+        int64_t count = 0;
+        while (const auto step = reader.next()) {
+          ++count;
+          scored += step->local_targets[0];
+          for (const int32_t target : step->microbatches[0].targets[0]) ++seen[target];
+        }
+        EXPECT_EQ(count, microbatches);
+      }
+      EXPECT_EQ(scored, tokens);
+      seen.erase(-1);
+      EXPECT_EQ(seen[kTestEnd], 37);
+      seen.erase(kTestEnd);
+      for (const auto& entry : seen) EXPECT_EQ(entry.second, 1) << entry.first;
+    }
+}
+
+TEST_F(EvalReaderTest, ContextRepeatsWhatCameBeforeTheCutUnscored) {
+  options_.context_tokens = 4;
+  EvalReader reader(options_);
+  int repeated = 0;
+  while (const auto step = reader.next()) {
+    const Batch& batch = step->microbatches[0];
+    size_t t = 0;
+    for (const Piece& piece : batch.pieces) {
+      for (int64_t i = 0; i < piece.length; ++i, ++t)
+        if (batch.targets[0][t] < 0) {
+          ++repeated;
+          EXPECT_LT(i, 4);
+          EXPECT_EQ(t % 16, static_cast<size_t>(i));
+        }
+    }
+  }
+  EXPECT_GT(repeated, 0);
+}
+
+TEST_F(EvalReaderTest, RewindsToTheSameBatchesAndTakesAPrefixOfDocuments) {
+  options_.max_documents = 5;
+  EvalReader reader(options_);
+  const auto first = reader.next();
+  reader.rewind();
+  EXPECT_EQ(reader.next()->microbatches[0].tokens, first->microbatches[0].tokens);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < 5; ++i) bytes += 10 * static_cast<int64_t>(documents_[i].size());
+  EXPECT_EQ(reader.source_bytes(), bytes);
+}
+
+TEST_F(EvalReaderTest, RefusesNothingToScore) {
+  options_.context_tokens = 16;
+  EXPECT_THROW(EvalReader{options_}, UserError);
+  write_test_dataset(dir_ / "none", "heldout", {});
+  options_.context_tokens = 0;
+  options_.directory = dir_ / "none";
+  EXPECT_THROW(EvalReader{options_}, DataError);
+}
+
+}  // namespace
+}  // namespace birkhoff
