@@ -44,7 +44,7 @@ struct LoaderOptions {
 class Loader {
  public:
   // UserError for a bad mixture, DataError for unusable data.
-  explicit Loader(LoaderOptions options, const std::optional<Cursor>& resume = std::nullopt);
+  explicit Loader(const LoaderOptions& options, const std::optional<Cursor>& resume = std::nullopt);
   ~Loader();
 
   // The next step. The thread prepares steps of the last shape asked for; another shape discards them and costs one

@@ -9,35 +9,36 @@
 
 namespace birkhoff {
 
-inline constexpr int kShardVersion = 1;
-
-// Random access to the samples of one shard (docs/formats/shard.md). Construction reads the header and the index and
-// checks the index checksum; it keeps 4 bytes a sample and no open file. Reading a sample checks its checksum and its
-// token ids. Every complaint is a DataError with path, sample, expected and found. Not for use by two threads at once.
+// Random access to the samples of one shard (docs/formats/shard.md). Construction reads header and index and checks the
+// index checksum; what stays in memory is 12 bytes a sample, and no file stays open. Reading a sample checks its
+// checksum and its token ids. Every complaint is a DataError with path, sample, expected and found. Not for use by two
+// threads at once.
 class ShardReader {
  public:
   explicit ShardReader(std::filesystem::path path);
 
   const std::filesystem::path& path() const { return path_; }
-  int64_t num_samples() const { return static_cast<int64_t>(lengths_.size()); }
-  int64_t num_tokens(int64_t sample) const { return lengths_[static_cast<size_t>(sample)]; }
+  int64_t num_samples() const { return static_cast<int64_t>(num_tokens_.size()); }
+  int64_t num_tokens(int64_t sample) const { return num_tokens_[static_cast<size_t>(sample)]; }
+  int64_t source_bytes(int64_t sample) const { return source_bytes_[static_cast<size_t>(sample)]; }
   int64_t vocab_size() const { return vocab_size_; }
   const std::string& tokenizer_digest() const { return tokenizer_digest_; }
 
+  // Opens the file on first use; close_file() gives the descriptor back.
   Sample read(int64_t sample);
-  // Opens the file if it is closed; close_file() gives the descriptor back.
-  const BulkFile& file();
-  bool file_open() const { return file_.has_value(); }
   void close_file() { file_.reset(); }
 
  private:
-  struct Tables;
-  Sample parse(int64_t sample, const Tables& tables);
+  void read_header();
+  void read_index();
+  const BulkFile& file();
 
   std::filesystem::path path_;
-  H5Dataset sample_table_, segment_table_, tokens_, loss_mask_, bytes_;
-  std::vector<int32_t> lengths_;
+  H5Dataset samples_, segments_, tokens_, loss_mask_, bytes_;
+  std::vector<int32_t> num_tokens_;
+  std::vector<int64_t> source_bytes_;
   int64_t vocab_size_ = 0;
+  uint64_t index_checksum_ = 0;
   std::string tokenizer_digest_;
   std::optional<BulkFile> file_;
 };

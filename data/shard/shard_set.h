@@ -14,6 +14,7 @@ namespace birkhoff {
 struct TextSample {
   std::vector<int32_t> tokens;
   std::vector<uint8_t> loss_mask;
+  int64_t source_bytes = 0;
 };
 
 // One split of a dataset: samples numbered through all its shards. Construction reads dataset.json alone; a shard is
@@ -21,28 +22,28 @@ struct TextSample {
 // two threads at once.
 class ShardSet {
  public:
-  ShardSet(const std::filesystem::path& directory, const std::string& split, int max_open_files = 64);
+  ShardSet(std::filesystem::path directory, const std::string& split, int max_open_files = 64);
 
   const DatasetManifest& manifest() const { return manifest_; }
   int64_t num_samples() const { return first_sample_.back(); }
   int64_t num_tokens(int64_t sample);
+  int64_t source_bytes(int64_t sample);
   Sample read(int64_t sample);
   // DataError, with the modality's name, if the sample holds anything but text.
   TextSample read_text(int64_t sample);
-  // "path: sample 7 of this shard", for messages.
-  std::string describe(int64_t sample) const;
 
  private:
-  ShardReader& shard_of(int64_t sample, int64_t& index_in_shard);
-  void touch(size_t shard);
+  size_t shard_of(int64_t sample) const;
+  ShardReader& reader(size_t shard);
+  void remember_open(size_t shard);
 
-  std::filesystem::path directory_;
+  std::filesystem::path directory_;  // of the split
   DatasetManifest manifest_;
-  SplitManifest split_;
+  std::vector<ShardEntry> shards_;
   std::vector<int64_t> first_sample_;  // [shards + 1]
   std::vector<std::unique_ptr<ShardReader>> readers_;
-  std::list<size_t> open_;  // most recently used first
-  int max_open_files_;
+  std::list<size_t> open_;  // shards that hold a descriptor, most recently used first
+  size_t max_open_files_;
 };
 
 }  // namespace birkhoff

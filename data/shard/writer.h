@@ -20,7 +20,7 @@ class ShardWriter {
  public:
   ShardWriter(std::filesystem::path directory, ShardOptions options);
   // DataError if a segment contradicts itself or holds a token id outside the vocabulary.
-  void add(const Sample& sample);
+  void add(Sample sample);
   // Publishes the last shard and returns the split's entry of the manifest. Call once, at the end.
   SplitManifest finish();
 

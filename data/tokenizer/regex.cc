@@ -1,7 +1,6 @@
 #include "data/tokenizer/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <limits>
 
 #include <pcre2.h>
 
@@ -16,6 +15,9 @@ constexpr std::string_view kSpace =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr std::string_view kWord =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+
+// Oniguruma's \w counts these numbers too, but only outside a bracket expression.
+constexpr std::string_view kWordOutside = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
 struct Free {
   void operator()(pcre2_code* p) const { pcre2_code_free(p); }
@@ -47,7 +49,7 @@ std::string property(std::string_view name, char letter) {
   const std::string script = concat("\\", letter, "{", negated ? "^" : "", "sc:", name.substr(negated), "}");
   int error;
   size_t offset;
-  const bool is_script = name.size() > 3 && compile(script, error, offset);
+  const bool is_script = name.size() > 1 && compile(script, error, offset);
   return is_script ? script : concat("\\", letter, "{", name, "}");
 }
 
@@ -105,12 +107,12 @@ class Translator {
         out_ += in_class_ ? std::string(kSpace) : concat("[", kSpace, "]");
         return;
       case 'w':
-        out_ += in_class_ ? std::string(kWord) : concat("[", kWord, "]");
+        out_ += in_class_ ? std::string(kWord) : concat("[", kWord, kWordOutside, "]");
         return;
       case 'S':
       case 'W':
         if (in_class_) refuse(concat("\\", c, " within a class"));
-        out_ += concat("[^", c == 'S' ? kSpace : kWord, "]");
+        out_ += c == 'S' ? concat("[^", kSpace, "]") : concat("[^", kWord, kWordOutside, "]");
         return;
       case 'p':
       case 'P': {

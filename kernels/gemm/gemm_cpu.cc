@@ -1,4 +1,5 @@
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/core/cpu/transpose.h"
 #include "kernels/gemm/shapes.h"
 #include "kernels/gemm/tiles.h"
 

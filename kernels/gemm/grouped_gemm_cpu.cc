@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/core/cpu/transpose.h"
 #include "kernels/core/error.h"
 #include "kernels/gemm/grouped_gemm.h"
 #include "kernels/gemm/grouped_tiles.h"

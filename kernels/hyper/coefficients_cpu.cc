@@ -52,14 +52,14 @@ void split_arguments(float* gates, float* logits, const float* mixes, const Tens
 }
 
 template <class T>
-void forward_tile(const HyperCoefficientsArgs& a, const void* packed, int64_t t, const Sizes& n) {
+void forward_tile(const HyperCoefficientsArgs& a, const float* packed, int64_t t, const Sizes& n) {
   const int64_t rows = std::min(kTile, n.T - t), G = n.gates();
   const Kernels<T>& k = kernels<T>();
-  Scratch<float> gates(rows * G), work(sinkhorn_work(n.S, 1));
+  Scratch<float> gates(rows * G), work(std::max(sinkhorn_work(n.S, 1), kHyperGroup * n.N));
   const T* x = a.x.as<T>() + t * n.N;
   float *mixes = a.mixes.f32() + t * n.R, *pre = a.pre.f32() + t * n.S;
   float* comb = n.head ? nullptr : a.comb.f32() + t * n.S * n.S;
-  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, packed, rows, n.R, n.N, a.options.norm_eps);
+  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, packed, rows, n.R, n.N, a.options.norm_eps, work.data());
   split_arguments(gates.data(), comb, mixes, a.base, a.scale, rows, n);
   k.coefficients.sigmoid(gates.data(), gates.data(), rows * G);
   for (int64_t row = 0; row < rows; ++row) {
@@ -148,8 +148,8 @@ void hyper_coefficients_forward(const HyperCoefficientsArgs& a) {
   const Sizes n(a.x, a.base);
   with_activation_type(a.x.dtype, [&]<class E>() {
     const auto& rows = kernels<E>().coefficients;
-    Scratch<uint8_t> packed(n.T > 0 ? rows.packed_bytes(n.R, n.N) : 0);
-    if (n.T > 0) rows.pack(packed.data(), a.fn.f32(), n.R, n.N);
+    Scratch<float> packed(rows.packed_count(n.R, n.N));
+    rows.pack(packed.data(), a.fn.f32(), n.R, n.N);
     parallel_for(n.tiles(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t tile = begin; tile < end; ++tile) forward_tile<E>(a, packed.data(), tile * kTile, n);
     });

@@ -1,152 +1,87 @@
 #include "kernels/hyper/coefficients_simd.h"
 
 #include "kernels/core/cpu/lanes.h"
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
 
 namespace birkhoff::cpu {
 namespace {
 
 // Tokens that share a load of fn, and the most registers of packed rows: 8 x 3 sums of 32 registers, 4 x 3 of 16.
 constexpr int kTokens = kRegisters == 32 ? 8 : 4;
+static_assert(kTokens <= kHyperGroup);
 constexpr int kGroups = 3;
 
-// --- mixes, in f32. packed[k][p]: element k of fn's row p, p padded to whole registers. -----------------------------
+// --- mixes -----------------------------------------------------------------------------------------------------------
 
-template <class T>
-struct F32Product {
-  static constexpr int64_t kTerms = 1;
-  static int64_t width(int64_t R) { return (R + kLanes - 1) / kLanes * kLanes; }
-  static int64_t packed_bytes(int64_t R, int64_t N) { return N * width(R) * static_cast<int64_t>(sizeof(float)); }
+// Of packed fn: packed[k][r], element k of row r, rows padded to whole registers.
+int64_t width_of(int64_t R) { return (R + kLanes - 1) / kLanes * kLanes; }
+int64_t packed_count(int64_t R, int64_t N) { return N * width_of(R); }
 
-  static void pack(void* packed, const float* fn, int64_t R, int64_t N) {
-    float* out = static_cast<float*>(packed);
-    for (int64_t k = 0; k < N; ++k, out += width(R)) {
-      for (int64_t p = 0; p < width(R); ++p) out[p] = p < R ? fn[p * N + k] : 0.0f;
-    }
+void pack(float* packed, const float* fn, int64_t R, int64_t N) {
+  for (int64_t k = 0; k < N; ++k, packed += width_of(R)) {
+    for (int64_t r = 0; r < width_of(R); ++r) packed[r] = r < R ? fn[r * N + k] : 0.0f;
   }
+}
 
-  template <int kRows, int kVectors>
-  [[gnu::always_inline]] static void block(Lanes (&total)[kRows][kVectors], const T* x, const void* packed, int64_t N,
-                                           int64_t W) {
-    const float* w = static_cast<const float*>(packed);
-    for (int64_t k = 0; k < N; ++k, w += W) {
-      for (int t = 0; t < kRows; ++t) {
-        for (int v = 0; v < kVectors; ++v) total[t][v] += load(x + t * N + k) * load_lanes(w + v * kLanes);
-      }
-    }
-  }
-  static const void* columns(const void* packed, int64_t lane) { return static_cast<const float*>(packed) + lane; }
-};
-
-// --- mixes, in bf16 pairs. fn = high + low, each bf16, 2R rows: 16 bits of mantissa. packed[k/2][p][2]. -------------
-
-#ifdef __AVX512BF16__
-struct Bf16Product {
-  static constexpr int64_t kTerms = 2;
-  static int64_t width(int64_t R) { return (2 * R + kLanes - 1) / kLanes * kLanes; }
-  static int64_t packed_bytes(int64_t R, int64_t N) { return (N + 1) / 2 * width(R) * 4; }
-
-  static void pack(void* packed, const float* fn, int64_t R, int64_t N) {
-    bfloat16* out = static_cast<bfloat16*>(packed);
-    for (int64_t k = 0; k < (N + 1) / 2 * 2; ++k) {
-      for (int64_t p = 0; p < width(R); ++p) {
-        const float value = p < 2 * R && k < N ? fn[p % R * N + k] : 0.0f;
-        bfloat16 high;
-        store(&high, value);
-        store(out + (k / 2 * width(R) + p) * 2 + k % 2, p < R ? value : value - load(&high));
-      }
-    }
-  }
-
-  static int32_t pair(const bfloat16* x) {
-    int32_t bits;
-    __builtin_memcpy(&bits, x, sizeof bits);
-    return bits;
-  }
-
-  template <int kRows, int kVectors>
-  [[gnu::always_inline]] static void step(Lanes (&total)[kRows][kVectors], const int32_t (&pairs)[kRows],
-                                          const uint32_t* w) {
-    __m512bh weights[kVectors];
-    for (int v = 0; v < kVectors; ++v) weights[v] = (__m512bh)_mm512_loadu_si512(w + v * kLanes);
-    for (int t = 0; t < kRows; ++t) {
-      const __m512bh value = (__m512bh)_mm512_set1_epi32(pairs[t]);
-      for (int v = 0; v < kVectors; ++v) {
-        total[t][v] = (Lanes)_mm512_dpbf16_ps((__m512)total[t][v], value, weights[v]);
-      }
-    }
-  }
-
-  template <int kRows, int kVectors>
-  [[gnu::always_inline]] static void block(Lanes (&total)[kRows][kVectors], const bfloat16* x, const void* packed,
-                                           int64_t N, int64_t W) {
-    const uint32_t* w = static_cast<const uint32_t*>(packed);
-    int32_t pairs[kRows];
-    for (int64_t k = 0; k + 1 < N; k += 2, w += W) {
-      for (int t = 0; t < kRows; ++t) pairs[t] = pair(x + t * N + k);
-      step<kRows, kVectors>(total, pairs, w);
-    }
-    if (N % 2) {
-      for (int t = 0; t < kRows; ++t) pairs[t] = x[t * N + N - 1].bits;
-      step<kRows, kVectors>(total, pairs, w);
-    }
-  }
-  static const void* columns(const void* packed, int64_t lane) { return static_cast<const uint32_t*>(packed) + lane; }
-};
-#endif
-
-template <class T>
-struct ProductOf {
-  using Type = F32Product<T>;
-};
-#ifdef __AVX512BF16__
-template <>
-struct ProductOf<bfloat16> {
-  using Type = Bf16Product;
-};
-#endif
-
-// Adds <fn, x> of kRows tokens for kVectors registers of packed rows, the first of them row `lane`.
-template <class Product, int kRows, int kVectors, class T>
-void add_products(float* mixes, const T* x, const void* packed, int64_t lane, int64_t R, int64_t N) {
+// <fn, x> of kRows tokens for kVectors registers of rows of fn, the first of them row r.
+template <int kRows, int kVectors>
+void products(float* mixes, const float* x, const float* packed, int64_t r, int64_t R, int64_t N) {
   Lanes total[kRows][kVectors] = {};
-  Product::template block<kRows, kVectors>(total, x, Product::columns(packed, lane), N, Product::width(R));
-  for (int t = 0; t < kRows; ++t) {
-    float values[kVectors * kLanes];
-    for (int v = 0; v < kVectors; ++v) store_lanes(values + v * kLanes, total[t][v]);
-    for (int64_t p = lane; p < lane + kVectors * kLanes && p < Product::kTerms * R; ++p) {
-      mixes[t * R + p % R] += values[p - lane];
+  const float* w = packed + r;
+  for (int64_t k = 0; k < N; ++k, w += width_of(R)) {
+    for (int t = 0; t < kRows; ++t) {
+      for (int v = 0; v < kVectors; ++v) total[t][v] += x[t * N + k] * load_lanes(w + v * kLanes);
     }
   }
+  for (int t = 0; t < kRows; ++t) {
+    for (int v = 0; v < kVectors; ++v) {
+      const int64_t first = r + v * kLanes;
+      if (first < R) store_lanes(mixes + t * R + first, total[t][v], R - first < kLanes ? R - first : kLanes);
+    }
+  }
+}
+
+template <int kRows>
+void all_products(float* mixes, const float* x, const float* packed, int64_t R, int64_t N) {
+  int64_t r = 0;
+  for (; r + kGroups * kLanes <= width_of(R); r += kGroups * kLanes) {
+    products<kRows, kGroups>(mixes, x, packed, r, R, N);
+  }
+  const int64_t left = (width_of(R) - r) / kLanes;
+  if (left == 2) products<kRows, 2>(mixes, x, packed, r, R, N);
+  if (left == 1) products<kRows, 1>(mixes, x, packed, r, R, N);
+}
+
+// `count` values as f32: where they are, or converted into `work`.
+const float* as_f32(const float* x, float*, int64_t) { return x; }
+const float* as_f32(const bfloat16* x, float* work, int64_t count) {
+  for_lanes(count, [&](int64_t c, int64_t n) { store_lanes(work + c, load_lanes(x + c, n), n); });
+  return work;
 }
 
 template <int kRows, class T>
-void add_all_products(float* mixes, const T* x, const void* packed, int64_t R, int64_t N) {
-  using Product = typename ProductOf<T>::Type;
-  int64_t lane = 0;
-  for (; lane + kGroups * kLanes <= Product::width(R); lane += kGroups * kLanes) {
-    add_products<Product, kRows, kGroups>(mixes, x, packed, lane, R, N);
+void mixes_of_group(float* mixes, float* rstd, const T* x, const float* packed, int64_t R, int64_t N, float eps,
+                    float* work) {
+  const float* values = as_f32(x, work, kRows * N);
+  all_products<kRows>(mixes, values, packed, R, N);
+  for (int t = 0; t < kRows; ++t, values += N) {
+    Lanes squares{};
+    for_lanes(N, [&](int64_t c, int64_t n) {
+      const Lanes v = load_lanes(values + c, n);
+      squares += v * v;
+    });
+    rstd[t] = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(N) + eps);
+    for (int64_t r = 0; r < R; ++r) mixes[t * R + r] *= rstd[t];
   }
-  const int64_t left = (Product::width(R) - lane) / kLanes;
-  if (left == 2) add_products<Product, kRows, 2>(mixes, x, packed, lane, R, N);
-  if (left == 1) add_products<Product, kRows, 1>(mixes, x, packed, lane, R, N);
 }
 
 template <class T>
-void mixes_of(float* mixes, float* rstd, const T* x, const void* packed, int64_t rows, int64_t R, int64_t N,
-              float eps) {
-  for (int64_t k = 0; k < rows * R; ++k) mixes[k] = 0;
+void mixes_of(float* mixes, float* rstd, const T* x, const float* packed, int64_t rows, int64_t R, int64_t N, float eps,
+              float* work) {
   int64_t t = 0;
-  for (; t + kTokens <= rows; t += kTokens) add_all_products<kTokens>(mixes + t * R, x + t * N, packed, R, N);
-  for (; t < rows; ++t) add_all_products<1>(mixes + t * R, x + t * N, packed, R, N);
-  for (t = 0; t < rows; ++t) {
-    float squares = 0;
-    for (int64_t k = 0; k < N; ++k) squares += load(x + t * N + k) * load(x + t * N + k);
-    rstd[t] = 1.0f / __builtin_sqrtf(squares / static_cast<float>(N) + eps);
-    for (int64_t r = 0; r < R; ++r) mixes[t * R + r] *= rstd[t];
+  for (; t + kTokens <= rows; t += kTokens) {
+    mixes_of_group<kTokens>(mixes + t * R, rstd + t, x + t * N, packed, R, N, eps, work);
   }
+  for (; t < rows; ++t) mixes_of_group<1>(mixes + t * R, rstd + t, x + t * N, packed, R, N, eps, work);
 }
 
 // --- backward --------------------------------------------------------------------------------------------------------
@@ -252,8 +187,7 @@ void sigmoid(float* y, const float* x, int64_t count) {
 
 template <class T>
 HyperCoefficientRows<T> kernels() {
-  using Product = typename ProductOf<T>::Type;
-  return {Product::packed_bytes, Product::pack, mixes_of<T>, input_gradient<T>, weight_gradient<T>, sigmoid};
+  return {packed_count, pack, mixes_of<T>, input_gradient<T>, weight_gradient<T>, sigmoid};
 }
 
 }  // namespace

@@ -6,15 +6,19 @@
 
 namespace birkhoff::cpu {
 
+// Most tokens that share a load of fn.
+inline constexpr int64_t kHyperGroup = 8;
+
 // Row kernels of the coefficients for one instruction set. N = S*C values a token, R rows of fn.
 template <class T>
 struct HyperCoefficientRows {
-  // fn in the order that `mixes` reads, in packed_bytes(R, N) bytes.
-  int64_t (*packed_bytes)(int64_t R, int64_t N);
-  void (*pack)(void* packed, const float* fn, int64_t R, int64_t N);
-  // mixes = rstd <fn, x>
-  void (*mixes)(float* mixes, float* rstd, const T* x, const void* packed, int64_t rows, int64_t R, int64_t N,
-                float eps);
+  // fn in the order that `mixes` reads, packed_count(R, N) floats.
+  int64_t (*packed_count)(int64_t R, int64_t N);
+  void (*pack)(float* packed, const float* fn, int64_t R, int64_t N);
+  // mixes = rstd <fn, x>; `work` holds kHyperGroup * N floats. In f32 also for bf16 x: splitting fn into two bf16 terms
+  // and multiplying pairs was 1.6 times slower on Sapphire Rapids.
+  void (*mixes)(float* mixes, float* rstd, const T* x, const float* packed, int64_t rows, int64_t R, int64_t N,
+                float eps, float* work);
   // dx_i += pre_i dh + draw fn - shrink x. dh may be null.
   void (*input_gradient)(T* dx, const T* x, const T* dh, const float* pre, const float* draw, const float* shrink,
                          const float* fn, int64_t rows, int64_t R, int64_t S, int64_t C);

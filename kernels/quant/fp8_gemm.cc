@@ -2,6 +2,7 @@
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/core/cpu/transpose.h"
 #include "kernels/gemm/tiles.h"
 
 namespace birkhoff::cpu {

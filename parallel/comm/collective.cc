@@ -114,7 +114,7 @@ void Collective::add_phase(Phase phase) {
     for (const int64_t count : layout->count) largest = std::max(largest, count);
   }
   // At least one, so that operations on nothing are compared too.
-  phase.rounds = std::max<int64_t>((largest + phase.round_elements - 1) / phase.round_elements, 1);
+  phase.rounds = largest == 0 ? 1 : (largest - 1) / phase.round_elements + 1;
   if (phase.pattern == Pattern::transpose) header_.rounds = phase.rounds;
   phases_.push_back(std::move(phase));
 }

@@ -66,15 +66,18 @@ void CollectiveQueue::poll() noexcept {
 }
 
 std::string CollectiveQueue::waiting_for() const {
-  const std::lock_guard lock(engine_->mutex());
+  // Asked when something hangs, perhaps with the mutex held.
+  std::unique_lock lock(engine_->mutex(), std::defer_lock);
+  for (int i = 0; i < 100 && !lock.try_lock(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  if (!lock.owns_lock()) return concat("a call of group ", name_, " that does not return");
   if (pending_.empty()) return "";
   const Collective& head = pending_.front()->collective;
   std::string missing;
   for (int r = 0; r < exchange_->size(); ++r) {
     if (!exchange_->has_posted(r)) missing += concat(missing.empty() ? "" : ", ", r);
   }
-  return concat("operation ", head.sequence(), " of group ", name_, ", ", head.operation(), ", which rank ",
-                missing.empty() ? "none" : missing, " has not joined");
+  return concat("operation ", head.sequence(), " of group ", name_, ", ", head.operation(),
+                missing.empty() ? ", which all ranks have joined" : ", missing rank " + missing);
 }
 
 void CollectiveQueue::fail(const std::string& why) noexcept {

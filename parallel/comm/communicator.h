@@ -1,6 +1,5 @@
 #pragma once
 #include <memory>
-#include <source_location>
 #include <span>
 #include <string>
 
@@ -30,7 +29,7 @@ using Counts = std::span<const int64_t>;
 // On the meta device, where tensors have no data, operations complete at once.
 class Communicator {
  public:
-  using Site = std::source_location;
+  using Site = SourceLocation;
   using Pending = std::unique_ptr<Work>;
 
   virtual ~Communicator() = default;

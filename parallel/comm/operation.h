@@ -1,10 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <iosfwd>
-#include <source_location>
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/source_location.h"
 #include "kernels/core/tensor.h"
 #include "kernels/reduce/combine.h"
 
@@ -21,7 +21,7 @@ struct Operation {
   std::vector<int64_t> out_counts = {}, in_counts = {};  // elements per rank, for the _v operations
   int peer = 0;                                          // root of a broadcast, other end of send and recv
   int tag = 0;
-  std::source_location where = {};
+  SourceLocation where = {};
 
   // Elements and bytes of the larger side.
   int64_t count() const;

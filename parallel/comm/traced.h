@@ -1,33 +1,51 @@
 #pragma once
+#include <chrono>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "parallel/comm/communicator.h"
 
 namespace birkhoff {
 
-// The last operations of one rank, over all its groups. Thread-safe.
+// The last operations of one rank over all its groups. Thread-safe: the watchdog reads it while the rank waits.
 class Trace {
  public:
   static constexpr size_t kCapacity = 64;
-  Trace();
-  ~Trace();
 
-  // JSON:
-  // {"rank":..,"pending":N,"operations":[{"sequence","group","op","reduce","dtype","bytes","peer","tag","where","age_s",
-  // "state"}]}, oldest first. State is "pending", "done" or "failed".
+  // JSON array, oldest first, of objects {"sequence", "group", "operation", "bytes", "where", "age_s", "state"}; state
+  // is "started", "waiting" (the rank is in its wait), "done" or "failed".
   std::string to_json() const;
-  // The oldest operation that is not over, as a sentence; empty if there is none.
-  std::string oldest_pending() const;
-
-  struct Impl;
-  Impl& impl() const { return *impl_; }
+  // What the rank waits in and who is missing, as a sentence; says so if it is in no operation.
+  std::string waiting_for() const;
 
  private:
-  std::unique_ptr<Impl> impl_;
+  friend class TracedCommunicator;
+  enum class State : uint8_t { started, waiting, done, failed };
+  struct Record {
+    uint64_t sequence;
+    std::string group, operation, where;
+    int64_t bytes;
+    std::chrono::steady_clock::time_point begin;
+    State state = State::started;
+  };
+  class TracedWork;
+
+  std::shared_ptr<Record> add(const Communicator& group, const Operation& operation);
+  void set(Record& record, State state);
+  void watch(const Communicator* group);
+  void unwatch(const Communicator* group);
+
+  mutable std::mutex mutex_;
+  uint64_t recorded_ = 0;
+  std::deque<std::shared_ptr<Record>> records_;
+  std::vector<const Communicator*> groups_;
 };
 
-// A communicator that records every operation of `inner`, and of the groups split from it, in `trace`.
-std::unique_ptr<Communicator> make_traced(Communicator& inner, std::shared_ptr<Trace> trace);
+// A communicator that records every operation of `inner`, and of the groups split from it, in `trace`. `inner` and
+// `trace` outlive it.
+std::unique_ptr<Communicator> make_traced(Communicator& inner, Trace& trace);
 
 }  // namespace birkhoff

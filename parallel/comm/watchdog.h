@@ -1,22 +1,30 @@
 #pragma once
+#include <condition_variable>
 #include <functional>
-#include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
+#include <vector>
+
+#include "parallel/comm/traced.h"
 
 namespace birkhoff {
 
-// A thread that ends the run when a phase lasts longer than its deadline. A phase is armed by a scope; scopes nest, and
-// the innermost one counts. Without a scope nothing can expire.
+// A thread that ends the run when a phase lasts longer than its deadline. Phases are armed by scopes; scopes nest, and
+// time counts for the innermost one only: a checkpoint does not eat the deadline of the step around it. Time in which
+// the whole process stands still (a debugger, a suspended machine) does not count. Without a scope nothing expires.
 class Watchdog {
  public:
-  // Called once, on the watchdog's thread: dump, say why, abort with exit code 4. `why` names phase and deadline.
+  // Called once, on the watchdog's thread. `why` names the phase and its deadline.
   using OnExpiry = std::function<void(const std::string& why)>;
   explicit Watchdog(OnExpiry on_expiry);
   ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
 
-  class Scope {
+  class [[nodiscard]] Scope {
    public:
-    ~Scope();
+    ~Scope() { watchdog_.leave(); }
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
@@ -26,11 +34,27 @@ class Watchdog {
     Watchdog& watchdog_;
   };
   // "start-up", "step 12", "checkpoint". A deadline of 0 never expires.
-  [[nodiscard]] Scope guard(const std::string& phase, double deadline_s);
+  Scope guard(std::string phase, double deadline_s);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct Phase {
+    std::string name;
+    double deadline_s, spent_s = 0;
+  };
+  void leave();
+  void watch();
+
+  OnExpiry on_expiry_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;
+  std::vector<Phase> phases_;
+  std::thread thread_;
 };
+
+// What a run does on expiry: writes FOLDER/watchdog_rank_N.json with the trace, leaves the peers a moment to do so too,
+// then one rank says on stderr which operation it waits in and who is missing, and all end with exit code 4.
+inline constexpr int kExitLostPeer = 4;
+void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why);
 
 }  // namespace birkhoff

@@ -92,7 +92,8 @@ class Checker {
     const int64_t group = e.num_experts / e.num_groups;
     require(group >= 2, {"model.moe.num_experts", "model.moe.num_groups"},
             "a group scores by its two best experts: at least two each");
-    require(e.top_k <= e.top_groups * group, {"model.moe.top_k", "model.moe.top_groups", "model.moe.num_groups"},
+    require(e.top_k > e.num_experts || e.top_k <= e.top_groups * group,
+            {"model.moe.top_k", "model.moe.top_groups", "model.moe.num_groups"},
             concat("the kept groups hold ", e.top_groups * group, " experts, fewer than a token visits"));
   }
 

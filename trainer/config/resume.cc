@@ -46,7 +46,9 @@ std::string check_resume(const Config& before, const Config& after) {
   for (const ConfigChange& change : diff_configs(before, after))
     (change.allowed ? allowed : refused) += text_of(change);
   BK_CHECK(refused.empty(), "the run to resume was started with other settings that cannot change:", refused,
-           "\n  Restore them, or start a new run: another run.dir, or --resume none.");
+           "\n  Restore them, or start a new run in another run.dir. `birkhoff describe config` names the settings "
+           "that are free "
+           "to change.");
   return allowed.empty() ? "" : "resumed with changed settings:" + allowed + "\n";
 }
 

@@ -12,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMaxNodes = 100'000, kMaxBytes = 1 << 20, kMaxDepth = 32;
+constexpr size_t kMaxNodes = 20'000, kMaxBytes = 1 << 20, kMaxDepth = 32;
 
 size_t count_nodes(const YamlNode& node) {
   size_t count = 1;

@@ -16,7 +16,7 @@ struct YamlNode {
   std::vector<YamlNode> children;
 };
 
-// Aliases are copied in place; a document of more than 100,000 nodes is refused, however few bytes describe it.
+// Aliases are copied in place; a document of more than 20,000 nodes is refused, however few bytes describe it.
 // Errors: UserError with "line N: " in front; duplicate keys are kept for the caller to report.
 YamlNode parse_yaml(const std::string& text);
 

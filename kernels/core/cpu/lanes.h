@@ -40,8 +40,8 @@ using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
 template <class T>
 [[gnu::always_inline]] inline Lanes load_lanes(const T* p, int64_t n) {
   if (n == kLanes) return load_lanes(p);
-  float buffer[kLanes] = {};
-  for (int64_t l = 0; l < n; ++l) buffer[l] = load(p + l);
+  float buffer[kLanes];
+  for (int l = 0; l < kLanes; ++l) buffer[l] = l < n ? load(p + l) : 0.0f;
   return load_lanes(buffer);
 }
 template <class T>
@@ -49,7 +49,9 @@ template <class T>
   if (n == kLanes) return store_lanes(p, v);
   float buffer[kLanes];
   store_lanes(buffer, v);
-  for (int64_t l = 0; l < n; ++l) store(p + l, buffer[l]);
+  for (int l = 0; l < kLanes; ++l) {
+    if (l < n) store(p + l, buffer[l]);
+  }
 }
 
 [[maybe_unused, gnu::always_inline]] inline float sum(Lanes v) {

@@ -35,12 +35,4 @@ size_t packed_bytes(DType to, int64_t K, int64_t N);
 // 64-byte aligned `packed`. Uses the threads of the caller's team.
 void pack(const Packing& packing, void* packed, const void* source);
 
-// to[c,r] = from[r,c], f32 or bf16. Uses the threads of the caller's team.
-struct Transpose {
-  int64_t rows, columns;
-  DType dtype;
-  auto operator<=>(const Transpose&) const = default;
-};
-void transpose(const Transpose& shape, void* to, const void* from);
-
 }  // namespace birkhoff::cpu

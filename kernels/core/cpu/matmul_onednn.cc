@@ -119,20 +119,13 @@ MatmulEntry& entry_of(const Matmul& s) {
   return known.emplace(s, MatmulEntry(describe(s, packed_desc(s.in, s.K, s.N)))).first->second;
 }
 
-// Between two plain descriptions of one matrix. Elementwise, so threads do not change the result.
-struct ReorderKey {
-  Packing packing;
-  bool to_packed;
-  int threads;
-  auto operator<=>(const ReorderKey&) const = default;
-};
-
-struct ReorderEntry {
+// A reorder is elementwise, so threads do not change its result.
+struct PackEntry {
   dnnl::reorder primitive;
   memory from, to, scratchpad;
   int64_t scratchpad_bytes;
 
-  explicit ReorderEntry(const dnnl::reorder::primitive_desc& d)
+  explicit PackEntry(const dnnl::reorder::primitive_desc& d)
       : primitive(d),
         from(d.src_desc(), engine(), nullptr),
         to(d.dst_desc(), engine(), nullptr),
@@ -140,26 +133,16 @@ struct ReorderEntry {
         scratchpad_bytes(static_cast<int64_t>(d.scratchpad_desc().get_size())) {}
 };
 
-void reorder(const Packing& p, bool to_packed, void* to, const void* from) {
-  thread_local std::map<ReorderKey, ReorderEntry> known;
-  const ReorderKey key{p, to_packed, num_threads()};
-  auto found = known.find(key);
-  if (found == known.end()) {
-    const memory::desc source({p.K, p.N}, type_of(p.from), p.transposed ? Tag::ba : Tag::ab);
-    const memory::desc target =
-        to_packed ? packed_desc(p.to, p.K, p.N) : memory::desc({p.K, p.N}, type_of(p.to), Tag::ab);
-    const ThreadsAtCreation same(key.threads);
-    found =
-        known
-            .emplace(key, ReorderEntry(dnnl::reorder::primitive_desc(engine(), source, engine(), target, attributes())))
-            .first;
-  }
-  ReorderEntry& e = found->second;
-  Scratch<std::byte> scratchpad(e.scratchpad_bytes);
-  e.from.set_data_handle(const_cast<void*>(from));
-  e.to.set_data_handle(to);
-  e.scratchpad.set_data_handle(scratchpad.data());
-  e.primitive.execute(stream(), {{DNNL_ARG_FROM, e.from}, {DNNL_ARG_TO, e.to}, {DNNL_ARG_SCRATCHPAD, e.scratchpad}});
+PackEntry& entry_of(const Packing& p) {
+  thread_local std::map<std::pair<Packing, int>, PackEntry> known;
+  const std::pair key{p, num_threads()};
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  const memory::desc source({p.K, p.N}, type_of(p.from), p.transposed ? Tag::ba : Tag::ab);
+  const memory::desc target = packed_desc(p.to, p.K, p.N);
+  const ThreadsAtCreation same(key.second);
+  const dnnl::reorder::primitive_desc description(engine(), source, engine(), target, attributes());
+  return known.emplace(key, PackEntry(description)).first->second;
 }
 
 float rounded(float value) { return bfloat16(value); }
@@ -207,19 +190,12 @@ size_t packed_bytes(DType to, int64_t K, int64_t N) {
 
 void pack(const Packing& p, void* packed, const void* source) {
   if (!native(p.to)) return pack_widened(p, packed, source);
-  reorder(p, /*to_packed=*/true, packed, source);
-}
-
-void transpose(const Transpose& s, void* to, const void* from) {
-  if (!native(s.dtype)) {  // no reorder of bf16 either
-    for (int64_t r = 0; r < s.rows; ++r) {
-      for (int64_t c = 0; c < s.columns; ++c) {
-        static_cast<bfloat16*>(to)[c * s.rows + r] = static_cast<const bfloat16*>(from)[r * s.columns + c];
-      }
-    }
-    return;
-  }
-  reorder({s.columns, s.rows, s.dtype, s.dtype, /*transposed=*/true}, /*to_packed=*/false, to, from);
+  PackEntry& e = entry_of(p);
+  Scratch<std::byte> scratchpad(e.scratchpad_bytes);
+  e.from.set_data_handle(const_cast<void*>(source));
+  e.to.set_data_handle(packed);
+  e.scratchpad.set_data_handle(scratchpad.data());
+  e.primitive.execute(stream(), {{DNNL_ARG_FROM, e.from}, {DNNL_ARG_TO, e.to}, {DNNL_ARG_SCRATCHPAD, e.scratchpad}});
 }
 
 }  // namespace birkhoff::cpu

@@ -56,8 +56,4 @@ void pack(const Packing& p, void* packed, const void* source) {
   });
 }
 
-void transpose(const Transpose& s, void* to, const void* from) {
-  pack({s.columns, s.rows, s.dtype, s.dtype, /*transposed=*/true}, to, from);
-}
-
 }  // namespace birkhoff::cpu

@@ -6,6 +6,7 @@
 
 #include "kernels/core/cuda/check.h"
 #include "kernels/core/error.h"
+#include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
 namespace birkhoff::cuda {

@@ -9,12 +9,12 @@ cudaStream_t handle_of(const Stream& stream) { return static_cast<cudaStream_t>(
 
 }  // namespace
 
-void check(cudaError_t code, std::source_location where) {
-  if (code != cudaSuccess) throw_bug(cudaGetErrorName(code), cudaGetErrorString(code), where);
+void check(cudaError_t code, const char* file, int line) {
+  if (code != cudaSuccess) throw_bug(cudaGetErrorName(code), cudaGetErrorString(code), file, line);
 }
 
-void check(cublasStatus_t code, std::source_location where) {
-  if (code != CUBLAS_STATUS_SUCCESS) throw_bug(cublasLtGetStatusName(code), cublasLtGetStatusString(code), where);
+void check(cublasStatus_t code, const char* file, int line) {
+  if (code != CUBLAS_STATUS_SUCCESS) throw_bug(cublasLtGetStatusName(code), cublasLtGetStatusString(code), file, line);
 }
 
 int device_count() noexcept {

@@ -1,17 +1,22 @@
 #pragma once
 #include <memory>
-#include <string>
 
 #include "parallel/comm/communicator.h"
 
 namespace birkhoff {
 
 // MPI from start to finish of the process: the constructor initialises it with full thread support, the destructor
-// finalises it, unless an exception is being unwound or a peer failed (finalising would wait for it).
-// Started without mpirun, the world is one rank.
+// finalises it, except while an exception unwinds: peers may be waiting, and finalising would wait for them.
+// Started without mpirun, the world is one rank. Ranks of one host exchange through shared memory, others by messages;
+// the environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere.
+//
+// abort(why, code) ends every process of the run. Seen with mpirun 4.1.4: it returns that code, and that of a rank
+// which exits by itself with another than 0; it returns 137 when a rank is killed by SIGKILL, and ends the others
+// itself. In two of about sixty aborted runs it hung or crashed after all ranks are gone: scripts give it a `timeout
+// -k`.
 class MpiWorld {
  public:
-  // UserError if a launcher announced several ranks but MPI sees one ("N singletons": built against another MPI).
+  // UserError if a launcher announced several ranks but MPI sees one, or on an unknown BIRKHOFF_TRANSPORT.
   MpiWorld();
   ~MpiWorld();
   MpiWorld(const MpiWorld&) = delete;
@@ -19,7 +24,6 @@ class MpiWorld {
   Communicator& world() { return *world_; }
 
  private:
-  int exceptions_at_start_ = 0;
   std::unique_ptr<Communicator> world_;
 };
 

@@ -146,8 +146,7 @@ TEST(Ranks, SayWhatTheyWaitFor) {
     std::vector<float> v(4);
     if (comm.rank() == 0) {
       auto work = comm.all_reduce({v.data(), DType::f32, {4}});
-      EXPECT_EQ(comm.waiting_for(),
-                "operation 0 of group world, all_reduce sum of 4 f32, which rank 1, 2 has not joined");
+      EXPECT_EQ(comm.waiting_for(), "operation 0 of group world, all_reduce sum of 4 f32, missing rank 1, 2");
       wait_on_host(comm.send({v.data(), DType::f32, {1}}, 1, 0));
       wait_on_host(comm.send({v.data(), DType::f32, {1}}, 2, 0));
       wait_on_host(std::move(work));

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include <gmock/gmock.h>
@@ -99,6 +100,13 @@ TEST(Describe, DocumentsEverySetting) {
   }
   EXPECT_THAT(docs, AllOf(HasSubstr("| `sources.weight` | `1` |"), HasSubstr("## model.attention\n"),
                           HasSubstr("one of f32, bf16, fp8_block")));
+}
+
+TEST(Describe, IsWhatTheDocumentationHolds) {
+  std::ifstream file(source_dir() / "docs/config.md");
+  std::ostringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), describe_config()) << "write it again: birkhoff describe config > docs/config.md";
 }
 
 TEST(Resume, AllowsWhatIsFreeAndRefusesTheRest) {

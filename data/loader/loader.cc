@@ -1,0 +1,134 @@
+#include "data/loader/loader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "data/loader/engram_addresses.h"
+#include "data/loader/step_builder.h"
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+const LoaderOptions& checked(const LoaderOptions& options) {
+  BK_CHECK(options.num_replicas > 0 && options.replica >= 0 && options.replica < options.num_replicas, "replica ",
+           options.replica, " of ", options.num_replicas, " does not exist");
+  BK_CHECK(options.mtp_depth >= 0, "the depth of multi-token prediction is ", options.mtp_depth);
+  BK_CHECK(!options.engram || options.engram->vocab_size() >= options.vocab_size, "the token compression covers ",
+           options.engram ? options.engram->vocab_size() : 0, " ids, the vocabulary has ", options.vocab_size);
+  return options;
+}
+
+}  // namespace
+
+// The thread builds steps of shape_ from ahead_ on, one after another, at most prefetch_steps of them. A change of
+// shape starts a new generation: what the thread still builds for the old one is thrown away.
+class Loader::Impl {
+ public:
+  Impl(const LoaderOptions& options, const std::optional<Cursor>& resume)
+      : depth_(static_cast<size_t>(std::max(0, options.prefetch_steps))), builder_(checked(options)) {
+    Sources& sources = builder_.sources();
+    delivered_ = resume ? sources.resume(*resume, options.mixture_change) : sources.begin();
+  }
+
+  ~Impl() {
+    {
+      const std::scoped_lock lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  StepBatch next(const StepShape& shape) {
+    builder_.check(shape);
+    const auto begin = Clock::now();
+    StepBatch step = depth_ == 0 ? builder_.build(shape, delivered_) : take(shape);
+    wait_s_ += std::chrono::duration<double>(Clock::now() - begin).count();
+    delivered_ = step.cursor;
+    return step;
+  }
+
+  const Cursor& cursor() const { return delivered_; }
+  double wait_s() const { return wait_s_; }
+
+ private:
+  StepBatch take(const StepShape& shape) {
+    std::unique_lock lock(mutex_);
+    if (!(shape == shape_)) {
+      shape_ = shape;
+      ahead_ = delivered_;
+      queue_.clear();
+      error_ = nullptr;
+      ++generation_;
+    }
+    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !queue_.empty() || error_; });
+    if (queue_.empty()) std::rethrow_exception(error_);
+    StepBatch step = std::move(queue_.front());
+    queue_.pop_front();
+    changed_.notify_all();
+    return step;
+  }
+
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stop_ || (queue_.size() < depth_ && !error_); });
+      if (stop_) return;
+      const StepShape shape = shape_;
+      const Cursor from = ahead_;
+      const int64_t generation = generation_;
+      lock.unlock();
+      std::optional<StepBatch> step;
+      std::exception_ptr error;
+      try {
+        step = builder_.build(shape, from);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      if (generation != generation_) continue;
+      if (error) {
+        error_ = error;
+      } else {
+        ahead_ = step->cursor;
+        queue_.push_back(std::move(*step));
+      }
+      changed_.notify_all();
+    }
+  }
+
+  size_t depth_;
+  StepBuilder builder_;  // used by the thread alone once it runs, but for check()
+  Cursor delivered_;
+  double wait_s_ = 0;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<StepBatch> queue_;
+  StepShape shape_;
+  Cursor ahead_;
+  std::exception_ptr error_;
+  int64_t generation_ = 0;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+Loader::Loader(const LoaderOptions& options, const std::optional<Cursor>& resume)
+    : impl_(std::make_unique<Impl>(options, resume)) {}
+Loader::~Loader() = default;
+StepBatch Loader::next(const StepShape& shape) { return impl_->next(shape); }
+const Cursor& Loader::cursor() const { return impl_->cursor(); }
+double Loader::wait_s() const { return impl_->wait_s(); }
+
+}  // namespace birkhoff

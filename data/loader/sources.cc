@@ -1,0 +1,138 @@
+#include "data/loader/sources.h"
+
+#include "data/hdf5/bulk_file.h"
+#include "kernels/core/error.h"
+#include "kernels/core/hash.h"
+#include "kernels/core/philox.h"
+
+namespace birkhoff {
+namespace {
+
+std::vector<double> weights_of(const std::vector<SourceOptions>& sources) {
+  std::vector<double> weights;
+  for (const SourceOptions& source : sources) weights.push_back(source.weight);
+  return weights;
+}
+
+uint32_t cursor_key(const std::string& name) { return static_cast<uint32_t>(key_of(name)); }
+
+}  // namespace
+
+void check_dataset(const std::filesystem::path& directory, const DatasetManifest& manifest, int64_t vocab_size,
+                   const std::string& tokenizer_digest) {
+  if (manifest.vocab_size > vocab_size)
+    throw DataError(concat(directory.string(), ": its vocabulary of ", manifest.vocab_size,
+                           " does not fit the model's of ", vocab_size));
+  if (!tokenizer_digest.empty() && manifest.tokenizer_digest != tokenizer_digest)
+    throw DataError(concat(directory.string(), ": made with another tokenizer: expected ", tokenizer_digest, ", found ",
+                           manifest.tokenizer_digest));
+}
+
+Sources::Source::Source(const SourceOptions& options, const std::string& split, uint64_t seed)
+    : name(options.name), shards(options.directory, split), stream(shards, seed, key_of(options.name)) {}
+
+Sources::Sources(const LoaderOptions& options)
+    : mixture_(weights_of(options.sources)), policy_(options.bad_samples), max_bad_(options.max_bad_samples) {
+  Hasher digest;
+  const auto add = [&digest](const auto& value) { digest.update(&value, sizeof value); };
+  add(options.seed);
+  std::set<uint32_t> keys;
+  for (const SourceOptions& source : options.sources) {
+    BK_CHECK(keys.insert(cursor_key(source.name)).second, "two sources of the mixture are named '", source.name,
+             "' (or their names hash alike); rename one");
+    sources_.push_back(std::make_unique<Source>(source, options.split, options.seed));
+    const DatasetManifest& manifest = sources_.back()->shards.manifest();
+    const SplitManifest& split = manifest.split(options.split);
+    check_dataset(source.directory, manifest, options.vocab_size, options.tokenizer_digest);
+    if (source.weight > 0 && split.num_tokens == 0)
+      throw DataError(concat("source '", source.name, "': split '", options.split, "' of ", source.directory.string(),
+                             " is empty; give it weight 0 or remove it"));
+    add(key_of(source.name));
+    add(source.weight);
+    add(split.num_samples);
+    add(split.num_tokens);
+  }
+  digest_ = digest.digest();
+}
+
+Cursor Sources::begin() const {
+  Cursor cursor;
+  cursor.order_digest = digest_;
+  for (const auto& source : sources_) cursor.sources.push_back({cursor_key(source->name), 0, 0, 0, 0});
+  return cursor;
+}
+
+Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
+  Cursor cursor = from;
+  if (from.order_digest != digest_) {
+    BK_CHECK(change == MixtureChange::restart, "the data cursor (order ", hex16(from.order_digest),
+             ") belongs to another seed, mixture or dataset than the config (order ", hex16(digest_),
+             "); restore them, or allow the mixture to change here");
+    cursor = begin();
+    cursor.sequences = cursor.mixture_start = from.sequences;
+    cursor.tokens = from.tokens;
+    for (SourceCursor& source : cursor.sources)
+      for (const SourceCursor& old : from.sources)
+        if (old.key == source.key) source = {old.key, old.epoch, old.ordinal, old.offset, 0};
+  }
+  if (cursor.sources.size() != sources_.size())
+    throw DataError(concat("data cursor: expected ", sources_.size(), " sources, found ", cursor.sources.size()));
+  int64_t drawn = cursor.mixture_start;
+  for (size_t i = 0; i < sources_.size(); ++i) {
+    const SourceCursor& s = cursor.sources[i];
+    const int64_t samples = sources_[i]->shards.num_samples();
+    const bool untouched = s.ordinal == 0 && s.offset == 0;
+    if (s.epoch < 0 || s.offset < 0 || s.ordinal < 0 || s.sequences < 0 || (s.ordinal >= samples && !untouched))
+      throw DataError(concat("data cursor: source '", sources_[i]->name, "' stands at document ", s.ordinal, " of ",
+                             samples, ", input ", s.offset));
+    drawn += s.sequences;
+  }
+  if (drawn != cursor.sequences)
+    throw DataError(concat("data cursor: the sources gave ", drawn, " sequences, the run consumed ", cursor.sequences));
+  return cursor;
+}
+
+std::vector<Piece> Sources::next_sequence(int64_t length, Cursor& cursor) {
+  std::vector<int64_t> counts;
+  for (const SourceCursor& source : cursor.sources) counts.push_back(source.sequences);
+  const int chosen = mixture_.next(counts);
+  SourceCursor& at = cursor.sources[static_cast<size_t>(chosen)];
+  std::vector<Piece> pieces = sources_[static_cast<size_t>(chosen)]->stream.take(length, at);
+  for (Piece& piece : pieces) piece.source = chosen;
+  ++at.sequences;
+  ++cursor.sequences;
+  cursor.tokens += length;
+  return pieces;
+}
+
+const TextSample& Sources::document(const Piece& piece) {
+  Source& source = *sources_[static_cast<size_t>(piece.source)];
+  if (source.held != piece.document) {
+    source.text = read(piece.source, piece.document);
+    source.held = piece.document;
+  }
+  return source.text;
+}
+
+int32_t Sources::begin_token(const Piece& piece) const {
+  return sources_[static_cast<size_t>(piece.source)]->shards.manifest().begin_token;
+}
+
+// A file that cannot be read at all is fatal under either policy: that is the machine's trouble, not the sample's.
+TextSample Sources::read(int32_t source, int64_t document) {
+  ShardSet& shards = sources_[static_cast<size_t>(source)]->shards;
+  try {
+    return shards.read_text(document);
+  } catch (const IoError&) {
+    throw;
+  } catch (const DataError& error) {
+    if (policy_ == BadSamples::fail) throw;
+    bad_.insert({source, document});
+    if (bad_samples() > max_bad_)
+      throw DataError(concat("more than ", max_bad_, " samples could not be read, the last: ", error.what()));
+  }
+  const auto count = static_cast<size_t>(shards.num_tokens(document));
+  return {std::vector<int32_t>(count, shards.manifest().end_token), std::vector<uint8_t>(count, 0), 0};
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/loader/batch.h"
+#include "data/loader/permutation.h"
+#include "data/shard/shard_set.h"
+
+namespace birkhoff {
+
+// The endless stream of one source: epoch after epoch, each a permutation of all documents, cut where asked. Knows only
+// lengths; documents are read by whoever owns the pieces.
+class SourceStream {
+ public:
+  SourceStream(ShardSet& shards, uint64_t seed, uint64_t key) : shards_(&shards), seed_(seed), key_(key) {}
+  // The pieces of the next `length` inputs; moves the cursor behind them.
+  std::vector<Piece> take(int64_t length, SourceCursor& cursor);
+
+ private:
+  int64_t document_at(const SourceCursor& cursor);
+
+  ShardSet* shards_;
+  uint64_t seed_, key_;
+  int64_t epoch_ = -1;
+  std::optional<Permutation> order_;  // of epoch_
+};
+
+// Fills one microbatch from the pieces of its sequences. The first `context` inputs of a piece are not scored.
+class BatchBuilder {
+ public:
+  BatchBuilder(int64_t num_sequences, int64_t sequence_length, int mtp_depth);
+  void begin_sequence(int64_t sample_id);
+  void append(const Piece& piece, const TextSample& document, int32_t begin_token, int64_t context = 0);
+  // Fills the rest of the batch with masked tokens, each sequence one document.
+  void pad(int32_t token);
+  Batch finish();
+
+ private:
+  Batch batch_;
+  int64_t padded_from_ = -1;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,90 @@
+#include "data/shard/shard_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+
+ShardSet::ShardSet(std::filesystem::path directory, const std::string& split, int max_open_files)
+    : directory_(directory / split),
+      manifest_(read_manifest(directory)),
+      max_open_files_(static_cast<size_t>(std::max(1, max_open_files))) {
+  shards_ = manifest_.split(split).shards;
+  readers_.resize(shards_.size());
+  first_sample_.push_back(0);
+  for (const ShardEntry& shard : shards_) first_sample_.push_back(first_sample_.back() + shard.num_samples);
+}
+
+size_t ShardSet::shard_of(int64_t sample) const {
+  BK_ASSERT(sample >= 0 && sample < num_samples(), "sample ", sample, " of ", num_samples());
+  const auto after = std::upper_bound(first_sample_.begin(), first_sample_.end(), sample);
+  return static_cast<size_t>(after - first_sample_.begin()) - 1;
+}
+
+ShardReader& ShardSet::reader(size_t shard) {
+  auto& reader = readers_[shard];
+  if (reader) return *reader;
+  auto opened = std::make_unique<ShardReader>(directory_ / shards_[shard].file);
+  const std::string path = opened->path().string();
+  if (opened->num_samples() != shards_[shard].num_samples)
+    throw DataError(concat(path, ": dataset.json counts ", shards_[shard].num_samples, " samples, the shard has ",
+                           opened->num_samples()));
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < opened->num_samples(); ++i) tokens += opened->num_tokens(i);
+  if (tokens != shards_[shard].num_tokens)
+    throw DataError(
+        concat(path, ": dataset.json counts ", shards_[shard].num_tokens, " tokens, the shard has ", tokens));
+  if (opened->tokenizer_digest() != manifest_.tokenizer_digest || opened->vocab_size() != manifest_.vocab_size)
+    throw DataError(concat(path, ": its tokenizer is not that of dataset.json: expected ", manifest_.tokenizer_digest,
+                           ", found ", opened->tokenizer_digest()));
+  reader = std::move(opened);
+  return *reader;
+}
+
+void ShardSet::remember_open(size_t shard) {
+  if (!open_.empty() && open_.front() == shard) return;
+  open_.remove(shard);
+  open_.push_front(shard);
+  if (open_.size() <= max_open_files_) return;
+  readers_[open_.back()]->close_file();
+  open_.pop_back();
+}
+
+int64_t ShardSet::num_tokens(int64_t sample) {
+  const size_t shard = shard_of(sample);
+  return reader(shard).num_tokens(sample - first_sample_[shard]);
+}
+
+int64_t ShardSet::source_bytes(int64_t sample) {
+  const size_t shard = shard_of(sample);
+  return reader(shard).source_bytes(sample - first_sample_[shard]);
+}
+
+Sample ShardSet::read(int64_t sample) {
+  const size_t shard = shard_of(sample);
+  ShardReader& from = reader(shard);
+  remember_open(shard);
+  return from.read(sample - first_sample_[shard]);
+}
+
+TextSample ShardSet::read_text(int64_t id) {
+  Sample sample = read(id);
+  TextSample text;
+  text.source_bytes = sample.source_bytes;
+  for (size_t i = 0; i < sample.segments.size(); ++i) {
+    const Segment& segment = sample.segments[i];
+    if (segment.modality != Modality::text) {
+      const size_t shard = shard_of(id);
+      throw DataError(concat((directory_ / shards_[shard].file).string(), ": sample ", id - first_sample_[shard],
+                             ", segment ", i, ": its modality is '", name_of(segment.modality),
+                             "', but a text-only run takes only 'text'"));
+    }
+    text.tokens.insert(text.tokens.end(), segment.tokens.begin(), segment.tokens.end());
+    text.loss_mask.insert(text.loss_mask.end(), segment.loss_mask.begin(), segment.loss_mask.end());
+  }
+  return text;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,15 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/core/dtype.h"
+
+namespace birkhoff::cpu {
+
+// to[c,r] = from[r,c] for a [rows, columns] matrix of f32 or bf16. Uses the threads of the caller's team.
+struct Transpose {
+  int64_t rows, columns;
+  DType dtype;
+};
+void transpose(const Transpose& shape, void* to, const void* from);
+
+}  // namespace birkhoff::cpu

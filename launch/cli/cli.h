@@ -1,0 +1,67 @@
+#pragma once
+// The command line, apart from the library that parses it: cli.cc is the only unit that includes CLI11.
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "launch/exit_codes.h"
+#include "parallel/comm/communicator.h"
+
+namespace CLI {
+class App;
+}
+
+namespace birkhoff {
+
+// What a command does. One that takes the world is started with MPI, the other without.
+using Action = std::function<ExitCode()>;
+using ParallelAction = std::function<ExitCode(Communicator& world)>;
+using AnyAction = std::variant<std::monostate, Action, ParallelAction>;
+
+// One command or subcommand. The variables that receive arguments must outlive the action; their values are the
+// defaults.
+class Command {
+ public:
+  Command(CLI::App* app, std::vector<std::pair<CLI::App*, AnyAction>>* actions) : app_(app), actions_(actions) {}
+
+  // Required, by place. A list takes one or more.
+  Command& positional(const std::string& name, std::string& value, const std::string& help);
+  Command& positional(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  // "--name"; a list is given by repeating the option.
+  Command& option(const std::string& name, std::string& value, const std::string& help);
+  Command& option(const std::string& name, int64_t& value, const std::string& help);
+  Command& option(const std::string& name, double& value, const std::string& help);
+  Command& option(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  // One of a few words.
+  Command& choice(const std::string& name, std::string& value, const std::vector<std::string>& words,
+                  const std::string& help);
+  Command& flag(const std::string& name, bool& value, const std::string& help);
+  // Makes the last named option or argument mandatory.
+  Command& required();
+
+  Command subcommand(const std::string& name, const std::string& help);
+  void run(Action action);
+  void run_parallel(ParallelAction action);
+
+ private:
+  CLI::App* app_;
+  std::vector<std::pair<CLI::App*, AnyAction>>* actions_;
+};
+
+class Cli {
+ public:
+  explicit Cli(const std::string& version);
+  ~Cli();
+  Command command(const std::string& name, const std::string& help);
+  // The action of the command that the arguments (without the program's name) select; for --help and --version one that
+  // prints them. Errors: UserError that says what is wrong and names the nearest command.
+  AnyAction parse(std::vector<std::string> arguments);
+
+ private:
+  std::unique_ptr<CLI::App> app_;
+  std::vector<std::pair<CLI::App*, AnyAction>> actions_;
+};
+
+}  // namespace birkhoff

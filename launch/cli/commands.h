@@ -1,0 +1,12 @@
+#pragma once
+#include "launch/cli/cli.h"
+
+namespace birkhoff {
+
+// One function a command, in launch/cli/NAME.cc. docs/how-to/add-a-command.md
+void add_describe(Cli& cli);
+void add_doctor(Cli& cli);
+
+inline constexpr void (*kCommands[])(Cli&) = {add_describe, add_doctor};
+
+}  // namespace birkhoff

@@ -1,0 +1,96 @@
+#include <cstdio>
+#include <map>
+
+#include "data/ingest/commands.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
+#include "launch/cli/commands.h"
+
+namespace birkhoff {
+namespace {
+
+struct IngestArguments {
+  std::vector<std::string> inputs;
+  std::string tokenizer, output, split = "whole", split_regex;
+  int64_t split_bytes = 1 << 20, min_bytes = 0, seed = 1, max_shard_mib = 64, threads = 0;
+  double heldout = 0;
+  bool heldout_text = false;
+  std::string json_field = IngestOptions().json_field;
+};
+
+SplitRule split_of(const IngestArguments& a) {
+  static const std::map<std::string, SplitRule::Kind> kinds = {{"whole", SplitRule::Kind::whole},
+                                                               {"blank_lines", SplitRule::Kind::blank_lines},
+                                                               {"regex", SplitRule::Kind::regex},
+                                                               {"size", SplitRule::Kind::size}};
+  BK_CHECK(a.split != "regex" || !a.split_regex.empty(), "--split regex needs --split-regex");
+  SplitRule rule;
+  rule.kind = kinds.at(a.split);
+  rule.regex = a.split_regex;
+  rule.bytes = a.split_bytes;
+  rule.min_bytes = a.min_bytes;
+  return rule;
+}
+
+ExitCode ingest_files(const IngestArguments& a) {
+  BK_CHECK(a.max_shard_mib >= 1 && a.max_shard_mib <= 1 << 20, "--max-shard-mib is ", a.max_shard_mib,
+           ", expected 1 to 1048576");
+  BK_CHECK(a.seed >= 0, "--seed is ", a.seed, ", expected at least 0");
+  BK_CHECK(a.threads >= 0 && a.threads <= 4096, "--threads is ", a.threads, ", expected 0 (all cores) to 4096");
+  IngestOptions options;
+  options.inputs.assign(a.inputs.begin(), a.inputs.end());
+  options.tokenizer = a.tokenizer;
+  options.output = a.output;
+  options.split = split_of(a);
+  options.json_field = a.json_field;
+  options.heldout_fraction = a.heldout;
+  options.seed = static_cast<uint64_t>(a.seed);
+  options.max_shard_bytes = a.max_shard_mib << 20;
+  options.write_heldout_text = a.heldout_text;
+  options.num_threads = a.threads ? static_cast<int>(a.threads) : num_threads();
+  ingest(options);
+  std::fputs(inspect_data(options.output).c_str(), stdout);
+  return ExitCode::done;
+}
+
+void add_ingest(Command& data) {
+  auto a = std::make_shared<IngestArguments>();
+  data.subcommand("ingest", "Turn text, JSON lines and their .gz and .zst into shards of tokens")
+      .positional("inputs", a->inputs, "files and folders")
+      .option("--tokenizer", a->tokenizer, "tokenizer.json")
+      .required()
+      .option("--output,-o", a->output, "folder of the dataset, which must not hold one yet")
+      .required()
+      .choice("--split", a->split, {"whole", "blank_lines", "regex", "size"}, "how a text file becomes documents")
+      .option("--split-regex", a->split_regex, "regex: a matching line begins a document")
+      .option("--split-bytes", a->split_bytes, "size: a document ends at the first line end after so many bytes")
+      .option("--min-bytes", a->min_bytes, "blank_lines, regex: join neighbours up to so many bytes")
+      .option("--json-field", a->json_field, "text of a JSON line")
+      .option("--heldout", a->heldout, "share of the documents kept for evaluation, such as 0.01")
+      .flag("--heldout-text", a->heldout_text, "also write the held-out documents as heldout.txt")
+      .option("--seed", a->seed, "chooses the held-out documents")
+      .option("--max-shard-mib", a->max_shard_mib, "size of a shard")
+      .option("--threads", a->threads, "threads that tokenize; 0: all cores")
+      .run([a] { return ingest_files(*a); });
+}
+
+// A command that prints what a function says of a path.
+void add_report(Command& data, const std::string& name, const std::string& help,
+                std::string (*report)(const std::filesystem::path&)) {
+  auto path = std::make_shared<std::string>();
+  data.subcommand(name, help).positional("path", *path, "dataset folder or shard").run([path, report] {
+    std::fputs(report(*path).c_str(), stdout);
+    return ExitCode::done;
+  });
+}
+
+}  // namespace
+
+void add_data(Cli& cli) {
+  Command data = cli.command("data", "Make and check training data");
+  add_ingest(data);
+  add_report(data, "inspect", "Print splits, shards and counts", inspect_data);
+  add_report(data, "verify", "Read every sample and check it", verify_data);
+}
+
+}  // namespace birkhoff

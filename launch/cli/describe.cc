@@ -1,0 +1,37 @@
+#include <cstdio>
+
+#include "launch/cli/commands.h"
+#include "trainer/config/reader.h"
+
+namespace birkhoff {
+namespace {
+
+struct DescribeOptions {
+  std::string config;
+  std::vector<std::string> overrides;
+};
+
+// Without a file the reference of all settings, otherwise what the file and the overrides come to.
+ExitCode describe_config_or_file(const DescribeOptions& options) {
+  if (options.config.empty() && options.overrides.empty()) {
+    std::fputs(describe_config().c_str(), stdout);
+    return ExitCode::done;
+  }
+  const LoadedConfig loaded = options.config.empty() ? parse_config("run:\n", "defaults", options.overrides)
+                                                     : load_config(options.config, options.overrides);
+  std::fputs(print_config(loaded.config, loaded.origins).c_str(), stdout);
+  return ExitCode::done;
+}
+
+}  // namespace
+
+void add_describe(Cli& cli) {
+  Command describe = cli.command("describe", "Print what a config means");
+  auto options = std::make_shared<DescribeOptions>();
+  describe.subcommand("config", "All settings as Markdown; with a file, its values and where each came from")
+      .option("config", options->config, "YAML file")
+      .option("--set", options->overrides, "section.name=value, over the file")
+      .run([options] { return describe_config_or_file(*options); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,156 @@
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <vector>
+
+#include <sched.h>
+#include <unistd.h>
+
+#include "kernels/core/arena.h"
+#include "kernels/core/copy.h"
+#include "kernels/core/cpu/isa.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cuda/memory.h"
+#include "kernels/core/error.h"
+#include "kernels/gemm/gemm.h"
+#include "launch/cli/commands.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr double kGiB = 1 << 30;
+
+// "Name   : value" of a file under /proc; empty if there is none.
+std::string proc_value(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(name)) continue;
+    const size_t colon = line.find(':');
+    const size_t start = line.find_first_not_of(" \t", colon + 1);
+    return start == std::string::npos ? "" : line.substr(start);
+  }
+  return "";
+}
+
+int usable_cores() {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+// Seconds of the fastest of a few calls, for at least a quarter of a second.
+template <class Body>
+double best_seconds(Body body) {
+  double best = 1e30, total = 0;
+  for (int calls = 0; calls < 3 || total < 0.25; ++calls) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    best = std::min(best, seconds);
+    total += seconds;
+  }
+  return best;
+}
+
+double gemm_gflops(DType dtype) {
+  constexpr int64_t kSize = 1024;
+  Arena arena(Device{});
+  Stream stream{Device{}};
+  const Tensor a = arena.take(dtype, {kSize, kSize}), b = arena.take(dtype, {kSize, kSize});
+  const Tensor c = arena.take(dtype, {kSize, kSize});
+  fill_zero(stream, a);
+  fill_zero(stream, b);
+  GemmArgs args;
+  args.c = c;
+  args.a = a;
+  args.b = b;
+  return 2e-9 * double(kSize) * kSize * kSize / best_seconds([&] { gemm(stream, args); });
+}
+
+// Bytes read and written per second by all threads, over far more memory than caches hold.
+double copy_gb_per_second() {
+  constexpr int64_t kCount = int64_t{16} << 20;
+  std::vector<double> from(kCount, 1.0), to(kCount, 2.0);
+  const double seconds = best_seconds([&] {
+    parallel_for(kCount, 1 << 16, [&](int64_t begin, int64_t end) {
+      std::copy(from.begin() + begin, from.begin() + end, to.begin() + begin);
+    });
+  });
+  return 2e-9 * double(sizeof(double)) * kCount / seconds;
+}
+
+void print_machine(const Communicator& world) {
+  const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGE_SIZE));
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  std::printf("birkhoff:  %s, %s\n", BIRKHOFF_VERSION, BIRKHOFF_COMPILER);
+  std::printf("host:      %s\n", host);
+  std::printf("processor: %s\n", proc_value("/proc/cpuinfo", "model name").c_str());
+  std::printf("kernels:   %s\n", std::string(name_of(best_isa())).c_str());
+  std::printf("cores:     %d usable, %d threads a rank\n", usable_cores(), num_threads());
+  std::printf("memory:    %.1f GiB, available %s\n", memory / kGiB,
+              proc_value("/proc/meminfo", "MemAvailable").c_str());
+  std::printf("ranks:     %d, of which %d on this host\n", world.size(), world.local_size());
+  std::printf("built for: MPI %s, HDF5 %s, oneDNN %s\n", BIRKHOFF_MPI_VERSION, BIRKHOFF_HDF5_VERSION,
+              BIRKHOFF_ONEDNN_VERSION);
+  if constexpr (kWithCuda) {
+    std::printf("CUDA:      %d usable devices\n", cuda::device_count());
+  } else {
+    std::printf("CUDA:      not in this build; configure with -DBIRKHOFF_CUDA=ON\n");
+  }
+}
+
+void print_speed() {
+  std::printf("matrices:  %.0f GFLOP/s in f32, %.0f in bf16 (1024 x 1024 x 1024)\n", gemm_gflops(DType::f32),
+              gemm_gflops(DType::bf16));
+  std::printf("copying:   %.1f GB/s, reads and writes counted\n", copy_gb_per_second());
+}
+
+struct Place {
+  std::array<char, 64> host{};
+  int32_t local_rank = 0, threads = 0;
+};
+
+// Where every rank runs; on all ranks. Collective.
+std::vector<Place> places_of(Communicator& world) {
+  Place mine;
+  gethostname(mine.host.data(), mine.host.size() - 1);
+  mine.local_rank = world.local_rank();
+  mine.threads = num_threads();
+  std::vector<Place> all(static_cast<size_t>(world.size()));
+  constexpr auto kBytes = static_cast<int64_t>(sizeof(Place));
+  const std::vector<int64_t> counts(all.size(), kBytes);
+  wait_on_host(
+      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
+  return all;
+}
+
+void print_places(const std::vector<Place>& places) {
+  std::printf("\n%6s  %-24s %10s %8s\n", "rank", "host", "local rank", "threads");
+  for (size_t rank = 0; rank < places.size(); ++rank) {
+    const Place& place = places[rank];
+    std::printf("%6zu  %-24s %10d %8d\n", rank, place.host.data(), place.local_rank, place.threads);
+  }
+}
+
+ExitCode doctor(Communicator& world) {
+  const std::vector<Place> places = places_of(world);
+  if (world.rank() == 0) {
+    print_machine(world);
+    print_speed();
+    if (world.size() > 1) print_places(places);
+    std::fflush(stdout);
+  }
+  world.barrier();  // measured while the other ranks wait
+  return ExitCode::done;
+}
+
+}  // namespace
+
+void add_doctor(Cli& cli) {
+  cli.command("doctor", "Show machine, libraries, ranks and devices, and measure the speed of matrices and memory")
+      .run_parallel(doctor);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,75 @@
+#include "launch/guard.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/agree.h"
+
+namespace birkhoff {
+namespace {
+
+ExitCode code_of(const std::exception& error) {
+  if (dynamic_cast<const UserError*>(&error)) return ExitCode::user_error;
+  if (dynamic_cast<const DataError*>(&error)) return ExitCode::data_error;
+  if (dynamic_cast<const CommError*>(&error)) return ExitCode::comm_error;
+  return ExitCode::internal_error;
+}
+
+const char* title_of(ExitCode code) {
+  switch (code) {
+    case ExitCode::user_error:
+      return "error";
+    case ExitCode::data_error:
+      return "data error";
+    case ExitCode::comm_error:
+      return "communication error";
+    default:
+      return "internal error, please report it";
+  }
+}
+
+// Ranks that meet the same error one by one would all print it. The lowest speaks first; its abort then ends the others
+// within the delay. A lost peer is often only the echo of an error which that peer is about to report: it waits
+// longest.
+void let_lower_ranks_speak(int rank, ExitCode code) {
+  const int milliseconds = std::min(rank * 50, 500) + (code == ExitCode::comm_error ? 500 : 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+}
+
+ExitCode report(Communicator& world, const std::exception& error) {
+  const ExitCode code = code_of(error);
+  const bool alone = world.size() == 1, agreed = is_agreed(error);
+  if (agreed && world.rank() != 0) return code;
+  if (!alone && !agreed) let_lower_ranks_speak(world.rank(), code);
+  const std::string where = alone || agreed ? "" : concat("[rank ", world.rank(), " of ", world.size(), "] ");
+  std::fprintf(stderr, "%s%s: %s\n", where.c_str(), title_of(code), error.what());
+  std::fflush(stderr);
+  if (!alone && !agreed) world.abort(error.what(), static_cast<int>(code));
+  return code;
+}
+
+}  // namespace
+
+ExitCode guarded(Communicator& world, const std::function<ExitCode()>& body) noexcept {
+  try {
+    return body();
+  } catch (const std::exception& e) {
+    return report(world, e);
+  }
+}
+
+ExitCode guarded(const std::function<ExitCode()>& body) noexcept {
+  try {
+    return body();
+  } catch (const std::exception& e) {
+    const ExitCode code = code_of(e);
+    std::fprintf(stderr, "%s: %s\n", title_of(code), e.what());
+    return code;
+  }
+}
+
+}  // namespace birkhoff

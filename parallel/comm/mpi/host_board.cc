@@ -1,0 +1,55 @@
+#include "parallel/comm/mpi/host_board.h"
+
+#include <array>
+#include <cstdio>
+#include <random>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "parallel/comm/mpi/mpi_check.h"
+
+namespace birkhoff {
+namespace {
+
+using Name = std::array<char, 64>;
+
+Name fresh_name() {
+  Name name{};
+  std::random_device random;
+  std::snprintf(name.data(), name.size(), "/birkhoff-%d-%08x%08x", getpid(), random(), random());
+  return name;
+}
+
+// Reserves the pages now: a full /dev/shm must be an answer here, not a SIGBUS later.
+std::shared_ptr<std::byte> map(const Name& name, size_t bytes, int flags) {
+  const int file = shm_open(name.data(), flags, 0600);
+  if (file < 0) return nullptr;
+  const bool reserved = (flags & O_CREAT) == 0 || posix_fallocate(file, 0, static_cast<off_t>(bytes)) == 0;
+  void* memory = reserved ? mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+  close(file);
+  if (memory == MAP_FAILED) return nullptr;
+  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { munmap(p, bytes); }};
+}
+
+}  // namespace
+
+std::optional<Board> make_host_board(MPI_Comm comm) {
+  int rank = 0, size = 1;
+  check(MPI_Comm_rank(comm, &rank));
+  check(MPI_Comm_size(comm, &size));
+  const size_t bytes = Board::bytes_for(size, BlockPath::staged);
+  Name name = rank == 0 ? fresh_name() : Name{};
+  std::shared_ptr<std::byte> memory;
+  if (rank == 0) memory = map(name, bytes, O_RDWR | O_CREAT | O_EXCL);
+  check(MPI_Bcast(name.data(), static_cast<int>(name.size()), MPI_CHAR, 0, comm));
+  if (rank != 0) memory = map(name, bytes, O_RDWR);
+  int everywhere = memory != nullptr;
+  check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, comm));
+  if (rank == 0) shm_unlink(name.data());
+  if (!everywhere) return std::nullopt;
+  return Board(std::move(memory), size, BlockPath::staged);
+}
+
+}  // namespace birkhoff

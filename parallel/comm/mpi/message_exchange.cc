@@ -1,0 +1,134 @@
+#include "parallel/comm/mpi/message_exchange.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <vector>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/mpi/mpi_check.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 4 << 20, kSmallestBlock_bytes = 64 << 10;
+
+struct Head {
+  StepHeader header;
+  int64_t bytes;
+};
+
+class MessageExchange final : public Exchange {
+ public:
+  explicit MessageExchange(MPI_Comm comm) : comm_(comm) {
+    check(MPI_Comm_rank(comm_, &rank_));
+    check(MPI_Comm_size(comm_, &size_));
+    const auto n = static_cast<size_t>(size_);
+    outgoing_.resize(n);
+    incoming_.resize(n);
+    source_.resize(n);
+    sends_.resize(n, MPI_REQUEST_NULL);
+    receives_.resize(n, MPI_REQUEST_NULL);
+  }
+  ~MessageExchange() override;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  int64_t block_bytes() const override {
+    return std::clamp<int64_t>(kBuffers_bytes / size_, kSmallestBlock_bytes, kLargestBlock_bytes);
+  }
+  int64_t common_block_bytes() const override { return block_bytes(); }
+  void offer(int to, const void* data, int64_t bytes) override { source_[index(to)] = fill(to, data, bytes); }
+  // The buffer of this rank to itself serves all peers.
+  void offer_to_all(const void* data, int64_t bytes) override {
+    std::fill(source_.begin(), source_.end(), fill(rank_, data, bytes));
+  }
+  void post(const StepHeader& header) override;
+  bool arrived() override;
+  Block from(int rank) const override {
+    const Head& head = head_of(incoming_[index(rank)]);
+    return {head.header, &head + 1, head.bytes};
+  }
+  void release() override {}
+  bool reusable() override;
+  bool has_posted(int rank) const override { return receives_[index(rank)] == MPI_REQUEST_NULL; }
+  void fail(const std::string& why) noexcept override {
+    if (failure_.empty()) failure_ = why;
+  }
+
+ private:
+  using Buffer = std::vector<std::byte>;
+  static size_t index(int rank) { return static_cast<size_t>(rank); }
+  static const Head& head_of(const Buffer& buffer) { return *reinterpret_cast<const Head*>(buffer.data()); }
+
+  size_t fill(int to, const void* data, int64_t bytes) {
+    Buffer& buffer = outgoing_[index(to)];
+    buffer.resize(std::max(buffer.size(), sizeof(Head) + static_cast<size_t>(bytes)));
+    reinterpret_cast<Head*>(buffer.data())->bytes = bytes;
+    if (bytes > 0) std::memcpy(buffer.data() + sizeof(Head), data, static_cast<size_t>(bytes));
+    return index(to);
+  }
+  void throw_if_failed() const {
+    if (!failure_.empty()) throw CommError(failure_);
+  }
+
+  MPI_Comm comm_;
+  int rank_ = 0, size_ = 1;
+  std::vector<Buffer> outgoing_, incoming_;
+  std::vector<size_t> source_;  // which outgoing buffer goes to a rank
+  std::vector<MPI_Request> sends_, receives_;
+  std::string failure_;
+};
+
+void MessageExchange::post(const StepHeader& header) {
+  const size_t largest = sizeof(Head) + static_cast<size_t>(block_bytes());
+  for (int r = 0; r < size_; ++r) {
+    if (r == rank_) continue;
+    Buffer& in = incoming_[index(r)];
+    in.resize(largest);
+    check(MPI_Irecv(in.data(), static_cast<int>(largest), MPI_BYTE, r, 0, comm_, &receives_[index(r)]));
+  }
+  for (int r = 0; r < size_; ++r) {
+    if (r == rank_) continue;
+    Buffer& out = outgoing_[source_[index(r)]];
+    auto& head = *reinterpret_cast<Head*>(out.data());
+    head.header = header;
+    const auto bytes = static_cast<int>(sizeof(Head) + static_cast<size_t>(head.bytes));
+    check(MPI_Isend(out.data(), bytes, MPI_BYTE, r, 0, comm_, &sends_[index(r)]));
+  }
+}
+
+bool MessageExchange::arrived() {
+  throw_if_failed();
+  bool all = true;
+  for (MPI_Request& request : receives_) {
+    int flag = 1;
+    if (request != MPI_REQUEST_NULL) check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
+    all = all && flag;
+  }
+  return all;
+}
+
+bool MessageExchange::reusable() {
+  throw_if_failed();
+  int flag = 0;
+  check(MPI_Testall(size_, sends_.data(), &flag, MPI_STATUSES_IGNORE));
+  return flag;
+}
+
+MessageExchange::~MessageExchange() {
+  const auto active = [](MPI_Request r) { return r != MPI_REQUEST_NULL; };
+  if (std::any_of(sends_.begin(), sends_.end(), active) || std::any_of(receives_.begin(), receives_.end(), active)) {
+    // The group failed in the middle of a step. MPI may still use the buffers until the process ends: leave them to it.
+    new std::vector<Buffer>(std::move(outgoing_));
+    new std::vector<Buffer>(std::move(incoming_));
+  } else if (failure_.empty()) {
+    MPI_Comm_free(&comm_);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Exchange> make_message_exchange(MPI_Comm comm) { return std::make_unique<MessageExchange>(comm); }
+
+}  // namespace birkhoff

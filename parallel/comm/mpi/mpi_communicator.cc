@@ -1,0 +1,161 @@
+#include "parallel/comm/mpi/mpi_communicator.h"
+
+#include <climits>
+#include <cstdlib>
+#include <exception>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/mpi/host_board.h"
+#include "parallel/comm/mpi/message_exchange.h"
+#include "parallel/comm/mpi/mpi_check.h"
+
+namespace birkhoff {
+namespace {
+
+MPI_Datatype type_of_size(size_t bytes) {
+  if (bytes == 1) return MPI_UINT8_T;
+  if (bytes == 2) return MPI_UINT16_T;
+  return bytes == 4 ? MPI_UINT32_T : MPI_UINT64_T;
+}
+
+// One send or recv. Polled with everything else of its rank, since a large message moves only while both ends call MPI.
+class MessageWork final : public Work, public Pollable {
+ public:
+  MessageWork(std::shared_ptr<Engine> engine, Operation operation, MPI_Comm comm);
+  ~MessageWork() override;
+  void poll() noexcept override;
+  bool done() override;
+  void wait(Stream&) override {
+    for (Backoff backoff; !done();) backoff.pause();
+  }
+
+ private:
+  void test();
+
+  std::shared_ptr<Engine> engine_;
+  Operation operation_;
+  MPI_Request request_ = MPI_REQUEST_NULL;
+  bool over_ = false;
+  std::string failure_;
+};
+
+MessageWork::MessageWork(std::shared_ptr<Engine> engine, Operation operation, MPI_Comm comm)
+    : engine_(std::move(engine)), operation_(std::move(operation)) {
+  const Operation& o = operation_;
+  BK_ASSERT(o.count() <= INT_MAX, "a message of ", o.count(), " elements");
+  const auto count = static_cast<int>(o.count());
+  const MPI_Datatype type = type_of_size(size_of(o.dtype()));
+  const std::lock_guard lock(engine_->mutex());
+  if (o.op == Op::send) {
+    check(MPI_Isend(o.in.data, count, type, o.peer, o.tag, comm, &request_));
+  } else {
+    check(MPI_Irecv(o.out.data, count, type, o.peer, o.tag, comm, &request_));
+  }
+  engine_->add(*this);
+}
+
+MessageWork::~MessageWork() {
+  const std::lock_guard lock(engine_->mutex());
+  engine_->remove(*this);
+  if (request_ == MPI_REQUEST_NULL) return;
+  MPI_Cancel(&request_);
+  MPI_Request_free(&request_);
+}
+
+void MessageWork::test() {
+  int flag = 0, received = 0;
+  MPI_Status status;
+  const int code = MPI_Test(&request_, &flag, &status);
+  if (code == MPI_SUCCESS && !flag) return;
+  over_ = true;
+  const bool recv = operation_.op == Op::recv;
+  if (recv && code == MPI_SUCCESS) check(MPI_Get_count(&status, type_of_size(size_of(operation_.dtype())), &received));
+  int error_class = MPI_SUCCESS;
+  if (code != MPI_SUCCESS) MPI_Error_class(code, &error_class);
+  if (error_class == MPI_ERR_TRUNCATE || (code == MPI_SUCCESS && recv && received != operation_.count())) {
+    failure_ = concat("the ranks disagree: ", operation_, " got a message of ",
+                      code == MPI_SUCCESS ? concat(received, " elements") : "more elements");
+    return;
+  }
+  check(code);
+}
+
+void MessageWork::poll() noexcept {
+  if (over_) return;
+  try {
+    test();
+  } catch (const std::exception& e) {
+    failure_ = e.what();
+  }
+}
+
+bool MessageWork::done() {
+  engine_->poll();
+  const std::lock_guard lock(engine_->mutex());
+  if (!failure_.empty()) throw CommError(failure_);
+  return over_;
+}
+
+class MpiCommunicator final : public GroupCommunicator {
+ public:
+  MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
+                  std::unique_ptr<Exchange> exchange, const std::string& name)
+      : GroupCommunicator(std::move(engine), std::move(exchange), name), comm_(comm), transport_(transport) {}
+  // Freeing is collective: not while this rank unwinds, alone perhaps.
+  ~MpiCommunicator() override {
+    if (std::uncaught_exceptions() == 0 && !queue().failed()) MPI_Comm_free(&comm_);
+  }
+
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split(comm_, color, key, &part));
+    return make_mpi_communicator(part, transport_, engine(), name);
+  }
+  // A world of one frees nobody; its caller leaves with the code.
+  void abort(const std::string&, int exit_code) noexcept override {
+    int ranks = 1;
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    if (ranks == 1) return;
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
+    std::_Exit(exit_code);
+  }
+  using GroupCommunicator::set_local;
+
+ private:
+  Pending start_message(const Operation& operation) override {
+    return std::make_unique<MessageWork>(engine(), operation, comm_);
+  }
+
+  MPI_Comm comm_;
+  Transport transport_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
+                                                    const std::string& name) {
+  check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
+  int size = 1, local_rank = 0, local_size = 1;
+  check(MPI_Comm_size(comm, &size));
+  MPI_Comm host = MPI_COMM_NULL;
+  check(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
+  check(MPI_Comm_rank(host, &local_rank));
+  check(MPI_Comm_size(host, &local_size));
+  check(MPI_Comm_free(&host));
+  std::unique_ptr<Exchange> exchange;
+  if (size == 1) {
+    exchange = make_memory_exchange(make_heap_board(1, BlockPath::direct), 0);
+  } else if (transport == Transport::automatic && local_size == size) {
+    if (auto board = make_host_board(comm)) exchange = make_memory_exchange(std::move(*board), local_rank);
+  }
+  if (!exchange) {
+    MPI_Comm own = MPI_COMM_NULL;
+    check(MPI_Comm_dup(comm, &own));
+    exchange = make_message_exchange(own);
+  }
+  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(exchange), name);
+  made->set_local(local_rank, local_size);
+  return made;
+}
+
+}  // namespace birkhoff

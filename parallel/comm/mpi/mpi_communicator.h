@@ -1,0 +1,21 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include <mpi.h>
+
+#include "parallel/comm/group_communicator.h"
+
+namespace birkhoff {
+
+// How the collectives of a group travel.
+enum class Transport : uint8_t {
+  automatic,  // through shared memory if all its ranks are on one host, else by messages
+  messages
+};
+
+// A communicator over `comm`, which it takes over. Collective.
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
+                                                    const std::string& name);
+
+}  // namespace birkhoff

@@ -1,0 +1,51 @@
+#include "parallel/comm/mpi/mpi_world.h"
+
+#include <cstdlib>
+#include <exception>
+#include <string_view>
+
+#include <mpi.h>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/mpi/mpi_check.h"
+#include "parallel/comm/mpi/mpi_communicator.h"
+#include "parallel/comm/mpi/singletons.h"
+
+namespace birkhoff {
+namespace {
+
+Transport transport_from_environment() {
+  const char* text = std::getenv("BIRKHOFF_TRANSPORT");
+  if (!text || std::string_view(text) == "automatic") return Transport::automatic;
+  BK_CHECK(std::string_view(text) == "messages", "BIRKHOFF_TRANSPORT is '", text,
+           "', but must be 'automatic' or 'messages'");
+  return Transport::messages;
+}
+
+}  // namespace
+
+MpiWorld::MpiWorld() {
+  const Transport transport = transport_from_environment();
+  int provided = 0, size = 1;
+  check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided));
+  try {
+    BK_CHECK(provided == MPI_THREAD_MULTIPLE, "this MPI does not support threads (MPI_THREAD_MULTIPLE)");
+    check(MPI_Comm_size(MPI_COMM_WORLD, &size));
+    const auto refused = singleton_error(size, [](const char* name) -> const char* { return std::getenv(name); });
+    BK_CHECK(!refused, *refused);
+  } catch (...) {
+    MPI_Finalize();  // every rank comes here, so none waits
+    throw;
+  }
+  MPI_Comm world = MPI_COMM_NULL;
+  check(MPI_Comm_dup(MPI_COMM_WORLD, &world));
+  world_ = make_mpi_communicator(world, transport, std::make_shared<Engine>(), "world");
+}
+
+MpiWorld::~MpiWorld() {
+  if (std::uncaught_exceptions() > 0) return;
+  world_.reset();
+  MPI_Finalize();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,153 @@
+#include "parallel/comm/traced.h"
+
+#include <array>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+std::string_view name_of_state(int state) {
+  constexpr std::array<std::string_view, 4> kNames{"started", "waiting", "done", "failed"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+}  // namespace
+
+class Trace::TracedWork final : public Work {
+ public:
+  TracedWork(Trace& trace, std::shared_ptr<Record> record, Communicator::Pending inner)
+      : trace_(trace), record_(std::move(record)), inner_(std::move(inner)) {}
+  void wait(Stream& stream) override {
+    trace_.set(*record_, State::waiting);
+    watched([&] { return inner_->wait(stream), true; });
+  }
+  bool done() override {
+    return watched([&] { return inner_->done(); });
+  }
+
+ private:
+  template <class Step>
+  bool watched(Step step) {
+    try {
+      const bool over = step();
+      if (over) trace_.set(*record_, State::done);
+      return over;
+    } catch (...) {
+      trace_.set(*record_, State::failed);
+      throw;
+    }
+  }
+
+  Trace& trace_;
+  std::shared_ptr<Record> record_;
+  Communicator::Pending inner_;
+};
+
+std::shared_ptr<Trace::Record> Trace::add(const Communicator& group, const Operation& o) {
+  const std::lock_guard lock(mutex_);
+  const std::string where = o.where.line() == 0 ? "" : concat(o.where.file_name(), ':', o.where.line());
+  auto record = std::make_shared<Record>(
+      Record{recorded_++, group.name(), concat(o), where, o.bytes(), std::chrono::steady_clock::now()});
+  records_.push_back(record);
+  if (records_.size() > kCapacity) records_.pop_front();
+  return record;
+}
+
+void Trace::set(Record& record, State state) {
+  const std::lock_guard lock(mutex_);
+  record.state = state;
+}
+
+void Trace::watch(const Communicator* group) {
+  const std::lock_guard lock(mutex_);
+  groups_.push_back(group);
+}
+void Trace::unwatch(const Communicator* group) {
+  const std::lock_guard lock(mutex_);
+  std::erase(groups_, group);
+}
+
+std::string Trace::to_json() const {
+  const std::lock_guard lock(mutex_);
+  auto out = nlohmann::json::array();
+  for (const auto& r : records_) {
+    out.push_back({{"sequence", r->sequence},
+                   {"group", r->group},
+                   {"operation", r->operation},
+                   {"bytes", r->bytes},
+                   {"where", r->where},
+                   {"age_s", seconds_since(r->begin)},
+                   {"state", name_of_state(static_cast<int>(r->state))}});
+  }
+  return out.dump(1);
+}
+
+std::string Trace::waiting_for() const {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (const auto& r : records_) {
+    if (r->state != State::waiting) continue;
+    text += concat("it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ", r->operation,
+                   " of group ", r->group, " (", r->where, ")");
+  }
+  for (const Communicator* group : groups_) {
+    const std::string waiting = group->waiting_for();
+    if (!waiting.empty()) text += concat(text.empty() ? "" : "; ", "pending is ", waiting);
+  }
+  return text.empty() ? "it waits in no operation: the cause is in its own work" : text;
+}
+
+class TracedCommunicator final : public Communicator {
+ public:
+  TracedCommunicator(Communicator& inner, Trace& trace) : inner_(inner), trace_(trace) { trace_.watch(&inner_); }
+  TracedCommunicator(std::unique_ptr<Communicator> inner, Trace& trace) : TracedCommunicator(*inner, trace) {
+    owned_ = std::move(inner);
+  }
+  ~TracedCommunicator() override { trace_.unwatch(&inner_); }
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  int local_rank() const override { return inner_.local_rank(); }
+  int local_size() const override { return inner_.local_size(); }
+  const std::string& name() const override { return inner_.name(); }
+  void progress() override { inner_.progress(); }
+  std::string waiting_for() const override { return inner_.waiting_for(); }
+  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+
+  Pending start(Operation operation) override {
+    auto record = trace_.add(inner_, operation);
+    try {
+      auto work = inner_.start(std::move(operation));
+      return std::make_unique<Trace::TracedWork>(trace_, std::move(record), std::move(work));
+    } catch (...) {
+      trace_.set(*record, Trace::State::failed);
+      throw;
+    }
+  }
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    const auto record = trace_.add(inner_, {.op = Op::split});
+    trace_.set(*record, Trace::State::waiting);
+    auto part = inner_.split(color, key, name);
+    trace_.set(*record, Trace::State::done);
+    return std::make_unique<TracedCommunicator>(std::move(part), trace_);
+  }
+
+ private:
+  std::unique_ptr<Communicator> owned_;
+  Communicator& inner_;
+  Trace& trace_;
+};
+
+std::unique_ptr<Communicator> make_traced(Communicator& inner, Trace& trace) {
+  return std::make_unique<TracedCommunicator>(inner, trace);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,77 @@
+#include "parallel/comm/watchdog.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+using Clock = std::chrono::steady_clock;
+constexpr auto kTick = std::chrono::milliseconds(50);
+// What a tick counts at most: a longer one means that the process stood still.
+constexpr double kLongestTick_s = 1.0;
+// How long a rank lets the others write their dumps and, by rank, speak first.
+constexpr auto kGrace = std::chrono::milliseconds(500);
+}  // namespace
+
+Watchdog::Watchdog(OnExpiry on_expiry) : on_expiry_(std::move(on_expiry)), thread_([this] { watch(); }) {}
+
+Watchdog::~Watchdog() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+Watchdog::Scope Watchdog::guard(std::string phase, double deadline_s) {
+  const std::lock_guard lock(mutex_);
+  phases_.push_back({std::move(phase), deadline_s});
+  return Scope(*this);
+}
+
+void Watchdog::leave() {
+  const std::lock_guard lock(mutex_);
+  phases_.pop_back();
+}
+
+void Watchdog::watch() {
+  std::unique_lock lock(mutex_);
+  for (auto last = Clock::now(); !wake_.wait_for(lock, kTick, [this] { return stopping_; });) {
+    const auto now = Clock::now();
+    const double tick_s = std::min(std::chrono::duration<double>(now - last).count(), kLongestTick_s);
+    last = now;
+    if (phases_.empty() || phases_.back().deadline_s <= 0) continue;
+    Phase& phase = phases_.back();
+    phase.spent_s += tick_s;
+    if (phase.spent_s <= phase.deadline_s) continue;
+    const std::string why = concat(phase.name, " did not end within ", phase.deadline_s, " s");
+    lock.unlock();
+    return on_expiry_(why);
+  }
+}
+
+void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why) {
+  const std::string waiting = trace.waiting_for();
+  const std::string path = concat(folder, "/watchdog_rank_", world.rank(), ".json");
+  const nlohmann::json dump{{"rank", world.rank()},
+                            {"size", world.size()},
+                            {"why", why},
+                            {"waiting_for", waiting},
+                            {"operations", nlohmann::json::parse(trace.to_json())}};
+  std::ofstream(path) << dump.dump(1) << '\n';
+  std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
+  std::fprintf(stderr, "error: %s: rank %d of %d: %s. Last operations: %s\n", why.c_str(), world.rank(), world.size(),
+               waiting.c_str(), path.c_str());
+  world.abort(why, kExitLostPeer);
+  std::_Exit(kExitLostPeer);
+}
+
+}  // namespace birkhoff

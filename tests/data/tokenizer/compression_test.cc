@@ -1,0 +1,70 @@
+#include "data/tokenizer/compression.h"
+
+#include <algorithm>
+#include <iostream>
+
+#include <gmock/gmock.h>
+
+#include "data/tokenizer/sha256.h"
+#include "data/tokenizer/trainer.h"
+#include "tests/support/vectors.h"
+
+namespace birkhoff::test {
+namespace {
+
+TEST(Sha256, MatchesThePublishedExamples) {
+  EXPECT_EQ(sha256_hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+// Rows marked risky depend on Unicode versions: they are reported, not required.
+TEST(EngramNormalizerVectors, GiveTheExpectedKeys) {
+  const auto file = load_vectors("engram_normalizer.json");
+  int risky = 0, risky_equal = 0;
+  for (const auto& row : file.at("rows")) {
+    const std::string text = row.at("text"), key = row.at("key");
+    if (row.at("risky").get<bool>()) {
+      ++risky;
+      risky_equal += engram_key(text) == key;
+    } else {
+      EXPECT_EQ(engram_key(text), key) << testing::PrintToString(text);
+    }
+  }
+  RecordProperty("risky_rows", risky);
+  RecordProperty("risky_rows_equal", risky_equal);
+  std::cout << "risky rows: " << risky_equal << " of " << risky << " equal\n";
+}
+
+TEST(TokenizerCompression, JoinsTokensOfOneMeaningInOrderOfAppearance) {
+  TokenizerTrainer trainer({261, 1, "gpt2", {"<|endoftext|>"}});
+  trainer.feed("the the The THE ");
+  const Tokenizer tokenizer = trainer.train();
+  const TokenizerCompression compression = compress_tokenizer(tokenizer);
+  const auto at = [&](const std::string& token) { return compression.map.at(tokenizer.id_of(token).value()); };
+  EXPECT_EQ(compression.map.size(), static_cast<size_t>(tokenizer.vocab_size()));
+  EXPECT_EQ(compression.map[0], 0);
+  EXPECT_EQ(compression.map[1], 1);
+  EXPECT_EQ(at("A"), at("a"));
+  EXPECT_EQ(at("\u0120"), at("\u010a"));  // space and newline
+  EXPECT_NE(at("\u00c3"), at("\u00c4"));  // single bytes of longer characters keep their spelling
+  EXPECT_EQ(compression.compressed_size, *std::max_element(compression.map.begin(), compression.map.end()) + 1);
+  // Joined: 26 letters; tab, newline and carriage return with the space; of the merges he, the, " T" and HE the last
+  // two.
+  EXPECT_EQ(at("HE"), at("he"));
+  EXPECT_EQ(at("\u0120T"), at("t"));
+  EXPECT_EQ(compression.compressed_size, tokenizer.vocab_size() - 26 - 3 - 2);
+}
+
+TEST(TokenizerCompression, HashesTheMapInBothWidths) {
+  const TokenizerCompression compression{{0, 1, -1}, 2};
+  using std::string_literals::operator""s;
+  EXPECT_EQ(compression.sha256_int32(), sha256_hex("\0\0\0\0\1\0\0\0\xff\xff\xff\xff"s));
+  EXPECT_EQ(compression.sha256_int64(),
+            sha256_hex("\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff"s));
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,142 @@
+#include "data/tokenizer/trainer.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "data/tokenizer/commands.h"
+#include "data/tokenizer/merge_learner.h"
+#include "kernels/core/error.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// The example of the tests of Hugging Face `tokenizers`: words with counts, three merges expected.
+TEST(MergeLearner, FindsTheMergesOfAPublishedExample) {
+  const std::vector<std::pair<std::string, int>> words = {{"roses", 1}, {"are", 2},  {"red", 1},  {"voilets", 1},
+                                                          {"blue", 1},  {"BERT", 1}, {"is", 2},   {"big", 1},
+                                                          {"and", 1},   {"so", 1},   {"GPT-2", 1}};
+  const std::string alphabet = "-2BEGPRTabdegilnorstuv";
+  std::vector<std::string> tokens;
+  for (const char c : alphabet) tokens.emplace_back(1, c);
+  MergeLearner learner(tokens);
+  for (const auto& [word, count] : words) {
+    std::vector<int32_t> symbols;
+    for (const char c : word) symbols.push_back(static_cast<int32_t>(alphabet.find(c)));
+    learner.add_word(symbols, count);
+  }
+  learner.learn(30000, 2);
+  const std::vector<std::string> learned(learner.tokens().begin() + 22, learner.tokens().end());
+  EXPECT_THAT(learned, ElementsAre("re", "are", "is"));
+}
+
+TEST(MergeLearner, CountsOverlappingPairsAsTheyAreMerged) {
+  MergeLearner learner({"a", "b"});
+  learner.add_word({0, 0, 0, 0, 1}, 3);
+  learner.learn(5, 1);
+  // aa aa b: now (aa, b) and (aa, aa) are as frequent, and b has the smaller id.
+  EXPECT_THAT(learner.tokens(), ElementsAre("a", "b", "aa", "aab", "aaaab"));
+}
+
+Tokenizer trained(std::string pattern, int32_t size) {
+  TokenizerTrainer trainer({size, 2, std::move(pattern), {"<|endoftext|>", "<pad>"}});
+  trainer.feed("the cat and the dog and the bird, 12 and 12");
+  trainer.feed("the end\xff\xff");
+  return trainer.train();
+}
+
+TEST(TokenizerTrainer, NumbersSpecialTokensThenBytesThenMerges) {
+  const Tokenizer tokenizer = trained("llama3", 262);
+  EXPECT_EQ(tokenizer.vocab_size(), 262);
+  EXPECT_EQ(tokenizer.eos(), 0);
+  EXPECT_EQ(tokenizer.pad(), 1);
+  EXPECT_EQ(tokenizer.id_of("!"), 2);
+  EXPECT_EQ(tokenizer.token_of(257), "\u0143");
+  EXPECT_EQ(tokenizer.id_of("he"), 258);  // he, nd and th are as frequent: the smaller first byte wins
+  EXPECT_EQ(tokenizer.id_of("nd"), 259);
+  EXPECT_THAT(tokenizer.encode("the<|endoftext|>"), testing::Contains(0));
+}
+
+TEST(TokenizerTrainer, IsTheSameInAnyOrderOfTexts) {
+  const std::vector<std::string> texts = {"abc abd", "bcd bcd", "xyz abc xyz"};
+  TokenizerTrainer forward({270, 1, "gpt2", {}}), backward({270, 1, "gpt2", {}});
+  for (size_t i = 0; i < texts.size(); ++i) {
+    forward.feed(texts[i]);
+    backward.feed(texts[texts.size() - 1 - i]);
+  }
+  EXPECT_EQ(forward.train().to_json(), backward.train().to_json());
+}
+
+TEST(TokenizerTrainer, StopsWherePairsRunOut) {
+  EXPECT_LT(trained("gpt2", 5000).vocab_size(), 300);
+  EXPECT_EQ(trained("deepseek", 258).vocab_size(), 258);
+}
+
+TEST(TokenizerTrainer, RefusesWhatCannotBeTrained) {
+  EXPECT_THROW(TokenizerTrainer({256, 2, "gpt2", {"<s>"}}), UserError);
+  EXPECT_THROW(TokenizerTrainer({300, 2, "gpt5", {}}), UserError);
+  EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {"<s>", "<s>"}}), UserError);
+  EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {"a"}}), UserError);
+  EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {""}}), UserError);
+}
+
+class TokenizerCommands : public testing::Test {
+ protected:
+  TokenizerCommands() : folder_(testing::TempDir() + "tokenizer_commands") {
+    std::filesystem::create_directories(folder_ + "/texts/deep");
+    std::ofstream(folder_ + "/texts/b.txt") << "the cat and the dog\n";
+    std::ofstream(folder_ + "/texts/deep/a.txt") << "the cat and the cat\n";
+  }
+  ~TokenizerCommands() override { std::filesystem::remove_all(folder_); }
+
+  TokenizerTrainReport train(const std::vector<std::string>& paths) const {
+    const auto read = [](const std::string& path, const DocumentUse& use) {
+      std::ostringstream text;
+      text << std::ifstream(path).rdbuf();
+      use(text.str());
+    };
+    return train_tokenizer(paths, read, {270, 2, "llama3", {"<|endoftext|>"}}, folder_ + "/tokenizer.json");
+  }
+
+  std::string folder_;
+};
+
+TEST_F(TokenizerCommands, TrainEncodeAndDecode) {
+  const auto report = train({folder_ + "/texts"});
+  EXPECT_EQ(report.files, 2);
+  EXPECT_EQ(report.documents, 2);
+  EXPECT_EQ(report.bytes, 40);
+  EXPECT_EQ(report.vocab_size, Tokenizer::load(folder_ + "/tokenizer.json").vocab_size());
+
+  const Tokenizer tokenizer = Tokenizer::load(folder_ + "/tokenizer.json");
+  const std::string text = "the cat\n\nsees \xff it";
+  std::istringstream in(text), whole(text);
+  std::ostringstream lines, line, decoded;
+  encode_stream(tokenizer, in, lines, EncodeBy::line);
+  encode_stream(tokenizer, whole, line, EncodeBy::whole);
+  const std::string by_line = lines.str(), at_once = line.str();
+  EXPECT_EQ(std::count(by_line.begin(), by_line.end(), '\n'), 3);
+  EXPECT_EQ(std::count(at_once.begin(), at_once.end(), '\n'), 1);
+  std::istringstream ids(by_line);
+  decode_stream(tokenizer, ids, decoded);
+  EXPECT_EQ(decoded.str(), text);
+}
+
+TEST_F(TokenizerCommands, NameWhatIsWrong) {
+  EXPECT_THROW(train({folder_ + "/nothing"}), UserError);
+  std::filesystem::create_directories(folder_ + "/empty");
+  EXPECT_THROW(train({folder_ + "/empty"}), UserError);
+  train({folder_ + "/texts"});
+  std::istringstream ids("12 x3");
+  std::ostringstream out;
+  EXPECT_THROW(decode_stream(Tokenizer::load(folder_ + "/tokenizer.json"), ids, out), UserError);
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,125 @@
+#include "kernels/engram/gate.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/core/error.h"
+#include "tests/support/op_case.h"
+#include "tests/support/tolerance.h"
+#include "tests/support/vectors.h"
+
+namespace birkhoff::test {
+namespace {
+
+struct Size {
+  int64_t T, S, C;
+};
+
+enum class Extra { none, mask_and_value };
+
+OpCase gate_case(Size n, Extra extra) {
+  const auto [T, S, C] = n;
+  OpCase c;
+  // Means that keep every score, of either sign, away from 0, where the square root bends too much for differences.
+  const int64_t streams = S, channels = C;
+  const Fill noise = normal(6, 0.5);
+  c.activation("h", {T, S, C}, normal(5, 0.5, 1.5)).activation("kv", {T, (S + 1) * C}, [=](int64_t i) {
+    return noise(i) + (i / channels % (streams + 1) % 2 == 0 ? 1.5 : -1.5);
+  });
+  c.parameter("w_h", {S, C}, normal(3, 0.2, 1)).parameter("w_k", {S, C}, normal(4, 0.2, 1));
+  c.output("out", {T, S, C});
+  for (const char* name : {"gate", "score", "rstd_h", "rstd_k"}) c.statistic_output(name, {T, S});
+  if (extra == Extra::mask_and_value) {
+    c.output("value", {T, S, C});
+    std::vector<int64_t> mask(static_cast<size_t>(T));
+    for (size_t t = 0; t < mask.size(); ++t) mask[t] = t % 3 != 1;
+    c.index("mask", mask, DType::u8, {T});
+  }
+  c.forward([](Stream& s, const Tensors& t) {
+    engram_gate_forward(s, {t["out"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"], t["value"], t["h"], t["kv"],
+                            t["w_h"], t["w_k"], t["mask"]});
+  });
+  c.backward([](Stream& s, const Tensors& t) {
+    engram_gate_backward(s, {t["d_h"], t["d_kv"], t["d_w_h"], t["d_w_k"], t["d_out"], t["d_value"], t["h"], t["kv"],
+                             t["w_h"], t["w_k"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"]});
+  });
+  return c;
+}
+
+class EngramGate : public testing::TestWithParam<Size> {};
+
+TEST_P(EngramGate, CpuEqualsReference) {
+  const Size n = GetParam();
+  // The square root stretches a small score's error.
+  gate_case(n, Extra::none).expect_cpu_equals_reference(n.C + n.T, 8);
+  gate_case(n, Extra::mask_and_value).expect_cpu_equals_reference(n.C + n.T, 8);
+}
+
+TEST_P(EngramGate, BackwardMatchesFiniteDifferences) {
+  const Size n = GetParam();
+  gate_case(n, Extra::none).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out"});
+  gate_case(n, Extra::mask_and_value).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out", "value"});
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, EngramGate,
+                         testing::Values(Size{0, 4, 8}, Size{3, 1, 7}, Size{5, 4, 35}, Size{70, 2, 16}));
+
+TEST(EngramGate, AMaskedTokenStaysAsItIs) {
+  const OpCase c = gate_case({3, 2, 8}, Extra::mask_and_value);
+  const auto out = c.result(Device{}, DType::f32, "out"), h = c.result(Device{}, DType::f32, "h");
+  for (size_t i = 16; i < 32; ++i) EXPECT_EQ(out[i], h[i]);
+  EXPECT_NE(out[0], h[0]);
+}
+
+TEST(EngramGate, RefusesShapesThatDisagree) {
+  Arena arena{Device{}};
+  Stream stream;
+  auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
+  const Tensor h = take({2, 2, 4}), w = take({2, 4}), s = take({2, 2});
+  EXPECT_THROW(engram_gate_forward(stream, {h, s, s, s, s, {}, h, take({2, 8}), w, w, {}}), UserError);
+}
+
+class EngramGateVectors : public testing::TestWithParam<DeviceKind> {};
+INSTANTIATE_TEST_SUITE_P(Devices, EngramGateVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));
+
+// Rows key 0 | ... | key M-1 | v of the vector's separate k [T,M,d] and v [T,d].
+std::vector<double> joined(const nlohmann::json& k, const nlohmann::json& v) {
+  std::vector<double> out;
+  for (size_t t = 0; t < v.size(); ++t) {
+    for (const auto& part : {flatten(k[t]), flatten(v[t])}) out.insert(out.end(), part.begin(), part.end());
+  }
+  return out;
+}
+
+TEST_P(EngramGateVectors, MatchForwardAndBackward) {
+  Stream stream{Device{GetParam()}, nullptr, nullptr};
+  const double limit = GetParam() == DeviceKind::reference ? kVectorBound : 4 * bound(DType::f32, 64);
+  for (const auto& v : load_vectors("engram_gate.json")["cases"]) {
+    Arena arena{stream.device};
+    auto take = [&](Shape shape) {
+      const Tensor tensor = arena.take(DType::f32, shape);
+      set_values(tensor, std::vector<double>(static_cast<size_t>(shape.count())));
+      return tensor;
+    };
+    const int64_t T = v["T"], M = v["M"], d = v["d"];
+    const EngramGateOptions options{v["eps"], v["clamp"]};
+    const Tensor h = tensor_of(arena, v["h"]), w_h = tensor_of(arena, v["w_h"]), w_k = tensor_of(arena, v["w_k"]);
+    const Tensor kv = take({T, (M + 1) * d}), out = take({T, M, d}), gate = take({T, M}), score = take({T, M});
+    const Tensor rstd_h = take({T, M}), rstd_k = take({T, M});
+    set_values(kv, joined(v["k"], v["v"]));
+    engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, {}, h, kv, w_h, w_k, {}, options});
+    expect_vector(score, v["score"], limit, "score");
+    expect_vector(gate, v["gate"], limit, "gate");
+    expect_vector(out, v["out"], limit, "out");
+    const Tensor dout = tensor_of(arena, v["grad_out"]), dkv = take(kv.shape), dw_h = take({M, d}), dw_k = take({M, d});
+    const Tensor dh = take(h.shape);
+    engram_gate_backward(stream,
+                         {dh, dkv, dw_h, dw_k, dout, {}, h, kv, w_h, w_k, gate, score, rstd_h, rstd_k, options});
+    expect_vector(dh, v["grad_h"], limit, "dh");
+    expect_vector(dkv, joined(v["grad_k"], v["grad_v"]), limit, "dkv");
+    expect_vector(dw_h, v["grad_w_h"], limit, "dw_h");
+    expect_vector(dw_k, v["grad_w_k"], limit, "dw_k");
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,100 @@
+#include "parallel/comm/traced.h"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "kernels/core/error.h"
+#include "tests/parallel/comm/collective_suite.h"
+#include "tests/support/run_ranks.h"
+
+namespace birkhoff {
+namespace {
+
+using ::testing::HasSubstr;
+
+nlohmann::json records_of(const Trace& trace) { return nlohmann::json::parse(trace.to_json()); }
+
+TEST(Traced, RecordsEveryOperationWithItsCallSite) {
+  run_ranks(2, [](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    std::vector<float> v(3);
+    auto work = comm->all_reduce({v.data(), DType::f32, {3}}, Reduce::max);
+    EXPECT_EQ(records_of(trace)[0]["state"], "started");
+    wait_on_host(std::move(work));
+    const auto half = comm->split(0, 0, "half");
+    wait_on_host(half->broadcast({v.data(), DType::f32, {2}}, 1));
+    const auto records = records_of(trace);
+    ASSERT_EQ(records.size(), 3u);
+    EXPECT_EQ(records[0]["operation"], "all_reduce max of 3 f32");
+    EXPECT_EQ(records[0]["group"], "world");
+    EXPECT_EQ(records[0]["bytes"], 12);
+    EXPECT_EQ(records[0]["state"], "done");
+    EXPECT_THAT(records[0]["where"].get<std::string>(), HasSubstr("traced_test.cc:"));
+    EXPECT_THAT(records[1]["operation"].get<std::string>(), HasSubstr("split"));
+    EXPECT_EQ(records[2]["sequence"], 2);
+    EXPECT_EQ(records[2]["group"], "half");
+    EXPECT_EQ(records[2]["operation"], "broadcast of 2 f32 from rank 1");
+  });
+}
+
+TEST(Traced, KeepsTheLastOnesOnly) {
+  run_ranks(1, [](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    for (int i = 0; i < 100; ++i) comm->barrier();
+    const auto records = records_of(trace);
+    EXPECT_EQ(records.size(), Trace::kCapacity);
+    EXPECT_EQ(records.front()["sequence"], 36);
+    EXPECT_EQ(records.back()["sequence"], 99);
+  });
+}
+
+TEST(Traced, SaysWhoIsMissing) {
+  run_ranks(2, [](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    EXPECT_THAT(trace.waiting_for(), HasSubstr("in no operation"));
+    std::vector<float> v(3);
+    const Tensor t{v.data(), DType::f32, {3}};
+    if (comm->rank() == 0) {
+      auto work = comm->all_reduce(t);
+      EXPECT_THAT(trace.waiting_for(),
+                  HasSubstr("operation 0 of group world, all_reduce sum of 3 f32, missing rank 1"));
+      wait_on_host(comm->send(t, 1, 0));
+      wait_on_host(std::move(work));
+    } else {
+      wait_on_host(comm->recv(t, 0, 0));
+      wait_on_host(comm->all_reduce(t));
+    }
+  });
+}
+
+TEST(Traced, MarksWhatFailed) {
+  EXPECT_THROW(run_ranks(2,
+                         [](Communicator& inner) {
+                           Trace trace;
+                           const auto comm = make_traced(inner, trace);
+                           std::vector<float> v(3);
+                           try {
+                             wait_on_host(comm->all_reduce({v.data(), DType::f32, {2 + comm->rank()}}));
+                           } catch (const CommError&) {
+                             EXPECT_EQ(records_of(trace)[0]["state"], "failed");
+                             throw;
+                           }
+                         }),
+               CommError);
+}
+
+TEST(Traced, ChangesNoResult) {
+  run_ranks(3, [](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    check_all_reduce(*comm);
+    check_concurrent_works(*comm);
+    check_agree(*comm);
+  });
+}
+
+}  // namespace
+}  // namespace birkhoff
