@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/core/copy.h"
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "kernels/hyper/streams.h"
 #include "kernels/loss/head_loss.h"
 
@@ -113,8 +113,8 @@ State Decoder::predict_further(Frame& f, State y, State dy, Pass pass) {
   for (size_t d = depth; d >= 1; --d) {
     const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
     embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), {});
-    axpy(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
-    if (g.main.pre.present()) axpy(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
+    add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
+    if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
   }
   return grads[0];
 }

@@ -1,5 +1,5 @@
 #include "kernels/core/copy.h"
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "kernels/hyper/streams.h"
 #include "trainer/models/decoder.h"
 
@@ -23,7 +23,7 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor e = e_proj_.forward(f, embedding_norm_.forward(f, embedded));
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
-  axpy(f.stream, {x, x, hidden});
+  add(f.stream, {x, x, hidden});
   // The first sublayer of a single-pass stack reads stream 0; the predictor's stack is its own.
   return block_->forward(f, {x, main.pre});
 }

@@ -4,7 +4,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/attention/mla_heads.h"
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "kernels/elementwise/split_columns.h"
 #include "kernels/norm/rmsnorm.h"
 
@@ -17,11 +17,10 @@ class Core {
   Core(Build& build, const AttentionOptions& o, int64_t qk_dim, int64_t rope_offset, int64_t rope_dims)
       : rope_(o.rope),
         rope_offset_(rope_offset),
-        scale_(static_cast<float>(rope_attention_factor(o.rope.yarn) / std::sqrt(static_cast<double>(qk_dim)))),
+        rope_dims_(rope_dims),
+        scale_(static_cast<float>(rope_softmax_factor(o.rope.yarn) / std::sqrt(static_cast<double>(qk_dim)))),
         memory_(std::make_unique<Arena>(build.device)),
-        slot_(build.slot<Saved>()) {
-    rope_.dims = rope_dims;
-  }
+        slot_(build.slot<Saved>()) {}
 
   Tensor forward(Frame& f, Tensor q, Tensor k, Tensor v) {
     Saved& s = f.saved(slot_);
@@ -37,19 +36,20 @@ class Core {
     const Saved& s = f.saved(slot_);
     const Gradients d{f.take_gradient(s.q.dtype, s.q.shape), f.take_gradient(s.k.dtype, s.k.shape),
                       f.take_gradient(s.v.dtype, s.v.shape)};
-    attention_backward(f.stream, {d.q, d.k, d.v, d_o.view(s.o.shape), s.o, s.lse, s.q, s.k, s.v, f.batch.document_start,
+    attention_backward(f.stream, {d.q, d.k, d.v, d_o.view(s.o.shape), s.q, s.k, s.v, s.o, s.lse, f.batch.document_start,
                                   scale_, f.batch.length});
     return d;
   }
 
   // x [T, heads, width]; rotates the dims from `offset` on.
   void rotate(Frame& f, Tensor x, int64_t offset, RopeDirection direction) {
-    if (rope_.dims == 0) return;
+    if (rope_dims_ == 0) return;
     if (!table_.present() || table_.shape[0] < f.batch.length) {
       memory_->reset();
-      table_ = make_rope_table(f.stream, *memory_, rope_, f.batch.length);
+      table_ = memory_->take(DType::f32, {f.batch.length, rope_dims_});
+      fill_rope_table(f.stream, table_, rope_);
     }
-    rope(f.stream, {x, table_, f.batch.positions, offset, rope_.pairs, direction});
+    rope(f.stream, {x, x, f.batch.positions, table_, offset, rope_.layout, direction});
   }
   int64_t rope_offset() const { return rope_offset_; }
 
@@ -58,7 +58,7 @@ class Core {
     Tensor q, k, v, o, lse;
   };
   RopeOptions rope_;
-  int64_t rope_offset_;
+  int64_t rope_offset_, rope_dims_;
   float scale_;
   std::unique_ptr<Arena> memory_;  // of the table of angles
   Tensor table_;
@@ -112,7 +112,7 @@ class GroupedQueryAttention final : public Module {
     const int64_t T = x_TC.shape[0];
     const Tensor kv = kv_.forward(f, x_TC);
     const Tensor k0 = f.take(activation_, {T, kv_heads_ * width_}), v = f.take(activation_, {T, kv_heads_ * width_});
-    split_columns(f.stream, {kv, k0, v});
+    split_columns(f.stream, {k0, v, kv});
     const Tensor q = q_norm_.forward(f, q_.forward(f, x_TC).view({T, heads_, width_}));
     const Tensor k = k_norm_.forward(f, k0.view({T, kv_heads_, width_}));
     core_.rotate(f, q, core_.rope_offset(), RopeDirection::forward);
@@ -127,9 +127,9 @@ class GroupedQueryAttention final : public Module {
     core_.rotate(f, d.k, core_.rope_offset(), RopeDirection::inverse);
     const Tensor dq = q_norm_.backward(f, d.q), dk = k_norm_.backward(f, d.k);
     const Tensor dkv = f.take_gradient(activation_, {T, 2 * kv_heads_ * width_});
-    join_columns(f.stream, {dkv, dk.view({T, kv_heads_ * width_}), d.v.view({T, kv_heads_ * width_})});
+    concat_columns(f.stream, {dkv, dk.view({T, kv_heads_ * width_}), d.v.view({T, kv_heads_ * width_})});
     const Tensor dx = q_.backward_input(f, dq.view({T, heads_ * width_})), dx_kv = kv_.backward_input(f, dkv);
-    axpy(f.stream, {dx, dx, dx_kv});
+    add(f.stream, {dx, dx, dx_kv});
     return dx;
   }
   void backward_weight(Frame& f) override {
@@ -196,7 +196,7 @@ class LatentAttention final : public Module {
     const Tensor q = queries_.forward(f, x_TC).view({T, H, D});
     core_.rotate(f, q, o_.nope_dim, RopeDirection::forward);
     const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}), k_rope = f.take(activation_, {T, o_.rope_dim});
-    split_columns(f.stream, {kv_a_.forward(f, x_TC), latent, k_rope});
+    split_columns(f.stream, {latent, k_rope, kv_a_.forward(f, x_TC)});
     core_.rotate(f, k_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::forward);
     const Tensor kv = kv_b_.forward(f, kv_norm_.forward(f, latent));
     const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_dim});
@@ -214,10 +214,10 @@ class LatentAttention final : public Module {
     core_.rotate(f, dk_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::inverse);
     const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, dkv.count() / T})));
     const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.rope_dim});
-    join_columns(f.stream, {dkv_a, dlatent, dk_rope});
+    concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
     const Tensor dx = queries_.backward_input(f, d.q.view({T, d.q.count() / T}));
     const Tensor dx_kv = kv_a_.backward_input(f, dkv_a);
-    axpy(f.stream, {dx, dx, dx_kv});
+    add(f.stream, {dx, dx, dx_kv});
     return dx;
   }
   void backward_weight(Frame& f) override {

@@ -1,5 +1,6 @@
 #include "trainer/nn/embedding.h"
 
+#include "kernels/elementwise/add.h"
 #include "kernels/embedding/embedding.h"
 
 namespace birkhoff {
@@ -16,7 +17,10 @@ Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, 
 Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {
   const Tensor x = f.take(activation_, {ids.count(), table_.shape[1]});
   embedding_forward(f.stream, {x, table_.value, ids});
-  if (positions.present()) embedding_forward(f.stream, {x, positions_.value, positions, true});
+  if (!positions.present()) return x;
+  const Tensor at = f.take(activation_, x.shape);
+  embedding_forward(f.stream, {at, positions_.value, positions});
+  add(f.stream, {x, x, at});
   return x;
 }
 

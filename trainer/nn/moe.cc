@@ -2,7 +2,7 @@
 
 #include "kernels/activation/swiglu.h"
 #include "kernels/core/copy.h"
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/expert_order.h"
 #include "kernels/moe/permute.h"
@@ -121,8 +121,8 @@ Tensor Moe::backward_input(Frame& f, Tensor dy_TC) {
   Saved& s = f.saved(slot_);
   const Tensor dgate = f.take_gradient(DType::f32, s.gate.shape);
   const Tensor dx = backward_experts(f, s, dy_TC, dgate), drouter = backward_router(f, s, dgate);
-  axpy(f.stream, {dx, dx, drouter});
-  if (shared_) axpy(f.stream, {dx, dx, shared_->backward_input(f, dy_TC)});
+  add(f.stream, {dx, dx, drouter});
+  if (shared_) add(f.stream, {dx, dx, shared_->backward_input(f, dy_TC)});
   return dx;
 }
 

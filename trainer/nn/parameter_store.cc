@@ -3,6 +3,7 @@
 #include <set>
 
 #include "kernels/core/copy.h"
+#include "kernels/core/error.h"
 #include "kernels/core/random.h"
 
 namespace birkhoff {

@@ -1,6 +1,6 @@
 #include "trainer/nn/residual.h"
 
-#include "kernels/elementwise/axpy.h"
+#include "kernels/elementwise/add.h"
 #include "trainer/nn/hyper_connection.h"
 
 namespace birkhoff {
@@ -16,7 +16,7 @@ class PlainResidual final : public Residual {
     const Tensor x_TC = in.x.view({in.x.shape[0], in.x.shape[2]});
     const Tensor y_TC = inner_->forward(f, norm_.forward(f, x_TC));
     const Tensor out = f.take(x_TC.dtype, in.x.shape);
-    axpy(f.stream, {out, x_TC, y_TC});
+    add(f.stream, {out, x_TC, y_TC});
     return {out, {}};
   }
   State replay(Frame&, State) override { throw BugError("a plain residual keeps its activations"); }
@@ -25,7 +25,7 @@ class PlainResidual final : public Residual {
     const Tensor dy_TC = d.x.view({d.x.shape[0], d.x.shape[2]});
     const Tensor branch = norm_.backward_input(f, inner_->backward_input(f, dy_TC));
     const Tensor dx = f.take_gradient(dy_TC.dtype, d.x.shape);
-    axpy(f.stream, {dx, dy_TC, branch});
+    add(f.stream, {dx, dy_TC, branch});
     return {dx, {}};
   }
   void backward_weight(Frame& f) override { inner_->backward_weight(f); }

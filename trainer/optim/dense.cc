@@ -2,6 +2,7 @@
 #include <iomanip>
 
 #include "kernels/core/copy.h"
+#include "kernels/core/error.h"
 #include "trainer/optim/optimizer.h"
 
 namespace birkhoff {
