@@ -9,7 +9,7 @@ export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_defau
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
   libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-cpp-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
-  libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
+  libdnnl-dev ocl-icd-opencl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
 TEST_PACKAGES=(libgtest-dev libgmock-dev python3)
 ALL_PACKAGES=(clang clang-format libclang-rt-dev libomp-dev python3-venv python3-h5py)
 CORPUS_PACKAGES=(dict-gcide wordnet-base xz-utils)

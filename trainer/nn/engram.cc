@@ -7,7 +7,6 @@ namespace birkhoff {
 
 Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
     : options_(o),
-      channels_(channels),
       activation_(build.precision.activation()),
       wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim),
       slot_(build.slot<Saved>()) {
