@@ -57,7 +57,10 @@ class EvalReader::Impl {
     if (documents_ == 0)
       throw DataError(concat(options_.directory.string(), ": split '", options_.split, "' has no documents"));
     sequences_ = plan(shards_, documents_, options_);
-    for (int64_t i = 0; i < documents_; ++i) source_bytes_ += shards_.source_bytes(i);
+    for (int64_t i = 0; i < documents_; ++i) {
+      source_bytes_ += shards_.source_bytes(i);
+      num_targets_ += shards_.num_tokens(i);
+    }
   }
 
   std::optional<StepBatch> next() {
@@ -82,6 +85,7 @@ class EvalReader::Impl {
 
   void rewind() { at_ = 0; }
   int64_t source_bytes() const { return source_bytes_; }
+  int64_t num_targets() const { return num_targets_; }
   int64_t num_microbatches() const {
     const int64_t per_round = options_.microbatch_sequences * options_.num_replicas;
     return (static_cast<int64_t>(sequences_.size()) + per_round - 1) / per_round;
@@ -99,7 +103,7 @@ class EvalReader::Impl {
   EvalOptions options_;
   ShardSet shards_;
   std::vector<Sequence> sequences_;
-  int64_t documents_ = 0, source_bytes_ = 0;
+  int64_t documents_ = 0, source_bytes_ = 0, num_targets_ = 0;
   int64_t at_ = 0, held_ = -1;
   TextSample text_;
 };
@@ -109,6 +113,7 @@ EvalReader::~EvalReader() = default;
 std::optional<StepBatch> EvalReader::next() { return impl_->next(); }
 void EvalReader::rewind() { impl_->rewind(); }
 int64_t EvalReader::source_bytes() const { return impl_->source_bytes(); }
+int64_t EvalReader::num_targets() const { return impl_->num_targets(); }
 int64_t EvalReader::num_microbatches() const { return impl_->num_microbatches(); }
 
 }  // namespace birkhoff

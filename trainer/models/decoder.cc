@@ -165,6 +165,7 @@ void Decoder::visit(ModuleVisitor& v) {
 
 std::vector<Tensor> Decoder::combs(Frame& f) {
   std::vector<Tensor> combs;
+  if (options_.recompute == Recompute::block) return combs;  // given up with the block's activations
   for (auto& block : blocks_) block->append_combs(f, combs);
   return combs;
 }

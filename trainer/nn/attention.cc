@@ -46,7 +46,7 @@ class Core {
     if (rope_dims_ == 0) return;
     if (!table_.present() || table_.shape[0] < f.batch.length) {
       memory_->reset();
-      table_ = memory_->take(DType::f32, {f.batch.length, rope_dims_});
+      table_ = memory_->take(DType::f32, {f.batch.length, rope_dims_ / 2, 2});
       fill_rope_table(f.stream, table_, rope_);
     }
     rope(f.stream, {x, x, f.batch.positions, table_, offset, rope_.layout, direction});

@@ -1,0 +1,39 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "parallel/comm/communicator.h"
+#include "trainer/config/reader.h"
+#include "trainer/metrics/metrics.h"
+
+namespace birkhoff {
+
+enum class Outcome : uint8_t {
+  done,
+  nonfinite,  // too many steps in a row without a finite loss and gradient
+  stopped,    // on request or by the time budget, a checkpoint written
+};
+
+// What a run reports to. All may be empty.
+struct RunReports {
+  std::function<void(const std::string& line)> say;  // called on rank 0 only
+  std::function<bool()> stop_requested;              // asked once a step, on every rank
+  Metrics* metrics = nullptr;                        // published to on rank 0 only
+};
+
+// Trains what the configuration describes, from its newest valid checkpoint where it has one. Collective.
+// Everything a user can get wrong is refused before the first step.
+// Errors: UserError, DataError, CommError.
+Outcome run_training(Communicator& world, const LoadedConfig& config, const RunReports& reports);
+
+// Held-out loss of the newest valid checkpoint of the run, or of `checkpoint`, which may be empty.
+struct EvaluationResult {
+  int64_t step = 0;
+  double loss = 0;           // nats per token
+  double bits_per_byte = 0;  // of the raw text
+  double tokens = 0, bytes = 0;
+};
+EvaluationResult run_evaluation(Communicator& world, const LoadedConfig& config, const std::string& checkpoint,
+                                const RunReports& reports);
+
+}  // namespace birkhoff
