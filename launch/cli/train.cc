@@ -2,7 +2,9 @@
 #include <csignal>
 #include <cstdio>
 
+#include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "parallel/comm/agree.h"
 #include "trainer/loop/run.h"
 #include "trainer/metrics/console.h"
 #include "trainer/metrics/json_lines.h"
@@ -32,10 +34,13 @@ struct Arguments {
   std::string config, resume, checkpoint;
   std::vector<std::string> overrides;
 
-  LoadedConfig load() const {
+  // A mistake is found on all ranks alike, and told once.
+  LoadedConfig load(Communicator& world) const {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
-    return load_config(config, all);
+    LoadedConfig loaded;
+    agree(world, [&] { loaded = load_config(config, all); });
+    return loaded;
   }
 };
 
@@ -56,12 +61,16 @@ void add_sinks(Metrics& metrics, const Config& c) {
 }
 
 ExitCode train(Communicator& world, const Arguments& arguments) {
-  const LoadedConfig config = arguments.load();
+  const LoadedConfig config = arguments.load(world);
   const bool first = world.rank() == 0;
   catch_signals();
   Metrics metrics;
+  agree(world, [&] {
+    std::error_code error;
+    if (first) std::filesystem::create_directories(config.config.run.dir, error);
+    BK_CHECK(!error, config.config.run.dir, " cannot be made: ", error.message(), ". Choose another run.dir");
+  });
   if (first) {
-    std::filesystem::create_directories(config.config.run.dir);
     say(print_config(config.config, config.origins));
     add_sinks(metrics, config.config);
   }
@@ -75,7 +84,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
 }
 
 ExitCode evaluate(Communicator& world, const Arguments& arguments) {
-  const EvaluationResult e = run_evaluation(world, arguments.load(), arguments.checkpoint, {say, {}, nullptr});
+  const EvaluationResult e = run_evaluation(world, arguments.load(world), arguments.checkpoint, {say, {}, nullptr});
   if (world.rank() == 0) {
     std::printf("step: %lld | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %.0f | bytes: %.0f\n",
                 static_cast<long long>(e.step), e.loss, e.bits_per_byte, e.tokens, e.bytes);
