@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <map>
 
+#include "data/baseline/bigram.h"
 #include "data/ingest/commands.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
@@ -84,6 +85,17 @@ void add_report(Command& data, const std::string& name, const std::string& help,
   });
 }
 
+// In the words of `birkhoff eval`, so that both can be read by the same script.
+std::string bigram_report(const std::filesystem::path& dataset) {
+  const BigramScore s = score_bigram(dataset);
+  char line[256];
+  std::snprintf(line, sizeof line,
+                "bigram of %lld tokens | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %lld | bytes: %lld\n",
+                static_cast<long long>(s.train_tokens), s.loss, s.bits_per_byte, static_cast<long long>(s.tokens),
+                static_cast<long long>(s.source_bytes));
+  return line;
+}
+
 }  // namespace
 
 void add_data(Cli& cli) {
@@ -91,6 +103,7 @@ void add_data(Cli& cli) {
   add_ingest(data);
   add_report(data, "inspect", "Print splits, shards and counts", inspect_data);
   add_report(data, "verify", "Read every sample and check it", verify_data);
+  add_report(data, "bigram", "Held-out loss of a bigram model of the training split, a baseline", bigram_report);
 }
 
 }  // namespace birkhoff
