@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "data/loader/loader.h"
 #include "data/shard/shard_set.h"
 #include "kernels/core/error.h"
 
@@ -87,25 +88,58 @@ double BigramModel::nats(std::span<const int32_t> document, std::span<const uint
   return sum;
 }
 
-BigramScore score_bigram(const std::filesystem::path& dataset) {
-  ShardSet train(dataset, "train"), heldout(dataset, "heldout");
-  const int32_t begin = train.manifest().begin_token;
-  BigramScore score;
-  BigramCounts counts(train.manifest().vocab_size);
-  for (int64_t i = 0; i < train.num_samples(); ++i) {
-    const TextSample document = train.read_text(i);
-    counts.add(document.tokens, document.loss_mask, begin);
-    score.train_tokens += std::count(document.loss_mask.begin(), document.loss_mask.end(), 1);
+namespace {
+
+int64_t num_targets(const TextSample& d) { return std::count(d.loss_mask.begin(), d.loss_mask.end(), 1); }
+
+int64_t count_split(const BigramTraining& training, BigramCounts& counts) {
+  ShardSet split(training.dataset, "train");
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < split.num_samples(); ++i) {
+    const TextSample document = split.read_text(i);
+    counts.add(document.tokens, document.loss_mask, split.manifest().begin_token);
+    tokens += num_targets(document);
   }
+  return tokens;
+}
+
+int64_t count_sequences(const BigramTraining& training, int64_t vocab_size, BigramCounts& counts) {
+  BK_CHECK(training.sequence_length > 0, "sequences of length ", training.sequence_length, " hold no tokens");
+  LoaderOptions options;
+  options.sources = {{training.dataset.filename().string(), training.dataset, 1.0}};
+  options.seed = training.seed;
+  options.vocab_size = vocab_size;
+  Loader loader(options);
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < training.num_sequences; ++i) {
+    const Batch sequence = loader.next({1, 1, training.sequence_length}).microbatches[0];
+    for (size_t t = 0; t < sequence.tokens.size(); ++t) {
+      if (sequence.targets[0][t] < 0) continue;
+      counts.add(sequence.tokens[t], sequence.targets[0][t]);
+      ++tokens;
+    }
+  }
+  return tokens;
+}
+
+}  // namespace
+
+BigramScore score_bigram(const BigramTraining& training) {
+  ShardSet heldout(training.dataset, "heldout");
+  const int64_t vocab_size = heldout.manifest().vocab_size;
+  BigramScore score;
+  BigramCounts counts(vocab_size);
+  score.train_tokens =
+      training.num_sequences > 0 ? count_sequences(training, vocab_size, counts) : count_split(training, counts);
   const BigramModel model(std::move(counts));
   double nats = 0;
   for (int64_t i = 0; i < heldout.num_samples(); ++i) {
     const TextSample document = heldout.read_text(i);
-    nats += model.nats(document.tokens, document.loss_mask, begin);
-    score.tokens += std::count(document.loss_mask.begin(), document.loss_mask.end(), 1);
+    nats += model.nats(document.tokens, document.loss_mask, heldout.manifest().begin_token);
+    score.tokens += num_targets(document);
     score.source_bytes += document.source_bytes;
   }
-  if (score.tokens == 0) throw DataError(concat(dataset.string(), ": split 'heldout' has no tokens to score"));
+  if (score.tokens == 0) throw DataError(concat(training.dataset.string(), ": nothing in split 'heldout' to score"));
   score.loss = nats / static_cast<double>(score.tokens);
   score.bits_per_byte = nats / std::numbers::ln2 / static_cast<double>(std::max<int64_t>(1, score.source_bytes));
   return score;

@@ -47,13 +47,22 @@ class BigramModel {
   double discount_ = 0;
 };
 
-// The held-out loss of a bigram model of the training split: what a language model must beat to have learnt more than
-// which token follows which. Every stored token is scored once, as data/loader/eval_reader.h does.
+// The held-out loss of a bigram model: what a language model must beat to have learnt more than which token follows
+// which. Every stored token is scored once, as data/loader/eval_reader.h does.
 struct BigramScore {
   int64_t train_tokens = 0, tokens = 0, source_bytes = 0;
   double loss = 0;  // nats per token
   double bits_per_byte = 0;
 };
-BigramScore score_bigram(const std::filesystem::path& dataset);
+
+// What the model learns from: the whole training split, or the very targets of the first `num_sequences` that a run
+// reads whose only source is this dataset, under its default name.
+struct BigramTraining {
+  std::filesystem::path dataset;
+  int64_t num_sequences = 0;  // 0: the whole split
+  int64_t sequence_length = 0;
+  uint64_t seed = 1;  // data.seed of the run
+};
+BigramScore score_bigram(const BigramTraining& training);
 
 }  // namespace birkhoff

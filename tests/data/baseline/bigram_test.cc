@@ -52,31 +52,45 @@ TEST(Bigram, NatsAreOfTheTargetsAloneAndTheFirstFollowsTheBeginToken) {
 
 TEST(Bigram, NeedsSomethingToLearnFrom) { EXPECT_THROW(BigramModel(BigramCounts(4)), UserError); }
 
-TEST(Bigram, ScoresTheHeldOutSplitOfADataset) {
-  const TempDir dir;
-  const std::map<std::string, std::vector<Document>> splits = {{"train", {{1, 2, 0}, {1, 1, 0}}},
-                                                               {"heldout", {{1, 0}, {3, 0}}}};
-  DatasetManifest manifest{"digest", 4, 0, 0, {}};
-  for (const auto& [name, documents] : splits) {
-    ShardWriter writer(dir / name, {4, "digest", 2000});
-    for (const Document& d : documents) {
-      Sample sample;
-      sample.segments.push_back(Segment::text(d));
-      sample.source_bytes = 5;
-      writer.add(sample);
+class BigramDataset : public testing::Test {
+ protected:
+  BigramDataset() {
+    const std::map<std::string, std::vector<Document>> splits = {{"train", {{1, 2, 0}, {1, 1, 0}}},
+                                                                 {"heldout", {{1, 0}, {3, 0}}}};
+    DatasetManifest manifest{"digest", 4, 0, 0, {}};
+    for (const auto& [name, documents] : splits) {
+      ShardWriter writer(dir_ / name, {4, "digest", 2000});
+      for (const Document& d : documents) {
+        Sample sample;
+        sample.segments.push_back(Segment::text(d));
+        sample.source_bytes = 5;
+        writer.add(sample);
+      }
+      manifest.splits[name] = writer.finish();
     }
-    manifest.splits[name] = writer.finish();
+    write_manifest(dir_.path(), manifest);
   }
-  write_manifest(dir.path(), manifest);
-  const BigramScore score = score_bigram(dir.path());
+  TempDir dir_;
+};
+
+TEST_F(BigramDataset, ScoresTheHeldOutSplit) {
+  const BigramScore score = score_bigram({dir_.path(), 0, 0, 1});
   const BigramModel model = example();
-  const double nats = model.nats(Document{1, 0}, std::vector<uint8_t>(2, 1), 0) +
-                      model.nats(Document{3, 0}, std::vector<uint8_t>(2, 1), 0);
+  const double nats = model.nats(Document{1, 0}, all_of({1, 0}), 0) + model.nats(Document{3, 0}, all_of({3, 0}), 0);
   EXPECT_EQ(score.train_tokens, 6);
   EXPECT_EQ(score.tokens, 4);
   EXPECT_EQ(score.source_bytes, 10);
   EXPECT_NEAR(score.loss, nats / 4, kExact);
   EXPECT_NEAR(score.bits_per_byte, nats / std::numbers::ln2 / 10, kExact);
+}
+
+// Two sequences of three are one epoch here, in any order, so the same pairs.
+TEST_F(BigramDataset, LearnsFromWhatARunWouldRead) {
+  const BigramScore whole = score_bigram({dir_.path(), 0, 0, 1}), run = score_bigram({dir_.path(), 2, 3, 1});
+  EXPECT_EQ(run.train_tokens, 6);
+  EXPECT_EQ(run.loss, whole.loss);
+  EXPECT_GT(std::abs(score_bigram({dir_.path(), 1, 3, 1}).loss - whole.loss), 1e-3);
+  EXPECT_THROW(score_bigram({dir_.path(), 1, 0, 1}), UserError);
 }
 
 }  // namespace
