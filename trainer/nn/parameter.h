@@ -65,6 +65,8 @@ class ModuleVisitor {
   virtual void counter(StepCounter&) {}
   // A router: the bias that balances it (also given to buffer()) and its load of the step (also given to counter()).
   virtual void router(PersistentBuffer&, StepCounter&) {}
+  // Bytes of weights held a second time, packed or rounded for products, as they are now.
+  virtual void working_copies(size_t) {}
   // A unit is what recomputation and gradient buckets take as a whole: embedding, one block, the head.
   virtual void begin_unit(const std::string&) {}
 };
