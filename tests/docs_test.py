@@ -77,7 +77,7 @@ def commands():
     found = {}
     for source in files('.cc', folders=['launch/cli']):
         text = source.read_text()
-        subcommands = set(re.findall(r'subcommand\(\s*"([\w-]+)"', text)) | set(re.findall(r'add_report\(\w+, "([\w-]+)"', text))
+        subcommands = set(re.findall(r'\b(?:subcommand|add_report|scenario)\((?:\w+, )?\s*"([\w-]+)"', text))
         for command in re.findall(r'\.command\(\s*"([\w-]+)"', text):
             found[command] = subcommands
     return found
@@ -91,7 +91,7 @@ def unknown_commands():
         for command, argument in re.findall(r'\bbirkhoff ([a-z][\w-]*)(?: ([a-z][\w-]*))?(?=[\s`|)\]]|$)', shell(page)):
             if command not in known:
                 yield f'{name(page)}: birkhoff {command} is not a command'
-            elif known[command] and argument not in known[command]:
+            elif known[command] and argument and argument not in known[command]:
                 yield f'{name(page)}: birkhoff {command} {argument} is not a command'
 
 
