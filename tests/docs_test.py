@@ -122,6 +122,17 @@ def unknown_functions():
                 yield f'{name(page)}: {owner}::{function} is not in the sources'
 
 
+def unread_settings():
+    """A setting that no code reads is named among the limits of README; nothing else is."""
+    declared = {m for p in files('.h', folders=['trainer/config']) for m in re.findall(r'\bs\(\s*"(\w+)"', p.read_text())}
+    code = '\n'.join(p.read_text() for p in files('.cc', folders=['trainer/loop', 'launch']) + [ROOT / 'trainer/config/check.cc'])
+    unread = {s for s in declared if not re.search(r'\.%s\b' % s, code)}
+    row = re.search(r'^\| settings \|.*$', (ROOT / 'README.md').read_text(), re.M)
+    named = set(re.findall(r'`(\w+)` of `', row[0])) if row else set()
+    for setting in sorted(unread ^ named):
+        yield f'README.md: {setting} is ' + ('read by nothing' if setting in unread else 'read by code, but named as a limit')
+
+
 def ops_table():
     """Ops by folder; those dispatched with BK_DISPATCH have a CUDA twin."""
     ops = collections.defaultdict(lambda: {'yes': [], 'no': []})
@@ -170,7 +181,8 @@ def main():
     options = parser.parse_args()
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
-    found = [f for check in (broken_links, missing_files, missing_pages, unknown_commands, broken_shell, unknown_functions, stale_table)
+    found = [f for check in (broken_links, missing_files, missing_pages, unknown_commands, broken_shell, unknown_functions,
+                               unread_settings, stale_table)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)
