@@ -56,13 +56,27 @@ def broken_links():
 
 
 def missing_files():
-    """Paths in backticks name files of the tree; pages on how to add a file name new ones."""
+    """Paths in backticks name files of the tree, or tests; pages on how to add a file name new ones."""
     for page in pages():
         if page.parent == HOW_TO:
             continue
         for path in re.findall(r'`((?:%s)/[\w./-]+)`' % '|'.join(FOLDERS), prose(page)):
-            if not re.search(r'NAME|FAMILY', path) and not (ROOT / path).exists():
+            exists = (ROOT / path).exists() or (ROOT / f'tests/{path}_test.cc').exists()
+            if not exists and not re.search(r'NAME|FAMILY', path):
                 yield f'{name(page)}: names {path}, which does not exist'
+
+
+def missing_tests():
+    """Names of tests, which are sentences in camel case, stand in the sources of the tests."""
+    code = '\n'.join(p.read_text() for p in files('.cc', folders=['tests']))
+    for page in [p for p in pages() if p.parent != HOW_TO and p != BACKENDS]:
+        for test in set(re.findall(r'\b(?:[A-Z][a-z0-9]*){4,}\b', prose(page))):
+            if not test.isupper() and test not in code and not in_sources(test):
+                yield f'{name(page)}: names the test {test}, which does not exist'
+
+
+def in_sources(word):
+    return any(re.search(r'\b%s\b' % word, p.read_text()) for p in files(*SOURCES))
 
 
 def missing_pages():
@@ -168,8 +182,8 @@ def broken_how_to(compiler):
         if len(found) < 5:
             yield f'docs/how-to: {len(found)} source files found; the pages have changed their form'
         for file in found:
-            command = [compiler, '-std=c++20', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', f'-I{tree}', f'-I{ROOT}', str(file)]
-            run = subprocess.run(command, text=True, capture_output=True)
+            flags = ['-std=c++20', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', f'-I{tree}', f'-I{ROOT}']
+            run = subprocess.run([compiler, *flags, str(file)], text=True, capture_output=True)
             if run.returncode != 0:
                 yield f'docs/how-to: {file.relative_to(tree)} does not compile:\n{run.stderr}'
 
@@ -181,8 +195,8 @@ def main():
     options = parser.parse_args()
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
-    found = [f for check in (broken_links, missing_files, missing_pages, unknown_commands, broken_shell, unknown_functions,
-                               unread_settings, stale_table)
+    found = [f for check in (broken_links, missing_files, missing_tests, missing_pages, unknown_commands, broken_shell,
+                               unknown_functions, unread_settings, stale_table)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)
