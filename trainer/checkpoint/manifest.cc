@@ -55,16 +55,21 @@ void check_cover(const std::string& name, Manifest::Entry& entry) {
   std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   int64_t next = 0;
   for (const Manifest::Part& p : parts) {
-    if (p.begin != next) throw DataError(concat(name, ": elements from ", next, " on are ", p.begin < next ? "written twice" : "missing"));
+    if (p.begin != next)
+      throw DataError(concat(name, ": elements from ", next, " on are ", p.begin < next ? "written twice" : "missing"));
     next += p.count;
   }
-  if (next != entry.shape.count()) throw DataError(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
+  if (next != entry.shape.count())
+    throw DataError(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
 }
 
 }  // namespace
 
 std::string to_text(const Manifest& m) {
-  json body{{"format", "birkhoff-checkpoint"}, {"version", m.version}, {"step", m.step}, {"integers", m.integers},
+  json body{{"format", "birkhoff-checkpoint"},
+            {"version", m.version},
+            {"step", m.step},
+            {"integers", m.integers},
             {"texts", m.texts}};
   body["tensors"] = body["reals"] = body["files"] = json::object();
   for (const auto& [name, entry] : m.tensors) body["tensors"][name] = to_json(entry);
@@ -80,11 +85,13 @@ Manifest parse_manifest(const std::string& text, const std::string& path) {
     throw DataError(path + ": not a checkpoint manifest: the text is broken or cut off");
   }
   const json& body = whole["manifest"];
+  if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
   const std::string dumped = body.dump(1), found = hex16(hash64(dumped.data(), dumped.size()));
   if (whole["xxh3"] != found) {
     throw DataError(concat(path, ": the checksum is ", found, ", the file says ", whole["xxh3"].dump()));
   }
-  const int64_t version = body.value("version", int64_t{0});
+  const int64_t version =
+      body.contains("version") && body["version"].is_number_integer() ? body["version"].get<int64_t>() : 0;
   if (version != Manifest::kVersion) {
     throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
                            version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));
@@ -103,8 +110,8 @@ Manifest join(const std::vector<Manifest>& writers) {
       auto [place, added] = all.tensors.try_emplace(name, entry);
       if (added) continue;
       if (place->second.dtype != entry.dtype || !(place->second.shape == entry.shape)) {
-        throw DataError(concat(name, ": writer ", i, " has ", entry.dtype, entry.shape, ", others ", place->second.dtype,
-                               place->second.shape));
+        throw DataError(concat(name, ": writer ", i, " has ", entry.dtype, entry.shape, ", others ",
+                               place->second.dtype, place->second.shape));
       }
       place->second.parts.insert(place->second.parts.end(), entry.parts.begin(), entry.parts.end());
     }
