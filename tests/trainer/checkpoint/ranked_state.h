@@ -68,6 +68,9 @@ class RankedState {
     return names;
   }
 
+  // The seed that a state was filled with before it was saved.
+  int64_t seed_loaded() const { return integer / 1'000'003; }
+
   int64_t integer = 0, least = 0;
   std::vector<double> reals;
   std::string text;

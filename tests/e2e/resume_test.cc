@@ -1,0 +1,130 @@
+// What was saved goes on as if nothing had happened: on the same ranks to the bit, on others within a bound.
+#include <cmath>
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+#include "tests/e2e/training.h"
+#include "trainer/checkpoint/directory.h"
+
+namespace birkhoff::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// A run of 8 steps saves after 4; without what came later it starts again from there.
+void forget_after_four(const fs::path& from, const fs::path& to) {
+  fs::create_directories(to / "checkpoints");
+  fs::copy(from / "checkpoints" / checkpoint_name(4), to / "checkpoints" / checkpoint_name(4),
+           fs::copy_options::recursive);
+}
+
+class Resume : public testing::TestWithParam<std::pair<int, std::string>> {};
+
+TEST_P(Resume, IsBitwiseEqualToAnUninterruptedRun) {
+  const auto [ranks, arguments] = GetParam();
+  const TempDir dir;
+  const ProgramResult straight = Training::shared().train(ranks, dir / "straight", arguments);
+  ASSERT_EQ(straight.exit_code, 0) << straight.output;
+  forget_after_four(dir / "straight", dir / "resumed");
+  const ProgramResult resumed = Training::shared().train(ranks, dir / "resumed", arguments);
+  ASSERT_EQ(resumed.exit_code, 0) << resumed.output;
+  EXPECT_THAT(resumed.output, HasSubstr("step-00000004, step 4"));
+  const auto all = losses(straight.output), second_half = losses(resumed.output);
+  ASSERT_EQ(all.size(), 8u) << straight.output;
+  EXPECT_EQ(second_half, std::vector<double>(all.begin() + 4, all.end()));
+  EXPECT_THAT(differences(manifest_of(dir / "straight", 8), manifest_of(dir / "resumed", 8)), IsEmpty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Settings, Resume,
+    testing::Values(std::pair{1, std::string()}, std::pair{2, std::string()},
+                    std::pair{2, std::string("--set optimizer.type=muon --set precision.moments=bf16")},
+                    std::pair{2, std::string("--set optimizer.engram.update=sparse_adamw --set precision.recipe=f32")},
+                    std::pair{1, std::string("--set model.residual.type=mhc_single_pass --set model.norm_eps=1e-20 "
+                                             "--set precision.recipe=fp8_block --set checkpoint.async=false")}));
+
+TEST(Resume, OfAResumeIsBitwiseEqual) {
+  const TempDir dir;
+  const std::string often = "--set checkpoint.interval=2 --set checkpoint.keep=9";
+  ASSERT_EQ(Training::shared().train(1, dir / "straight", often).exit_code, 0);
+  for (int steps : {2, 4, 8}) {
+    const ProgramResult part =
+        Training::shared().train(1, dir / "parts", often + " --set run.steps=" + std::to_string(steps));
+    ASSERT_EQ(part.exit_code, 0) << part.output;
+  }
+  EXPECT_THAT(differences(manifest_of(dir / "straight", 8), manifest_of(dir / "parts", 8)), IsEmpty());
+}
+
+// Sums over replicas have another order on another number of ranks: losses agree to a few f32 roundings.
+TEST(Resume, OnOtherNumbersOfRanksGoesOnWithTheSameStateAndLosses) {
+  const TempDir dir;
+  const std::string f32 = "--set precision.recipe=f32";
+  const ProgramResult two = Training::shared().train(2, dir / "two", f32);
+  ASSERT_EQ(two.exit_code, 0) << two.output;
+  const auto expected = losses(two.output);
+  for (int ranks : {1, 3}) {
+    const fs::path resized = dir / std::to_string(ranks);
+    forget_after_four(dir / "two", resized);
+    const ProgramResult run = Training::shared().train(ranks, resized, f32);
+    ASSERT_EQ(run.exit_code, 0) << run.output;
+    const auto got = losses(run.output);
+    ASSERT_EQ(got.size(), 4u) << run.output;
+    for (size_t i = 0; i < 4; ++i) EXPECT_NEAR(got[i], expected[4 + i], 1e-4 * expected[4 + i]) << ranks << " ranks";
+  }
+}
+
+TEST(Resume, RefusesWhatCannotChangeAndPrintsWhatDid) {
+  const TempDir dir;
+  ASSERT_EQ(Training::shared().train(1, dir / "run", "--set run.steps=1").exit_code, 0);
+  const ProgramResult refused =
+      Training::shared().train(1, dir / "run", "--set model.hidden_size=64 --set data.seed=5");
+  EXPECT_EQ(refused.exit_code, 2) << refused.output;
+  EXPECT_THAT(refused.output, HasSubstr("model.hidden_size"));
+  EXPECT_THAT(refused.output, HasSubstr("data.seed"));
+  const ProgramResult allowed = Training::shared().train(1, dir / "run", "--set run.steps=2 --set metrics.jsonl=other");
+  EXPECT_EQ(allowed.exit_code, 0) << allowed.output;
+  EXPECT_THAT(allowed.output, HasSubstr("run.steps: 1 -> 2"));
+}
+
+TEST(Resume, WalksBackToTheNewestValidCheckpointAndSaysSo) {
+  const TempDir dir;
+  ASSERT_EQ(Training::shared().train(1, dir / "run").exit_code, 0);
+  const fs::path newest = dir / "run" / "checkpoints" / checkpoint_name(8);
+  const Manifest manifest = open_checkpoint(newest);
+  const Manifest::Part part = manifest.tensors.at("model.embedding.weight").parts[0];
+  std::string bytes = read_file(newest / part.file);
+  bytes[static_cast<size_t>(part.offset) + 5] ^= 1;
+  write_file(newest / part.file, bytes);
+  const ProgramResult run = Training::shared().train(1, dir / "run");
+  EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("passed over: "));
+  EXPECT_THAT(run.output, HasSubstr("model.embedding.weight"));
+  EXPECT_THAT(run.output, HasSubstr("step-00000004, step 4"));
+  write_file(dir / "run" / "checkpoints" / checkpoint_name(4) / kManifestName, "{");
+  write_file(dir / "run" / "checkpoints" / checkpoint_name(8) / kManifestName, "");
+  EXPECT_EQ(Training::shared().train(1, dir / "run").exit_code, 6);
+}
+
+TEST(Evaluation, OfACheckpointEqualsThatOfTheRun) {
+  const TempDir dir;
+  const ProgramResult run = Training::shared().train(2, dir / "run");
+  ASSERT_EQ(run.exit_code, 0) << run.output;
+  const size_t at = run.output.find("eval step: 8/8 | loss: ");
+  ASSERT_NE(at, std::string::npos) << run.output;
+  const double loss = std::stod(run.output.substr(at + 23));
+  const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
+  const ProgramResult eval = run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") +
+                                         "/configs/test.yaml" + Training::shared().data_arguments() +
+                                         " --set run.dir=" + (dir / "run").string() + " --set eval.sequences=12");
+  ASSERT_EQ(eval.exit_code, 0) << eval.output;
+  const size_t found = eval.output.find("loss: ");
+  ASSERT_NE(found, std::string::npos) << eval.output;
+  // Two replicas evaluate other sequences than one, where not all are evaluated; both are of the same held-out text.
+  EXPECT_NEAR(std::stod(eval.output.substr(found + 6)), loss, 0.3);
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,90 @@
+#include "tests/e2e/training.h"
+
+#include <cstdlib>
+#include <sstream>
+
+#include "data/ingest/commands.h"
+#include "data/tokenizer/commands.h"
+#include "kernels/core/error.h"
+#include "trainer/checkpoint/directory.h"
+
+namespace birkhoff::test {
+namespace {
+
+std::string source_dir() {
+  const char* dir = std::getenv("BIRKHOFF_SOURCE_DIR");
+  return dir ? dir : ".";
+}
+
+}  // namespace
+
+const Training& Training::shared() {
+  static const Training training;
+  return training;
+}
+
+// The texts of the repository itself: enough words for a vocabulary of 400.
+Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json") {
+  const std::vector<std::string> inputs{source_dir() + "/LICENSE", source_dir() + "/docs"};
+  SplitRule rule;
+  rule.kind = SplitRule::Kind::blank_lines;
+  rule.min_bytes = 200;
+  TokenizerTraining options;
+  options.vocab_size = 400;
+  auto read = [&](const std::string& path, const DocumentUse& use) {
+    read_documents(path, rule, "text", [&](std::string_view text) { use(text); });
+  };
+  train_tokenizer(inputs, read, options, tokenizer_.string());
+  IngestOptions ingestion;
+  ingestion.inputs = inputs;
+  ingestion.tokenizer = tokenizer_.string();
+  ingestion.output = data_;
+  ingestion.split = rule;
+  ingestion.heldout_fraction = 0.1;
+  ingest(ingestion);
+}
+
+std::string Training::data_arguments() const {
+  return " --set data.tokenizer=" + tokenizer_.string() + " --set 'data.sources=[{path: " + data_.string() +
+         "}]' --set eval.data=" + data_.string();
+}
+
+std::string Training::command(int ranks, const std::filesystem::path& dir, const std::string& arguments) const {
+  return mpirun(ranks) + BIRKHOFF_PROGRAM + " train " + source_dir() + "/configs/test.yaml" + data_arguments() +
+         " --set run.dir=" + dir.string() + " " + arguments;
+}
+
+ProgramResult Training::train(int ranks, const std::filesystem::path& dir, const std::string& arguments) const {
+  return run_program(command(ranks, dir, arguments));
+}
+
+Manifest manifest_of(const std::filesystem::path& dir, int64_t step) {
+  return verify_checkpoint(dir / "checkpoints" / checkpoint_name(step));
+}
+
+std::vector<std::string> differences(const Manifest& a, const Manifest& b) {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : a.tensors) {
+    const auto other = b.tensors.find(name);
+    bool same = other != b.tensors.end() && other->second.parts.size() == entry.parts.size();
+    for (size_t p = 0; same && p < entry.parts.size(); ++p) same = entry.parts[p].xxh3 == other->second.parts[p].xxh3;
+    if (!same) names.push_back(name);
+  }
+  if (a.tensors.size() != b.tensors.size()) names.push_back("the number of tensors");
+  if (a.integers != b.integers) names.push_back("integers");
+  if (a.reals != b.reals) names.push_back("reals");
+  if (a.texts != b.texts) names.push_back("texts");
+  return names;
+}
+
+std::vector<double> losses(const std::string& output) {
+  std::vector<double> values;
+  std::istringstream lines(output);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t at = line.find("| loss: ");
+    if (line.starts_with("step: ") && at != std::string::npos) values.push_back(std::stod(line.substr(at + 8)));
+  }
+  return values;
+}
+
+}  // namespace birkhoff::test
