@@ -52,7 +52,7 @@ void rename_or_throw(const fs::path& from, const fs::path& to) {
 std::string checkpoint_name(int64_t step) { return numbered(kFinished, step); }
 std::string unfinished_name(int64_t step) { return numbered(kUnfinished, step); }
 
-std::map<int64_t, fs::path> list_checkpoints(const fs::path& directory) try {
+std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) try {
   std::map<int64_t, fs::path> found;
   for (const fs::path& path : entries_of(directory)) {
     if (const auto step = step_of(path, kFinished)) found[*step] = path;
@@ -61,6 +61,12 @@ std::map<int64_t, fs::path> list_checkpoints(const fs::path& directory) try {
   return found;
 } catch (const fs::filesystem_error& e) {
   throw DataError(concat(directory.string(), ": cannot be read: ", e.code().message()));
+}
+
+std::vector<int64_t> list_checkpoints(const fs::path& directory) {
+  std::vector<int64_t> steps;
+  for (const auto& [step, path] : find_checkpoints(directory)) steps.push_back(step);
+  return steps;
 }
 
 std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest& manifest) {
@@ -74,7 +80,7 @@ std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest&
 }
 
 // One exchange where the file system can, so that the name is never without a checkpoint. Else two renames; between
-// them list_checkpoints() finds the older checkpoint by its second name.
+// them find_checkpoints() finds the older checkpoint by its second name.
 void give_name(const fs::path& directory, int64_t step) {
   const fs::path unfinished = directory / unfinished_name(step), name = directory / checkpoint_name(step);
   if (!fs::exists(name)) {
@@ -101,7 +107,7 @@ void prune(const fs::path& directory, int64_t keep, int64_t newest) {
       fs::rename(path, name, ignored);
     }
   }
-  std::map<int64_t, fs::path> old = list_checkpoints(directory);
+  std::map<int64_t, fs::path> old = find_checkpoints(directory);
   old.erase(old.upper_bound(newest), old.end());
   for (auto rest = static_cast<int64_t>(old.size()); rest > keep; --rest) {
     // Renamed first, so that a kill in between leaves no half checkpoint under a checkpoint's name.

@@ -18,7 +18,9 @@ std::string unfinished_name(int64_t step);
 // All folders with a checkpoint's name, by step. Where a kill came between the two renames that replace a checkpoint by
 // a newer one of its step, the older one, under the name it was put aside by. Nothing where the directory does not
 // exist; DataError where it cannot be read.
-std::map<int64_t, std::filesystem::path> list_checkpoints(const std::filesystem::path& directory);
+std::map<int64_t, std::filesystem::path> find_checkpoints(const std::filesystem::path& directory);
+// Their steps, ascending.
+std::vector<int64_t> list_checkpoints(const std::filesystem::path& directory);
 
 // The manifest of one checkpoint, the sizes of its files compared. DataError tells what is missing, cut off or
 // unexpected.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iomanip>
 #include <ostream>
 
@@ -60,8 +61,10 @@ void print_tensors(std::ostream& out, const Manifest& m) {
   }
 }
 
+// A text that fits on the line.
 std::string brief(const std::string& text) {
-  return text.size() <= 60 ? "'" + text + "'" : concat(text.size(), " bytes");
+  const bool plain = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
+  return plain && text.size() <= 60 ? "'" + text + "'" : concat(text.size(), " bytes");
 }
 
 }  // namespace
@@ -80,7 +83,7 @@ void inspect_checkpoint(const fs::path& checkpoint, std::ostream& out) {
 
 void verify_checkpoints(const fs::path& path, std::ostream& out) {
   std::vector<fs::path> checkpoints;
-  for (const auto& [step, folder] : list_checkpoints(path)) checkpoints.push_back(folder);
+  for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);
   if (checkpoints.empty()) checkpoints.push_back(path);
   size_t faulty = 0;
   for (const fs::path& checkpoint : checkpoints) {

@@ -110,7 +110,7 @@ Found require_valid(Communicator& replicas, const fs::path& checkpoint) {
 
 std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& directory) {
   std::map<int64_t, fs::path> checkpoints;
-  agree(replicas, [&] { checkpoints = list_checkpoints(directory); });
+  agree(replicas, [&] { checkpoints = find_checkpoints(directory); });
   std::string names;
   for (const auto& [step, path] : checkpoints) names += path.filename().string() + ' ';
   require_same(replicas, "checkpoints in " + directory.string(), names);

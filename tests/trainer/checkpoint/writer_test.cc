@@ -252,6 +252,12 @@ TEST_F(WriterTest, ADirectoryThatIsNotOneIsAFailedSaveOnAllRanks) {
   });
 }
 
+int open_files() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
 // A file system of 1 MiB of which only so many pages are free.
 class TinyDisk {
  public:
@@ -283,6 +289,7 @@ class TinyDisk {
 // The disk is full at every page of a save in turn: in HDF5's own writes, the data, the records, the manifest.
 TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
   const TinyDisk disk;
+  const int open_before = open_files();
   if (!disk.mounted()) GTEST_SKIP() << "no tmpfs can be mounted: " << disk.reason();
   run_ranks(2, [&](Communicator& comm) {
     RankedState state(comm.rank(), 2, 1);
@@ -311,6 +318,7 @@ TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
     EXPECT_TRUE(save(3).saved);
   });
   EXPECT_EQ(load_newest(3, disk.path(), [](int64_t) { return 1; })->manifest.step, 3);
+  EXPECT_EQ(open_files(), open_before) << "a failed save leaves no file open";
 }
 
 }  // namespace
