@@ -56,11 +56,11 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# configure_and_build PRESET [TARGET...]
+# configure_and_build PRESET [TARGET...]; TESTS=OFF leaves the tests out, and with them what they need.
 configure_and_build() {
   local preset=$1
   shift
-  (cd "$ROOT" && cmake --preset "$preset" >"$ROOT/build-$preset.log" 2>&1) ||
+  (cd "$ROOT" && cmake --preset "$preset" -DBIRKHOFF_TESTS="${TESTS:-ON}" >"$ROOT/build-$preset.log" 2>&1) ||
     { cat "$ROOT/build-$preset.log"; die "configuring preset $preset failed"; }
   mkdir -p "$ROOT/build/$preset" && mv "$ROOT/build-$preset.log" "$ROOT/build/$preset/configure.log"
   (cd "$ROOT" && cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}" ${1:+--target "$@"})
