@@ -47,7 +47,8 @@ TEST_P(Signals, StopAllRanksAtOneStepWithACheckpointAndCode75) {
   EXPECT_THAT(run.output(), HasSubstr("on request"));
   const std::vector<int64_t> saved = list_checkpoints(dir / "run" / "checkpoints");
   ASSERT_EQ(saved.size(), 1u);
-  EXPECT_EQ(open_checkpoint(dir / "run" / "checkpoints" / checkpoint_name(saved[0])).integers.at("trainer.steps"), saved[0]);
+  EXPECT_EQ(open_checkpoint(dir / "run" / "checkpoints" / checkpoint_name(saved[0])).integers.at("trainer.steps"),
+            saved[0]);
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, Signals,
@@ -65,12 +66,14 @@ TEST(TimeBudget, StopsWithACheckpointAndCode75) {
 TEST(NonFinite, StepsAreSkippedAndEndTheRunWithCode5) {
   const TempDir dir;
   // A learning rate of 1 with no warmup and no clipping makes the weights overflow within a few steps.
-  const ProgramResult run = Training::shared().train(
-      2, dir / "run", std::string(kLong) + " --set optimizer.learning_rate=1 --set optimizer.warmup_steps=0 "
-                                           "--set optimizer.clip_norm=0 --set optimizer.weight_decay=0 "
-                                           "--set optimizer.eps=0 --set optimizer.max_nonfinite_steps=3 "
-                                           "--set model.norm_eps=0 --set model.init_std=10 --set precision.recipe=bf16 "
-                                           "--set run.steps=400");
+  const ProgramResult run =
+      Training::shared().train(2, dir / "run",
+                               std::string(kLong) +
+                                   " --set optimizer.learning_rate=1 --set optimizer.warmup_steps=0 "
+                                   "--set optimizer.clip_norm=0 --set optimizer.weight_decay=0 "
+                                   "--set optimizer.eps=0 --set optimizer.max_nonfinite_steps=3 "
+                                   "--set model.norm_eps=0 --set model.init_std=10 --set precision.recipe=bf16 "
+                                   "--set run.steps=400");
   EXPECT_EQ(run.exit_code, 5) << run.output.substr(run.output.size() > 3000 ? run.output.size() - 3000 : 0);
   EXPECT_THAT(run.output, HasSubstr("is not finite; the step was skipped"));
   EXPECT_THAT(run.output, HasSubstr("stopped after 3 steps in a row"));

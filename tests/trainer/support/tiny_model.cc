@@ -1,0 +1,327 @@
+#include "tests/trainer/support/tiny_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "kernels/core/copy.h"
+#include "kernels/core/philox.h"
+#include "kernels/core/random.h"
+#include "parallel/comm/threads/thread_world.h"
+#include "trainer/loop/device_batch.h"
+#include "trainer/optim/optimizer.h"
+
+namespace birkhoff::test {
+namespace {
+
+constexpr double kDepthWeights[] = {1, 0.3, 0.2};
+constexpr int64_t kTableRows = 29;
+
+AttentionOptions latent_attention(int64_t q_lora_rank) {
+  AttentionOptions o;
+  o.kind = AttentionOptions::Kind::mla;
+  o.num_heads = 2;
+  o.q_lora_rank = q_lora_rank;
+  o.kv_lora_rank = 7;
+  o.nope_dim = 4;
+  o.rope_dim = 4;
+  o.v_dim = 5;
+  return o;
+}
+
+AttentionOptions head_attention(int64_t kv_heads, RopeLayout layout) {
+  AttentionOptions o;
+  o.num_heads = 4;
+  o.num_kv_heads = kv_heads;
+  o.head_dim = 6;
+  o.gqa_rope_dims = 4;
+  o.rope.layout = layout;
+  return o;
+}
+
+MoeOptions experts() {
+  MoeOptions o;
+  o.num_experts = 6;
+  o.top_k = 2;
+  o.expert_hidden = 5;
+  o.num_shared = 1;
+  o.num_groups = 3;
+  o.top_groups = 2;
+  o.route_scale = 1.5f;
+  o.sequence_balance_loss = 0.25f;
+  return o;
+}
+
+ModelOptions dense_options() {
+  ModelOptions m;
+  DecoderOptions& d = m.decoder;
+  d.vocab_size = 19;
+  d.channels = 12;
+  d.num_layers = 2;
+  d.attention = head_attention(4, RopeLayout::half);
+  d.ffn_hidden = 10;
+  m.cost_of = [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::adamw); };
+  return m;
+}
+
+void add_engram(ModelOptions& m, bool conv) {
+  m.decoder.engram_layers = {1};
+  m.decoder.engram.columns = 4;
+  m.decoder.engram.head_dim = 3;
+  m.decoder.engram.conv = conv;
+  m.decoder.engram.conv_dilation = 2;
+  m.table_rows = {kTableRows};
+}
+
+ModelOptions gpt_options() {
+  ModelOptions m = dense_options();
+  m.norm = NormKind::layernorm;
+  m.decoder.attention.bias = true;
+  m.decoder.attention.gqa_rope_dims = 0;
+  m.decoder.learned_positions = 16;
+  m.decoder.ffn.activation = FfnOptions::Activation::gelu;
+  m.decoder.ffn.bias = true;
+  m.decoder.tie_embeddings = true;
+  return m;
+}
+
+ModelOptions grouped_options() {
+  ModelOptions m = dense_options();
+  m.decoder.attention = head_attention(2, RopeLayout::interleaved);
+  m.decoder.attention.qk_norm = true;
+  m.decoder.ffn.clamp = 0.7f;
+  m.decoder.residual.kind = ResidualKind::hc;
+  m.decoder.residual.streams = 2;
+  m.decoder.mtp_depth = 1;
+  m.decoder.z_loss = 0.01f;
+  add_engram(m, false);
+  return m;
+}
+
+ModelOptions single_pass_options() {
+  ModelOptions m = full_options();
+  m.decoder.attention = latent_attention(0);
+  m.decoder.attention.rope.yarn.factor = 4;
+  m.decoder.attention.rope.yarn.original_length = 8;
+  m.decoder.moe.score = RouterScore::sqrt_softplus;
+  m.decoder.moe.num_groups = m.decoder.moe.top_groups = 1;
+  m.decoder.residual.kind = ResidualKind::mhc_single_pass;
+  m.decoder.engram.conv = false;
+  m.decoder.mtp_depth = 1;
+  m.decoder.tie_embeddings = true;
+  return m;
+}
+
+ModelOptions softmax_options() {
+  ModelOptions m = dense_options();
+  m.decoder.attention = head_attention(1, RopeLayout::half);
+  m.decoder.moe = experts();
+  m.decoder.moe.score = RouterScore::softmax;
+  m.decoder.moe.renormalize = false;
+  m.decoder.moe.balancing_bias = false;
+  m.decoder.moe.num_shared = 0;
+  m.decoder.mtp_depth = 2;
+  return m;
+}
+
+// One sequence: tokens, and the documents that they belong to.
+struct Sequence {
+  std::vector<int32_t> tokens, positions, starts;
+  std::vector<std::vector<int32_t>> targets;
+};
+
+// The document that the end of the sequence cuts goes on in `beyond` tokens, which targets may name.
+Sequence draw_sequence(const ModelOptions& o, const TinyStep& step, int64_t number) {
+  const Philox random(step.seed, static_cast<uint64_t>(number));
+  const int64_t depths = 1 + o.decoder.mtp_depth, beyond = depths;
+  uint64_t draw = 0;
+  Sequence s;
+  std::vector<int64_t> document_end;
+  for (int64_t begin = 0; begin < step.length + beyond;) {
+    const int64_t end = begin + 1 + static_cast<int64_t>(random.below(draw++, 7));
+    for (; begin < end; ++begin) {
+      s.tokens.push_back(static_cast<int32_t>(random.below(draw++, static_cast<uint64_t>(o.decoder.vocab_size))));
+      s.positions.push_back(document_end.empty() || document_end.back() != end ? 0 : s.positions.back() + 1);
+      s.starts.push_back(static_cast<int32_t>(begin) - s.positions.back());
+      document_end.push_back(end);
+    }
+  }
+  s.targets.resize(static_cast<size_t>(depths));
+  for (int64_t d = 0; d < depths; ++d) {
+    for (int64_t t = 0; t < step.length; ++t) {
+      const bool masked = (number + t) % 9 == 4;
+      const bool none = t + d + 1 >= document_end[static_cast<size_t>(t)] || masked;
+      s.targets[static_cast<size_t>(d)].push_back(none ? -1 : s.tokens[static_cast<size_t>(t + d + 1)]);
+    }
+  }
+  return s;
+}
+
+int64_t row_of(const Sequence& s, int64_t t, int64_t column, int64_t rows) {
+  const size_t i = static_cast<size_t>(t);
+  const int64_t before = s.positions[i] > 0 ? s.tokens[i - 1] : 0;
+  return (7 * s.tokens[i] + 5 * before + 11 * column) % rows;
+}
+
+Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first, int64_t count,
+                      std::vector<std::vector<int64_t>>& rows) {
+  Batch b;
+  b.num_sequences = count;
+  b.sequence_length = step.length;
+  b.targets.resize(static_cast<size_t>(1 + o.decoder.mtp_depth));
+  rows.assign(o.table_rows.size(), {});
+  for (int64_t n = 0; n < count; ++n) {
+    const Sequence s = draw_sequence(o, step, first + n);
+    for (int64_t t = 0; t < step.length; ++t) {
+      const size_t i = static_cast<size_t>(t);
+      b.tokens.push_back(s.tokens[i]);
+      b.positions.push_back(s.positions[i]);
+      b.document_start.push_back(static_cast<int32_t>(n * step.length) + s.starts[i]);
+      for (size_t d = 0; d < b.targets.size(); ++d) b.targets[d].push_back(s.targets[d][i]);
+      b.loss_weights.push_back(s.targets[0][i] < 0 ? 0.0f : 1.0f);
+      for (size_t l = 0; l < rows.size(); ++l) {
+        for (int64_t k = 0; k < o.decoder.engram.columns; ++k) rows[l].push_back(row_of(s, t, k, o.table_rows[l]));
+      }
+    }
+  }
+  return b;
+}
+
+double spread_of(const Parameter& p) {
+  if (p.name.ends_with(".fn")) return 0.1;
+  if (p.name.ends_with(".base")) return 0.5;
+  switch (p.role) {
+    case Role::matrix:
+    case Role::experts:
+    case Role::head: return 1.5 / std::sqrt(static_cast<double>(p.shape.back()));
+    case Role::embedding: return 1;
+    case Role::conv: return 0.5;
+    default: return 0.2;
+  }
+}
+
+void randomise_values(Stream& stream, Tensor to, uint64_t seed, const std::string& name, double mean, double std) {
+  const Philox random(seed, key_of(name));
+  std::vector<double> values(static_cast<size_t>(to.count()));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = mean + std * random.normal(i);
+  from_doubles(stream, to, values.data());
+}
+
+}  // namespace
+
+ModelOptions full_options() {
+  ModelOptions m = dense_options();
+  m.decoder.attention = latent_attention(5);
+  m.decoder.moe = experts();
+  m.decoder.first_dense_layers = 1;
+  m.decoder.residual.kind = ResidualKind::mhc;
+  m.decoder.residual.streams = 4;
+  m.decoder.mtp_depth = 2;
+  add_engram(m, true);
+  return m;
+}
+
+std::vector<Variant> variants() {
+  return {{"full", full_options()},       {"plain", dense_options()},         {"gpt", gpt_options()},
+          {"grouped", grouped_options()}, {"single_pass", single_pass_options()}, {"softmax", softmax_options()}};
+}
+
+StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {
+  StepBatch out;
+  const int64_t each = step.sequences / step.ranks, begin = each * step.rank;
+  std::vector<std::vector<std::vector<int64_t>>> rows;  // per microbatch and layer
+  for (int64_t first = begin; first < begin + each; first += step.microbatch) {
+    rows.emplace_back();
+    const int64_t count = std::min(step.microbatch, begin + each - first);
+    out.microbatches.push_back(draw_microbatch(o, step, first, count, rows.back()));
+  }
+  for (size_t l = 0; l < o.table_rows.size(); ++l) {
+    std::set<int64_t> unique;
+    for (const auto& r : rows) unique.insert(r[l].begin(), r[l].end());
+    out.engram_rows.emplace_back(unique.begin(), unique.end());
+    const auto& sorted = out.engram_rows.back();
+    for (size_t m = 0; m < rows.size(); ++m) {
+      std::vector<int32_t> index;
+      for (int64_t row : rows[m][l]) {
+        index.push_back(static_cast<int32_t>(std::lower_bound(sorted.begin(), sorted.end(), row) - sorted.begin()));
+      }
+      out.microbatches[m].engram_index.push_back(std::move(index));
+    }
+  }
+  out.local_targets.assign(static_cast<size_t>(1 + o.decoder.mtp_depth), 0);
+  for (const Batch& b : out.microbatches) {
+    for (size_t d = 0; d < b.targets.size(); ++d) {
+      out.local_targets[d] += std::count_if(b.targets[d].begin(), b.targets[d].end(), [](int32_t t) { return t >= 0; });
+    }
+  }
+  return out;
+}
+
+void randomise(Stream& stream, Model& model, uint64_t seed) {
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    const bool around_one = p.role == Role::gain || p.name.ends_with(".scale");
+    randomise_values(stream, p.value, seed, p.name, around_one ? 1 : 0, spread_of(p));
+  }
+  for (PersistentBuffer* b : model.parameters->buffers()) randomise_values(stream, b->value, seed, b->name, 0, 0.2);
+  for (auto& table : model.tables) table->initialise(stream, seed, 1);
+  model.parameters->values_changed();
+}
+
+TinyModel::TinyModel(Device device, const ModelOptions& options, uint64_t seed)
+    : stream{device}, alone_(std::move(make_thread_world(1)[0])), rows_memory_(device) {
+  model = make_model(device, *alone_, options);
+  frame_ = std::make_unique<Frame>(stream, model.build.num_slots);
+  randomise(stream, model, seed);
+}
+
+void TinyModel::fetch_rows(const StepBatch& batch) {
+  rows_memory_.reset();
+  rows_.clear();
+  row_gradients_.clear();
+  for (size_t i = 0; i < model.tables.size(); ++i) {
+    const Shape shape{static_cast<int64_t>(batch.engram_rows[i].size()), model.tables[i]->row_width()};
+    rows_.push_back(rows_memory_.take(DType::f32, shape));
+    row_gradients_.push_back(rows_memory_.take(DType::f32, shape));
+    model.tables[i]->fetch(stream, batch.engram_rows[i], rows_[i]);
+    fill_zero(stream, row_gradients_[i]);
+  }
+}
+
+double TinyModel::run(const StepBatch& batch, Work work) {
+  Decoder& decoder = *model.decoder;
+  fetch_rows(batch);
+  model.parameters->begin_step(stream);
+  Normalizers n;
+  n.sequences = 0;
+  for (const Batch& b : batch.microbatches) n.sequences += static_cast<double>(b.num_sequences);
+  for (int64_t t : batch.local_targets) n.targets.push_back(static_cast<double>(t));
+  const std::vector<double> weights(kDepthWeights, kDepthWeights + n.targets.size());
+  for (const Batch& b : batch.microbatches) {
+    frame_->clear();
+    frame_->batch = upload(stream, frame_->activations, b, n, weights);
+    frame_->batch.engram_rows = rows_;
+    frame_->batch.engram_row_gradients = row_gradients_;
+    const State d = decoder.loss(*frame_, decoder.forward(*frame_), Pass::training);
+    if (work == Work::gradients) decoder.backward(*frame_, d);
+  }
+  double total = 0;
+  for (StepCounter* c : model.parameters->counters()) {
+    if (c->name.ends_with(".load")) continue;
+    for (double value : read_values(stream, c->value)) total += value;
+  }
+  return total;
+}
+
+std::vector<TinyModel::Gradient> TinyModel::gradients() {
+  std::vector<Gradient> out;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    out.push_back({e.parameter->name, read_values(stream, e.parameter->grad)});
+  }
+  for (size_t i = 0; i < row_gradients_.size(); ++i) {
+    out.push_back({model.tables[i]->name(), read_values(stream, row_gradients_[i])});
+  }
+  return out;
+}
+
+}  // namespace birkhoff::test
