@@ -73,24 +73,32 @@ train() { mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}"; }
 
 # newest EVENT NUMBER: the number as last logged.
 newest() {
-  [ -e "$RUN/metrics.jsonl" ] && sed -n "s/^{\"event\":\"$1\",.*\"$2\":\([0-9.e+-]*\).*/\1/p" "$RUN/metrics.jsonl" | tail -n 1
+  [ -e "$RUN/metrics.jsonl" ] || return 0
+  sed -n "s/^{\"event\":\"$1\",.*\"$2\":\([0-9.e+-]*\).*/\1/p" "$RUN/metrics.jsonl" | tail -n 1
 }
-setting() { "$BIRKHOFF" describe config "$CONFIG" "${SETTINGS[@]}" | sed -n "s/^  $1: *\([0-9]*\) .*/\1/p" | head -n 1; }
+# setting NAME: the first setting of that name, a whole number.
+setting() {
+  "$BIRKHOFF" describe config "$CONFIG" "${SETTINGS[@]}" | sed -n "s/^  $1: *\([0-9]*\) .*/\1/p" | sed -n 1p
+}
 
 # Starts the run and, at half of its steps, asks it to write a checkpoint and stop, as a batch system would.
 train_first_half() {
-  local half=$(($(setting steps) / 2)) asked='' status=0 pid
+  local half=$(($(setting steps) / 2)) asked='' status=0 pid step
   rm -f "$RUN/metrics.jsonl"
   (exec mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}") &
   pid=$!
   trap 'kill $pid 2>/dev/null' EXIT
   while kill -0 $pid 2>/dev/null; do
     sleep 1
-    [ -z "$asked" ] && [ "$(newest step step || true)" -ge "$half" ] 2>/dev/null && { kill -USR1 $pid || true; asked=yes; }
+    step=$(newest step step)
+    if [ -z "$asked" ] && [ "${step:-0}" -ge "$half" ]; then
+      kill -USR1 $pid || true
+      asked=yes
+    fi
   done
   wait $pid || status=$?
   trap - EXIT
-  [ $status = 75 ] && { echo "stopped with exit code 75, a checkpoint written"; return; }
+  [ $status = 75 ] && { echo "stopped as asked: exit code 75, which mpirun reports above, and a checkpoint"; return; }
   [ $status = 0 ] && { echo "done before the request to stop arrived"; return; }
   return $status
 }
@@ -131,7 +139,8 @@ train
 stage "evaluation: every held-out token once, and the bigram model of the very tokens that the run has read"
 MODEL=$(mpirun -n 2 "$BIRKHOFF" eval "$CONFIG" "${SETTINGS[@]}" --set eval.sequences=0 | grep bits_per_byte)
 LENGTH=$(setting sequence_length)
-BIGRAM=$("$BIRKHOFF" data bigram "$RUN/data" --sequences $(($(newest step tokens_total) / LENGTH)) --sequence-length "$LENGTH")
+SEQUENCES=$(($(newest step tokens_total) / LENGTH))
+BIGRAM=$("$BIRKHOFF" data bigram "$RUN/data" --sequences "$SEQUENCES" --sequence-length "$LENGTH")
 echo "$MODEL"
 echo "$BIGRAM"
 
