@@ -1,7 +1,8 @@
+#include "trainer/bench/bench.h"
+
 #include <cstdio>
 
 #include "launch/cli/commands.h"
-#include "trainer/bench/bench.h"
 #include "trainer/config/reader.h"
 
 namespace birkhoff {

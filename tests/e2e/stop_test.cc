@@ -34,8 +34,8 @@ TEST_P(Signals, StopAllRanksAtOneStepWithACheckpointAndCode75) {
   const TempDir dir;
   Background run(Training::shared().command(ranks, dir / "run", kLong), dir / "log");
   ASSERT_TRUE(run.shows("step: 3/", 60)) << run.output();
-  // One rank alone is told, as by a scheduler: the others learn it from it. (mpirun forwards SIGUSR1 to all; on SIGTERM it
-  // ends with a code of its own, after the ranks have saved.)
+  // One rank alone is told, as by a scheduler: the others learn it from it. (mpirun forwards SIGUSR1 to all; on SIGTERM
+  // it ends with a code of its own, after the ranks have saved.)
   if (number == SIGUSR1 || ranks == 1) {
     run.signal(number);
   } else {

@@ -65,7 +65,8 @@ class Subject {
       b.num_sequences = sequences;
       b.sequence_length = length;
       for (int64_t t = 0; t < sequences * length; ++t) {
-        b.tokens.push_back(static_cast<int32_t>(random_.below(next_++, static_cast<uint64_t>(config_.model.vocab_size))));
+        b.tokens.push_back(
+            static_cast<int32_t>(random_.below(next_++, static_cast<uint64_t>(config_.model.vocab_size))));
         b.positions.push_back(static_cast<int32_t>(t % length));
         b.document_start.push_back(static_cast<int32_t>(t / length * length));
       }
@@ -130,15 +131,15 @@ double bench_ratio(Communicator& self, const Config& a, const Config& b, int64_t
 std::string to_text(const StepBench& b) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(1);
-  out << "parameters " << b.parameters << ", step " << b.seconds * 1e3 << " ms, " << b.tokens_per_second << " tokens/s, "
-      << b.flops / b.seconds / 1e9 << " GFLOP/s\n";
+  out << "parameters " << b.parameters << ", step " << b.seconds * 1e3 << " ms, " << b.tokens_per_second
+      << " tokens/s, " << b.flops / b.seconds / 1e9 << " GFLOP/s\n";
   out << "memory: predicted " << static_cast<double>(b.predicted_bytes) / 1e6 << " MB, measured "
       << static_cast<double>(b.measured_bytes) / 1e6 << " MB\n";
   double total = 0;
   for (const OpTime& op : b.ops) total += op.seconds;
   for (const OpTime& op : b.ops) {
-    out << std::setw(28) << op.op << std::setw(8) << op.calls << std::setw(10) << op.seconds * 1e3 << " ms" << std::setw(7)
-        << 100 * op.seconds / total << " %";
+    out << std::setw(28) << op.op << std::setw(8) << op.calls << std::setw(10) << op.seconds * 1e3 << " ms"
+        << std::setw(7) << 100 * op.seconds / total << " %";
     if (op.flops > 0) out << std::setw(9) << op.flops / op.seconds / 1e9 << " GFLOP/s";
     out << '\n';
   }
@@ -146,8 +147,11 @@ std::string to_text(const StepBench& b) {
 }
 
 std::string to_json(const StepBench& b) {
-  nlohmann::json j{{"tokens_per_second", b.tokens_per_second}, {"step_duration_seconds", b.seconds},
-                   {"flops", b.flops}, {"parameters", b.parameters}, {"predicted_bytes", b.predicted_bytes},
+  nlohmann::json j{{"tokens_per_second", b.tokens_per_second},
+                   {"step_duration_seconds", b.seconds},
+                   {"flops", b.flops},
+                   {"parameters", b.parameters},
+                   {"predicted_bytes", b.predicted_bytes},
                    {"measured_bytes", b.measured_bytes}};
   for (const OpTime& op : b.ops) {
     j["ops"].push_back({{"op", op.op}, {"calls", op.calls}, {"seconds", op.seconds}, {"flops", op.flops}});

@@ -1,6 +1,7 @@
 #pragma once
-// What `birkhoff bench` measures. Every scenario times real training code on synthetic tokens, several times in turn, and
-// reports medians; a comparison is a ratio of two things timed in the same run, since machines are shared and noisy.
+// What `birkhoff bench` measures. Every scenario times real training code on synthetic tokens, several times in turn,
+// and reports medians; a comparison is a ratio of two things timed in the same run, since machines are shared and
+// noisy.
 #include <string>
 #include <vector>
 
