@@ -7,10 +7,12 @@ namespace birkhoff {
 enum class Recompute : uint8_t {
   none,
   block,    // a block keeps its input only and runs forward again before its backward
-  streams,  // a block keeps its input and the sublayers' outputs; streams and norms are mixed again (arXiv:2512.24880, 4.3.2)
+  streams,  // a block keeps its input and the sublayers' outputs; streams and norms are mixed again
+            // (arXiv:2512.24880, 4.3.2)
 };
 
-// One layer of the decoder: Engram, where it has one, then attention, then feed-forward, each in its residual connection.
+// One layer of the decoder: Engram, where it has one, then attention, then feed-forward, each in its residual
+// connection.
 class Block final : public StateModule {
  public:
   Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<Residual> attention,

@@ -32,7 +32,8 @@ struct DecoderOptions {
 
 enum class Pass : uint8_t { training, evaluation };
 
-// A further-token predictor: [streams; embedding of the next token] -> one block -> streams, with its own collapse and norm.
+// A further-token predictor: [streams; embedding of the next token] -> one block -> streams, with its own collapse and
+// norm.
 //   x_0[t,s] = h_proj(norm(x[t,s])) + e_proj(norm(embedding(next token)))
 // For one stream this is the M [h; e] of the paper, with M = [h_proj e_proj].
 // Source: DeepSeek-V3, arXiv:2412.19437, section 2.2; with streams as in DeepSeek-V4.
@@ -69,10 +70,10 @@ class Decoder {
   Decoder(Build& build, const DecoderOptions& options);
 
   State forward(Frame& frame);
-  // Adds to loss_counter() the sums of loss_weights times token losses: [0] of the next token, [d] of depth d. The weights
-  // carry the normaliser and the weight of the depth, so the model's loss is the sum of all entries and of the balance
-  // losses. For Pass::training returns dL/dy. nll, where given, f32 [T], receives each token's loss of the next token;
-  // an evaluation predicts the next token only.
+  // Adds to loss_counter() the sums of loss_weights times token losses (in training with their z-losses): [0] of the
+  // next token, [d] of depth d. The weights carry the normaliser and the weight of the depth, so the model's loss is
+  // the sum of all entries and of the balance losses. For Pass::training returns dL/dy. nll, where given, f32 [T],
+  // receives each token's loss of the next token; an evaluation predicts the next token only.
   State loss(Frame& frame, State y, Pass pass, Tensor nll = {});
   // on_unit_done is called with the number of a unit (as visited) when its gradients of this microbatch are complete.
   using UnitDone = std::function<void(int unit)>;

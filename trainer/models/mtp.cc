@@ -24,7 +24,8 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
   add(f.stream, {x, x, hidden});
-  // In a single pass the predictor's first sublayer reads with what the last one before it predicted, as any other does.
+  // In a single pass the predictor's first sublayer reads with what the last one before it predicted, as any other
+  // does.
   return block_->forward(f, {x, main.pre});
 }
 

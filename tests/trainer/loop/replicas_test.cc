@@ -142,9 +142,9 @@ INSTANTIATE_TEST_SUITE_P(Updates, Replicas,
                                             ::testing::Values(TableOptions::Kind::balanced,
                                                               TableOptions::Kind::sparse_adamw)),
                          [](const auto& info) {
-                           return concat(std::get<0>(info.param) == DenseOptions::Kind::muon ? "muon" : "adamw",
-                                         std::get<1>(info.param) == TableOptions::Kind::balanced ? "_balanced"
-                                                                                                 : "_sparse_adamw");
+                           return concat(
+                               std::get<0>(info.param) == DenseOptions::Kind::muon ? "muon" : "adamw",
+                               std::get<1>(info.param) == TableOptions::Kind::balanced ? "_balanced" : "_sparse_adamw");
                          });
 
 TEST(ReplicasMuon, OwnMatricesWhole) {

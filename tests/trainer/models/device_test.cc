@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/core/cpu/parallel.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
@@ -62,6 +63,25 @@ TEST_P(ModelDevice, CpuInBf16IsNearTheReference) {
   EXPECT_LE(whole.difference, 0.2 * whole.size) << whole.difference / whole.size;
 }
 
+TEST_P(ModelDevice, GivesTheSameBitsOnAnyNumberOfThreads) {
+  const int threads = num_threads();
+  for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
+    ModelOptions options = GetParam().options;
+    options.recipe = recipe;
+    options.decoder.channels = 44;
+    if (options.decoder.learned_positions) options.decoder.learned_positions = 128;
+    const StepBatch batch = tiny_batch(options, {1, 4, 101, 2, 0, 1});
+    TinyModel one({}, options), three({}, options);
+    set_num_threads(1);
+    const double loss = one.run(batch, TinyModel::Work::gradients);
+    set_num_threads(3);
+    EXPECT_EQ(three.run(batch, TinyModel::Work::gradients), loss);
+    const auto a = one.gradients(), b = three.gradients();
+    for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].values == b[i].values) << a[i].name;
+  }
+  set_num_threads(threads);
+}
+
 struct Counter final : OpObserver {
   void begin(std::string_view op) override { ++ops[std::string(op)]; }
   void end() override {}
@@ -105,7 +125,8 @@ TEST_P(ModelDevice, MetaTakesAWholeStepAndCountsTheBytesAndWorkOfCpu) {
     EXPECT_EQ(meta.counter.total, cpu.counter.total);
     for (Step* step : {&cpu, &meta}) {
       // The exchange of table rows needs the row numbers of the other ranks, so a dry run leaves it out.
-      for (const char* exchange : {"engram_gather", "engram_gather_backward", "fill_zero"}) step->counter.ops.erase(exchange);
+      for (const char* exchange : {"engram_gather", "engram_gather_backward", "fill_zero"})
+        step->counter.ops.erase(exchange);
     }
     EXPECT_EQ(meta.counter.ops, cpu.counter.ops);
   }

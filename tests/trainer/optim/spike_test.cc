@@ -20,7 +20,9 @@ struct Memory final : StateVisitor {
 
   void replicated(const std::string&, Tensor) override {}
   void shard(const std::string&, Tensor, const Slice&) override {}
-  void integer(const std::string& name, int64_t& v) override { (loading ? v : integers[name]) = loading ? integers.at(name) : v; }
+  void integer(const std::string& name, int64_t& v) override {
+    (loading ? v : integers[name]) = loading ? integers.at(name) : v;
+  }
   void real(const std::string& name, double& v) override { (loading ? v : reals[name]) = loading ? reals.at(name) : v; }
   void text(const std::string&, std::string&) override {}
 };

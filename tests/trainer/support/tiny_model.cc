@@ -193,10 +193,14 @@ double spread_of(const Parameter& p) {
   switch (p.role) {
     case Role::matrix:
     case Role::experts:
-    case Role::head: return 1.5 / std::sqrt(static_cast<double>(p.shape.back()));
-    case Role::embedding: return 1;
-    case Role::conv: return 0.5;
-    default: return 0.2;
+    case Role::head:
+      return 1.5 / std::sqrt(static_cast<double>(p.shape.back()));
+    case Role::embedding:
+      return 1;
+    case Role::conv:
+      return 0.5;
+    default:
+      return 0.2;
   }
 }
 
@@ -222,8 +226,12 @@ ModelOptions full_options() {
 }
 
 std::vector<Variant> variants() {
-  return {{"full", full_options()},       {"plain", dense_options()},         {"gpt", gpt_options()},
-          {"grouped", grouped_options()}, {"single_pass", single_pass_options()}, {"softmax", softmax_options()}};
+  return {{"full", full_options()},
+          {"plain", dense_options()},
+          {"gpt", gpt_options()},
+          {"grouped", grouped_options()},
+          {"single_pass", single_pass_options()},
+          {"softmax", softmax_options()}};
 }
 
 StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {

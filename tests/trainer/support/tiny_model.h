@@ -8,8 +8,8 @@
 
 namespace birkhoff::test {
 
-// A few channels of everything: latent attention with a query latent, grouped and shared experts with a balance loss, mHC
-// of four streams, Engram with its convolution, two further tokens predicted.
+// A few channels of everything: latent attention with a query latent, grouped and shared experts with a balance loss,
+// mHC of four streams, Engram with its convolution, two further tokens predicted.
 ModelOptions full_options();
 
 struct Variant {
@@ -20,8 +20,8 @@ inline void PrintTo(const Variant& variant, std::ostream* out) { *out << variant
 // The full model and others that together take every path through the modules.
 std::vector<Variant> variants();
 
-// One replica's share of a step of `sequences` sequences of odd documents, divided over `ranks`. The tokens depend on the
-// seed and on a sequence's place in the whole step only.
+// One replica's share of a step of `sequences` sequences of odd documents, divided over `ranks`. The tokens depend on
+// the seed and on a sequence's place in the whole step only.
 struct TinyStep {
   uint64_t seed = 1;
   int64_t sequences = 6, length = 11, microbatch = 2;
