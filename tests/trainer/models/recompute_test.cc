@@ -35,6 +35,7 @@ class Recomputation : public ::testing::TestWithParam<Variant> {
     ModelOptions o = GetParam().options;
     o.recipe = recipe;
     o.decoder.num_layers = 4;
+    o.decoder.channels = 44;  // more than one vector, and a rest
     return o;
   }
 };
