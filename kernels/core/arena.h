@@ -23,8 +23,8 @@ class Arena {
   Arena(Arena&&) noexcept;
   Arena& operator=(Arena&&) noexcept;
 
-  // Makes room for so many bytes in one block, so that equal sequences of take() after a reset give equal addresses. Only
-  // on an empty arena.
+  // Makes room for so many bytes in one block, so that equal sequences of take() after a reset give equal addresses.
+  // Only on an empty arena.
   void reserve(size_t bytes);
 
   // Uninitialised memory, valid until rewound or reset.

@@ -27,10 +27,14 @@ void generate(Stream& stream, Tensor to, Value value) {
     from_host(stream, to, host.data());
   };
   switch (to.dtype) {
-    case DType::f32: return with_type(float{});
-    case DType::bf16: return with_type(bfloat16{});
-    case DType::f64: return with_type(double{});
-    default: throw BugError(concat("random values for dtype ", to.dtype));
+    case DType::f32:
+      return with_type(float{});
+    case DType::bf16:
+      return with_type(bfloat16{});
+    case DType::f64:
+      return with_type(double{});
+    default:
+      throw BugError(concat("random values for dtype ", to.dtype));
   }
 }
 

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <map>
 
+#include "data/baseline/bigram.h"
 #include "data/ingest/commands.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
@@ -84,6 +85,31 @@ void add_report(Command& data, const std::string& name, const std::string& help,
   });
 }
 
+struct BigramArguments {
+  std::string dataset;
+  int64_t sequences = 0, sequence_length = 0, seed = 1;
+};
+
+// In the words of `birkhoff eval`, so that both can be read by the same script.
+ExitCode print_bigram(const BigramArguments& a) {
+  BK_CHECK(a.sequences >= 0 && a.seed >= 0, "--sequences and --seed must not be negative");
+  const BigramScore s = score_bigram({a.dataset, a.sequences, a.sequence_length, static_cast<uint64_t>(a.seed)});
+  std::printf("bigram of %lld tokens | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %lld | bytes: %lld\n",
+              static_cast<long long>(s.train_tokens), s.loss, s.bits_per_byte, static_cast<long long>(s.tokens),
+              static_cast<long long>(s.source_bytes));
+  return ExitCode::done;
+}
+
+void add_bigram(Command& data) {
+  auto a = std::make_shared<BigramArguments>();
+  data.subcommand("bigram", "Held-out loss of an interpolated bigram model, a baseline")
+      .positional("dataset", a->dataset, "dataset folder")
+      .option("--sequences", a->sequences, "learn from the first sequences a run reads; 0: from the whole split")
+      .option("--sequence-length", a->sequence_length, "batch.sequence_length of that run")
+      .option("--seed", a->seed, "data.seed of that run")
+      .run([a] { return print_bigram(*a); });
+}
+
 }  // namespace
 
 void add_data(Cli& cli) {
@@ -91,6 +117,7 @@ void add_data(Cli& cli) {
   add_ingest(data);
   add_report(data, "inspect", "Print splits, shards and counts", inspect_data);
   add_report(data, "verify", "Read every sample and check it", verify_data);
+  add_bigram(data);
 }
 
 }  // namespace birkhoff

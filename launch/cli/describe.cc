@@ -1,3 +1,5 @@
+#include "trainer/plan/describe.h"
+
 #include <cstdio>
 
 #include "launch/cli/commands.h"
@@ -32,6 +34,14 @@ void add_describe(Cli& cli) {
       .option("config", options->config, "YAML file")
       .option("--set", options->overrides, "section.name=value, over the file")
       .run([options] { return describe_config_or_file(*options); });
+  auto model = std::make_shared<DescribeOptions>();
+  describe.subcommand("model", "Parameters, bytes and FLOPs of a config's model, without allocating it")
+      .positional("CONFIG", model->config, "YAML file")
+      .option("--set", model->overrides, "section.name=value, over the file")
+      .run([model] {
+        std::fputs(print(describe_model(load_config(model->config, model->overrides).config)).c_str(), stdout);
+        return ExitCode::done;
+      });
 }
 
 }  // namespace birkhoff

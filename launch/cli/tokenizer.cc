@@ -21,9 +21,7 @@ struct TrainOptions {
 // A file is one document, a file of JSON lines one a line; compressed files are unpacked.
 DocumentReader reader_of(const std::string& json_field) {
   return [json_field](const std::string& path, const DocumentUse& use) {
-    const std::string text = read_unpacked(path);
-    if (path.find(".jsonl") == std::string::npos) return use(text);
-    for (const std::string& document : read_json_lines(text, json_field, path)) use(document);
+    read_documents(path, SplitRule{}, json_field, use);
   };
 }
 

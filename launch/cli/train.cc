@@ -76,9 +76,12 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
   }
   const Outcome outcome = run_training(world, config, {say, [] { return stop_requested.load(); }, &metrics});
   switch (outcome) {
-    case Outcome::done: return ExitCode::done;
-    case Outcome::nonfinite: return ExitCode::nonfinite;
-    case Outcome::stopped: return ExitCode::stopped;
+    case Outcome::done:
+      return ExitCode::done;
+    case Outcome::nonfinite:
+      return ExitCode::nonfinite;
+    case Outcome::stopped:
+      return ExitCode::stopped;
   }
   return ExitCode::internal_error;
 }
@@ -99,7 +102,8 @@ void add_train(Cli& cli) {
   cli.command("train", "Train a model, or go on with one")
       .positional("CONFIG", a->config, "YAML file; birkhoff describe config lists the settings")
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
-      .option("--resume", a->resume, "auto: from the newest valid checkpoint, if any; none: anew; or a checkpoint's folder")
+      .option("--resume", a->resume,
+              "auto: from the newest valid checkpoint, if any; none: anew; or a checkpoint's folder")
       .run_parallel([a](Communicator& world) { return train(world, *a); });
 }
 

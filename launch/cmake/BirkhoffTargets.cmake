@@ -38,7 +38,8 @@ function(birkhoff_cuda_ops family)
   endif()
 endfunction()
 
-# birkhoff_simd(FAMILY op...): <op>_simd.cc is compiled once per instruction set; kernels/core/cpu/isa.h chooses at run time.
+# birkhoff_simd(FAMILY op...): <op>_simd.h is registered and <op>_simd.cc compiled once per instruction set;
+# kernels/core/cpu/isa.h chooses at run time.
 set(BIRKHOFF_ISA_portable "")
 set(BIRKHOFF_ISA_avx2 -mavx2 -mfma -mf16c)
 set(BIRKHOFF_ISA_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
@@ -49,6 +50,9 @@ else()
   set(BIRKHOFF_ISAS portable)
 endif()
 function(birkhoff_simd family)
+  foreach(op IN LISTS ARGN)
+    birkhoff_sources(kernels ${family}/${op}_simd.h)
+  endforeach()
   foreach(isa IN LISTS BIRKHOFF_ISAS)
     set(target birkhoff_simd_${isa})
     if(NOT TARGET ${target})
@@ -77,8 +81,21 @@ function(birkhoff_test_support)
   target_link_libraries(birkhoff_test_support PUBLIC birkhoff::kernels GTest::gmock nlohmann_json::nlohmann_json)
 endfunction()
 
-# birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): tests/PATH_test.cc as a CTest entry named by PATH.
-# With RANKS it runs under mpirun, its main() from tests/support/mpi_main.cc.
+# What every test's environment has, besides what its author set.
+set(BIRKHOFF_TEST_ENVIRONMENT OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR} BIRKHOFF_VECTORS=$ENV{BIRKHOFF_VECTORS})
+if(BIRKHOFF_SANITIZE)
+  set(support ${PROJECT_SOURCE_DIR}/tests/support)
+  list(APPEND BIRKHOFF_TEST_ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=${support}/lsan.supp
+    TSAN_OPTIONS=suppressions=${support}/tsan.supp)
+endif()
+if(BIRKHOFF_SANITIZE MATCHES "thread")
+  list(APPEND BIRKHOFF_TEST_ENVIRONMENT OMP_NUM_THREADS=1)  # libgomp's barriers are invisible to the sanitizer
+endif()
+
+# birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): tests/PATH_test.cc as a CTest entry named by PATH,
+# built also by the target LABEL_tests of each label. With RANKS it runs under mpirun, its main() from
+# tests/support/mpi_main.cc.
 function(birkhoff_test path)
   cmake_parse_arguments(arg "" "RANKS;TIMEOUT" "LINK;LABELS;ARGS" ${ARGN})
   string(REPLACE "/" "_" target "test_${path}")
@@ -87,6 +104,12 @@ function(birkhoff_test path)
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
   endif()
+  foreach(label IN LISTS arg_LABELS)
+    if(NOT TARGET ${label}_tests)
+      add_custom_target(${label}_tests)
+    endif()
+    add_dependencies(${label}_tests ${target})
+  endforeach()
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
@@ -98,10 +121,13 @@ function(birkhoff_test path)
     target_link_libraries(${target} PRIVATE GTest::gmock_main)
   endif()
   add_test(NAME ${path} COMMAND ${command})
+  if(arg_RANKS)
+    set_tests_properties(${path} PROPERTIES PROCESSORS ${arg_RANKS})
+  endif()
   if("cuda" IN_LIST arg_LABELS)
     # A test that needs a device skips itself, with the reason, where there is none.
     set_tests_properties(${path} PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
   endif()
   set_tests_properties(${path} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "OMP_WAIT_POLICY=passive;OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;BIRKHOFF_VECTORS=$ENV{BIRKHOFF_VECTORS};BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}")
 endfunction()

@@ -9,13 +9,12 @@ export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_defau
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
   libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-cpp-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
-  libdnnl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
+  libdnnl-dev ocl-icd-opencl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
 TEST_PACKAGES=(libgtest-dev libgmock-dev python3)
 ALL_PACKAGES=(clang clang-format libclang-rt-dev libomp-dev python3-venv python3-h5py)
 CORPUS_PACKAGES=(dict-gcide wordnet-base xz-utils)
 
-stage_started=0
-STAGES=()
+STAGES=() stage_name='' stage_started=0
 # stage TEXT: says what comes next, and how long what came before took.
 stage() {
   finish_stage
@@ -23,9 +22,9 @@ stage() {
   printf '\n== %s\n' "$1"
 }
 finish_stage() {
-  [ "$stage_started" = 0 ] && [ -z "${stage_name:-}" ] && return 0
-  [ -n "${stage_name:-}" ] && STAGES+=("$(printf '%5d s  %s' $((SECONDS - stage_started)) "$stage_name")")
-  stage_name=
+  [ -n "$stage_name" ] || return 0
+  STAGES+=("$(printf '%5d s  %s' $((SECONDS - stage_started)) "$stage_name")")
+  stage_name=''
 }
 print_stages() {
   finish_stage
@@ -58,10 +57,11 @@ install_packages() {
 
 # configure_and_build PRESET [TARGET...]
 configure_and_build() {
-  local preset=$1
+  local preset=$1 log
   shift
-  (cd "$ROOT" && cmake --preset "$preset" >"$ROOT/build-$preset.log" 2>&1) ||
-    { cat "$ROOT/build-$preset.log"; die "configuring preset $preset failed"; }
-  mkdir -p "$ROOT/build/$preset" && mv "$ROOT/build-$preset.log" "$ROOT/build/$preset/configure.log"
+  log=$ROOT/build/$preset/configure.log
+  mkdir -p "$(dirname "$log")"
+  (cd "$ROOT" && cmake --preset "$preset" >"$log" 2>&1) ||
+    { cat "$log" && echo "configuring preset $preset failed" && return 1; }
   (cd "$ROOT" && cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}" ${1:+--target "$@"})
 }

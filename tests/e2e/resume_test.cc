@@ -17,7 +17,8 @@ using testing::IsEmpty;
 // A run of 8 steps saves after 4; without what came later it starts again from there.
 void forget_after_four(const fs::path& from, const fs::path& to) {
   fs::create_directories(to / "checkpoints");
-  fs::copy(from / "checkpoints" / checkpoint_name(4), to / "checkpoints" / checkpoint_name(4), fs::copy_options::recursive);
+  fs::copy(from / "checkpoints" / checkpoint_name(4), to / "checkpoints" / checkpoint_name(4),
+           fs::copy_options::recursive);
 }
 
 class Resume : public testing::TestWithParam<std::pair<int, std::string>> {};
@@ -50,7 +51,8 @@ TEST(Resume, OfAResumeIsBitwiseEqual) {
   const std::string often = "--set checkpoint.interval=2 --set checkpoint.keep=9";
   ASSERT_EQ(Training::shared().train(1, dir / "straight", often).exit_code, 0);
   for (int steps : {2, 4, 8}) {
-    const ProgramResult part = Training::shared().train(1, dir / "parts", often + " --set run.steps=" + std::to_string(steps));
+    const ProgramResult part =
+        Training::shared().train(1, dir / "parts", often + " --set run.steps=" + std::to_string(steps));
     ASSERT_EQ(part.exit_code, 0) << part.output;
   }
   EXPECT_THAT(differences(manifest_of(dir / "straight", 8), manifest_of(dir / "parts", 8)), IsEmpty());
@@ -77,7 +79,8 @@ TEST(Resume, OnOtherNumbersOfRanksGoesOnWithTheSameStateAndLosses) {
 TEST(Resume, RefusesWhatCannotChangeAndPrintsWhatDid) {
   const TempDir dir;
   ASSERT_EQ(Training::shared().train(1, dir / "run", "--set run.steps=1").exit_code, 0);
-  const ProgramResult refused = Training::shared().train(1, dir / "run", "--set model.hidden_size=64 --set data.seed=5");
+  const ProgramResult refused =
+      Training::shared().train(1, dir / "run", "--set model.hidden_size=64 --set data.seed=5");
   EXPECT_EQ(refused.exit_code, 2) << refused.output;
   EXPECT_THAT(refused.output, HasSubstr("model.hidden_size"));
   EXPECT_THAT(refused.output, HasSubstr("data.seed"));

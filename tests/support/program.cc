@@ -34,7 +34,8 @@ ProgramResult run_program(const std::string& command) {
   std::FILE* pipe = popen(("timeout -k 5 240 " + command + " 2>&1").c_str(), "r");
   ProgramResult result;
   std::array<char, 4096> part{};
-  for (size_t bytes; (bytes = std::fread(part.data(), 1, part.size(), pipe)) > 0;) result.output.append(part.data(), bytes);
+  for (size_t bytes; (bytes = std::fread(part.data(), 1, part.size(), pipe)) > 0;)
+    result.output.append(part.data(), bytes);
   result.exit_code = code_of(pclose(pipe));
   return result;
 }

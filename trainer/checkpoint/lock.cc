@@ -56,8 +56,9 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, std::string
   if (before && before->host != host_name() && age_s(path_) < kStaleAfter_s) {
     const double age = age_s(path_);
     ::close(fd_);
-    throw UserError(concat(directory.string(), " was locked by ", who, ", last seen ", std::lround(age), " s ago. If it has ",
-                           "ended, the lock is free after ", kStaleAfter_s, " s, or remove ", path_.string()));
+    throw UserError(concat(directory.string(), " was locked by ", who, ", last seen ", std::lround(age),
+                           " s ago. If it has ", "ended, the lock is free after ", kStaleAfter_s, " s, or remove ",
+                           path_.string()));
   }
   if (before) notice = concat("the lock of ", who, ", which has ended, was taken over");
   const std::string text = concat(host_name(), ' ', ::getpid(), '\n');

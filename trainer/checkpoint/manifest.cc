@@ -55,16 +55,21 @@ void check_cover(const std::string& name, Manifest::Entry& entry) {
   std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   int64_t next = 0;
   for (const Manifest::Part& p : parts) {
-    if (p.begin != next) throw DataError(concat(name, ": elements from ", next, " on are ", p.begin < next ? "written twice" : "missing"));
+    if (p.begin != next)
+      throw DataError(concat(name, ": elements from ", next, " on are ", p.begin < next ? "written twice" : "missing"));
     next += p.count;
   }
-  if (next != entry.shape.count()) throw DataError(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
+  if (next != entry.shape.count())
+    throw DataError(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
 }
 
 }  // namespace
 
 std::string to_text(const Manifest& m) {
-  json body{{"format", "birkhoff-checkpoint"}, {"version", m.version}, {"step", m.step}, {"integers", m.integers},
+  json body{{"format", "birkhoff-checkpoint"},
+            {"version", m.version},
+            {"step", m.step},
+            {"integers", m.integers},
             {"texts", m.texts}};
   body["tensors"] = body["reals"] = body["files"] = json::object();
   for (const auto& [name, entry] : m.tensors) body["tensors"][name] = to_json(entry);
@@ -103,8 +108,8 @@ Manifest join(const std::vector<Manifest>& writers) {
       auto [place, added] = all.tensors.try_emplace(name, entry);
       if (added) continue;
       if (place->second.dtype != entry.dtype || !(place->second.shape == entry.shape)) {
-        throw DataError(concat(name, ": writer ", i, " has ", entry.dtype, entry.shape, ", others ", place->second.dtype,
-                               place->second.shape));
+        throw DataError(concat(name, ": writer ", i, " has ", entry.dtype, entry.shape, ", others ",
+                               place->second.dtype, place->second.shape));
       }
       place->second.parts.insert(place->second.parts.end(), entry.parts.begin(), entry.parts.end());
     }

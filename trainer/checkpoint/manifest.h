@@ -10,8 +10,8 @@
 
 namespace birkhoff {
 
-// What a checkpoint holds, by logical tensor: docs/formats/checkpoint.md. It knows nothing of ranks; a tensor's parts are flat
-// ranges that together cover it, each in some file, each with its checksum.
+// What a checkpoint holds, by logical tensor: docs/formats/checkpoint.md. It knows nothing of ranks; a tensor's parts
+// are flat ranges that together cover it, each in some file, each with its checksum.
 struct Manifest {
   static constexpr int64_t kVersion = 1;
 

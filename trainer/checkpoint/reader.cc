@@ -48,7 +48,8 @@ class Load final : public StateVisitor {
     }
     const Manifest::Entry& entry = found->second;
     if (!(entry.shape == slice.global) || entry.dtype != local.dtype) {
-      problems.push_back(concat(name, " is ", entry.dtype, entry.shape, ", this run needs ", local.dtype, slice.global));
+      problems.push_back(
+          concat(name, " is ", entry.dtype, entry.shape, ", this run needs ", local.dtype, slice.global));
       return;
     }
     for (const Manifest::Part& part : entry.parts) read_part(entry, part, local, slice);
@@ -72,7 +73,8 @@ class Load final : public StateVisitor {
 };
 
 // Tensors of the checkpoint that no rank asked for.
-std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest& manifest, const std::set<std::string>& seen) {
+std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest& manifest,
+                                         const std::set<std::string>& seen) {
   std::vector<int32_t> asked;
   for (const auto& [name, entry] : manifest.tensors) asked.push_back(seen.count(name) ? 1 : 0);
   Stream stream;
@@ -114,7 +116,8 @@ Found require_valid(Communicator& replicas, const fs::path& checkpoint) {
 
 std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& directory) {
   std::vector<int64_t> steps = list_checkpoints(directory);
-  require_same(replicas, "checkpoints in " + directory.string(), concat(steps.size(), ' ', steps.empty() ? 0 : steps.back()));
+  require_same(replicas, "checkpoints in " + directory.string(),
+               concat(steps.size(), ' ', steps.empty() ? 0 : steps.back()));
   std::vector<std::string> passed_over;
   std::reverse(steps.begin(), steps.end());
   for (int64_t step : steps) {

@@ -18,8 +18,9 @@ namespace birkhoff {
 void load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
                      Device device, const std::function<void(StateVisitor&)>& state);
 
-// The newest checkpoint of a directory that is whole, and why newer ones were passed over. Every byte is read, shared out
-// over the ranks. Collective; nothing where the directory has no checkpoint. DataError where it has, but none is valid.
+// The newest checkpoint of a directory that is whole, and why newer ones were passed over. Every byte is read, shared
+// out over the ranks. Collective; nothing where the directory has no checkpoint. DataError where it has, but none is
+// valid.
 struct Found {
   std::filesystem::path path;
   Manifest manifest;

@@ -30,7 +30,8 @@ class Collect final : public StateVisitor {
     const int64_t n = whole.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
     const int64_t begin = std::min(n, blocks * rank_ / num_ranks_ * kShareAlignment);
     const int64_t end = rank_ + 1 == num_ranks_ ? n : std::min(n, blocks * (rank_ + 1) / num_ranks_ * kShareAlignment);
-    if (end > begin || (n == 0 && rank_ == 0)) out_.pieces.push_back({name, whole.flat(begin, end - begin), whole.shape, begin});
+    if (end > begin || (n == 0 && rank_ == 0))
+      out_.pieces.push_back({name, whole.flat(begin, end - begin), whole.shape, begin});
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
     if (slice.count == 0 && slice.global.count() != 0) return;
@@ -84,7 +85,8 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
       Manifest::Entry& entry = record.tensors[p.name];
       entry.dtype = p.data.dtype;
       entry.shape = p.global;
-      entry.parts.push_back({name, p.begin, p.data.count(), places[i].offset, hex16(hash64(p.data.data, p.data.bytes()))});
+      entry.parts.push_back(
+          {name, p.begin, p.data.count(), places[i].offset, hex16(hash64(p.data.data, p.data.bytes()))});
     }
     out.sync();
   }

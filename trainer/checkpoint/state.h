@@ -7,15 +7,15 @@
 
 namespace birkhoff {
 
-// Sees everything that must survive the process. One list of names saves, loads, reshards, sizes and digests: who owns state
-// has a function state(StateVisitor&) that names it.
+// Sees everything that must survive the process. One list of names saves, loads, reshards, sizes and digests: who owns
+// state has a function state(StateVisitor&) that names it.
 class StateVisitor {
  public:
   virtual ~StateVisitor() = default;
   // A tensor that every rank holds whole, with equal bits.
   virtual void replicated(const std::string& name, Tensor whole) = 0;
-  // Elements [slice.begin, slice.begin + slice.count) of the logical tensor `name` of shape slice.global. Over all ranks
-  // every element is held exactly once; a rank that holds none may leave the name out.
+  // Elements [slice.begin, slice.begin + slice.count) of the logical tensor `name` of shape slice.global. Over all
+  // ranks every element is held exactly once; a rank that holds none may leave the name out.
   virtual void shard(const std::string& name, Tensor local, const Slice& slice) = 0;
   // Values that are equal on all ranks. On loading they are replaced.
   virtual void integer(const std::string& name, int64_t& value) = 0;

@@ -15,11 +15,11 @@ namespace birkhoff {
 struct SaveReport {
   int64_t step = 0;
   bool saved = false;
-  std::string error;         // why not; the older checkpoints are untouched
-  double copy_s = 0;         // until the state was copied
-  double write_s = 0;        // from then to the published checkpoint
-  double blocked_s = 0;      // that the training thread waited, for this save
-  int64_t bytes = 0;         // of this rank
+  std::string error;     // why not; the older checkpoints are untouched
+  double copy_s = 0;     // until the state was copied
+  double write_s = 0;    // from then to the published checkpoint
+  double blocked_s = 0;  // that the training thread waited, for this save
+  int64_t bytes = 0;     // of this rank
 };
 
 struct CheckpointOptions {
@@ -29,8 +29,9 @@ struct CheckpointOptions {
 };
 
 // Saves the state of all ranks, at most one checkpoint at a time. begin() returns at once; a thread copies the state to
-// memory that was reserved for it, writes it and publishes the checkpoint. The training thread calls wait_copied() before
-// it changes any of the state. A save that fails, on whichever rank, leaves nothing behind and does not end the run.
+// memory that was reserved for it, writes it and publishes the checkpoint. The training thread calls wait_copied()
+// before it changes any of the state. A save that fails, on whichever rank, leaves nothing behind and does not end the
+// run.
 class CheckpointWriter {
  public:
   // Collective: the writer talks to its peers by a group of its own.

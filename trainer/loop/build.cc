@@ -36,9 +36,12 @@ AttentionOptions attention_options(const ModelConfig& m) {
 
 RouterScore score_of(ScoreFunction f) {
   switch (f) {
-    case ScoreFunction::sigmoid: return RouterScore::sigmoid;
-    case ScoreFunction::sqrt_softplus: return RouterScore::sqrt_softplus;
-    case ScoreFunction::softmax: return RouterScore::softmax;
+    case ScoreFunction::sigmoid:
+      return RouterScore::sigmoid;
+    case ScoreFunction::sqrt_softplus:
+      return RouterScore::sqrt_softplus;
+    case ScoreFunction::softmax:
+      return RouterScore::softmax;
   }
   throw BugError("unknown score function");
 }
@@ -99,7 +102,8 @@ DecoderOptions decoder_options(const ModelConfig& m, int64_t vocab_size) {
   o.tie_embeddings = m.tie_embeddings;
   o.learned_positions = m.position == PositionType::learned ? m.max_positions : 0;
   o.attention = attention_options(m);
-  o.ffn.activation = m.ffn.activation == Activation::gelu ? FfnOptions::Activation::gelu : FfnOptions::Activation::swiglu;
+  o.ffn.activation =
+      m.ffn.activation == Activation::gelu ? FfnOptions::Activation::gelu : FfnOptions::Activation::swiglu;
   o.ffn.bias = m.ffn.bias;
   o.ffn.clamp = f32(m.ffn.clamp);
   o.ffn_hidden = m.ffn.size;
@@ -213,7 +217,8 @@ StepShape step_shape(const Config& c, int64_t steps_done) {
   const BatchRampConfig& ramp = c.batch.ramp;
   LengthSchedule lengths;
   lengths.full = c.batch.sequence_length;
-  for (const LengthPhaseConfig& p : c.batch.length_schedule) lengths.phases.push_back({p.until_step, p.sequence_length});
+  for (const LengthPhaseConfig& p : c.batch.length_schedule)
+    lengths.phases.push_back({p.until_step, p.sequence_length});
   return {BatchRamp{ramp.initial_size, c.batch.global_batch_size, ramp.increment, ramp.steps}.at(steps_done),
           c.batch.micro_batch_size, lengths.at(steps_done)};
 }

@@ -16,8 +16,8 @@ namespace birkhoff {
 
 Device device_of(const Config& config);
 
-// Names the Engram tables. `compressed_vocab` and `pad` (a compressed id) come from the tokenizer; the numbers of rows do
-// not depend on them.
+// Names the Engram tables. `compressed_vocab` and `pad` (a compressed id) come from the tokenizer; the numbers of rows
+// do not depend on them.
 EngramHashSpec engram_hash_spec(const Config& config, int64_t compressed_vocab, int64_t pad);
 
 // `engram` may be null where the model has no Engram layer.

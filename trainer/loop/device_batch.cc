@@ -20,7 +20,8 @@ std::vector<int32_t> tokens_ahead(const Batch& b, int64_t d) {
   std::vector<int32_t> out(b.tokens.size());
   for (int64_t t = 0; t < b.num_tokens(); ++t) {
     const size_t i = static_cast<size_t>(t), ahead = static_cast<size_t>(t + d);
-    const bool inside = (t % b.sequence_length) + d < b.sequence_length && b.document_start[ahead] == b.document_start[i];
+    const bool inside =
+        (t % b.sequence_length) + d < b.sequence_length && b.document_start[ahead] == b.document_start[i];
     out[i] = inside ? b.tokens[ahead] : std::max(target[i], 0);
   }
   return out;

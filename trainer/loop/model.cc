@@ -1,4 +1,5 @@
 #include "trainer/loop/model.h"
+
 #include "kernels/core/error.h"
 
 namespace birkhoff {

@@ -10,9 +10,7 @@
 namespace birkhoff {
 namespace {
 
-double now_s() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 enum class Stop : int32_t { no = 0, requested = 1, budget = 2 };
 
@@ -58,9 +56,22 @@ class Run {
 
   Trainer& trainer() { return session_.trainer(); }
 
+  // A ramp that does not divide among the replicas would stop the run at some later step.
+  void check_shapes() {
+    const Config& c = session_.config();
+    const int64_t share = c.batch.micro_batch_size * session_.replicas().size();
+    for (int64_t i = 0; i <= std::min(c.batch.ramp.steps, c.run.steps); ++i) {
+      const int64_t sequences = step_shape(c, i).global_sequences;
+      BK_CHECK(sequences % share == 0, "batch.ramp gives step ", i + 1, " a batch of ", sequences, " sequences, which ",
+               session_.replicas().size(), " replicas with micro_batch_size ", c.batch.micro_batch_size,
+               " do not divide; choose initial_size and increment as multiples of ", share);
+    }
+  }
+
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.watchdog().guard("start-up", c.parallel.timeout_init_s);
+    agree(session_.replicas(), [&] { check_shapes(); });
     const std::optional<Found> found = session_.find();
     std::optional<Cursor> cursor;
     if (found) {
@@ -72,12 +83,13 @@ class Run {
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
     writer_ = std::make_unique<CheckpointWriter>(
-        session_.replicas(), device_of(c), CheckpointOptions{session_.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
+        session_.replicas(), device_of(c),
+        CheckpointOptions{session_.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
     last_saved_ = trainer().steps_done();
     started_s_ = now_s();
     session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
-                        session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas", ", from step ",
-                        trainer().steps_done(), " to ", c.run.steps));
+                        session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
+                        ", from step ", trainer().steps_done(), " to ", c.run.steps));
   }
 
   StepReport step() {
@@ -100,7 +112,8 @@ class Run {
   }
 
   void say_skip(const StepReport& r) {
-    const std::string what = r.skip_reason == "spike" ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
+    const std::string what =
+        r.skip_reason == "spike" ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
     session_.say(concat("step ", trainer().steps_done(), ": ", what, r.skipped ? "; the step was skipped" : ""));
   }
 
@@ -112,7 +125,9 @@ class Run {
     if (!session_.first() || reports_.metrics == nullptr) return;
     Record record{"step", step, {}};
     auto add = [&](std::string_view key, std::variant<int64_t, double> value, MetricKind kind = MetricKind::gauge,
-                   std::string_view label = {}) { record.numbers.push_back({key, value, kind, label}); };
+                   std::string_view label = {}) {
+      record.numbers.push_back({key, value, kind, label});
+    };
     add("loss", r.loss);
     if (!r.mtp_loss.empty()) add("mtp_loss", r.mtp_loss[0]);
     add("grad_norm", r.grad_norm);
@@ -140,7 +155,8 @@ class Run {
     const Config& c = session_.config();
     int32_t reason = static_cast<int32_t>(Stop::no);
     if (reports_.stop_requested && reports_.stop_requested()) reason = static_cast<int32_t>(Stop::requested);
-    if (c.run.time_budget_s > 0 && now_s() - started_s_ >= c.run.time_budget_s) reason = static_cast<int32_t>(Stop::budget);
+    if (c.run.time_budget_s > 0 && now_s() - started_s_ >= c.run.time_budget_s)
+      reason = static_cast<int32_t>(Stop::budget);
     Stream host;
     session_.replicas().all_reduce({&reason, DType::i32, {1}}, Reduce::max)->wait(host);
     return static_cast<Stop>(reason);
@@ -150,7 +166,8 @@ class Run {
     const auto deadline = session_.watchdog().guard("checkpoint", session_.config().parallel.timeout_step_s);
     cursor_ = to_string(loader_->cursor());
     last_saved_ = trainer().steps_done();
-    writer_->begin(last_saved_, [&](StateVisitor& v) { session_.state(v, cursor_); }, session_.attachments());
+    writer_->begin(
+        last_saved_, [&](StateVisitor& v) { session_.state(v, cursor_); }, session_.attachments());
     poll_save();
   }
 
@@ -163,11 +180,13 @@ class Run {
       session_.say(concat("checkpoint of step ", r.step, ": ", r.bytes, " bytes of this rank, copied in ", r.copy_s,
                           " s, written in ", r.write_s, " s, training waited ", r.blocked_s, " s"));
     } else {
-      session_.say(concat("warning: the checkpoint of step ", r.step, " was not saved, the older ones are untouched: ", r.error));
+      session_.say(concat("warning: the checkpoint of step ", r.step,
+                          " was not saved, the older ones are untouched: ", r.error));
       failed_saves_ += 1;
     }
     if (!session_.first() || reports_.metrics == nullptr) return;
-    reports_.metrics->publish({"checkpoint", r.step,
+    reports_.metrics->publish({"checkpoint",
+                               r.step,
                                {{"saved", static_cast<int64_t>(r.saved)},
                                 {"copy_duration_seconds", r.copy_s},
                                 {"write_duration_seconds", r.write_s},
@@ -182,7 +201,8 @@ class Run {
     const double begin_s = now_s();
     const EvaluationResult e = session_.evaluate(*eval_);
     if (!session_.first() || reports_.metrics == nullptr) return;
-    reports_.metrics->publish({"eval", e.step,
+    reports_.metrics->publish({"eval",
+                               e.step,
                                {{"loss", e.loss},
                                 {"bits_per_byte", e.bits_per_byte},
                                 {"tokens", e.tokens},
@@ -215,8 +235,9 @@ class Run {
   // The weights are those of the last good step, but what follows them is not worth saving.
   Outcome give_up(const StepReport& r) {
     if (const auto report = writer_->finish()) tell(*report);
-    session_.say(concat("stopped after ", nonfinite_in_a_row_, " steps in a row without a finite loss and gradient; last: ",
-                        r.first_nonfinite, ". Resume from an older checkpoint with a lower learning rate or other data"));
+    session_.say(concat("stopped after ", nonfinite_in_a_row_,
+                        " steps in a row without a finite loss and gradient; last: ", r.first_nonfinite,
+                        ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 

@@ -1,14 +1,14 @@
 #include "trainer/loop/session.h"
 
 #include <cmath>
-#include <numeric>
 #include <numbers>
+#include <numeric>
 #include <thread>
 
 #include "data/ingest/commands.h"
 #include "data/tokenizer/compression.h"
-#include "kernels/core/hash.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
 
 namespace birkhoff {
@@ -87,7 +87,7 @@ LoaderOptions Session::loader_options() const {
   o.max_bad_samples = config_.data.max_bad_samples;
   o.replica = replicas().rank();
   o.num_replicas = replicas().size();
-  o.prefetch_steps = static_cast<int>(std::max<int64_t>(1, config_.data.prefetch / 2));
+  o.prefetch_steps = static_cast<int>(config_.data.prefetch);
   o.engram = engram_;
   return o;
 }
@@ -107,7 +107,8 @@ EvalOptions Session::eval_options() const {
   return o;
 }
 
-// Primes and multipliers, so that a checkpoint tells what its rows mean, and a program that names them otherwise is found.
+// Primes and multipliers, so that a checkpoint tells what its rows mean, and a program that names them otherwise is
+// found.
 std::string Session::table_description() const {
   std::ostringstream out;
   for (size_t i = 0; i < model_->tables.size(); ++i) {
@@ -128,8 +129,8 @@ void Session::state(StateVisitor& v, std::string& cursor) {
   std::string stored = ours;
   v.text("engram.tables", stored);
   if (stored != ours) {
-    throw DataError(concat("the checkpoint's Engram tables are addressed as\n", stored, "but this run addresses them as\n",
-                           ours, "Is the tokenizer another?"));
+    throw DataError(concat("the checkpoint's Engram tables are addressed as\n", stored,
+                           "but this run addresses them as\n", ours, "Is the tokenizer another?"));
   }
 }
 
@@ -149,7 +150,7 @@ std::string Session::load(const Found& found) {
   agree(*world_, [&] {
     const std::string text = read_attachment(found.path, "config.yaml");
     const std::string changes = check_resume(parse_config(text, (found.path / "config.yaml").string()).config, config_);
-    if (!changes.empty()) say("settings that changed since the checkpoint:\n" + changes);
+    if (!changes.empty()) say(changes);
   });
   std::string cursor;
   load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
@@ -181,7 +182,8 @@ EvaluationResult Session::evaluate(EvalReader& reader) {
   result.tokens = sums[1];
   result.loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
   // Of a part of the split the bytes are not known; the split's bytes per token stand for them.
-  const double bytes_per_token = static_cast<double>(reader.source_bytes()) / std::max(1.0, static_cast<double>(reader.num_targets()));
+  const double bytes_per_token =
+      static_cast<double>(reader.source_bytes()) / std::max(1.0, static_cast<double>(reader.num_targets()));
   result.bytes = result.tokens * bytes_per_token;
   result.bits_per_byte = result.loss / std::numbers::ln2 / std::max(bytes_per_token, 1e-9);
   return result;

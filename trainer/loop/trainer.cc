@@ -124,7 +124,8 @@ void Trainer::read_losses(StepReport& report) {
   }
 }
 
-// Sums of squares per logical tensor, added in the order of the parameters: one order for every layout.
+// Sums of squares per logical tensor, added in the order of the parameters. A tensor cut between replicas is the sum of
+// its parts in rank order.
 void Trainer::measure_norm(StepReport& report) {
   const ParameterStore& parameters = *model_->parameters;
   const int64_t dense = static_cast<int64_t>(parameters.entries().size());
@@ -148,7 +149,8 @@ void Trainer::measure_norm(StepReport& report) {
     if (!table || tables_[t]->options().kind == TableOptions::Kind::sparse_adamw) total += squares[i];
     if (std::isfinite(squares[i]) || !report.first_nonfinite.empty()) continue;
     report.skip_reason = "non-finite";
-    report.first_nonfinite = "gradient of " + (table ? tables_[t]->table().name() : parameters.entries()[i].parameter->name);
+    report.first_nonfinite =
+        "gradient of " + (table ? tables_[t]->table().name() : parameters.entries()[i].parameter->name);
   }
   report.grad_norm = std::sqrt(total);
 }
@@ -162,7 +164,8 @@ void Trainer::read_loads(StepReport& report) {
       largest = std::max(largest, l);
       report.dead_experts += l == 0;
     }
-    if (sum > 0) report.expert_load_max = std::max(report.expert_load_max, largest * static_cast<double>(load.size()) / sum);
+    if (sum > 0)
+      report.expert_load_max = std::max(report.expert_load_max, largest * static_cast<double>(load.size()) / sum);
   }
 }
 

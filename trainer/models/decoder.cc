@@ -159,6 +159,7 @@ void Decoder::visit(ModuleVisitor& v) {
   collapse_.visit(v);
   norm_.visit(v);
   if (!options_.tie_embeddings) v.parameter(head_);
+  v.working_copies(head_gemms_->bytes());
   for (auto& mtp : mtp_) mtp->visit(v);
   v.counter(loss_);
 }

@@ -54,7 +54,6 @@ class Mtp final {
 
  private:
   int64_t streams_;
-  ResidualKind residual_;
   Norm embedding_norm_, hidden_norm_;
   Linear e_proj_, h_proj_;
   std::unique_ptr<Block> block_;

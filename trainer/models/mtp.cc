@@ -8,7 +8,6 @@ namespace birkhoff {
 Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
          std::unique_ptr<Block> block)
     : streams_(residual.streams),
-      residual_(residual.kind),
       embedding_norm_(build, name + ".enorm", channels),
       hidden_norm_(build, name + ".hnorm", channels),
       e_proj_(build, name + ".e_proj", channels, channels),

@@ -9,8 +9,8 @@ namespace birkhoff {
 
 enum class NormKind : uint8_t { rmsnorm, layernorm };
 
-// What every module of a model is built with. A module takes from here its products, its slots and its initial values, so
-// it names no dtype and no configuration.
+// What every module of a model is built with. A module takes from here its products, its slots and its initial values,
+// so it names no dtype and no configuration.
 struct Build {
   Device device;
   Precision precision{Recipe::f32};

@@ -39,8 +39,8 @@ Tensor Collapse::forward(Frame& f, State in) {
     s.pre = f.take(DType::f32, {T, streams_});
     s.mixes = f.take(DType::f32, {T, streams_});
     s.rstd = f.take(DType::f32, {T});
-    hyper_coefficients_forward(
-        f.stream, {s.mixes, s.rstd, s.pre, {}, {}, h, in.x, fn_.value, base_.value, scale_.value, hyper_});
+    hyper_coefficients_forward(f.stream,
+                               {s.mixes, s.rstd, s.pre, {}, {}, h, in.x, fn_.value, base_.value, scale_.value, hyper_});
   }
   return h;
 }
@@ -60,8 +60,21 @@ State Collapse::backward_input(Frame& f, Tensor dh) {
     hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
     return {dx, dpre};
   }
-  hyper_coefficients_backward(f.stream, {dx, fn_.grad, base_.grad, scale_.grad, {}, {}, {}, dh, s.x, fn_.value,
-                                         base_.value, scale_.value, s.mixes, s.rstd, hyper_});
+  hyper_coefficients_backward(f.stream, {dx,
+                                         fn_.grad,
+                                         base_.grad,
+                                         scale_.grad,
+                                         {},
+                                         {},
+                                         {},
+                                         dh,
+                                         s.x,
+                                         fn_.value,
+                                         base_.value,
+                                         scale_.value,
+                                         s.mixes,
+                                         s.rstd,
+                                         hyper_});
   return {dx, {}};
 }
 

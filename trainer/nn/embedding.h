@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// Rows of a table by token id, plus, where the model has learned positions, a row per position. Used at several places of
-// a model (input, multi-token prediction), so nothing is kept here: ids come with every call.
+// Rows of a table by token id, plus, where the model has learned positions, a row per position. Used at several places
+// of a model (input, multi-token prediction), so nothing is kept here: ids come with every call.
 class Embedding final {
  public:
   Embedding(Build& build, const std::string& name, int64_t vocab_size, int64_t channels, int64_t learned_positions);

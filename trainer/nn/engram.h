@@ -35,7 +35,6 @@ class Engram final : public StateModule {
     Tensor h, kv, value, gate, score, rstd_h, rstd_k, conv_rstd;
   };
   EngramOptions options_;
-  int64_t channels_;
   DType activation_;
   Linear wkv_;
   Parameter w_h_, w_k_, conv_gain_, conv_weight_;

@@ -9,7 +9,8 @@ struct FfnOptions {
   float clamp = 0;  // SwiGLU: bound of the gate from above and of the up projection on both sides; 0 is none
 };
 
-// Dense feed-forward: down(act(up(x))). For SwiGLU `up` holds gate and up projection in one matrix, [2 F, C], gate first.
+// Dense feed-forward: down(act(up(x))). For SwiGLU `up` holds gate and up projection in one matrix, [2 F, C], gate
+// first.
 class Ffn final : public Module {
  public:
   Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden, const FfnOptions& options);

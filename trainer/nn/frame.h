@@ -14,11 +14,12 @@ struct BatchView {
   int64_t sequences = 0, length = 0;
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
-  std::vector<Tensor> next_tokens;           // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
-  std::vector<Tensor> loss_weights;          // f32 [T], one per depth, normaliser included
-  Tensor token_mask;                         // u8 [T], 0 for padding; absent where every token counts
-  double sequence_weight = 1;                // one over the sequences of the global batch
-  // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U, D].
+  std::vector<Tensor> next_tokens;   // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
+  std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normaliser included
+  Tensor token_mask;                 // u8 [T], 0 for padding; absent where every token counts
+  double sequence_weight = 1;        // one over the sequences of the global batch
+  // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U,
+  // D].
   std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
   int64_t num_tokens() const { return sequences * length; }
 };
@@ -32,9 +33,9 @@ struct Slot {
 // Everything a microbatch leaves between forward and its last backward. Modules hold no activations, so any number of
 // microbatches may be in flight, each with a frame of its own.
 //
-// Memory comes from three places. `activations` lives until the microbatch is done. `transient` is rewound at the start of
-// every block: what stands there is rebuilt at the same addresses by replay before the block's backward. `gradients` are two
-// arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of all.
+// Memory comes from three places. `activations` lives until the microbatch is done. `transient` is rewound at the start
+// of every block: what stands there is rebuilt at the same addresses by replay before the block's backward. `gradients`
+// are two arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of all.
 class Frame {
  public:
   Frame(Stream stream_on, int num_slots)

@@ -97,9 +97,9 @@ State HyperConnection::backward_input(Frame& f, State d) {
     dpre_used = f.take_gradient(DType::f32, s.pre.shape);
     hyper_read_backward(f.stream, {dx, dpre_used, dh, s.x, s.pre_used});
   }
-  hyper_coefficients_backward(f.stream, {dx, fn_.grad, base_.grad, scale_.grad, d.pre, dpost, dcomb,
-                                         single_pass_ ? Tensor{} : dh, s.x, fn_.value, base_.value, scale_.value,
-                                         s.mixes, s.rstd, hyper_});
+  hyper_coefficients_backward(
+      f.stream, {dx, fn_.grad, base_.grad, scale_.grad, d.pre, dpost, dcomb, single_pass_ ? Tensor{} : dh, s.x,
+                 fn_.value, base_.value, scale_.value, s.mixes, s.rstd, hyper_});
   return {dx, dpre_used};
 }
 
@@ -132,8 +132,8 @@ State UnconstrainedHyperConnection::forward(Frame& f, State in) {
   s.mixes = f.take(DType::f32, {T, S, S + 2});
   s.rstd = f.take(DType::f32, {T, S});
   s.pre_used = s.pre;
-  hc_coefficients_forward(f.stream, {s.mixes, s.rstd, s.pre, s.post, s.comb, in.x, fn_.value, base_.value,
-                                     scale_.value, norm_eps_});
+  hc_coefficients_forward(
+      f.stream, {s.mixes, s.rstd, s.pre, s.post, s.comb, in.x, fn_.value, base_.value, scale_.value, norm_eps_});
   hyper_read_forward(f.stream, {s.h, in.x, s.pre});
   return {run_sublayer(f, s), {}};
 }

@@ -6,7 +6,7 @@ namespace birkhoff {
 
 // What a hyper-connection keeps of a microbatch.
 struct HyperSaved {
-  Tensor x, h, normed, y;              // streams [T, S, C] in; the sublayer's input, its norm, its output [T, C]
+  Tensor x, h, normed, y;               // streams [T, S, C] in; the sublayer's input, its norm, its output [T, C]
   Tensor pre, post, comb, mixes, rstd;  // see kernels/hyper/coefficients.h
   Tensor pre_used;                      // single pass: the weights that read h, predicted one sublayer earlier
 };
@@ -38,9 +38,9 @@ class HyperConnectionBase : public Residual {
   Slot<HyperSaved> slot_;
 };
 
-// Manifold-constrained hyper-connection, and its single-pass form, in which the sublayer's input is read with the weights
-// that the previous sublayer predicted (State::pre).
-// Source: mHC, arXiv:2512.24880; single pass: DeepSeek-V4.1, arXiv:2609.19969, equation 6.
+// Manifold-constrained hyper-connection, and its single-pass form, in which the sublayer's input is read with the
+// weights that the previous sublayer predicted (State::pre). Source: mHC, arXiv:2512.24880; single pass: DeepSeek-V4.1,
+// arXiv:2609.19969, equation 6.
 class HyperConnection final : public HyperConnectionBase {
  public:
   HyperConnection(Build& build, const std::string& name, int64_t channels, const ResidualOptions& options,
@@ -72,8 +72,8 @@ class UnconstrainedHyperConnection final : public HyperConnectionBase {
 // Read weights of the first sublayer of a single-pass stack: all of stream 0.
 void first_stream_weights(Stream& stream, Tensor pre_TS);
 
-// The streams' end: h = sum_i pre_i x_i. Learned weights for mhc, the last sublayer's for mhc_single_pass, the plain sum
-// for hc; nothing to do for plain. Source: DeepSeek-V4 (hc_head).
+// The streams' end: h = sum_i pre_i x_i. Learned weights for mhc, the last sublayer's for mhc_single_pass, the plain
+// sum for hc; nothing to do for plain. Source: DeepSeek-V4 (hc_head).
 class Collapse final {
  public:
   Collapse(Build& build, const std::string& name, int64_t channels, const ResidualOptions& options);

@@ -42,6 +42,7 @@ void Linear::backward_weight(Frame& f) {
 void Linear::visit(ModuleVisitor& visitor) {
   visitor.parameter(weight_);
   if (options_.bias) visitor.parameter(bias_);
+  visitor.working_copies(gemms_->bytes());
 }
 
 }  // namespace birkhoff

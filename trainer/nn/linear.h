@@ -22,7 +22,6 @@ class Linear final : public Module {
   void visit(ModuleVisitor& visitor) override;
 
   Parameter& weight() { return weight_; }
-  size_t working_bytes() const { return gemms_->bytes(); }
 
  private:
   struct Saved {

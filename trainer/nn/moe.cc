@@ -138,6 +138,7 @@ void Moe::visit(ModuleVisitor& v) {
   router_.visit(v);
   v.parameter(up_);
   v.parameter(down_);
+  v.working_copies(up_gemms_->bytes() + down_gemms_->bytes());
   if (shared_) shared_->visit(v);
   v.counter(load_);
   v.counter(balance_);

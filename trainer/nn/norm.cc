@@ -36,8 +36,7 @@ Tensor Norm::backward_input(Frame& f, Tensor dy) {
   if (kind_ == NormKind::rmsnorm) {
     rmsnorm_backward(f.stream, {dx, gain_.grad, dy.view(s.x.shape), s.x, gain_.value, s.rstd});
   } else {
-    layernorm_backward(f.stream,
-                       {dx, gain_.grad, bias_.grad, dy.view(s.x.shape), s.x, gain_.value, s.mean, s.rstd});
+    layernorm_backward(f.stream, {dx, gain_.grad, bias_.grad, dy.view(s.x.shape), s.x, gain_.value, s.mean, s.rstd});
   }
   return dx;
 }

@@ -15,23 +15,24 @@ enum class Role : uint8_t {
   head,       // [vocabulary, C]
   gain,       // scale of a norm
   bias,
-  gate,       // mHC scale and base, Engram gains: few numbers that steer mixing
-  conv,       // Engram short convolution
+  gate,  // mHC scale and base, Engram gains: few numbers that steer mixing
+  conv,  // Engram short convolution
 };
 std::string_view name_of(Role role);
 
-// How a parameter starts. Normal draws come from Philox keyed by (seed, parameter name, element), so they depend on no layout.
+// How a parameter starts. Normal draws come from Philox keyed by (seed, parameter name, element), so they depend on no
+// layout.
 struct Init {
   enum class Kind : uint8_t { normal, constant, table } kind = Kind::normal;
-  double value = 0;                         // standard deviation, or the constant
+  double value = 0;                        // standard deviation, or the constant
   std::function<double(int64_t)> at = {};  // table: value of element i
   static Init normal(double std) { return {Kind::normal, std}; }
   static Init constant(double value) { return {Kind::constant, value}; }
   static Init table(std::function<double(int64_t)> at) { return {Kind::table, 0, std::move(at)}; }
 };
 
-// A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the parameter
-// store afterwards, f32 (f64 on the reference device).
+// A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the
+// parameter store afterwards, f32 (f64 on the reference device).
 struct Parameter {
   std::string name;
   Shape shape;
@@ -64,6 +65,8 @@ class ModuleVisitor {
   virtual void counter(StepCounter&) {}
   // A router: the bias that balances it (also given to buffer()) and its load of the step (also given to counter()).
   virtual void router(PersistentBuffer&, StepCounter&) {}
+  // Bytes of weights held a second time, packed or rounded for products, as they are now.
+  virtual void working_copies(size_t) {}
   // A unit is what recomputation and gradient buckets take as a whole: embedding, one block, the head.
   virtual void begin_unit(const std::string&) {}
 };

@@ -31,7 +31,8 @@ void initialise_one(Stream& stream, Parameter& p, uint64_t seed) {
   switch (p.init.kind) {
     case Init::Kind::normal:
       return fill_normal(stream, {p.value, seed, key_of(p.name), 0, p.init.value});
-    case Init::Kind::constant: return fill(stream, p.value, p.init.value);
+    case Init::Kind::constant:
+      return fill(stream, p.value, p.init.value);
     case Init::Kind::table: {
       if (stream.device.kind == DeviceKind::meta) return;
       std::vector<double> values(static_cast<size_t>(p.value.count()));
@@ -43,8 +44,8 @@ void initialise_one(Stream& stream, Parameter& p, uint64_t seed) {
 
 }  // namespace
 
-ParameterStore::ParameterStore(Device device, Communicator& replicas,
-                               const std::function<void(ModuleVisitor&)>& visit, const CostOf& cost_of)
+ParameterStore::ParameterStore(Device device, Communicator& replicas, const std::function<void(ModuleVisitor&)>& visit,
+                               const CostOf& cost_of)
     : device_(device), memory_(device) {
   Collector found;
   visit(found);

@@ -10,9 +10,9 @@
 
 namespace birkhoff {
 
-// Binds the parameters, buffers and counters that a model declares to memory: one gradient bucket per unit, so that a unit's
-// gradients are reduced over the replicas while the units below it still run backward. Every replica holds all values; it
-// owns, and keeps optimizer state for, a part (ZeRO-1).
+// Binds the parameters, buffers and counters that a model declares to memory: one gradient bucket per unit, so that a
+// unit's gradients are reduced over the replicas while the units below it still run backward. Every replica holds all
+// values; it owns, and keeps optimizer state for, a part (ZeRO-1).
 class ParameterStore {
  public:
   struct Entry {

@@ -31,8 +31,8 @@ class Residual : public StateModule {
   virtual Tensor comb(Frame&) { return {}; }
 };
 
-// Number `site` counts the sublayers of the model from 0. The norm is part of F and owned here, so that its output can be
-// rebuilt with the streams.
+// Number `site` counts the sublayers of the model from 0. The norm is part of F and owned here, so that its output can
+// be rebuilt with the streams.
 std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
                                         const ResidualOptions& options, std::unique_ptr<Module> inner);
 

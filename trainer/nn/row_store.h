@@ -11,8 +11,8 @@
 
 namespace birkhoff {
 
-// The rows of one Engram table. No dense gradient of a table exists: rows are fetched by number, and gradients come back as
-// rows. Behind this a table may lie on several ranks, in host memory or on disk.
+// The rows of one Engram table. No dense gradient of a table exists: rows are fetched by number, and gradients come
+// back as rows. Behind this a table may lie on several ranks, in host memory or on disk.
 class RowStore {
  public:
   virtual ~RowStore() = default;
@@ -30,8 +30,8 @@ class ShardedRowStore final : public RowStore {
   void fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) override;
   void add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) override;
 
-  // What the optimizer works on: this rank's rows [first, first + local), and the gradient rows of the step, their numbers
-  // (of the whole table) ascending and unique, i64 on the device.
+  // What the optimizer works on: this rank's rows [first, first + local), and the gradient rows of the step, their
+  // numbers (of the whole table) ascending and unique, i64 on the device.
   struct Gradient {
     Tensor rows, values;
   };

@@ -34,7 +34,8 @@ ParameterStore::UpdateCost update_cost(const Parameter& p, DenseOptions::Kind ki
   if (assignment_of(p, kind).rule == Rule::adamw) return {count, true};
   // Ten Newton-Schulz steps of 4 s^2 l + 2 s^3 FLOPs; one element of AdamW costs about as much as 200 of them.
   const Matrices m = matrices_of(p.shape);
-  const double s = static_cast<double>(std::min(m.rows, m.columns)), l = static_cast<double>(std::max(m.rows, m.columns));
+  const double s = static_cast<double>(std::min(m.rows, m.columns)),
+               l = static_cast<double>(std::max(m.rows, m.columns));
   return {count + static_cast<double>(m.num) * 10 * (4 * s * s * l + 2 * s * s * s) / 200, false};
 }
 
@@ -53,14 +54,20 @@ DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const 
   }
 }
 
-void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, Tensor momentum, const MuonHyper& hyper) {
+void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, Tensor momentum,
+                               const MuonHyper& hyper) {
   const Matrices m = matrices_of(o.slice.global);
   BK_ASSERT(o.slice.whole(), o.parameter->name, " was cut between ranks");
   const Shape one{m.rows, m.columns};
   for (int64_t e = 0; e < m.num; ++e) {
     const int64_t begin = e * m.rows * m.columns, count = m.rows * m.columns;
-    muon(stream, workspace_, {o.value.flat(begin, count).view(one), momentum.flat(begin, count).view(one), {},
-                              o.gradient.flat(begin, count).view(one), hyper, options_.muon_compute});
+    muon(stream, workspace_,
+         {o.value.flat(begin, count).view(one),
+          momentum.flat(begin, count).view(one),
+          {},
+          o.gradient.flat(begin, count).view(one),
+          hyper,
+          options_.muon_compute});
   }
 }
 
@@ -97,8 +104,8 @@ std::string DenseOptimizer::table() const {
   std::ostringstream out;
   for (const auto& e : parameters_->entries()) {
     const Assignment a = assignment_of(*e.parameter, options_.kind);
-    out << std::left << std::setw(44) << e.parameter->name << std::setw(22) << concat(e.parameter->shape) << std::setw(7)
-        << name_of(a.rule) << (a.decay ? "decay" : "no decay") << '\n';
+    out << std::left << std::setw(44) << e.parameter->name << std::setw(22) << concat(e.parameter->shape)
+        << std::setw(7) << name_of(a.rule) << (a.decay ? "decay" : "no decay") << '\n';
   }
   return out.str();
 }

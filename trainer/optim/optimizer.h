@@ -28,8 +28,8 @@ struct DenseOptions {
 enum class Rule : uint8_t { adamw, muon };
 std::string_view name_of(Rule rule);
 
-// The rule and the decay of a parameter. Muon takes matrices and experts; AdamW the rest, and everything where muon is off.
-// Norm gains, biases and gates have no decay.
+// The rule and the decay of a parameter. Muon takes matrices and experts; AdamW the rest, and everything where muon is
+// off. Norm gains, biases and gates have no decay.
 struct Assignment {
   Rule rule = Rule::adamw;
   bool decay = false;

@@ -1,0 +1,198 @@
+#include "trainer/plan/describe.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "data/tokenizer/tokenizer.h"
+#include "parallel/comm/threads/thread_world.h"
+#include "trainer/loop/build.h"
+
+namespace birkhoff {
+namespace {
+
+bool contains(const std::string& name, std::string_view word) { return name.find(word) != std::string::npos; }
+
+// "layers.3.ffn.experts.up" -> "routed experts". A predictor's parts are those of a layer, behind "mtp ".
+std::string part_of(const std::string& name) {
+  const std::string prefix = name.starts_with("mtp.") ? "mtp " : "";
+  const bool mixing = name.ends_with(".fn") || name.ends_with(".base") || name.ends_with(".scale");
+  if (mixing) return prefix + "hyper-connections";
+  if (contains(name, ".engram.")) return prefix + "engram";
+  if (contains(name, ".experts.")) return prefix + "routed experts";
+  if (contains(name, ".shared.")) return prefix + "shared experts";
+  if (contains(name, ".ffn.gate.")) return prefix + "routers";
+  if (contains(name, ".ffn.norm.") || contains(name, ".attention.norm.")) return prefix + "block norms";
+  if (contains(name, ".attention.")) return prefix + "attention";
+  if (contains(name, ".ffn.")) return prefix + "dense feed-forward";
+  if (name.starts_with("embedding")) return "embedding";
+  return prefix.empty() ? "head" : prefix + "projections and norms";
+}
+
+int64_t vocab_size_of(const Config& c) {
+  if (c.model.vocab_size > 0) return c.model.vocab_size;
+  BK_CHECK(std::filesystem::exists(c.data.tokenizer), "model.vocab_size is 0, so it is the tokenizer's, but '",
+           c.data.tokenizer, "' does not exist; train it first, or give --set model.vocab_size=...");
+  return Tokenizer::load(c.data.tokenizer).vocab_size();
+}
+
+class WorkCount final : public OpObserver {
+ public:
+  void begin(std::string_view) override {}
+  void end() override {}
+  void flops(double count) override { total += count; }
+  double total = 0;
+};
+
+class WorkingCopies final : public ModuleVisitor {
+ public:
+  void working_copies(size_t bytes) override { total += static_cast<int64_t>(bytes); }
+  int64_t total = 0;
+};
+
+// Sums the tensors of a run's state by what they are.
+class StateBytes final : public StateVisitor {
+ public:
+  explicit StateBytes(ModelDescription::Bytes& bytes) : bytes_(&bytes) {}
+  void replicated(const std::string& name, Tensor t) override { add(name, t); }
+  void shard(const std::string& name, Tensor t, const Slice&) override { add(name, t); }
+  void integer(const std::string&, int64_t&) override {}
+  void real(const std::string&, double&) override {}
+  void text(const std::string&, std::string&) override {}
+
+ private:
+  void add(const std::string& name, Tensor t) {
+    const bool model = name.starts_with("model."), table = name.ends_with(".engram.table");
+    int64_t& sum =
+        model ? (table ? bytes_->tables : bytes_->weights) : (table ? bytes_->table_moments : bytes_->moments);
+    sum += static_cast<int64_t>(t.bytes());
+  }
+  ModelDescription::Bytes* bytes_;
+};
+
+// A step of one microbatch whose contents are nobody's concern, save their number. All its rows differ.
+StepBatch empty_step(const Config& c) {
+  Batch b;
+  b.num_sequences = c.batch.micro_batch_size;
+  b.sequence_length = c.batch.sequence_length;
+  const auto T = static_cast<size_t>(b.num_tokens());
+  b.tokens = b.positions = b.document_start = std::vector<int32_t>(T, 0);
+  b.targets.assign(static_cast<size_t>(1 + c.model.mtp.depth), std::vector<int32_t>(T, 0));
+  b.loss_weights.assign(T, 1.0f);
+  StepBatch step;
+  const size_t rows = T * static_cast<size_t>((c.model.engram.max_ngram - 1) * c.model.engram.num_heads);
+  for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {
+    b.engram_index.emplace_back(rows, 0);
+    step.engram_rows.emplace_back(rows, 0);
+  }
+  step.local_targets.assign(b.targets.size(), b.num_tokens());
+  step.local_tokens = step.global_tokens = b.num_tokens();
+  step.microbatches.push_back(std::move(b));
+  return step;
+}
+
+void count_parameters(const Model& model, ModelDescription& d) {
+  const MoeOptions& moe = model.decoder->options().moe;
+  const double chosen = moe.num_experts > 0 ? static_cast<double>(moe.top_k) / static_cast<double>(moe.num_experts) : 0;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    const std::string part = part_of(p.name);
+    auto at = std::find_if(d.counts.begin(), d.counts.end(),
+                           [&](const auto& c) { return c.part == part && c.role == p.role; });
+    if (at == d.counts.end()) at = d.counts.insert(at, {part, p.role, 0, 0});
+    at->parameters += p.shape.count();
+    at->active += static_cast<double>(p.shape.count()) * (p.role == Role::experts ? chosen : 1.0);
+    d.bytes.gradients += static_cast<int64_t>(p.grad.bytes());
+  }
+  for (const PersistentBuffer* b : model.parameters->buffers()) {
+    (b->name.starts_with("mtp.") ? d.mtp_router_biases : d.router_biases) += b->shape.count();
+  }
+}
+
+void list_sites(const Model& model, ModelDescription& d) {
+  std::map<std::string, int64_t> sizes;
+  std::vector<std::string> order;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    if (!part_of(p.name).ends_with("hyper-connections")) continue;
+    const std::string site = p.name.substr(0, p.name.rfind('.'));
+    if (!sizes.contains(site)) order.push_back(site);
+    sizes[site] += p.shape.count();
+  }
+  for (const std::string& site : order) d.sites.push_back({site, sizes[site]});
+}
+
+// One forward as an evaluation runs it, and one training step up to the optimizer's part.
+void run_step(const Config& c, const TrainerOptions& options, Communicator& alone, Model& model, ModelDescription& d) {
+  WorkCount work;
+  Stream stream{model.build.device};
+  stream.observer = &work;
+  Trainer trainer(stream, alone, model, options);
+  const StepBatch batch = empty_step(c);
+  const double tokens = static_cast<double>(batch.local_tokens);
+  trainer.evaluate(batch);
+  d.counted_forward = work.total / tokens;
+  work.total = 0;
+  trainer.step(batch, 0, [&] { d.counted_training = work.total / tokens; });
+  d.bytes.activations = static_cast<int64_t>(trainer.peak_activation_bytes());
+  StateBytes state(d.bytes);
+  trainer.state(state);
+  WorkingCopies copies;
+  model.decoder->visit(copies);
+  d.bytes.packed_weights = copies.total;
+}
+
+}  // namespace
+
+ModelDescription describe_model(const Config& c) {
+  ModelDescription d;
+  const int64_t vocab = vocab_size_of(c);
+  std::unique_ptr<EngramHash> hash;
+  if (!c.model.engram.layers.empty())
+    hash = std::make_unique<EngramHash>(engram_hash_spec(c, vocab, c.model.engram.pad_id));
+  const auto world = make_thread_world(1);
+  const ModelOptions options = model_options(c, vocab, hash.get());
+  Model model = make_model({DeviceKind::meta, 0}, *world[0], options);
+  count_parameters(model, d);
+  list_sites(model, d);
+  for (const auto& t : model.tables) {
+    d.tables.push_back({t->name(), t->num_rows(), t->row_width(), options.decoder.engram.columns});
+  }
+  d.microbatch_tokens = c.batch.micro_batch_size * c.batch.sequence_length;
+  d.sequence_length = c.batch.sequence_length;
+  d.flops = flops_terms(options.decoder, d.sequence_length);
+  run_step(c, trainer_options(c, hash.get()), *world[0], model, d);
+  return d;
+}
+
+int64_t ModelDescription::total() const {
+  int64_t sum = router_biases;
+  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? 0 : c.parameters;
+  return sum;
+}
+
+int64_t ModelDescription::mtp_total() const {
+  int64_t sum = mtp_router_biases;
+  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? c.parameters : 0;
+  return sum;
+}
+
+double ModelDescription::active() const {
+  double sum = static_cast<double>(router_biases);
+  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? 0 : c.active;
+  return sum;
+}
+
+int64_t ModelDescription::part(const std::string& name) const {
+  int64_t sum = 0;
+  for (const Count& c : counts) sum += c.part == name ? c.parameters : 0;
+  return sum;
+}
+
+int64_t ModelDescription::table_parameters() const {
+  int64_t sum = 0;
+  for (const Table& t : tables) sum += t.rows * t.width;
+  return sum;
+}
+
+}  // namespace birkhoff
