@@ -56,13 +56,27 @@ def broken_links():
 
 
 def missing_files():
-    """Paths in backticks name files of the tree; pages on how to add a file name new ones."""
+    """Paths in backticks name files of the tree, or tests; pages on how to add a file name new ones."""
     for page in pages():
         if page.parent == HOW_TO:
             continue
         for path in re.findall(r'`((?:%s)/[\w./-]+)`' % '|'.join(FOLDERS), prose(page)):
-            if not re.search(r'NAME|FAMILY', path) and not (ROOT / path).exists():
+            exists = (ROOT / path).exists() or (ROOT / f'tests/{path}_test.cc').exists()
+            if not exists and not re.search(r'NAME|FAMILY', path):
                 yield f'{name(page)}: names {path}, which does not exist'
+
+
+def missing_tests():
+    """Names of tests, which are sentences in camel case, stand in the sources of the tests."""
+    code = '\n'.join(p.read_text() for p in files('.cc', folders=['tests']))
+    for page in [p for p in pages() if p.parent != HOW_TO and p != BACKENDS]:
+        for test in set(re.findall(r'\b(?:[A-Z][a-z0-9]*){4,}\b', prose(page))):
+            if not test.isupper() and test not in code and not in_sources(test):
+                yield f'{name(page)}: names the test {test}, which does not exist'
+
+
+def in_sources(word):
+    return any(re.search(r'\b%s\b' % word, p.read_text()) for p in files(*SOURCES))
 
 
 def missing_pages():
@@ -77,7 +91,7 @@ def commands():
     found = {}
     for source in files('.cc', folders=['launch/cli']):
         text = source.read_text()
-        subcommands = set(re.findall(r'subcommand\(\s*"([\w-]+)"', text)) | set(re.findall(r'add_report\(\w+, "([\w-]+)"', text))
+        subcommands = set(re.findall(r'\b(?:subcommand|add_report|scenario)\((?:\w+, )?\s*"([\w-]+)"', text))
         for command in re.findall(r'\.command\(\s*"([\w-]+)"', text):
             found[command] = subcommands
     return found
@@ -91,7 +105,7 @@ def unknown_commands():
         for command, argument in re.findall(r'\bbirkhoff ([a-z][\w-]*)(?: ([a-z][\w-]*))?(?=[\s`|)\]]|$)', shell(page)):
             if command not in known:
                 yield f'{name(page)}: birkhoff {command} is not a command'
-            elif known[command] and argument not in known[command]:
+            elif known[command] and argument and argument not in known[command]:
                 yield f'{name(page)}: birkhoff {command} {argument} is not a command'
 
 
@@ -120,6 +134,17 @@ def unknown_functions():
         for owner, function in re.findall(r'`([A-Z]\w+)::(\w+)`', prose(page)):
             if not re.search(r'\b(class|struct) %s\b' % owner, code) or not re.search(r'\b%s\b' % function, code):
                 yield f'{name(page)}: {owner}::{function} is not in the sources'
+
+
+def unread_settings():
+    """A setting that no code reads is named among the limits of README; nothing else is."""
+    declared = {m for p in files('.h', folders=['trainer/config']) for m in re.findall(r'\bs\(\s*"(\w+)"', p.read_text())}
+    code = '\n'.join(p.read_text() for p in files('.cc', folders=['trainer/loop', 'launch']) + [ROOT / 'trainer/config/check.cc'])
+    unread = {s for s in declared if not re.search(r'\.%s\b' % s, code)}
+    row = re.search(r'^\| settings \|.*$', (ROOT / 'README.md').read_text(), re.M)
+    named = set(re.findall(r'`(\w+)` of `', row[0])) if row else set()
+    for setting in sorted(unread ^ named):
+        yield f'README.md: {setting} is ' + ('read by nothing' if setting in unread else 'read by code, but named as a limit')
 
 
 def ops_table():
@@ -157,8 +182,8 @@ def broken_how_to(compiler):
         if len(found) < 5:
             yield f'docs/how-to: {len(found)} source files found; the pages have changed their form'
         for file in found:
-            command = [compiler, '-std=c++20', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', f'-I{tree}', f'-I{ROOT}', str(file)]
-            run = subprocess.run(command, text=True, capture_output=True)
+            flags = ['-std=c++20', '-fsyntax-only', '-Wall', '-Wextra', '-Werror', f'-I{tree}', f'-I{ROOT}']
+            run = subprocess.run([compiler, *flags, str(file)], text=True, capture_output=True)
             if run.returncode != 0:
                 yield f'docs/how-to: {file.relative_to(tree)} does not compile:\n{run.stderr}'
 
@@ -170,7 +195,8 @@ def main():
     options = parser.parse_args()
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
-    found = [f for check in (broken_links, missing_files, missing_pages, unknown_commands, broken_shell, unknown_functions, stale_table)
+    found = [f for check in (broken_links, missing_files, missing_tests, missing_pages, unknown_commands, broken_shell,
+                               unknown_functions, unread_settings, stale_table)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)

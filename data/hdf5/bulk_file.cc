@@ -97,6 +97,11 @@ void BulkFile::sync() const {
   if (fsync_fn.load()(fd_) != 0) fail(path_, "sync", errno);
 }
 
+void BulkFile::reserve(int64_t bytes) const {
+  if (bytes == 0 || ::fallocate(fd_, 0, 0, bytes) == 0) return;
+  if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR) fail(path_, "write", errno);
+}
+
 void sync_directory(const std::filesystem::path& directory) {
   const BulkFile handle = BulkFile::open_to_read(directory);
   handle.sync();

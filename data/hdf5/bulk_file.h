@@ -36,6 +36,9 @@ class BulkFile {
   void read(const H5Dataset& dataset, int64_t first, int64_t count, void* out) const;
   void write(const H5Dataset& dataset, int64_t first, int64_t count, const void* data) const;
   void sync() const;
+  // Claims disk space for the first `bytes` bytes, so that a full disk is found before they are written. Nothing where
+  // the file system cannot.
+  void reserve(int64_t bytes) const;
 
  private:
   BulkFile(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}

@@ -5,6 +5,7 @@ namespace birkhoff {
 
 // One function a command, in launch/cli/NAME.cc. docs/how-to/add-a-command.md
 void add_bench(Cli& cli);
+void add_checkpoint(Cli& cli);
 void add_data(Cli& cli);
 void add_describe(Cli& cli);
 void add_doctor(Cli& cli);
@@ -12,7 +13,7 @@ void add_eval(Cli& cli);
 void add_tokenizer(Cli& cli);
 void add_train(Cli& cli);
 
-inline constexpr void (*kCommands[])(Cli&) = {add_train,    add_eval,   add_data, add_tokenizer,
-                                              add_describe, add_doctor, add_bench};
+inline constexpr void (*kCommands[])(Cli&) = {add_train,     add_eval,     add_checkpoint, add_data,
+                                              add_tokenizer, add_describe, add_doctor,     add_bench};
 
 }  // namespace birkhoff

@@ -55,13 +55,13 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# configure_and_build PRESET [TARGET...]
+# configure_and_build PRESET [TARGET...]; TESTS=OFF leaves the tests out, and with them what they need.
 configure_and_build() {
   local preset=$1 log
   shift
   log=$ROOT/build/$preset/configure.log
   mkdir -p "$(dirname "$log")"
-  (cd "$ROOT" && cmake --preset "$preset" >"$log" 2>&1) ||
+  (cd "$ROOT" && cmake --preset "$preset" -DBIRKHOFF_TESTS="${TESTS:-ON}" >"$log" 2>&1) ||
     { cat "$log" && echo "configuring preset $preset failed" && return 1; }
   (cd "$ROOT" && cmake --build --preset "$preset" --parallel "${JOBS:-$(nproc)}" ${1:+--target "$@"})
 }

@@ -1,118 +1,121 @@
 #include "trainer/checkpoint/directory.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iomanip>
-#include <set>
 
-#include "data/hdf5/bulk_file.h"
-#include "kernels/core/hash.h"
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "trainer/checkpoint/open_files.h"
 
 namespace birkhoff {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kPrefix = "step-", kUnfinished = ".unfinished-step-";
-constexpr size_t kBlock = size_t{4} << 20;
+constexpr const char *kFinished = "step-", *kUnfinished = ".unfinished-step-", *kReplaced = ".replaced-step-";
 
-std::string numbered(std::string_view prefix, int64_t step) {
+std::string numbered(const char* prefix, int64_t step) {
   std::ostringstream name;
   name << prefix << std::setw(8) << std::setfill('0') << step;
   return name.str();
 }
 
-std::optional<int64_t> step_of(const std::string& name, std::string_view prefix) {
-  const std::string digits = name.substr(std::min(name.size(), prefix.size()));
-  const bool number = !digits.empty() && digits.size() < 19 && std::all_of(digits.begin(), digits.end(), ::isdigit);
-  if (!name.starts_with(prefix) || !number) return std::nullopt;
-  return std::stoll(digits);
+// The step of a name with this prefix, if it is exactly the name that the step has.
+std::optional<int64_t> step_of(const fs::path& path, const std::string& prefix) {
+  const std::string name = path.filename().string();
+  if (!name.starts_with(prefix)) return std::nullopt;
+  const std::string digits = name.substr(prefix.size());
+  if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != digits.npos)
+    return std::nullopt;
+  const int64_t step = std::stoll(digits);
+  if (name != numbered(prefix.c_str(), step)) return std::nullopt;
+  return step;
 }
 
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw DataError(path.string() + ": the file is missing or cannot be read");
-  return {std::istreambuf_iterator<char>(in), {}};
+std::vector<fs::path> entries_of(const fs::path& directory) {
+  std::vector<fs::path> entries;
+  if (!fs::exists(directory)) return entries;
+  for (const auto& entry : fs::directory_iterator(directory)) entries.push_back(entry.path());
+  return entries;
 }
 
-std::string hash_range(const BulkFile& file, int64_t offset, int64_t bytes) {
-  std::vector<char> block(std::min<size_t>(kBlock, static_cast<size_t>(bytes)));
-  Hasher hasher;
-  for (int64_t done = 0; done < bytes;) {
-    const size_t part = std::min<size_t>(block.size(), static_cast<size_t>(bytes - done));
-    file.read(offset + done, block.data(), part);
-    hasher.update(block.data(), part);
-    done += static_cast<int64_t>(part);
-  }
-  return hex16(hasher.digest());
-}
-
-void compare(const std::string& what, const std::string& found, const std::string& expected) {
-  if (found != expected) throw DataError(concat(what, ": the checksum is ", found, ", expected ", expected));
+void rename_or_throw(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) == 0) return;
+  throw IoError(concat(to.string(), ": cannot publish: ", std::strerror(errno)), errno);
 }
 
 }  // namespace
 
-std::string checkpoint_name(int64_t step) { return numbered(kPrefix, step); }
+std::string checkpoint_name(int64_t step) { return numbered(kFinished, step); }
 std::string unfinished_name(int64_t step) { return numbered(kUnfinished, step); }
+
+std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) try {
+  std::map<int64_t, fs::path> found;
+  for (const fs::path& path : entries_of(directory)) {
+    if (const auto step = step_of(path, kFinished)) found[*step] = path;
+    if (const auto step = step_of(path, kReplaced)) found.emplace(*step, path);
+  }
+  return found;
+} catch (const fs::filesystem_error& e) {
+  throw DataError(concat(directory.string(), ": cannot be read: ", e.code().message()));
+}
 
 std::vector<int64_t> list_checkpoints(const fs::path& directory) {
   std::vector<int64_t> steps;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    if (const auto step = step_of(entry.path().filename().string(), kPrefix)) steps.push_back(*step);
-  }
-  std::sort(steps.begin(), steps.end());
+  for (const auto& [step, path] : find_checkpoints(directory)) steps.push_back(step);
   return steps;
 }
 
-Manifest open_checkpoint(const fs::path& checkpoint) {
-  const fs::path path = checkpoint / kManifestName;
-  const Manifest m = parse_manifest(read_text(path), path.string());
-  for (const auto& [name, file] : m.files) {
-    std::error_code missing;
-    const auto bytes = fs::file_size(checkpoint / name, missing);
-    if (missing) throw DataError(concat((checkpoint / name).string(), ": the file is missing"));
-    if (static_cast<int64_t>(bytes) != file.bytes) {
-      throw DataError(concat((checkpoint / name).string(), ": ", bytes, " bytes, expected ", file.bytes));
-    }
+std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest& manifest) {
+  std::vector<std::string> strays;
+  for (const fs::path& path : entries_of(checkpoint)) {
+    const std::string name = path.filename().string();
+    if (name != kManifestName && !manifest.files.contains(name)) strays.push_back(name);
   }
-  return m;
+  std::sort(strays.begin(), strays.end());
+  return strays;
 }
 
-Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
-  const Manifest m = open_checkpoint(checkpoint);
-  int turn = 0;
-  auto mine = [&] { return turn++ % shares == share; };
-  for (const auto& [name, file] : m.files) {
-    if (file.xxh3.empty() || !mine()) continue;
-    const BulkFile in = BulkFile::open_to_read(checkpoint / name);
-    compare((checkpoint / name).string(), hash_range(in, 0, file.bytes), file.xxh3);
+// One exchange where the file system can, so that the name is never without a checkpoint. Else two renames; between
+// them find_checkpoints() finds the older checkpoint by its second name.
+void give_name(const fs::path& directory, int64_t step) {
+  const fs::path unfinished = directory / unfinished_name(step), name = directory / checkpoint_name(step);
+  if (!fs::exists(name)) {
+    rename_or_throw(unfinished, name);
+  } else if (::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) != 0) {
+    const fs::path aside = directory / numbered(kReplaced, step);
+    fs::remove_all(aside);
+    rename_or_throw(name, aside);
+    rename_or_throw(unfinished, name);
   }
-  for (const auto& [name, entry] : m.tensors) {
-    for (const Manifest::Part& part : entry.parts) {
-      if (!mine()) continue;
-      const BulkFile in = BulkFile::open_to_read(checkpoint / part.file);
-      const std::string what = concat(name, " in ", (checkpoint / part.file).string(), " at byte ", part.offset);
-      compare(what, hash_range(in, part.offset, part.count * static_cast<int64_t>(size_of(entry.dtype))), part.xxh3);
-    }
-  }
-  return m;
+  sync_directory(directory);
 }
 
-void prune(const fs::path& directory, int64_t keep) {
-  std::vector<int64_t> steps = list_checkpoints(directory);
-  for (int64_t i = 0; i + keep < static_cast<int64_t>(steps.size()); ++i) {
-    // Renamed first, so that a kill in between leaves no half checkpoint under a checkpoint's name.
-    const int64_t step = steps[static_cast<size_t>(i)];
-    const fs::path doomed = directory / unfinished_name(step);
-    std::error_code ignored;
-    fs::remove_all(doomed, ignored);
-    fs::rename(directory / checkpoint_name(step), doomed, ignored);
-    fs::remove_all(doomed, ignored);
-  }
+void prune(const fs::path& directory, int64_t keep, int64_t newest) {
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(directory, ignored)) {
-    if (step_of(entry.path().filename().string(), kUnfinished)) fs::remove_all(entry.path(), ignored);
+  for (const fs::path& path : entries_of(directory)) {
+    if (step_of(path, kUnfinished)) fs::remove_all(path, ignored);
+    const auto replaced = step_of(path, kReplaced);
+    if (!replaced) continue;
+    const fs::path name = directory / checkpoint_name(*replaced);
+    if (fs::exists(name)) {
+      fs::remove_all(path, ignored);
+    } else {
+      fs::rename(path, name, ignored);
+    }
+  }
+  std::map<int64_t, fs::path> old = find_checkpoints(directory);
+  old.erase(old.upper_bound(newest), old.end());
+  for (auto rest = static_cast<int64_t>(old.size()); rest > keep; --rest) {
+    // Renamed first, so that a kill in between leaves no half checkpoint under a checkpoint's name.
+    const auto oldest = old.begin();
+    const fs::path doomed = directory / unfinished_name(oldest->first);
+    fs::rename(oldest->second, doomed, ignored);
+    fs::remove_all(doomed, ignored);
+    old.erase(oldest);
   }
 }
 

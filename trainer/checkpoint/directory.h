@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,25 +15,40 @@ namespace birkhoff {
 std::string checkpoint_name(int64_t step);
 std::string unfinished_name(int64_t step);
 
-// Steps of all folders with a checkpoint's name, ascending.
+// All folders with a checkpoint's name, by step. Where a kill came between the two renames that replace a checkpoint by
+// a newer one of its step, the older one, under the name it was put aside by. Nothing where the directory does not
+// exist; DataError where it cannot be read.
+std::map<int64_t, std::filesystem::path> find_checkpoints(const std::filesystem::path& directory);
+// Their steps, ascending.
 std::vector<int64_t> list_checkpoints(const std::filesystem::path& directory);
 
 // The manifest of one checkpoint, the sizes of its files compared. DataError tells what is missing, cut off or
 // unexpected.
 Manifest open_checkpoint(const std::filesystem::path& checkpoint);
 
-// Besides, reads every byte and compares the checksums: of all files and parts, or of those numbered `share` modulo
-// `shares`. DataError names tensor, file and offset.
+// Besides, reads every byte and compares the checksums, and what HDF5 says of each file with the manifest: of all files
+// and parts, or of those numbered `share` modulo `shares`. DataError names tensor, file and offset.
 Manifest verify_checkpoint(const std::filesystem::path& checkpoint, int share = 0, int shares = 1);
 
-// Removes all but the newest `keep` checkpoints, and unfinished folders of other steps.
-void prune(const std::filesystem::path& directory, int64_t keep);
+// Files of the folder that the manifest does not know; they do no harm.
+std::vector<std::string> stray_files(const std::filesystem::path& checkpoint, const Manifest& manifest);
+
+// Gives an unfinished folder the name of its step's checkpoint, in place of one that has it.
+void give_name(const std::filesystem::path& directory, int64_t step);
+
+// Removes what a run no longer needs when the checkpoint of step `newest` is there: of the checkpoints up to it all but
+// `keep`, and what killed saves left. Later steps, from which the run did not go on, are neither counted nor touched.
+void prune(const std::filesystem::path& directory, int64_t keep, int64_t newest);
 
 // Holds a run's directory for this process and its peers: created at construction, removed at destruction. UserError,
-// with host, process and age, if another live run holds it. A lock left by a dead process of this host, or one of
-// another host that was not refreshed for two minutes, is taken over; `notice` says so.
+// with host and process, if another live run holds it. A lock left by a dead process of this host, or one of another
+// host that was not refreshed for two minutes, is taken over; `notice` says so.
 class DirectoryLock {
  public:
+  struct Owner {
+    std::string host;
+    int pid = 0;
+  };
   DirectoryLock(const std::filesystem::path& directory, std::string& notice);
   // To be called at least every minute.
   void refresh();
@@ -41,6 +57,10 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
+  void claim(const std::filesystem::path& directory, const std::optional<Owner>& before) const;
+  void sign();
+  void release();
+
   std::filesystem::path path_;
   int fd_ = -1;
 };

@@ -85,11 +85,13 @@ Manifest parse_manifest(const std::string& text, const std::string& path) {
     throw DataError(path + ": not a checkpoint manifest: the text is broken or cut off");
   }
   const json& body = whole["manifest"];
+  if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
   const std::string dumped = body.dump(1), found = hex16(hash64(dumped.data(), dumped.size()));
   if (whole["xxh3"] != found) {
     throw DataError(concat(path, ": the checksum is ", found, ", the file says ", whole["xxh3"].dump()));
   }
-  const int64_t version = body.value("version", int64_t{0});
+  const int64_t version =
+      body.contains("version") && body["version"].is_number_integer() ? body["version"].get<int64_t>() : 0;
   if (version != Manifest::kVersion) {
     throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
                            version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));

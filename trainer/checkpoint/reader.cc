@@ -4,7 +4,6 @@
 #include <fstream>
 #include <set>
 
-#include "data/hdf5/bulk_file.h"
 #include "kernels/core/copy.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
@@ -13,11 +12,12 @@ namespace birkhoff {
 namespace {
 
 namespace fs = std::filesystem;
+constexpr int64_t kBlock = int64_t{1} << 20;  // elements that are read at once
 
 class Load final : public StateVisitor {
  public:
   Load(const fs::path& folder, const Manifest& manifest, Device device)
-      : folder_(folder), manifest_(manifest), stream_{device} {}
+      : files_(folder), manifest_(manifest), stream_{device} {}
 
   void replicated(const std::string& name, Tensor whole) override { read(name, whole, Slice::all(whole.shape)); }
   void shard(const std::string& name, Tensor local, const Slice& slice) override { read(name, local, slice); }
@@ -52,21 +52,15 @@ class Load final : public StateVisitor {
           concat(name, " is ", entry.dtype, entry.shape, ", this run needs ", local.dtype, slice.global));
       return;
     }
-    for (const Manifest::Part& part : entry.parts) read_part(entry, part, local, slice);
+    buffer_.resize(kBlock * sizeof(double));
+    for (int64_t done = 0; done < slice.count; done += kBlock) {
+      const int64_t count = std::min(kBlock, slice.count - done);
+      read_elements(files_, entry, slice.begin + done, count, buffer_.data());
+      from_host(stream_, local.flat(done, count), buffer_.data());
+    }
   }
 
-  void read_part(const Manifest::Entry& entry, const Manifest::Part& part, Tensor local, const Slice& slice) {
-    const int64_t begin = std::max(part.begin, slice.begin);
-    const int64_t end = std::min(part.begin + part.count, slice.begin + slice.count);
-    if (begin >= end) return;
-    const int64_t size = static_cast<int64_t>(size_of(entry.dtype));
-    const size_t bytes = static_cast<size_t>((end - begin) * size);
-    buffer_.resize(std::max(buffer_.size(), bytes));
-    BulkFile::open_to_read(folder_ / part.file).read(part.offset + (begin - part.begin) * size, buffer_.data(), bytes);
-    from_host(stream_, local.flat(begin - slice.begin, end - begin), buffer_.data());
-  }
-
-  const fs::path& folder_;
+  OpenFiles files_;
   const Manifest& manifest_;
   Stream stream_;
   std::vector<char> buffer_;
@@ -115,23 +109,34 @@ Found require_valid(Communicator& replicas, const fs::path& checkpoint) {
 }
 
 std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& directory) {
-  std::vector<int64_t> steps = list_checkpoints(directory);
-  require_same(replicas, "checkpoints in " + directory.string(),
-               concat(steps.size(), ' ', steps.empty() ? 0 : steps.back()));
+  std::map<int64_t, fs::path> checkpoints;
+  agree(replicas, [&] { checkpoints = find_checkpoints(directory); });
+  std::string names;
+  for (const auto& [step, path] : checkpoints) names += path.filename().string() + ' ';
+  require_same(replicas, "checkpoints in " + directory.string(), names);
   std::vector<std::string> passed_over;
-  std::reverse(steps.begin(), steps.end());
-  for (int64_t step : steps) {
+  for (auto newest = checkpoints.rbegin(); newest != checkpoints.rend(); ++newest) {
     try {
-      Found found = require_valid(replicas, directory / checkpoint_name(step));
+      Found found = require_valid(replicas, newest->second);
       found.passed_over = passed_over;
       return found;
     } catch (const DataError& e) {
       passed_over.push_back(e.what());
     }
   }
-  if (steps.empty()) return std::nullopt;
+  if (checkpoints.empty()) return std::nullopt;
   throw DataError(concat("no checkpoint in ", directory.string(), " is valid:", joined(passed_over),
                          "\nRestore one, or start anew with --resume none"));
+}
+
+void read_elements(OpenFiles& files, const Manifest::Entry& entry, int64_t begin, int64_t count, void* out) {
+  const auto size = static_cast<int64_t>(size_of(entry.dtype));
+  for (const Manifest::Part& part : entry.parts) {
+    const int64_t from = std::max(part.begin, begin), to = std::min(part.begin + part.count, begin + count);
+    if (from >= to) continue;
+    files.at(part.file).read(part.offset + (from - part.begin) * size, static_cast<char*>(out) + (from - begin) * size,
+                             static_cast<size_t>((to - from) * size));
+  }
 }
 
 std::string read_attachment(const fs::path& checkpoint, const std::string& name) {

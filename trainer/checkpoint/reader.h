@@ -7,6 +7,7 @@
 
 #include "parallel/comm/communicator.h"
 #include "trainer/checkpoint/manifest.h"
+#include "trainer/checkpoint/open_files.h"
 #include "trainer/checkpoint/state.h"
 
 namespace birkhoff {
@@ -29,6 +30,9 @@ struct Found {
 std::optional<Found> find_newest_valid(Communicator& replicas, const std::filesystem::path& directory);
 // The one named, or a DataError.
 Found require_valid(Communicator& replicas, const std::filesystem::path& checkpoint);
+
+// Elements [begin, begin + count) of a tensor, from whichever parts hold them.
+void read_elements(OpenFiles& files, const Manifest::Entry& entry, int64_t begin, int64_t count, void* out);
 
 // A small file of a verified checkpoint.
 std::string read_attachment(const std::filesystem::path& checkpoint, const std::string& name);

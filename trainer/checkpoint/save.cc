@@ -1,7 +1,10 @@
 #include "trainer/checkpoint/save.h"
 
+#include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <iomanip>
+#include <set>
 
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
@@ -30,21 +33,55 @@ class Collect final : public StateVisitor {
     const int64_t n = whole.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
     const int64_t begin = std::min(n, blocks * rank_ / num_ranks_ * kShareAlignment);
     const int64_t end = rank_ + 1 == num_ranks_ ? n : std::min(n, blocks * (rank_ + 1) / num_ranks_ * kShareAlignment);
-    if (end > begin || (n == 0 && rank_ == 0))
-      out_.pieces.push_back({name, whole.flat(begin, end - begin), whole.shape, begin});
+    if (end > begin || (n == 0 && rank_ == 0)) add({name, whole.flat(begin, end - begin), whole.shape, begin});
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
     if (slice.count == 0 && slice.global.count() != 0) return;
-    out_.pieces.push_back({name, local.flat(0, slice.count), slice.global, slice.begin});
+    add({name, local.flat(0, slice.count), slice.global, slice.begin});
   }
   void integer(const std::string& name, int64_t& value) override { out_.manifest.integers[name] = value; }
   void real(const std::string& name, double& value) override { out_.manifest.reals[name] = value; }
   void text(const std::string& name, std::string& value) override { out_.manifest.texts[name] = value; }
 
  private:
+  // Names are datasets in the root group.
+  void add(Piece piece) {
+    BK_ASSERT(piece.name.find('/') == std::string::npos && names_.insert(piece.name).second, piece.name);
+    out_.pieces.push_back(std::move(piece));
+  }
+
   int rank_, num_ranks_;
+  std::set<std::string> names_;
   Snapshot& out_;
 };
+
+std::atomic<SavePointFn> save_point{nullptr};
+void at(SavePoint point, int rank) {
+  if (const SavePointFn fn = save_point) fn(point, rank);
+}
+
+// The file with its datasets, which have no bytes yet.
+std::vector<H5Dataset> lay_out(const fs::path& path, const std::vector<Piece>& pieces) {
+  std::vector<H5Dataset> places;
+  H5File file = H5File::create(path);
+  for (const Piece& p : pieces) places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
+  file.close();
+  return places;
+}
+
+// In blocks that stay in the cache between the hash and the write.
+constexpr size_t kBlock = size_t{1} << 20;
+std::string write_hashed(const BulkFile& out, int64_t offset, const Tensor& data) {
+  Hasher hasher;
+  const auto* bytes = static_cast<const char*>(data.data);
+  for (size_t done = 0; done < data.bytes();) {
+    const size_t part = std::min(kBlock, data.bytes() - done);
+    hasher.update(bytes + done, part);
+    out.write(offset + static_cast<int64_t>(done), bytes + done, part);
+    done += part;
+  }
+  return hex16(hasher.digest());
+}
 
 std::string read_text(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -52,6 +89,8 @@ std::string read_text(const fs::path& path) {
 }
 
 }  // namespace
+
+void inject_save_point(SavePointFn fn) { save_point = fn; }
 
 Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int num_ranks) {
   Snapshot snapshot;
@@ -67,31 +106,24 @@ void begin_folder(const fs::path& folder) {
 
 void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   const std::string name = rank_name(rank, ".h5");
-  std::vector<H5Dataset> places;
-  {
-    H5File file = H5File::create(folder / name);
-    for (const Piece& p : snapshot.pieces) {
-      // A slash in a name would make groups; logical names have none.
-      places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
-    }
-    file.close();
-  }
+  const std::vector<H5Dataset> places = lay_out(folder / name, snapshot.pieces);
   Manifest record = snapshot.manifest;
-  {
-    const BulkFile out = BulkFile::open_to_write(folder / name);
-    for (size_t i = 0; i < places.size(); ++i) {
-      const Piece& p = snapshot.pieces[i];
-      out.write(places[i], 0, p.data.count(), p.data.data);
-      Manifest::Entry& entry = record.tensors[p.name];
-      entry.dtype = p.data.dtype;
-      entry.shape = p.global;
-      entry.parts.push_back(
-          {name, p.begin, p.data.count(), places[i].offset, hex16(hash64(p.data.data, p.data.bytes()))});
-    }
-    out.sync();
+  const auto bytes = static_cast<int64_t>(fs::file_size(folder / name));
+  const BulkFile out = BulkFile::open_to_write(folder / name);
+  out.reserve(bytes);
+  at(SavePoint::data, rank);
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Piece& p = snapshot.pieces[i];
+    Manifest::Entry& entry = record.tensors[p.name];
+    entry.dtype = p.data.dtype;
+    entry.shape = p.global;
+    entry.parts.push_back(
+        {name, p.begin, p.data.count(), places[i].offset, write_hashed(out, places[i].offset, p.data)});
   }
-  record.files[name] = {static_cast<int64_t>(fs::file_size(folder / name)), ""};
+  out.sync();
+  record.files[name] = {bytes, ""};
   publish_text(folder / rank_name(rank, ".json"), to_text(record));
+  at(SavePoint::own_written, rank);
 }
 
 void publish(const fs::path& directory, int64_t step, int num_ranks,
@@ -108,19 +140,11 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
     publish_text(folder / name, text);
     manifest.files[name] = {static_cast<int64_t>(text.size()), hex16(hash64(text.data(), text.size()))};
   }
+  at(SavePoint::manifest, 0);
   publish_text(folder / kManifestName, to_text(manifest));
-  const fs::path final = directory / checkpoint_name(step);
-  // A checkpoint of this step from before a walk back: it was refused, or the run would have gone on from it.
-  if (fs::exists(final)) {
-    const fs::path old = directory / (unfinished_name(step) + ".replaced");
-    fs::remove_all(old);
-    fs::rename(final, old);
-    fs::rename(folder, final);
-    fs::remove_all(old);
-  } else {
-    fs::rename(folder, final);
-  }
-  sync_directory(directory);
+  at(SavePoint::rename, 0);
+  give_name(directory, step);
+  at(SavePoint::published, 0);
 }
 
 }  // namespace birkhoff

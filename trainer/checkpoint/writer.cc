@@ -2,13 +2,15 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <fstream>
+#include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "kernels/core/arena.h"
 #include "kernels/core/copy.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/save.h"
@@ -17,6 +19,18 @@ namespace birkhoff {
 namespace {
 
 double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// What went wrong; empty if nothing did.
+std::string error_of(const std::function<void()>& body) noexcept {
+  try {
+    body();
+    return {};
+  } catch (const std::exception& e) {
+    return *e.what() != 0 ? e.what() : "unknown error";
+  } catch (...) {
+    return "unknown error";
+  }
+}
 
 }  // namespace
 
@@ -34,105 +48,105 @@ class CheckpointWriter::Impl {
 
   void begin(int64_t step, const State& state, Attachments attachments) {
     const double started = now_s();
-    join();
+    collect_report();
     snapshot_ = collect(state, group_->rank(), group_->size());
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
-    report_ = {};
-    report_.step = step;
-    copied_ = false;
-    thread_ = std::thread([this] { run(); });
+    copied_ = finished_ = false;
+    thread_ = std::thread([this, step] { run(step); });
     if (!options_.async) thread_.join();
-    report_.blocked_s += now_s() - started;
+    blocked_s_ = now_s() - started;
   }
 
   void wait_copied() {
     const double started = now_s();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return copied_; });
-    report_.blocked_s += now_s() - started;
+    blocked_s_ += now_s() - started;
   }
 
   std::optional<SaveReport> poll() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!finished_) return std::nullopt;
-    }
-    join();
-    finished_ = false;
-    return report_;
+    if (ended()) collect_report();
+    if (reports_.empty()) return std::nullopt;
+    SaveReport report = std::move(reports_.front());
+    reports_.pop_front();
+    return report;
   }
 
   std::optional<SaveReport> finish() {
-    join();
+    collect_report();
     return poll();
   }
 
  private:
-  void join() {
+  bool ended() {
+    const std::lock_guard lock(mutex_);
+    return finished_;
+  }
+
+  // Waits for the save under way, and keeps its report until it is asked for.
+  void collect_report() {
     if (thread_.joinable()) thread_.join();
+    if (!std::exchange(finished_, false)) return;
+    report_.blocked_s = blocked_s_;
+    reports_.push_back(std::move(report_));
   }
 
   // On the writer's thread. Its OpenMP team is one thread, so that it does not take cores from the step.
-  void run() {
+  void run(int64_t step) noexcept {
     set_num_threads(1);
+    SaveReport report;
+    report.step = step;
     const double started = now_s();
-    std::string failure;
-    try {
-      copy_pieces();
-    } catch (const std::exception& e) {
-      failure = e.what();
-    }
+    const std::string not_copied = error_of([&] { report.bytes = copy_pieces(); });
     {
       const std::lock_guard lock(mutex_);
       copied_ = true;
     }
     changed_.notify_all();
-    const double copied = now_s();
-    if (failure.empty()) failure = save();
+    report.copy_s = now_s() - started;
+    report.error = error_of([&] { save(step, not_copied); });
+    report.saved = report.error.empty();
+    report.write_s = now_s() - started - report.copy_s;
     const std::lock_guard lock(mutex_);
-    report_.copy_s = copied - started;
-    report_.write_s = now_s() - copied;
-    report_.saved = failure.empty();
-    report_.error = failure;
+    report_ = std::move(report);
     finished_ = true;
   }
 
   // The arena keeps its memory from save to save, so it is reserved once.
-  void copy_pieces() {
+  int64_t copy_pieces() {
     Stream stream{device_};
     staging_.reset();
-    report_.bytes = 0;
+    int64_t bytes = 0;
     for (Piece& piece : snapshot_.pieces) {
       const Tensor host = staging_.take(piece.data.dtype, piece.data.shape);
       if (host.count() > 0) to_host(stream, host.data, piece.data);
       piece.data = host;
-      report_.bytes += static_cast<int64_t>(host.bytes());
+      bytes += static_cast<int64_t>(host.bytes());
     }
+    return bytes;
   }
 
   // Every phase is agreed, so that a rank whose disk is full stops the others from publishing.
-  std::string save() noexcept {
-    const std::filesystem::path unfinished = options_.directory / unfinished_name(report_.step);
-    std::string failure;
+  void save(int64_t step, const std::string& not_copied) {
+    const bool first = group_->rank() == 0;
+    const std::filesystem::path unfinished = options_.directory / unfinished_name(step);
     try {
-      const bool first = group_->rank() == 0;
       agree(*group_, [&] {
+        if (!not_copied.empty()) throw DataError("the state cannot be copied: " + not_copied);
         if (first) begin_folder(unfinished);
       });
       agree(*group_, [&] { write_own(unfinished, group_->rank(), snapshot_); });
       agree(*group_, [&] {
-        if (first) publish(options_.directory, report_.step, group_->size(), attachments_);
+        if (first) publish(options_.directory, step, group_->size(), attachments_);
       });
-      if (first) prune(options_.directory, options_.keep);
-    } catch (const std::exception& e) {
-      failure = e.what();
-    }
-    if (!failure.empty() && group_->rank() == 0) {
+    } catch (...) {
       std::error_code ignored;
-      std::filesystem::remove_all(unfinished, ignored);
+      if (first) std::filesystem::remove_all(unfinished, ignored);
+      throw;
     }
-    return failure;
+    // The checkpoint is there: what cannot be removed now is tried again after the next.
+    if (first) error_of([&] { prune(options_.directory, options_.keep, step); });
   }
 
   CheckpointOptions options_;
@@ -144,8 +158,12 @@ class CheckpointWriter::Impl {
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  // Shared with the writer's thread, under the mutex while it runs.
   bool copied_ = true, finished_ = false;
   SaveReport report_;
+  // Of the training thread.
+  double blocked_s_ = 0;
+  std::deque<SaveReport> reports_;
 };
 
 CheckpointWriter::CheckpointWriter(Communicator& replicas, Device device, CheckpointOptions options)

@@ -30,8 +30,8 @@ struct CheckpointOptions {
 
 // Saves the state of all ranks, at most one checkpoint at a time. begin() returns at once; a thread copies the state to
 // memory that was reserved for it, writes it and publishes the checkpoint. The training thread calls wait_copied()
-// before it changes any of the state. A save that fails, on whichever rank, leaves nothing behind and does not end the
-// run.
+// before it changes any of the state. A save that fails, on whichever rank, is reported on all, leaves the older
+// checkpoints as they are and does not end the run.
 class CheckpointWriter {
  public:
   // Collective: the writer talks to its peers by a group of its own.
@@ -44,9 +44,9 @@ class CheckpointWriter {
   // Collective. Waits for the save before, then starts this one. Without async it returns when the save is over.
   void begin(int64_t step, const State& state, Attachments attachments);
   void wait_copied();
-  // The report of a save that has ended since the last call.
+  // The report of a save that has ended, each once and in order. Never waits.
   std::optional<SaveReport> poll();
-  // Waits until nothing is being saved, and returns that last report.
+  // Waits until nothing is being saved, then poll().
   std::optional<SaveReport> finish();
 
  private:

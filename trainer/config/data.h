@@ -26,7 +26,7 @@ struct DataConfig {
   std::string tokenizer;
   std::vector<SourceConfig> sources;
   int64_t seed = 1;
-  int64_t prefetch = 4;
+  int64_t prefetch = 2;
   BadSamplePolicy bad_samples = BadSamplePolicy::fail;
   int64_t max_bad_samples = 100;
 
@@ -34,7 +34,7 @@ struct DataConfig {
     s("tokenizer", tokenizer, "tokenizer.json the shards were made with").free("it must give the same ids");
     s.list("sources", sources, "what is read, mixed by weight");
     s("seed", seed, Limits{0, kMaxInt}, "order of the samples");
-    s("prefetch", prefetch, Limits{1, 1024}, "microbatches made ready ahead of the step").free();
+    s("prefetch", prefetch, Limits{0, 1024}, "steps made ready ahead by a thread; 0: none").free();
     s("bad_samples", bad_samples, "a sample whose checksum is wrong stops the run, or the next good one replaces it")
         .free();
     s("max_bad_samples", max_bad_samples, Limits{0, 1e9}, "replaced samples after which the run stops").free();

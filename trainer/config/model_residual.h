@@ -36,12 +36,6 @@ struct ResidualConfig {
   bool operator==(const ResidualConfig&) const = default;
 };
 
-enum class EngramGate { signed_root, linear };
-inline EnumNames names_of(EngramGate) {
-  static constexpr std::string_view names[] = {"signed_root", "linear"};
-  return names;
-}
-
 // Source: Cheng et al. 2026, arXiv:2601.07372.
 struct EngramConfig {
   std::vector<int64_t> layers;
@@ -50,7 +44,6 @@ struct EngramConfig {
   int64_t head_dim = 64;
   int64_t rows_per_head = 65536;
   int64_t seed = 0;
-  EngramGate gate = EngramGate::signed_root;
   bool conv = false;
   int64_t conv_kernel = 4;
   bool compression = true;
@@ -65,7 +58,6 @@ struct EngramConfig {
     s("rows_per_head", rows_per_head, Limits{2, 1e9},
       "each head has the next unused prime number of rows from here on");
     s("seed", seed, Limits{0, kMaxInt}, "seed of the hash multipliers");
-    s("gate", gate, "what the gate's sigmoid is taken of: sign(s) sqrt(|s|), as released, or s, as in the paper");
     s("conv", conv, "short causal convolution over the gated values");
     s("conv_kernel", conv_kernel, Limits{1, 16}, "taps of the convolution, max_ngram tokens apart");
     s("compression", compression, "look up normalised tokens: case, accents and spaces folded");

@@ -30,12 +30,10 @@ inline EnumNames names_of(TableGranularity) {
 struct MuonConfig {
   double momentum = 0.95;
   double rms_scale = 0.18;
-  bool nesterov = true;
 
   void visit(SettingList& s) {
     s("momentum", momentum, Limits{0, 0.9999}, "decay of the running gradient");
     s("rms_scale", rms_scale, Limits{0, 100}, "root mean square of an update at learning rate 1");
-    s("nesterov", nesterov, "orthogonalise momentum * M + G instead of M");
   }
   bool operator==(const MuonConfig&) const = default;
 };

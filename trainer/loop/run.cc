@@ -56,9 +56,22 @@ class Run {
 
   Trainer& trainer() { return session_.trainer(); }
 
+  // A ramp that does not divide among the replicas would stop the run at some later step.
+  void check_shapes() {
+    const Config& c = session_.config();
+    const int64_t share = c.batch.micro_batch_size * session_.replicas().size();
+    for (int64_t i = 0; i <= std::min(c.batch.ramp.steps, c.run.steps); ++i) {
+      const int64_t sequences = step_shape(c, i).global_sequences;
+      BK_CHECK(sequences % share == 0, "batch.ramp gives step ", i + 1, " a batch of ", sequences, " sequences, which ",
+               session_.replicas().size(), " replicas with micro_batch_size ", c.batch.micro_batch_size,
+               " do not divide; choose initial_size and increment as multiples of ", share);
+    }
+  }
+
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.watchdog().guard("start-up", c.parallel.timeout_init_s);
+    agree(session_.replicas(), [&] { check_shapes(); });
     const std::optional<Found> found = session_.find();
     std::optional<Cursor> cursor;
     if (found) {

@@ -87,7 +87,7 @@ LoaderOptions Session::loader_options() const {
   o.max_bad_samples = config_.data.max_bad_samples;
   o.replica = replicas().rank();
   o.num_replicas = replicas().size();
-  o.prefetch_steps = static_cast<int>(std::max<int64_t>(1, config_.data.prefetch / 2));
+  o.prefetch_steps = static_cast<int>(config_.data.prefetch);
   o.engram = engram_;
   return o;
 }
@@ -150,7 +150,7 @@ std::string Session::load(const Found& found) {
   agree(*world_, [&] {
     const std::string text = read_attachment(found.path, "config.yaml");
     const std::string changes = check_resume(parse_config(text, (found.path / "config.yaml").string()).config, config_);
-    if (!changes.empty()) say("settings that changed since the checkpoint:\n" + changes);
+    if (!changes.empty()) say(changes);
   });
   std::string cursor;
   load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),

@@ -124,7 +124,8 @@ void Trainer::read_losses(StepReport& report) {
   }
 }
 
-// Sums of squares per logical tensor, added in the order of the parameters: one order for every layout.
+// Sums of squares per logical tensor, added in the order of the parameters. A tensor cut between replicas is the sum of
+// its parts in rank order.
 void Trainer::measure_norm(StepReport& report) {
   const ParameterStore& parameters = *model_->parameters;
   const int64_t dense = static_cast<int64_t>(parameters.entries().size());

@@ -98,6 +98,7 @@ void Block::visit(ModuleVisitor& v) {
 }
 
 void Block::append_combs(Frame& f, std::vector<Tensor>& combs) {
+  if (recompute_ == Recompute::block) return;
   for (Residual* site : {attention_.get(), ffn_.get()}) {
     if (const Tensor comb = site->comb(f); comb.present()) combs.push_back(comb);
   }

@@ -23,7 +23,7 @@ class Block final : public StateModule {
   void backward_weight(Frame& frame) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // Mixing matrices of the sites in order, appended; nothing for a plain residual.
+  // Mixing matrices of the sites in order, appended; nothing for a plain residual or a recomputed block.
   void append_combs(Frame& frame, std::vector<Tensor>& combs);
 
  private:

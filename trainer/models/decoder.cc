@@ -95,7 +95,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
              f.batch.targets.at(d),
              f.batch.loss_weights.at(d),
              {weight.value, weight.version},
-             options_.z_loss});
+             training ? options_.z_loss : 0.0f});
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }

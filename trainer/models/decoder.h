@@ -69,10 +69,10 @@ class Decoder {
   Decoder(Build& build, const DecoderOptions& options);
 
   State forward(Frame& frame);
-  // Adds to loss_counter() the sums of loss_weights times token losses: [0] of the next token, [d] of depth d. The
-  // weights carry the normaliser and the weight of the depth, so the model's loss is the sum of all entries and of the
-  // balance losses. For Pass::training returns dL/dy. nll, where given, f32 [T], receives each token's loss of the next
-  // token; an evaluation predicts the next token only.
+  // Adds to loss_counter() the sums of loss_weights times token losses (in training with their z-losses): [0] of the
+  // next token, [d] of depth d. The weights carry the normaliser and the weight of the depth, so the model's loss is
+  // the sum of all entries and of the balance losses. For Pass::training returns dL/dy. nll, where given, f32 [T],
+  // receives each token's loss of the next token; an evaluation predicts the next token only.
   State loss(Frame& frame, State y, Pass pass, Tensor nll = {});
   // on_unit_done is called with the number of a unit (as visited) when its gradients of this microbatch are complete.
   using UnitDone = std::function<void(int unit)>;

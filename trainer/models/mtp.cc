@@ -23,7 +23,8 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
   add(f.stream, {x, x, hidden});
-  // The first sublayer of a single-pass stack reads stream 0; the predictor's stack is its own.
+  // In a single pass the predictor's first sublayer reads with what the last one before it predicted, as any other
+  // does.
   return block_->forward(f, {x, main.pre});
 }
 

@@ -1,5 +1,6 @@
 #include "trainer/optim/spike.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace birkhoff {
@@ -11,7 +12,9 @@ bool SpikeDetector::is_spike(double loss) {
     double mean = 0, variance = 0;
     for (double l : losses_) mean += l / static_cast<double>(n);
     for (double l : losses_) variance += (l - mean) * (l - mean) / static_cast<double>(n);
-    if (loss - mean > options_.z_score * std::sqrt(variance)) return true;
+    // Equal losses deviate by rounding only.
+    const double deviation = std::max(std::sqrt(variance), 1e-6 * std::abs(mean));
+    if (loss - mean > options_.z_score * deviation) return true;
   }
   if (n < options_.window) {
     losses_.push_back(loss);

@@ -6,7 +6,8 @@
 
 namespace birkhoff {
 
-// Finds losses that stand out of the recent ones: z = (loss - mean) / deviation over a window of accepted losses.
+// Finds losses that stand out of the recent ones: z = (loss - mean) / deviation over a window of accepted losses, the
+// deviation being at least a millionth of the mean.
 class SpikeDetector {
  public:
   struct Options {

@@ -46,6 +46,12 @@ TEST(Birkhoff, PrintsTheResolvedConfigWithOrigins) {
   EXPECT_THAT(result.output, AllOf(HasSubstr("  steps: 9 "), HasSubstr("# from --set\n")));
 }
 
+TEST(Birkhoff, DescribesAModelThatNoMachineHolds) {
+  const Result result = birkhoff("describe model " + config("deepseek_v3.yaml"));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.output, AllOf(HasSubstr("671,026,419,200"), HasSubstr("11,610,068,224")));
+}
+
 TEST(Birkhoff, DoctorMeasuresTheMachine) {
   const Result result = birkhoff("doctor");
   EXPECT_EQ(result.exit_code, 0);

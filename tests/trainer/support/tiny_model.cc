@@ -89,7 +89,7 @@ ModelOptions grouped_options() {
   ModelOptions m = dense_options();
   m.decoder.attention = head_attention(2, RopeLayout::interleaved);
   m.decoder.attention.qk_norm = true;
-  m.decoder.ffn.clamp = 0.7f;
+  m.decoder.ffn.clamp = 2.5f;
   m.decoder.residual.kind = ResidualKind::hc;
   m.decoder.residual.streams = 2;
   m.decoder.mtp_depth = 1;

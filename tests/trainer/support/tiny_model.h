@@ -1,4 +1,5 @@
 #pragma once
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@ struct Variant {
   std::string name;
   ModelOptions options;
 };
+inline void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
 // The full model and others that together take every path through the modules.
 std::vector<Variant> variants();
 

@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# From a bare machine to a trained model: installs, builds, makes a corpus of English definitions, trains a tokenizer and
+# a small model with every part of the architecture on two ranks, stops half-way, resumes, and compares the model with
+# gzip, xz and a bigram model on text that none of them saw.
+#   launch/quickstart.sh [RUN] [--set section.name=value ...]
+# RUN is the directory that everything goes to, runs/quickstart by default; settings are those of configs/quickstart.yaml.
+# A second run does again only what is missing. Packages are installed by apt (root or sudo).
+source "$(dirname "$0")/shell/common.sh"
+
+RUN=$ROOT/runs/quickstart
+case ${1:-} in
+  -h | --help) sed -n '2,7s/^# \?//p' "$0"; exit 0 ;;
+  '' | --set) ;;
+  -*) die "unknown argument '$1'; expected a directory, or --set section.name=value" ;;
+  *) RUN=$1; shift ;;
+esac
+mkdir -p "$RUN"
+RUN=$(cd "$RUN" && pwd)
+CONFIG=$ROOT/configs/quickstart.yaml
+BIRKHOFF=$ROOT/build/cpu/birkhoff
+SETTINGS=(--set "run.dir=$RUN" --set "data.tokenizer=$RUN/tokenizer.json" --set "data.sources=[{path: '$RUN/data'}]"
+  --set "eval.data=$RUN/data" "$@")
+
+# Words and definition of each synset: "foray, raid, maraud", then the gloss, then an empty line.
+wordnet_text() {
+  awk '
+    function digit(c) { return index("0123456789abcdef", c) - 1 }
+    /^  / { next }  # the licence
+    {
+      words = $5
+      last = 16 * digit(substr($4, 1, 1)) + digit(substr($4, 2, 1)) - 1
+      for (i = 1; i <= last; ++i) words = words ", " $(5 + 2 * i)
+      gsub("_", " ", words)
+      gloss = substr($0, index($0, " | ") + 3)
+      sub(/ +$/, "", gloss)
+      print words "\n   " gloss "\n"
+    }' /usr/share/wordnet/data.{noun,verb,adj,adv}
+}
+
+make_corpus() {
+  [ -e "$RUN/text/wordnet.txt" ] && { echo "kept: $RUN/text"; return; }
+  [ -e /usr/share/dictd/gcide.dict.dz ] && [ -e /usr/share/wordnet/data.noun ] ||
+    die "the dictionaries of dict-gcide and wordnet-base are not under /usr/share/dictd and /usr/share/wordnet"
+  mkdir -p "$RUN/text"
+  gzip -dc </usr/share/dictd/gcide.dict.dz >"$RUN/text/gcide.txt"
+  wordnet_text >"$RUN/wordnet.part"
+  mv "$RUN/wordnet.part" "$RUN/text/wordnet.txt"
+  wc -c "$RUN"/text/*.txt
+}
+
+train_tokenizer() {
+  [ -e "$RUN/tokenizer.json" ] && { echo "kept: $RUN/tokenizer.json"; return; }
+  "$BIRKHOFF" tokenizer train "$RUN/text" --vocab-size 8192 --output "$RUN/tokenizer.json"
+}
+
+# A document is a run of entries; one in a hundred, drawn at random, is held out.
+ingest() {
+  [ -e "$RUN/data/dataset.json" ] && { "$BIRKHOFF" data inspect "$RUN/data"; return; }
+  rm -rf "$RUN/data"
+  "$BIRKHOFF" data ingest "$RUN/text" --tokenizer "$RUN/tokenizer.json" --output "$RUN/data" \
+    --split blank_lines --min-bytes 2048 --heldout 0.01 --heldout-text
+}
+
+# bits_per_byte PROGRAM ARGUMENT...: of what the program makes of the held-out text.
+bits_per_byte() {
+  local packed text
+  packed=$("$@" <"$RUN/data/heldout.txt" | wc -c)
+  text=$(wc -c <"$RUN/data/heldout.txt")
+  awk -v packed="$packed" -v text="$text" 'BEGIN { printf "%.4f", 8 * packed / text }'
+}
+
+train() { mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}"; }
+
+# newest EVENT NUMBER: the number as last logged.
+newest() {
+  [ -e "$RUN/metrics.jsonl" ] || return 0
+  sed -n "s/^{\"event\":\"$1\",.*\"$2\":\([0-9.e+-]*\).*/\1/p" "$RUN/metrics.jsonl" | tail -n 1
+}
+# setting NAME: the first setting of that name, a whole number.
+setting() {
+  "$BIRKHOFF" describe config "$CONFIG" "${SETTINGS[@]}" | sed -n "s/^  $1: *\([0-9]*\) .*/\1/p" | sed -n 1p
+}
+
+# Starts the run and, at half of its steps, asks it to write a checkpoint and stop, as a batch system would.
+train_first_half() {
+  local half=$(($(setting steps) / 2)) asked='' status=0 pid step
+  rm -f "$RUN/metrics.jsonl"
+  (exec mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}") &
+  pid=$!
+  trap 'kill $pid 2>/dev/null' EXIT
+  while kill -0 $pid 2>/dev/null; do
+    sleep 1
+    step=$(newest step step)
+    if [ -z "$asked" ] && [ "${step:-0}" -ge "$half" ]; then
+      kill -USR1 $pid || true
+      asked=yes
+    fi
+  done
+  wait $pid || status=$?
+  trap - EXIT
+  [ $status = 75 ] && { echo "stopped as asked: exit code 75, which mpirun reports above, and a checkpoint"; return; }
+  [ $status = 0 ] && { echo "done before the request to stop arrived"; return; }
+  return $status
+}
+
+# field LINE NAME: the number that follows "NAME: ".
+field() { sed -n "s/.*$2: \([0-9.]*\).*/\1/p" <<<"$1"; }
+row() { printf '%-46s %12s %16s\n' "$@"; }
+below() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a < b) }'; }
+
+stage "packages: tools to build with, and the dictionaries the model learns from"
+install_packages "${BUILD_PACKAGES[@]}" "${CORPUS_PACKAGES[@]}"
+
+stage "build: the program birkhoff, into build/cpu"
+installed libgtest-dev && installed libgmock-dev || TESTS=OFF
+configure_and_build cpu birkhoff
+
+stage "corpus: two dictionaries as text, into $RUN/text"
+make_corpus
+
+stage "tokenizer: 8192 tokens of byte-level BPE"
+train_tokenizer
+
+stage "shards: the text as tokens, one document in a hundred held out"
+ingest
+
+stage "baselines: gzip -9, xz -9 and bigram models of the training tokens"
+GZIP=$(bits_per_byte gzip -9)
+XZ=$(bits_per_byte xz -9)
+BIGRAM_ALL=$("$BIRKHOFF" data bigram "$RUN/data")
+echo "gzip -9: $GZIP bits per byte; xz -9: $XZ; $BIGRAM_ALL"
+
+stage "training, first half: two ranks, until they are asked to stop"
+if [ -d "$RUN/checkpoints" ]; then echo "kept: $RUN/checkpoints (remove it to train anew)"; else train_first_half; fi
+
+stage "training, second half: the same command again, from the checkpoint to the end"
+train
+
+stage "evaluation: every held-out token once, and the bigram model of the very tokens that the run has read"
+MODEL=$(mpirun -n 2 "$BIRKHOFF" eval "$CONFIG" "${SETTINGS[@]}" --set eval.sequences=0 | grep bits_per_byte)
+LENGTH=$(setting sequence_length)
+SEQUENCES=$(($(newest step tokens_total) / LENGTH))
+BIGRAM=$("$BIRKHOFF" data bigram "$RUN/data" --sequences "$SEQUENCES" --sequence-length "$LENGTH")
+echo "$MODEL"
+echo "$BIGRAM"
+
+print_stages
+printf '\n'
+row "of the same held-out text" "nats/token" "bits per byte"
+row "gzip -9" - "$GZIP"
+row "xz -9" - "$XZ"
+row "bigram model of the tokens the run has read" "$(field "$BIGRAM" loss)" "$(field "$BIGRAM" bits_per_byte)"
+row "bigram model of all training tokens" "$(field "$BIGRAM_ALL" loss)" "$(field "$BIGRAM_ALL" bits_per_byte)"
+row "this model" "$(field "$MODEL" loss)" "$(field "$MODEL" bits_per_byte)"
+
+for baseline in "$XZ" "$(field "$BIGRAM" bits_per_byte)"; do
+  below "$(field "$MODEL" bits_per_byte)" "$baseline" || die "the model is not below $baseline bits per byte" 1
+done
+
+cat <<END
+
+Next:
+  build/cpu/birkhoff describe config configs/quickstart.yaml       every setting, and where it came from
+  build/cpu/birkhoff describe model configs/quickstart.yaml --set data.tokenizer=$RUN/tokenizer.json
+  build/cpu/birkhoff data ingest YOUR_TEXT --tokenizer $RUN/tokenizer.json --heldout 0.01 --output YOUR_DATA
+  mpirun -n 2 build/cpu/birkhoff train configs/quickstart.yaml --set run.dir=runs/mine \\
+    --set data.tokenizer=$RUN/tokenizer.json --set "data.sources=[{path: YOUR_DATA}]" --set eval.data=YOUR_DATA
+  launch/test.sh                                                    build and run the tests
+END

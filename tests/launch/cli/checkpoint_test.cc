@@ -1,0 +1,132 @@
+// birkhoff checkpoint inspect, verify and diff, and the example of the format's description.
+#include "tests/support/program.h"
+#include "tests/trainer/checkpoint/saves.h"
+
+namespace birkhoff {
+namespace {
+
+using test::ProgramResult;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+ProgramResult checkpoint(const std::string& arguments) {
+  return test::run_program(BIRKHOFF_PROGRAM " checkpoint " + arguments + " 2>&1");
+}
+
+class CheckpointCommand : public testing::Test {
+ protected:
+  CheckpointCommand() {
+    save_once(2, dir_.path(), 10, 10);
+    save_once(3, dir_.path(), 20, 10);
+  }
+  std::string path(int64_t step) const { return (dir_ / checkpoint_name(step)).string(); }
+
+  const TempDir dir_;
+};
+
+TEST_F(CheckpointCommand, InspectsStepFilesClassesTensorsAndValues) {
+  const ProgramResult r = checkpoint("inspect " + path(10));
+  EXPECT_EQ(r.exit_code, 0) << r.output;
+  // model.matrix 9107 f32, half 33 bf16, scalar, nothing, table 1203 bf16: 5 tensors, 10344 elements.
+  EXPECT_THAT(r.output, AllOf(HasSubstr("step       10\n"), testing::ContainsRegex("weights +5 +10344 +38904\n"),
+                              testing::ContainsRegex("adamw.m +1 +9107 +36428\n"), testing::ContainsRegex("total +10 "),
+                              testing::ContainsRegex("config.yaml +16 attachment\n")));
+  EXPECT_THAT(r.output, AllOf(HasSubstr("  model.matrix f32[7, 1301] in 2 parts\n"), HasSubstr("  steps = 10000030\n"),
+                              HasSubstr("  real.6 = 0.1\n")));
+}
+
+TEST_F(CheckpointCommand, VerifiesOneOrAllOfARun) {
+  EXPECT_EQ(checkpoint("verify " + path(10)).output, path(10) + ": valid, step 10, 10 tensors in 4 files\n");
+  const ProgramResult r = checkpoint("verify " + dir_.path().string());
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_THAT(r.output, AllOf(HasSubstr("step-00000010: valid"), HasSubstr("step-00000020: valid")));
+}
+
+TEST_F(CheckpointCommand, AnInvalidCheckpointGivesCodeSixAndTheOthersAreStillVerified) {
+  std::filesystem::resize_file(dir_ / "step-00000010" / "rank-00001.h5", 100);
+  const ProgramResult r = checkpoint("verify " + dir_.path().string());
+  EXPECT_EQ(r.exit_code, 6);
+  EXPECT_THAT(r.output,
+              AllOf(HasSubstr("step-00000010: NOT VALID: "), HasSubstr("rank-00001.h5: 100 bytes, expected "),
+                    HasSubstr("step-00000020: valid"), HasSubstr("data error: 1 of 2 checkpoints not valid")));
+  const std::vector<std::string> others{"inspect " + path(10), "diff " + path(10) + " " + path(20), "inspect /nowhere",
+                                        "verify /nowhere"};
+  for (const std::string& command : others) {
+    EXPECT_EQ(checkpoint(command).exit_code, 6) << command;
+  }
+}
+
+TEST_F(CheckpointCommand, OneBitIsFound) {
+  const Manifest::Part part = open_checkpoint(path(10)).tensors.at("model.table").parts.at(1);
+  const auto file = dir_ / "step-00000010" / part.file;
+  std::string bytes = read_file(file);
+  bytes.at(static_cast<size_t>(part.offset)) ^= 1;
+  write_file(file, bytes);
+  const ProgramResult r = checkpoint("verify " + path(10));
+  EXPECT_EQ(r.exit_code, 6);
+  EXPECT_THAT(r.output,
+              HasSubstr(concat("model.table in ", file.string(), " at byte ", part.offset, ": the checksum is ")));
+}
+
+TEST_F(CheckpointCommand, EqualStateOfAnotherLayoutDiffersInTheStepAlone) {
+  EXPECT_EQ(checkpoint("diff " + path(10) + " " + path(10)).output, "no difference\n");
+  EXPECT_EQ(checkpoint("diff " + path(10) + " " + path(20)).output, "step: 10 -> 20\n");
+}
+
+void save_values(const std::filesystem::path& directory, int64_t step, float second, const std::string& config) {
+  run_ranks(1, [&](Communicator& comm) {
+    std::vector<float> x{1, second, 3};
+    int64_t steps = step;
+    double rate = 0.5 / static_cast<double>(step);
+    CheckpointWriter writer(comm, Device{}, {directory, 9, false});
+    auto state = [&](StateVisitor& v) {
+      v.replicated("model.x", {x.data(), DType::f32, {3}});
+      v.replicated(step == 1 ? "model.old" : "model.new", {x.data(), DType::f32, {1}});
+      v.integer("steps", steps);
+      v.real("rate", rate);
+    };
+    writer.begin(step, state, {{"config.yaml", config}});
+    EXPECT_TRUE(writer.finish()->saved);
+  });
+}
+
+TEST_F(CheckpointCommand, TellsWhatDiffersAndByHowMuch) {
+  const TempDir dir;
+  save_values(dir.path(), 1, 2, "a: 1\nb: 2\nc: 3\n");
+  save_values(dir.path(), 2, 2.5, "a: 1\nb: 5\nc: 3\n");
+  const ProgramResult r =
+      checkpoint("diff " + (dir / "step-00000001").string() + " " + (dir / "step-00000002").string());
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_THAT(r.output, AllOf(HasSubstr("steps: 1 -> 2\n"), HasSubstr("rate: 0.5 -> 0.25\n"),
+                              HasSubstr("model.x: 1 of 3 elements differ, by at most 0.5, relatively 0.2\n"),
+                              HasSubstr("model.old: only in "), HasSubstr("model.new: only in "),
+                              HasSubstr("config.yaml differs:\n  - b: 2\n  + b: 5\n")));
+  EXPECT_THAT(r.output, Not(HasSubstr("a: 1")));
+}
+
+// The code block of docs/formats/checkpoint.md, run as it stands.
+TEST_F(CheckpointCommand, TheDocumentedReaderReadsIt) {
+  if (test::run_program("python3 -c 'import h5py' 2>/dev/null").exit_code != 0) GTEST_SKIP() << "python3 has no h5py";
+  const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
+  const std::string text = read_file(std::filesystem::path(source ? source : ".") / "docs/formats/checkpoint.md");
+  const size_t begin = text.find("```python\n") + 10;
+  ASSERT_LT(begin, text.size());
+  const std::string script = text.substr(begin, text.find("```", begin) - begin) +
+                             "\nimport zlib\nfor n in ('model.matrix', 'adamw.v.pair', 'model.half', 'counts'):\n"
+                             "    t = read(sys.argv[1], n)\n    print(n, t.dtype, t.shape, zlib.crc32(t.tobytes()))\n";
+  write_file(dir_ / "read.py", script);
+  std::string outputs[2];
+  for (int i = 0; i < 2; ++i) {
+    const ProgramResult r =
+        test::run_program("python3 " + (dir_ / "read.py").string() + " " + path(10 + 10 * i) + " 2>&1");
+    EXPECT_EQ(r.exit_code, 0) << r.output;
+    outputs[i] = r.output;
+  }
+  EXPECT_THAT(outputs[0], AllOf(HasSubstr("model.matrix float32 (7, 1301)"), HasSubstr("model.half uint16 (33,)"),
+                                HasSubstr("counts int64 (5, 3, 3)")));
+  EXPECT_EQ(outputs[0], outputs[1]) << "two layouts of equal state";
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,98 @@
+// Which folders count, which are kept, and what is left of saves that were killed.
+#include "trainer/checkpoint/directory.h"
+
+#include <unistd.h>
+
+#include "tests/trainer/checkpoint/saves.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::ElementsAre;
+
+std::vector<std::string> names_in(const std::filesystem::path& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory))
+    names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+int64_t same(int64_t step) { return step; }
+
+TEST(CheckpointDirectory, ListsFoldersByTheirExactName) {
+  const TempDir dir;
+  for (const char* name : {"step-00000300", "step-00000020", "step-123456789", "step-20", "step-", "step-00000020x",
+                           ".unfinished-step-00000040", "step--0000001", "other"}) {
+    std::filesystem::create_directory(dir / name);
+  }
+  EXPECT_THAT(list_checkpoints(dir.path()), ElementsAre(20, 300, 123456789));
+}
+
+TEST(CheckpointDirectory, OneThatDoesNotExistHoldsNothing) {
+  EXPECT_THAT(list_checkpoints("/nowhere/at/all"), testing::IsEmpty());
+  EXPECT_FALSE(load_newest(2, "/nowhere/at/all", same));
+}
+
+TEST(CheckpointDirectory, OneThatIsAFileIsAnErrorAndNotANewStart) {
+  const TempDir dir;
+  write_file(dir / "file", "x");
+  EXPECT_THAT(message_of<DataError>([&] { list_checkpoints(dir / "file"); }), testing::HasSubstr("cannot be read"));
+}
+
+TEST(CheckpointDirectory, KeepsTheNewestK) {
+  const TempDir dir;
+  for (const int64_t step : {1, 2, 3, 4, 5}) save_once(2, dir.path(), step, step, 2);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000004", "step-00000005"));
+  EXPECT_EQ(load_newest(3, dir.path(), same)->manifest.step, 5);
+}
+
+// A run that walked back saves a step before the damaged one: that must not cost it the only valid checkpoint.
+TEST(CheckpointDirectory, KeepsTheOneJustSavedWhateverLaterStepsThereAre) {
+  const TempDir dir;
+  for (const int64_t step : {10, 20, 30}) save_once(1, dir.path(), step, step, 3);
+  std::filesystem::remove(dir.path() / "step-00000030" / "manifest.json");
+  save_once(1, dir.path(), 25, 25, 1);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000025", "step-00000030"));
+  EXPECT_EQ(load_newest(1, dir.path(), same)->manifest.step, 25);
+}
+
+TEST(CheckpointDirectory, UnfinishedFoldersAreIgnoredAndRemovedByTheNextSave) {
+  const TempDir dir;
+  save_once(2, dir.path(), 10, 10);
+  std::filesystem::copy(dir / "step-00000010", dir / ".unfinished-step-00000020");
+  write_file(dir / ".unfinished-step-00000030" / "rank-00007.h5", "half");
+  EXPECT_EQ(load_newest(2, dir.path(), same)->manifest.step, 10);
+  save_once(2, dir.path(), 30, 30);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000010", "step-00000030"));
+  EXPECT_THAT(stray_files(dir / "step-00000030", open_checkpoint(dir / "step-00000030")), testing::IsEmpty());
+}
+
+TEST(CheckpointDirectory, TheSameStepSavedTwiceIsTheLater) {
+  const TempDir dir;
+  save_once(2, dir.path(), 10, 1);
+  save_once(3, dir.path(), 10, 2);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000010"));
+  EXPECT_TRUE(load_newest(2, dir.path(), [](int64_t) { return 2; }));
+}
+
+// Where the file system cannot exchange two names, a kill may come between the two renames.
+TEST(CheckpointDirectory, AHalfReplacedCheckpointIsFoundAndGetsItsNameBack) {
+  const TempDir dir;
+  save_once(2, dir.path(), 10, 1);
+  std::filesystem::rename(dir / "step-00000010", dir / ".replaced-step-00000010");
+  EXPECT_TRUE(load_newest(2, dir.path(), [](int64_t) { return 1; }));
+  save_once(2, dir.path(), 11, 2);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000010", "step-00000011"));
+}
+
+TEST(CheckpointDirectory, AReplacedCheckpointThatWasLeftBehindIsRemoved) {
+  const TempDir dir;
+  save_once(1, dir.path(), 10, 1);
+  std::filesystem::copy(dir / "step-00000010", dir / ".replaced-step-00000010");
+  save_once(1, dir.path(), 11, 2);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000010", "step-00000011"));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,148 @@
+// What is saved comes back, on any number of ranks, bit by bit; what does not fit is refused and listed.
+#include "tests/trainer/checkpoint/saves.h"
+#include "trainer/checkpoint/save.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(Checkpoint, LoadsBitwiseOnAnyNumberOfRanks) {
+  for (const int writers : {1, 2, 3}) {
+    const TempDir dir;
+    save_once(writers, dir.path(), 7, 41 + writers);
+    for (const int readers : {1, 2, 3, 5}) {
+      SCOPED_TRACE(concat("saved on ", writers, ", loaded on ", readers));
+      const auto found = load_newest(readers, dir.path(), [&](int64_t) { return 41 + writers; });
+      ASSERT_TRUE(found);
+      EXPECT_EQ(found->manifest.step, 7);
+      EXPECT_EQ(read_attachment(found->path, "config.yaml"), kAttachments.at("config.yaml"));
+    }
+  }
+}
+
+TEST(Checkpoint, TheCheckOfTheStateCanFail) {
+  RankedState state(1, 2, 3);
+  collect(state.visitor(), 1, 2);
+  EXPECT_THAT(state.differences(4), testing::SizeIs(testing::Gt(5)));
+  EXPECT_THAT(state.differences(3), testing::IsEmpty());
+}
+
+TEST(Checkpoint, IsEqualBytesWhenSavedTwice) {
+  const TempDir a, b;
+  save_once(2, a.path(), 7, 1);
+  save_once(2, b.path(), 7, 1);
+  for (const char* name : {"rank-00000.h5", "rank-00001.h5", "manifest.json"}) {
+    EXPECT_EQ(read_file(a.path() / "step-00000007" / name), read_file(b.path() / "step-00000007" / name)) << name;
+  }
+}
+
+// Loads the state with one more thing, or one other.
+std::string load_error(int ranks, const std::filesystem::path& directory,
+                       const std::function<void(StateVisitor&, RankedState&)>& visit) {
+  return message_of<DataError>([&] {
+    run_ranks(ranks, [&](Communicator& comm) {
+      RankedState state(comm.rank(), ranks);
+      const auto found = find_newest_valid(comm, directory);
+      load_checkpoint(comm, found->path, found->manifest, Device{}, [&](StateVisitor& v) { visit(v, state); });
+    });
+  });
+}
+
+// Passes on all but one tensor, which gets another shape or dtype or is dropped.
+class Changing final : public StateVisitor {
+ public:
+  enum class How { drop, reshape, retype };
+  Changing(StateVisitor& to, std::string name, How how) : to_(to), name_(std::move(name)), how_(how) {}
+  void replicated(const std::string& name, Tensor whole) override {
+    if (name != name_) return to_.replicated(name, whole);
+    if (how_ == How::reshape) to_.replicated(name, whole.view({whole.count(), 1}));
+    if (how_ == How::retype) to_.replicated(name, {whole.data, DType::i32, whole.shape});
+  }
+  void shard(const std::string& name, Tensor local, const Slice& slice) override {
+    if (name != name_) return to_.shard(name, local, slice);
+    if (how_ == How::reshape) to_.shard(name, local, {{slice.global.count(), 1}, slice.begin, slice.count});
+    if (how_ == How::retype) to_.shard(name, {local.data, DType::u8, local.shape}, slice);
+  }
+  void integer(const std::string& name, int64_t& value) override { to_.integer(name, value); }
+  void real(const std::string& name, double& value) override { to_.real(name, value); }
+  void text(const std::string& name, std::string& value) override { to_.text(name, value); }
+
+ private:
+  StateVisitor& to_;
+  std::string name_;
+  How how_;
+};
+
+TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
+  const TempDir dir;
+  save_once(2, dir.path(), 7, 0);
+  for (const int ranks : {1, 2}) {
+    const std::string message = load_error(ranks, dir.path(), [](StateVisitor& v, RankedState& state) {
+      Changing dropped(v, "counts", Changing::How::drop);
+      Changing reshaped(dropped, "model.matrix", Changing::How::reshape);
+      Changing retyped(reshaped, "adamw.m.matrix", Changing::How::retype);
+      state.state(retyped);
+      float extra = 0;
+      double real = 0;
+      int64_t integer = 0;
+      v.replicated("model.extra", {&extra, DType::f32, {}});
+      v.real("rate", real);
+      v.integer("updates", integer);
+    });
+    EXPECT_THAT(message, AllOf(HasSubstr("step-00000007 does not fit this run:"),
+                               HasSubstr("\n  counts [5, 3, 3] is not part of this model"),
+                               HasSubstr("\n  model.matrix is f32[7, 1301], this run needs f32[9107, 1]"),
+                               HasSubstr("\n  adamw.m.matrix is f32[7, 1301], this run needs u8[7, 1301]"),
+                               HasSubstr("\n  model.extra [] is missing"), HasSubstr("\n  rate is missing")));
+    EXPECT_THAT(message, AllOf(HasSubstr("\n  updates is missing"), Not(HasSubstr("model.half"))));
+  }
+}
+
+TEST(Checkpoint, ALongListIsCutOff) {
+  const TempDir dir;
+  save_once(1, dir.path(), 7, 0);
+  const std::string message = load_error(1, dir.path(), [](StateVisitor& v, RankedState& state) {
+    state.state(v);
+    int64_t value = 0;
+    for (int i = 0; i < 25; ++i) v.integer(concat("more.", i), value);
+  });
+  EXPECT_THAT(message, HasSubstr("\n  and 5 more"));
+}
+
+TEST(Checkpoint, ATensorThatSeveralRanksClaimIsRefused) {
+  const TempDir dir;
+  run_ranks(2, [&](Communicator& comm) {
+    std::vector<float> data(10);
+    CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
+    const int64_t begin = comm.rank() * 4;
+    writer.begin(1, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {5}}, {{10}, begin, 5}); }, {});
+    const auto report = writer.finish();
+    ASSERT_TRUE(report);
+    EXPECT_FALSE(report->saved);
+    EXPECT_THAT(report->error, HasSubstr("t: elements from 5 on are written twice"));
+    writer.begin(2, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {4}}, {{10}, begin, 4}); }, {});
+    EXPECT_THAT(writer.finish()->error, HasSubstr("t: 8 of 10 elements were written"));
+  });
+  EXPECT_THAT(list_checkpoints(dir.path()), testing::IsEmpty());
+}
+
+TEST(Checkpoint, ANameGivenTwiceIsABug) {
+  const TempDir dir;
+  const std::string message = message_of<BugError>([&] {
+    run_ranks(1, [&](Communicator& comm) {
+      float x = 0;
+      CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
+      auto twice = [&](StateVisitor& v) {
+        for (int i = 0; i < 2; ++i) v.replicated("model.x", {&x, DType::f32, {}});
+      };
+      writer.begin(1, twice, {});
+    });
+  });
+  EXPECT_THAT(message, HasSubstr("model.x"));
+}
+
+}  // namespace
+}  // namespace birkhoff

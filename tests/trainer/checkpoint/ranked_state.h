@@ -1,0 +1,118 @@
+#pragma once
+#include <cstring>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kernels/core/hash.h"
+#include "trainer/checkpoint/state.h"
+
+namespace birkhoff {
+
+// State of one rank of several with a tensor of every kind. Its contents are a function of the seed and the place in
+// the logical tensor, so every rank of every layout knows what it must hold. All bits occur, those of NaN too.
+class RankedState {
+ public:
+  RankedState(int rank, int ranks, int64_t seed = 0) : rank_(rank), ranks_(ranks) { fill(seed); }
+
+  void state(StateVisitor& v) {
+    replicated(v, "model.matrix", DType::f32, {7, 1301});
+    replicated(v, "model.half", DType::bf16, {33});
+    replicated(v, "model.scalar", DType::f32, {});
+    replicated(v, "model.nothing", DType::f32, {0, 4});
+    shard(v, "model.table", DType::bf16, {401, 3});
+    shard(v, "adamw.m.matrix", DType::f32, {7, 1301});
+    shard(v, "adamw.v.pair", DType::f64, {2});  // fewer elements than ranks
+    shard(v, "counts", DType::i64, {5, 3, 3});
+    shard(v, "bytes", DType::u8, {17});
+    shard(v, "indices", DType::i32, {0});
+    v.integer("steps", integer);
+    v.integer("least", least);
+    for (size_t i = 0; i < reals.size(); ++i) v.real("real." + std::to_string(i), reals[i]);
+    v.text("cursor", text);
+  }
+  std::function<void(StateVisitor&)> visitor() {
+    return [this](StateVisitor& v) { state(v); };
+  }
+
+  void fill(int64_t seed) {
+    seed_ = seed;
+    integer = seed * 1'000'003;
+    least = INT64_MIN + seed;
+    reals.clear();
+    for (const uint64_t bits : {0x0ull, 0x8000000000000000ull, 0x7ff0000000000000ull, 0xfff0000000000000ull,
+                                0x7ff8dead0000beefull, 0x1ull, 0x3fb999999999999aull, 0x7fefffffffffffffull}) {
+      double value;
+      const uint64_t changed = bits ^ static_cast<uint64_t>(seed & 1);
+      std::memcpy(&value, &changed, sizeof value);
+      reals.push_back(value);
+    }
+    text = "line\n\"quoted\" \\ \t \x01 Straße " + std::to_string(seed);
+    for (auto& [name, held] : tensors_) held.write(name, seed);
+  }
+
+  // Names that do not hold, bit by bit, what fill(seed) gives.
+  std::vector<std::string> differences(int64_t seed) const {
+    RankedState expected(rank_, ranks_, seed);
+    std::vector<std::string> names;
+    for (const auto& [name, held] : tensors_) {
+      std::vector<char> bytes(held.bytes.size());
+      Held other{bytes, held.begin, held.size};
+      other.write(name, seed);
+      if (other.bytes != held.bytes) names.push_back(name);
+    }
+    if (integer != expected.integer || least != expected.least) names.push_back("integers");
+    if (std::memcmp(reals.data(), expected.reals.data(), reals.size() * sizeof(double)) != 0) names.push_back("reals");
+    if (text != expected.text) names.push_back("text");
+    return names;
+  }
+
+  // The seed that a state was filled with before it was saved.
+  int64_t seed_loaded() const { return integer / 1'000'003; }
+
+  int64_t integer = 0, least = 0;
+  std::vector<double> reals;
+  std::string text;
+
+ private:
+  struct Held {
+    std::vector<char> bytes;
+    int64_t begin = 0;
+    size_t size = 1;
+
+    void write(const std::string& name, int64_t seed) {
+      for (size_t i = 0; i * size < bytes.size(); ++i) {
+        const std::string key =
+            name + ' ' + std::to_string(seed) + ' ' + std::to_string(begin + static_cast<int64_t>(i));
+        const uint64_t value = hash64(key.data(), key.size());
+        std::memcpy(&bytes[i * size], &value, size);
+      }
+    }
+  };
+
+  Tensor hold(const std::string& name, DType dtype, int64_t begin, int64_t count) {
+    auto [place, added] = tensors_.try_emplace(name);
+    Held& held = place->second;
+    if (added) {
+      held = {std::vector<char>(static_cast<size_t>(count) * size_of(dtype)), begin, size_of(dtype)};
+      held.write(name, seed_);
+    }
+    return {held.bytes.data(), dtype, {count}};
+  }
+  void replicated(StateVisitor& v, const std::string& name, DType dtype, const Shape& shape) {
+    v.replicated(name, hold(name, dtype, 0, shape.count()).view(shape));
+  }
+  // Cuts at squares: uneven, and the first ranks of many hold nothing of a small tensor.
+  void shard(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
+    const int64_t n = global.count(), squares = int64_t{ranks_} * ranks_;
+    const int64_t begin = n * rank_ * rank_ / squares, end = n * (rank_ + 1) * (rank_ + 1) / squares;
+    v.shard(name, hold(name, dtype, begin, end - begin), {global, begin, end - begin});
+  }
+
+  int rank_, ranks_;
+  int64_t seed_ = 0;
+  std::map<std::string, Held> tensors_;
+};
+
+}  // namespace birkhoff

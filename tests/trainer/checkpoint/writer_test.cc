@@ -1,0 +1,325 @@
+// Saving in the background, beside a training thread that goes on; and disks that fail.
+#include "trainer/checkpoint/writer.h"
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "data/hdf5/bulk_file.h"
+#include "tests/trainer/checkpoint/saves.h"
+#include "trainer/checkpoint/save.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::StartsWith;
+using namespace std::chrono_literals;
+
+std::string path_of(int fd) {
+  char path[4096] = {};
+  const ssize_t n = ::readlink(concat("/proc/self/fd/", fd).c_str(), path, sizeof(path) - 1);
+  return n < 0 ? "" : path;
+}
+bool of_rank_1(int fd) { return path_of(fd).find("rank-00001.h5") != std::string::npos; }
+
+std::atomic<int> calls, gate;
+
+ssize_t full_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
+  if (!of_rank_1(fd) || ++calls < 3) return ::pwrite(fd, data, bytes, offset);
+  errno = ENOSPC;
+  return -1;
+}
+ssize_t broken_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
+  if (!of_rank_1(fd)) return ::pwrite(fd, data, bytes, offset);
+  errno = EIO;
+  return -1;
+}
+ssize_t short_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
+  if (of_rank_1(fd)) ++calls;
+  return ::pwrite(fd, data, of_rank_1(fd) ? std::min<size_t>(bytes, 1000) : bytes, offset);
+}
+ssize_t full_for_the_manifest(int fd, const void* data, size_t bytes, off_t offset) {
+  if (path_of(fd).find("manifest.json") == std::string::npos) return ::pwrite(fd, data, bytes, offset);
+  errno = EDQUOT;
+  return -1;
+}
+int unsynced_on_rank_1(int fd) {
+  if (!of_rank_1(fd)) return ::fsync(fd);
+  errno = EIO;
+  return -1;
+}
+
+class WriterTest : public testing::Test {
+ protected:
+  void SetUp() override { restore(); }
+  void TearDown() override { restore(); }
+  static void restore() {
+    inject_pwrite(nullptr);
+    inject_fsync(nullptr);
+    inject_save_point(nullptr);
+    calls = gate = 0;
+  }
+
+  // Saves step 1, step 2 under the fault, and step 3 without. Every rank must be told of the fault, which touches
+  // neither.
+  void expect_failure(PwriteFn write, FsyncFn sync, const std::string& reason) {
+    run_ranks(3, [&](Communicator& comm) {
+      RankedState state(comm.rank(), 3, 1);
+      CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+      auto save = [&](int64_t step) {
+        state.fill(step);
+        writer.begin(step, state.visitor(), kAttachments);
+        const auto report = writer.finish();
+        EXPECT_EQ(report->step, step);
+        return *report;
+      };
+      auto exchange = [&](PwriteFn w, FsyncFn s) {
+        comm.barrier();
+        if (comm.rank() == 0) inject_pwrite(w), inject_fsync(s);
+        comm.barrier();
+      };
+      EXPECT_TRUE(save(1).saved);
+      exchange(write, sync);
+      const SaveReport failed = save(2);
+      EXPECT_FALSE(failed.saved);
+      EXPECT_THAT(failed.error, HasSubstr(reason)) << "rank " << comm.rank();
+      comm.barrier();
+      if (comm.rank() == 0) {
+        EXPECT_FALSE(std::filesystem::exists(dir_ / unfinished_name(2)));
+        EXPECT_EQ(verify_checkpoint(dir_ / checkpoint_name(1)).step, 1);
+        EXPECT_THAT(list_checkpoints(dir_.path()), testing::SizeIs(1));
+      }
+      exchange(nullptr, nullptr);
+      EXPECT_TRUE(save(3).saved);
+    });
+    EXPECT_EQ(load_newest(2, dir_.path(), [](int64_t step) { return step; })->manifest.step, 3);
+  }
+
+  const TempDir dir_;
+};
+
+TEST_F(WriterTest, AFullDiskOfOneRankIsReportedByAllAndTheNextSaveWorks) {
+  expect_failure(full_on_rank_1, nullptr,
+                 concat("rank 1: ", (dir_ / ".unfinished-step-00000002" / "rank-00001.h5").string(),
+                        ": cannot write: No space left on device"));
+}
+
+TEST_F(WriterTest, AnInputOutputErrorOfOneRankIsReportedByAll) {
+  expect_failure(broken_on_rank_1, nullptr, "rank-00001.h5: cannot write: Input/output error");
+}
+
+TEST_F(WriterTest, AFailedSyncOfOneRankIsReportedByAll) {
+  expect_failure(nullptr, unsynced_on_rank_1, "rank-00001.h5: cannot sync: Input/output error");
+}
+
+TEST_F(WriterTest, AQuotaMetByTheManifestIsReportedByAll) {
+  expect_failure(full_for_the_manifest, nullptr, "cannot write: Disk quota exceeded");
+}
+
+TEST_F(WriterTest, ShortWritesAreContinued) {
+  inject_pwrite(short_on_rank_1);
+  save_once(2, dir_.path(), 1, 1);
+  EXPECT_GT(calls, 10);
+  EXPECT_TRUE(load_newest(2, dir_.path(), [](int64_t) { return 1; }));
+}
+
+// Everything must be on disk when the folder gets its name, and its name when the save is reported.
+std::mutex dirty_mutex;
+std::set<std::string> dirty;
+std::set<std::string> dirty_at_rename;
+ssize_t write_and_mark(int fd, const void* data, size_t bytes, off_t offset) {
+  const std::lock_guard lock(dirty_mutex);
+  dirty.insert(path_of(fd));
+  return ::pwrite(fd, data, bytes, offset);
+}
+int sync_and_unmark(int fd) {
+  const std::lock_guard lock(dirty_mutex);
+  dirty.erase(path_of(fd));
+  return ::fsync(fd);
+}
+void watch(SavePoint point, int) {
+  const std::lock_guard lock(dirty_mutex);
+  if (point == SavePoint::rename) dirty_at_rename = dirty;
+}
+
+TEST_F(WriterTest, EveryFileIsSyncedBeforeTheFolderGetsItsName) {
+  inject_pwrite(write_and_mark);
+  inject_fsync(sync_and_unmark);
+  inject_save_point(watch);
+  dirty_at_rename = {"not reached"};
+  save_once(2, dir_.path(), 1, 1);
+  EXPECT_THAT(dirty_at_rename, testing::IsEmpty());
+}
+
+ssize_t wait_at_the_gate(int fd, const void* data, size_t bytes, off_t offset) {
+  while (gate == 0) std::this_thread::sleep_for(1ms);
+  return ::pwrite(fd, data, bytes, offset);
+}
+
+TEST_F(WriterTest, TrainingGoesOnWhileAndChangesWhatWasCopied) {
+  inject_pwrite(wait_at_the_gate);
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 1);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+    writer.begin(1, state.visitor(), {});
+    writer.wait_copied();
+    EXPECT_FALSE(writer.poll());
+    state.fill(2);
+    comm.barrier();
+    gate = 1;
+    const auto report = writer.finish();
+    ASSERT_TRUE(report);
+    EXPECT_TRUE(report->saved) << report->error;
+    EXPECT_GT(report->bytes, 10'000);
+    EXPECT_FALSE(writer.finish());
+  });
+  EXPECT_TRUE(load_newest(1, dir_.path(), [](int64_t) { return 1; }));
+}
+
+ssize_t write_late(int fd, const void* data, size_t bytes, off_t offset) {
+  if (path_of(fd).find("rank-00000.h5") != std::string::npos && calls++ == 0) std::this_thread::sleep_for(200ms);
+  return ::pwrite(fd, data, bytes, offset);
+}
+
+TEST_F(WriterTest, MeasuresHowLongTrainingWaited) {
+  inject_pwrite(write_late);
+  run_ranks(1, [&](Communicator& comm) {
+    RankedState state(0, 1, 1);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+    writer.begin(1, state.visitor(), {});
+    writer.wait_copied();
+    const auto report = writer.finish();
+    EXPECT_LT(report->blocked_s, 0.15);
+    EXPECT_GT(report->write_s, 0.19);
+    calls = 0;
+    CheckpointWriter waits(comm, Device{}, {dir_.path(), 10, false});
+    waits.begin(2, state.visitor(), {});
+    EXPECT_GT(waits.poll()->blocked_s, 0.19);
+  });
+}
+
+std::atomic<int> in_flight, most_in_flight;
+void count(SavePoint point, int rank) {
+  if (rank != 0) return;
+  if (point == SavePoint::data) most_in_flight = std::max<int>(most_in_flight, ++in_flight);
+  if (point == SavePoint::published) --in_flight;
+}
+
+TEST_F(WriterTest, AtMostOneSaveIsInFlightAndEachIsReportedOnce) {
+  in_flight = most_in_flight = 0;
+  inject_save_point(count);
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 0);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+    std::vector<int64_t> steps;
+    for (int64_t step = 1; step <= 5; ++step) {
+      writer.begin(step, state.visitor(), {});
+      writer.wait_copied();
+      state.fill(step);
+    }
+    for (auto report = writer.finish(); report; report = writer.poll()) steps.push_back(report->step);
+    EXPECT_THAT(steps, testing::ElementsAre(1, 2, 3, 4, 5));
+  });
+  EXPECT_EQ(most_in_flight, 1);
+  EXPECT_EQ(load_newest(1, dir_.path(), [](int64_t step) { return step - 1; })->manifest.step, 5);
+}
+
+TEST_F(WriterTest, TheDestructorFinishesTheSave) {
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 1);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+    writer.begin(1, state.visitor(), {});
+  });
+  EXPECT_TRUE(load_newest(2, dir_.path(), [](int64_t) { return 1; }));
+}
+
+TEST_F(WriterTest, ADirectoryThatIsNotOneIsAFailedSaveOnAllRanks) {
+  write_file(dir_ / "file", "x");
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 1);
+    CheckpointWriter writer(comm, Device{}, {dir_ / "file", 10, true});
+    writer.begin(1, state.visitor(), {});
+    EXPECT_THAT(writer.finish()->error, AllOf(StartsWith("rank 0: "), HasSubstr("Not a directory")));
+  });
+}
+
+int open_files() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
+  return count;
+}
+
+// A file system of 1 MiB of which only so many pages are free.
+class TinyDisk {
+ public:
+  TinyDisk() : mounted_(::mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, "size=1m") == 0), code_(errno) {}
+  ~TinyDisk() {
+    if (mounted_) ::umount2(dir_.path().c_str(), MNT_DETACH);
+  }
+  bool mounted() const { return mounted_; }
+  std::string reason() const { return std::strerror(code_); }
+  const std::filesystem::path& path() const { return dir_.path(); }
+
+  void leave(int pages) const {
+    const std::filesystem::path ballast = path() / "ballast";
+    std::ofstream(ballast).close();
+    struct statvfs disk {};
+    ASSERT_EQ(::statvfs(path().c_str(), &disk), 0);
+    const int fd = ::open(ballast.c_str(), O_WRONLY);
+    const auto bytes = static_cast<off_t>(disk.f_bavail * disk.f_bsize) - off_t{4096} * pages;
+    EXPECT_EQ(::posix_fallocate(fd, 0, bytes), 0);
+    ::close(fd);
+  }
+
+ private:
+  const TempDir dir_;
+  bool mounted_;
+  int code_;
+};
+
+// The disk is full at every page of a save in turn: in HDF5's own writes, the data, the records, the manifest.
+TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
+  const TinyDisk disk;
+  const int open_before = open_files();
+  if (!disk.mounted()) GTEST_SKIP() << "no tmpfs can be mounted: " << disk.reason();
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 1);
+    CheckpointWriter writer(comm, Device{}, {disk.path(), 100, true});
+    auto save = [&](int64_t step) {
+      writer.begin(step, state.visitor(), kAttachments);
+      return *writer.finish();
+    };
+    EXPECT_TRUE(save(1).saved);
+    int failed = 0, saved = 0;
+    for (int pages = 0; pages < 44; ++pages) {
+      comm.barrier();
+      if (comm.rank() == 0) disk.leave(pages);
+      comm.barrier();
+      const SaveReport report = save(2);
+      (report.saved ? saved : failed) += 1;
+      EXPECT_THAT(report.error, HasSubstr(report.saved ? "" : "No space left on device")) << pages << " pages";
+      comm.barrier();
+      if (comm.rank() != 0) continue;
+      EXPECT_EQ(verify_checkpoint(disk.path() / checkpoint_name(1)).step, 1);
+      EXPECT_EQ(list_checkpoints(disk.path()).size(), report.saved ? 2u : 1u);
+      std::filesystem::remove_all(disk.path() / checkpoint_name(2));
+    }
+    EXPECT_GT(failed, 15);
+    EXPECT_GT(saved, 3);
+    EXPECT_TRUE(save(3).saved);
+  });
+  EXPECT_EQ(load_newest(3, disk.path(), [](int64_t) { return 1; })->manifest.step, 3);
+  EXPECT_EQ(open_files(), open_before) << "a failed save leaves no file open";
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,240 @@
+// A step divided over replicas is the step of one.
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <mutex>
+
+#include <gtest/gtest.h>
+
+#include "kernels/core/copy.h"
+#include "tests/support/op_case.h"
+#include "tests/support/run_ranks.h"
+#include "tests/trainer/support/tiny_model.h"
+#include "trainer/loop/trainer.h"
+
+namespace birkhoff::test {
+namespace {
+
+constexpr int kSteps = 10;
+
+struct Rules {
+  ModelOptions model = full_options();
+  DeviceKind device = DeviceKind::cpu;
+  DenseOptions::Kind dense = DenseOptions::Kind::adamw;
+  TableOptions::Kind table = TableOptions::Kind::balanced;
+};
+
+ModelOptions model_options(const Rules& s) {
+  ModelOptions o = s.model;
+  o.cost_of = [kind = s.dense](const Parameter& p) { return update_cost(p, kind); };
+  return o;
+}
+
+TrainerOptions trainer_options(const Rules& s) {
+  TrainerOptions o;
+  o.clip_norm = 1;
+  o.mtp_weight = 0.3;
+  o.bias_update_speed = 0.001f;
+  o.dense.kind = s.dense;
+  // The streams of the first layer are equal, so that their mixing has no gradient but rounding; a small eps would make
+  // full steps of it, in other directions at every order of sums.
+  o.dense.adamw.eps = o.table.adamw.eps = 1e-3;
+  o.dense.adamw.weight_decay = o.dense.muon.weight_decay = 0.1;
+  o.table.kind = s.table;
+  return o;
+}
+
+struct Outcome {
+  std::vector<StepReport> reports;
+  std::map<std::string, std::vector<double>> values;  // parameters, biases, tables
+};
+
+// A rank's model and trainer.
+struct Replica {
+  Replica(Communicator& comm, const Rules& rules, const TrainerOptions& options)
+      : model(make_model({rules.device}, comm, model_options(rules))), trainer({{rules.device}}, comm, model, options) {
+    randomise(stream(), model, 1);
+  }
+  Stream& stream() { return stream_; }
+  Model model;
+  Trainer trainer;
+
+ private:
+  Stream stream_{model.build.device};
+};
+
+// The whole of every table, collected from its owners.
+std::vector<double> whole_table(Stream& stream, ShardedRowStore& table) {
+  Arena arena(stream.device);
+  std::vector<int64_t> all(static_cast<size_t>(table.num_rows()));
+  for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int64_t>(i);
+  const Tensor out = arena.take(DType::f32, {table.num_rows(), table.row_width()});
+  table.fetch(stream, all, out);
+  return read_values(stream, out);
+}
+
+std::map<std::string, std::vector<double>> values_of_model(Replica& r) {
+  std::map<std::string, std::vector<double>> out;
+  for (const auto& e : r.model.parameters->entries()) {
+    out[e.parameter->name] = read_values(r.stream(), e.parameter->value);
+  }
+  for (PersistentBuffer* b : r.model.parameters->buffers()) out[b->name] = read_values(r.stream(), b->value);
+  for (auto& table : r.model.tables) out[table->name()] = whole_table(r.stream(), *table);
+  return out;
+}
+
+StepBatch batch_of(const Rules& s, const Communicator& comm, int step) {
+  return tiny_batch(model_options(s), {static_cast<uint64_t>(1 + step % 2), 6, 11, 2, comm.rank(), comm.size()});
+}
+
+Outcome train(const Rules& rules, int ranks) {
+  std::vector<Outcome> outcomes(static_cast<size_t>(ranks));
+  run_ranks(ranks, [&](Communicator& comm) {
+    Replica r(comm, rules, trainer_options(rules));
+    Outcome& mine = outcomes[static_cast<size_t>(comm.rank())];
+    for (int step = 0; step < kSteps; ++step) mine.reports.push_back(r.trainer.step(batch_of(rules, comm, step), 0.01));
+    mine.values = values_of_model(r);
+  });
+  for (int rank = 1; rank < ranks; ++rank) {
+    const Outcome& other = outcomes[static_cast<size_t>(rank)];
+    EXPECT_EQ(other.values, outcomes[0].values) << "replica " << rank << " differs from replica 0";
+    for (int step = 0; step < kSteps; ++step) {
+      const size_t i = static_cast<size_t>(step);
+      EXPECT_EQ(other.reports[i].loss, outcomes[0].reports[i].loss);
+      EXPECT_EQ(other.reports[i].grad_norm, outcomes[0].reports[i].grad_norm);
+    }
+  }
+  return outcomes[0];
+}
+
+void expect_near(const Outcome& actual, const Outcome& expected, double bound, double weight_bound) {
+  for (int step = 0; step < kSteps; ++step) {
+    const StepReport &a = actual.reports[static_cast<size_t>(step)], &e = expected.reports[static_cast<size_t>(step)];
+    EXPECT_FALSE(a.skipped);
+    EXPECT_NEAR(a.loss, e.loss, bound * e.loss) << "step " << step;
+    EXPECT_NEAR(a.grad_norm, e.grad_norm, 10 * bound * e.grad_norm) << "step " << step;
+    EXPECT_NEAR(a.balance_loss, e.balance_loss, bound * e.balance_loss) << "step " << step;
+    for (size_t d = 0; d < e.mtp_loss.size(); ++d) EXPECT_NEAR(a.mtp_loss[d], e.mtp_loss[d], bound * e.mtp_loss[d]);
+    EXPECT_EQ(a.expert_load_max, e.expert_load_max);
+    EXPECT_EQ(a.dead_experts, e.dead_experts);
+  }
+  for (const auto& [name, values] : expected.values) {
+    EXPECT_LE(scaled_error(actual.values.at(name), values), weight_bound) << name;
+  }
+}
+
+class Replicas : public ::testing::TestWithParam<std::tuple<DenseOptions::Kind, TableOptions::Kind>> {
+ protected:
+  void expect_equal_to_one(DeviceKind device, double bound, double weight_bound) {
+    const Rules rules{full_options(), device, std::get<0>(GetParam()), std::get<1>(GetParam())};
+    const Outcome one = train(rules, 1);
+    EXPECT_LT(one.reports[kSteps - 2].loss, one.reports[0].loss) << "the same batch";
+    for (int ranks : {2, 3}) expect_near(train(rules, ranks), one, bound, weight_bound);
+  }
+};
+
+TEST_P(Replicas, OfTheReferenceEqualOneToTheLastDigits) { expect_equal_to_one(DeviceKind::reference, 1e-11, 1e-10); }
+// Muon gives the directions of a matrix that have hardly any gradient the same weight as all others.
+TEST_P(Replicas, InF32EqualOneUpToTheOrderOfSums) { expect_equal_to_one(DeviceKind::cpu, 1e-4, 5e-3); }
+
+INSTANTIATE_TEST_SUITE_P(Updates, Replicas,
+                         ::testing::Combine(::testing::Values(DenseOptions::Kind::adamw, DenseOptions::Kind::muon),
+                                            ::testing::Values(TableOptions::Kind::balanced,
+                                                              TableOptions::Kind::sparse_adamw)),
+                         [](const auto& info) {
+                           return concat(
+                               std::get<0>(info.param) == DenseOptions::Kind::muon ? "muon" : "adamw",
+                               std::get<1>(info.param) == TableOptions::Kind::balanced ? "_balanced" : "_sparse_adamw");
+                         });
+
+TEST(ReplicasMuon, OwnMatricesWhole) {
+  Rules rules;
+  rules.dense = DenseOptions::Kind::muon;
+  run_ranks(3, [&](Communicator& comm) {
+    Replica r(comm, rules, trainer_options(rules));
+    bool cut = false;
+    for (const auto& o : r.model.parameters->owned()) {
+      const bool matrix = assignment_of(*o.parameter, rules.dense).rule == Rule::muon;
+      EXPECT_TRUE(o.slice.whole() || !matrix) << o.parameter->name;
+      cut = cut || !o.slice.whole();
+    }
+    double cuts[1] = {cut ? 1.0 : 0.0};
+    Stream stream;
+    comm.all_reduce({cuts, DType::f64, {1}})->wait(stream);
+    EXPECT_GT(cuts[0], 0) << "nothing was cut: the case tests nothing";
+  });
+}
+
+// A step that one replica spoils is skipped by all: the first gradient that is not finite is named, nothing changes.
+TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
+  const Rules rules;
+  run_ranks(3, [&](Communicator& comm) {
+    Replica r(comm, rules, trainer_options(rules));
+    EXPECT_FALSE(r.trainer.step(batch_of(rules, comm, 0), 0.01).skipped);
+    const auto before = values_of_model(r);
+    Parameter* poisoned = nullptr;
+    for (const auto& e : r.model.parameters->entries()) {
+      if (e.parameter->name == "layers.1.ffn.norm.weight") poisoned = e.parameter;
+    }
+    ASSERT_NE(poisoned, nullptr);
+    const double kept = read_values(r.stream(), poisoned->value)[3];
+    if (comm.rank() == 1) fill(r.stream(), poisoned->value.flat(3, 1), std::numeric_limits<double>::quiet_NaN());
+    r.model.parameters->values_changed();
+    const StepReport report = r.trainer.step(batch_of(rules, comm, 1), 0.01);
+    EXPECT_TRUE(report.skipped);
+    EXPECT_EQ(report.skip_reason, "non-finite");
+    EXPECT_EQ(report.first_nonfinite, "loss");
+    if (comm.rank() == 1) fill(r.stream(), poisoned->value.flat(3, 1), kept);
+    r.model.parameters->values_changed();
+    EXPECT_EQ(values_of_model(r), before);
+    EXPECT_FALSE(r.trainer.step(batch_of(rules, comm, 2), 0.01).skipped) << "a step after it works";
+  });
+}
+
+// A replica without targets has no loss, but the gradients that it adds may still be spoilt.
+TEST(ReplicasSkip, NamesTheFirstGradientThatIsNotFinite) {
+  Rules rules;
+  rules.model = variants()[1].options;  // plain: no other loss either
+  run_ranks(2, [&](Communicator& comm) {
+    Replica r(comm, rules, trainer_options(rules));
+    StepBatch batch = batch_of(rules, comm, 0);
+    if (comm.rank() == 1) {
+      for (Batch& b : batch.microbatches) {
+        std::fill(b.targets[0].begin(), b.targets[0].end(), -1);
+        std::fill(b.loss_weights.begin(), b.loss_weights.end(), 0.0f);
+      }
+      batch.local_targets = {0};
+    }
+    EXPECT_FALSE(r.trainer.step(batch, 0.01).skipped);
+    for (const auto& e : r.model.parameters->entries()) {
+      if (e.parameter->name != "layers.1.ffn.norm.weight" || comm.rank() == 0) continue;
+      fill(r.stream(), e.parameter->value, std::numeric_limits<double>::quiet_NaN());
+    }
+    const StepReport report = r.trainer.step(batch, 0.01);
+    EXPECT_TRUE(report.skipped);
+    EXPECT_EQ(report.first_nonfinite, "gradient of embedding.weight");
+  });
+}
+
+TEST(ReplicasSkip, AStepWhoseLossStandsOut) {
+  const Rules rules;
+  run_ranks(2, [&](Communicator& comm) {
+    TrainerOptions options = trainer_options(rules);
+    options.spike.z_score = 6;
+    options.spike.window = 8;
+    Replica r(comm, rules, options);
+    for (int step = 0; step < 8; ++step) EXPECT_FALSE(r.trainer.step(batch_of(rules, comm, step), 1e-4).skipped);
+    for (const auto& e : r.model.parameters->entries()) {
+      if (e.parameter->name == "head.norm.weight") fill(r.stream(), e.parameter->value, 100);
+    }
+    r.model.parameters->values_changed();
+    const auto before = values_of_model(r);
+    const StepReport report = r.trainer.step(batch_of(rules, comm, 8), 1e-4);
+    EXPECT_TRUE(report.skipped);
+    EXPECT_EQ(report.skip_reason, "spike");
+    EXPECT_EQ(values_of_model(r), before);
+  });
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,75 @@
+// No token's loss depends on what comes after it, nor on another document.
+#include <gtest/gtest.h>
+
+#include "kernels/core/copy.h"
+#include "kernels/core/random.h"
+#include "tests/support/op_case.h"
+#include "tests/trainer/support/tiny_model.h"
+#include "trainer/loop/device_batch.h"
+
+namespace birkhoff::test {
+namespace {
+
+// Losses of the next token of one sequence of one document, on the reference device, Engram rows fixed.
+class Losses {
+ public:
+  explicit Losses(const ModelOptions& options) : model_(Device{DeviceKind::reference}, options) {
+    Stream& s = model_.stream;
+    randomise(s, model_.model, 7);
+  }
+
+  std::vector<double> of(const StepBatch& step) {
+    Stream& s = model_.stream;
+    Frame frame(s, model_.model.build.num_slots);
+    const Normalizers ones{std::vector<double>(step.local_targets.size(), 1.0), 1};
+    frame.batch =
+        upload(s, frame.activations, step.microbatches[0], ones, std::vector<double>(step.local_targets.size(), 1.0));
+    Arena rows(s.device);
+    for (size_t i = 0; i < model_.model.tables.size(); ++i) {
+      const auto& wanted = step.engram_rows[i];
+      frame.batch.engram_rows.push_back(
+          rows.take(DType::f32, {static_cast<int64_t>(wanted.size()), model_.model.tables[i]->row_width()}));
+      model_.model.tables[i]->fetch(s, wanted, frame.batch.engram_rows.back());
+    }
+    const Tensor nll = rows.take(DType::f32, {frame.batch.num_tokens()});
+    model_.model.decoder->loss(frame, model_.model.decoder->forward(frame), Pass::evaluation, nll);
+    return values_of(nll);
+  }
+
+ private:
+  TinyModel model_;
+};
+
+TEST(Causality, LossesUpToATokenDoNotSeeWhatFollows) {
+  for (const Variant& v : variants()) {
+    Losses losses(v.options);
+    TinyStep shape;
+    shape.sequences = shape.microbatch = 2;
+    StepBatch step = tiny_batch(v.options, shape);
+    const std::vector<double> before = losses.of(step);
+    Batch& b = step.microbatches[0];
+    // Another token, and other Engram rows for it, at one place; targets stay, so that losses before it are comparable.
+    const size_t changed = 7;
+    b.tokens[changed] = (b.tokens[changed] + 1) % static_cast<int32_t>(v.options.decoder.vocab_size);
+    for (size_t i = 0; i < b.engram_index.size(); ++i) {
+      const size_t columns = b.engram_index[i].size() / b.tokens.size();
+      for (size_t k = 0; k < columns; ++k) {
+        int32_t& row = b.engram_index[i][changed * columns + k];
+        row = (row + 1) % static_cast<int32_t>(step.engram_rows[i].size());
+      }
+    }
+    const std::vector<double> after = losses.of(step);
+    bool moved = false;
+    for (size_t t = 0; t < before.size(); ++t) {
+      const bool sees = t >= changed && b.document_start[t] <= static_cast<int32_t>(changed);
+      if (!sees) {
+        EXPECT_EQ(before[t], after[t]) << v.name << ", token " << t;
+      }
+      moved |= before[t] != after[t];
+    }
+    EXPECT_TRUE(moved) << v.name;
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::test

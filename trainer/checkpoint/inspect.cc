@@ -1,0 +1,103 @@
+#include <algorithm>
+#include <iomanip>
+#include <ostream>
+
+#include "kernels/core/error.h"
+#include "trainer/checkpoint/commands.h"
+#include "trainer/checkpoint/directory.h"
+
+namespace birkhoff {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "weights", or whose moments: "adamw.m".
+std::string class_of(const std::string& name) {
+  if (name.starts_with("model.")) return "weights";
+  const size_t first = name.find('.');
+  return name.substr(0, first == name.npos ? first : name.find('.', first + 1));
+}
+
+struct Sum {
+  int64_t tensors = 0, elements = 0, bytes = 0;
+  void add(const Manifest::Entry& e) {
+    tensors += 1;
+    elements += e.shape.count();
+    bytes += e.shape.count() * static_cast<int64_t>(size_of(e.dtype));
+  }
+};
+
+void print_row(std::ostream& out, const std::string& name, const Sum& sum) {
+  out << "  " << std::left << std::setw(24) << name << std::right << std::setw(8) << sum.tensors << std::setw(16)
+      << sum.elements << std::setw(16) << sum.bytes << '\n';
+}
+
+void print_classes(std::ostream& out, const Manifest& m) {
+  std::map<std::string, Sum> classes;
+  Sum total;
+  for (const auto& [name, entry] : m.tensors) {
+    classes[class_of(name)].add(entry);
+    total.add(entry);
+  }
+  out << "class                      tensors        elements           bytes\n";
+  for (const auto& [name, sum] : classes) print_row(out, name, sum);
+  print_row(out, "total", total);
+}
+
+void print_files(std::ostream& out, const fs::path& checkpoint, const Manifest& m) {
+  out << "files\n";
+  for (const auto& [name, file] : m.files) {
+    out << "  " << std::left << std::setw(24) << name << std::right << std::setw(16) << file.bytes
+        << (file.xxh3.empty() ? " tensors" : " attachment") << '\n';
+  }
+  for (const std::string& name : stray_files(checkpoint, m)) out << "  " << name << " is not part of the checkpoint\n";
+}
+
+void print_tensors(std::ostream& out, const Manifest& m) {
+  out << "tensors\n";
+  for (const auto& [name, entry] : m.tensors) {
+    out << "  " << name << ' ' << entry.dtype << entry.shape << " in " << entry.parts.size()
+        << (entry.parts.size() == 1 ? " part\n" : " parts\n");
+  }
+}
+
+// A text that fits on the line.
+std::string brief(const std::string& text) {
+  const bool plain = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
+  return plain && text.size() <= 60 ? "'" + text + "'" : concat(text.size(), " bytes");
+}
+
+}  // namespace
+
+void inspect_checkpoint(const fs::path& checkpoint, std::ostream& out) {
+  const Manifest m = open_checkpoint(checkpoint);
+  out << "checkpoint " << checkpoint.string() << "\nstep       " << m.step << "\nformat     " << m.version << "\n\n";
+  print_classes(out, m);
+  print_files(out, checkpoint, m);
+  print_tensors(out, m);
+  out << "values\n";
+  for (const auto& [name, value] : m.integers) out << "  " << name << " = " << value << '\n';
+  for (const auto& [name, value] : m.reals) out << "  " << name << " = " << value << '\n';
+  for (const auto& [name, value] : m.texts) out << "  " << name << " = " << brief(value) << '\n';
+}
+
+void verify_checkpoints(const fs::path& path, std::ostream& out) {
+  std::vector<fs::path> checkpoints;
+  for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);
+  if (checkpoints.empty()) checkpoints.push_back(path);
+  size_t faulty = 0;
+  for (const fs::path& checkpoint : checkpoints) {
+    try {
+      const Manifest m = verify_checkpoint(checkpoint);
+      out << checkpoint.string() << ": valid, step " << m.step << ", " << m.tensors.size() << " tensors in "
+          << m.files.size() << " files\n";
+      for (const std::string& name : stray_files(checkpoint, m)) out << "  " << name << " is not part of it\n";
+    } catch (const DataError& e) {
+      out << checkpoint.string() << ": NOT VALID: " << e.what() << '\n';
+      faulty += 1;
+    }
+  }
+  if (faulty > 0) throw DataError(concat(faulty, " of ", checkpoints.size(), " checkpoints not valid"));
+}
+
+}  // namespace birkhoff
