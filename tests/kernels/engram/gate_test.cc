@@ -93,7 +93,8 @@ std::vector<double> joined(const nlohmann::json& k, const nlohmann::json& v) {
 TEST_P(EngramGateVectors, MatchForwardAndBackward) {
   Stream stream{Device{GetParam()}, nullptr, nullptr};
   const double limit = GetParam() == DeviceKind::reference ? kVectorBound : 4 * bound(DType::f32, 64);
-  for (const auto& v : load_vectors("engram_gate.json")["cases"]) {
+  const nlohmann::json vectors = load_vectors("engram_gate.json");
+  for (const auto& v : vectors["cases"]) {
     Arena arena{stream.device};
     auto take = [&](Shape shape) {
       const Tensor tensor = arena.take(DType::f32, shape);

@@ -62,7 +62,8 @@ class SinkhornVectors : public testing::TestWithParam<DeviceKind> {};
 TEST_P(SinkhornVectors, MatchForwardAndBackward) {
   Stream stream{Device{GetParam()}, nullptr, nullptr};
   const bool exact = GetParam() == DeviceKind::reference;
-  for (const auto& v : load_vectors("mhc_sinkhorn.json")["cases"]) {
+  const nlohmann::json vectors = load_vectors("mhc_sinkhorn.json");
+  for (const auto& v : vectors["cases"]) {
     Arena arena{stream.device};
     const SinkhornOptions options{v["iters"], v["eps"]};
     const Tensor logits = tensor_of(arena, v["logits"]), dcomb = tensor_of(arena, v["grad_out"]);

@@ -121,7 +121,8 @@ class HyperSiteVectors : public testing::TestWithParam<DeviceKind> {
 INSTANTIATE_TEST_SUITE_P(Devices, HyperSiteVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));
 
 TEST_P(HyperSiteVectors, MatchOneSublayer) {
-  for (const auto& v : load_vectors("mhc_site.json")["cases"]) {
+  const nlohmann::json vectors = load_vectors("mhc_site.json");
+  for (const auto& v : vectors["cases"]) {
     streams = v["n"];
     Site s = site(v, {{v["iters"], v["hc_eps"]}, v["norm_eps"], v["post_mult"]});
     forward(s, load(v["X"]), {});
@@ -144,7 +145,8 @@ TEST_P(HyperSiteVectors, MatchOneSublayer) {
 
 // Reading apart from the coefficients gives what the fused form gives.
 TEST_P(HyperSiteVectors, MatchOneSublayerReadApart) {
-  for (const auto& v : load_vectors("mhc_site.json")["cases"]) {
+  const nlohmann::json vectors = load_vectors("mhc_site.json");
+  for (const auto& v : vectors["cases"]) {
     streams = v["n"];
     Site s = site(v, {{v["iters"], v["hc_eps"]}, v["norm_eps"], v["post_mult"]});
     forward(s, load(v["X"]), load(v["pre"]));
