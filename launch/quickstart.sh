@@ -162,8 +162,9 @@ cat <<END
 Next:
   build/cpu/birkhoff describe config configs/quickstart.yaml       every setting, and where it came from
   build/cpu/birkhoff describe model configs/quickstart.yaml --set data.tokenizer=$RUN/tokenizer.json
+  build/cpu/birkhoff checkpoint inspect $(ls -d "$RUN"/checkpoints/step-* | tail -n 1)
   build/cpu/birkhoff data ingest YOUR_TEXT --tokenizer $RUN/tokenizer.json --heldout 0.01 --output YOUR_DATA
   mpirun -n 2 build/cpu/birkhoff train configs/quickstart.yaml --set run.dir=runs/mine \\
     --set data.tokenizer=$RUN/tokenizer.json --set "data.sources=[{path: YOUR_DATA}]" --set eval.data=YOUR_DATA
-  launch/test.sh                                                    build and run the tests
+docs/how-to/train-on-your-text.md says more of your own text; launch/test.sh builds and runs the tests.
 END
