@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -46,6 +47,10 @@ BulkFile BulkFile::open_to_read(const std::filesystem::path& path) {
 
 BulkFile BulkFile::open_to_write(const std::filesystem::path& path) {
   return {open_or_throw(path, O_WRONLY, "open for writing"), path};
+}
+
+BulkFile BulkFile::create(const std::filesystem::path& path) {
+  return {open_or_throw(path, O_WRONLY | O_CREAT | O_TRUNC, "create"), path};
 }
 
 BulkFile::BulkFile(BulkFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
@@ -99,7 +104,37 @@ void BulkFile::sync() const {
 
 void BulkFile::reserve(int64_t bytes) const {
   if (bytes == 0 || ::fallocate(fd_, 0, 0, bytes) == 0) return;
-  if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR) fail(path_, "write", errno);
+  const bool unsupported = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR;
+  if (!unsupported || ::ftruncate(fd_, bytes) != 0) fail(path_, "write", errno);
+}
+
+MemoryFile::MemoryFile() : path_("/dev/shm/birkhoff-XXXXXX"), fd_(::mkostemp(path_.data(), O_CLOEXEC)) {
+  if (fd_ < 0) fail(path_, "create", errno);
+}
+
+MemoryFile::~MemoryFile() {
+  unname();
+  ::close(fd_);
+}
+
+void MemoryFile::unname() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+int64_t MemoryFile::bytes() const { return ::lseek(fd_, 0, SEEK_END); }
+
+void MemoryFile::copy_to(const BulkFile& out) const {
+  const BulkFile in(::fcntl(fd_, F_DUPFD_CLOEXEC, 0), "/dev/shm");
+  std::vector<char> block;
+  for (off_t hole = 0;;) {
+    const off_t begin = ::lseek(fd_, hole, SEEK_DATA);
+    if (begin < 0) return;  // only a hole is left
+    hole = ::lseek(fd_, begin, SEEK_HOLE);
+    block.resize(static_cast<size_t>(hole - begin));
+    in.read(begin, block.data(), block.size());
+    out.write(begin, block.data(), block.size());
+  }
 }
 
 void sync_directory(const std::filesystem::path& directory) {

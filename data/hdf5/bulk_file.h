@@ -25,6 +25,7 @@ class BulkFile {
  public:
   static BulkFile open_to_read(const std::filesystem::path& path);
   static BulkFile open_to_write(const std::filesystem::path& path);  // the file exists
+  static BulkFile create(const std::filesystem::path& path);         // or truncates it
   BulkFile(BulkFile&& other) noexcept;
   BulkFile& operator=(BulkFile&& other) noexcept;
   ~BulkFile();
@@ -36,15 +37,37 @@ class BulkFile {
   void read(const H5Dataset& dataset, int64_t first, int64_t count, void* out) const;
   void write(const H5Dataset& dataset, int64_t first, int64_t count, const void* data) const;
   void sync() const;
-  // Claims disk space for the first `bytes` bytes, so that a full disk is found before they are written. Nothing where
-  // the file system cannot.
+  // Makes a new file `bytes` long and claims disk space for it where the file system can, so that a full disk is found
+  // before anything is written.
   void reserve(int64_t bytes) const;
 
  private:
+  friend class MemoryFile;
   BulkFile(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
 
   int fd_ = -1;
   std::filesystem::path path_;
+};
+
+// A file in memory; ranges that are not written cost nothing. HDF5 lays out files here that go to disk by BulkFile:
+// once a full disk has failed one of its own writes, HDF5 crashes at the end of the process.
+class MemoryFile {
+ public:
+  MemoryFile();
+  ~MemoryFile();
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Takes the path away, once it has been opened, so that a kill leaves nothing.
+  void unname();
+  int64_t bytes() const;
+  // Copies what has been written, at the same offsets.
+  void copy_to(const BulkFile& out) const;
+
+ private:
+  std::string path_;
+  int fd_;
 };
 
 void sync_directory(const std::filesystem::path& directory);

@@ -61,9 +61,10 @@ void at(SavePoint point, int rank) {
 }
 
 // The file with its datasets, which have no bytes yet.
-std::vector<H5Dataset> lay_out(const fs::path& path, const std::vector<Piece>& pieces) {
+std::vector<H5Dataset> lay_out(MemoryFile& layout, const std::vector<Piece>& pieces) {
   std::vector<H5Dataset> places;
-  H5File file = H5File::create(path);
+  H5File file = H5File::create(layout.path());
+  layout.unname();
   for (const Piece& p : pieces) places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
   file.close();
   return places;
@@ -106,11 +107,12 @@ void begin_folder(const fs::path& folder) {
 
 void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   const std::string name = rank_name(rank, ".h5");
-  const std::vector<H5Dataset> places = lay_out(folder / name, snapshot.pieces);
+  MemoryFile layout;
+  const std::vector<H5Dataset> places = lay_out(layout, snapshot.pieces);
   Manifest record = snapshot.manifest;
-  const auto bytes = static_cast<int64_t>(fs::file_size(folder / name));
-  const BulkFile out = BulkFile::open_to_write(folder / name);
-  out.reserve(bytes);
+  const BulkFile out = BulkFile::create(folder / name);
+  out.reserve(layout.bytes());
+  layout.copy_to(out);
   at(SavePoint::data, rank);
   for (size_t i = 0; i < places.size(); ++i) {
     const Piece& p = snapshot.pieces[i];
@@ -121,7 +123,7 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
         {name, p.begin, p.data.count(), places[i].offset, write_hashed(out, places[i].offset, p.data)});
   }
   out.sync();
-  record.files[name] = {bytes, ""};
+  record.files[name] = {layout.bytes(), ""};
   publish_text(folder / rank_name(rank, ".json"), to_text(record));
   at(SavePoint::own_written, rank);
 }
