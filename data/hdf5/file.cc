@@ -103,12 +103,24 @@ herr_t collect_name(hid_t, const char* name, const H5L_info_t*, void* names) {
 
 }  // namespace
 
+namespace {
+
+// Creation properties of a class (file, group, dataset) without times, so that equal content gives equal files.
+H5Handle timeless(hid_t property_class, const std::string& what) {
+  H5Handle properties(check_h5(H5Pcreate(property_class), what));
+  check_h5(H5Pset_obj_track_times(properties.id(), false), what);
+  return properties;
+}
+
+}  // namespace
+
 H5File H5File::create(const std::filesystem::path& path) {
   const Lock lock(hdf5_mutex());
   silence_h5();
   const std::string what = path.string() + ": cannot create";
   const H5Handle access = access_properties(what);
-  return {H5Handle(check_h5(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.id()), what)), path};
+  const H5Handle creation = timeless(H5P_FILE_CREATE, what);
+  return {H5Handle(check_h5(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), what)), path};
 }
 
 H5File H5File::open(const std::filesystem::path& path) {
@@ -135,7 +147,8 @@ void H5File::close() {
 H5Group H5Group::create_group(const std::string& name) const {
   const Lock lock(hdf5_mutex());
   const std::string what = path_ + "/" + name;
-  return {H5Handle(check_h5(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), what)),
+  const H5Handle creation = timeless(H5P_GROUP_CREATE, what);
+  return {H5Handle(check_h5(H5Gcreate2(handle_.id(), name.c_str(), H5P_DEFAULT, creation.id(), H5P_DEFAULT), what)),
           what};
 }
 
@@ -149,11 +162,10 @@ H5Group H5Group::group(const std::string& name) const {
 H5Dataset H5Group::create_dataset(const std::string& name, DType dtype, const Shape& shape) const {
   const Lock lock(hdf5_mutex());
   const std::string what = path_ + "/" + name;
-  const H5Handle space = space_of(shape, what), properties(check_h5(H5Pcreate(H5P_DATASET_CREATE), what));
+  const H5Handle space = space_of(shape, what), properties = timeless(H5P_DATASET_CREATE, what);
   check_h5(H5Pset_layout(properties.id(), H5D_CONTIGUOUS), what);
   check_h5(H5Pset_alloc_time(properties.id(), H5D_ALLOC_TIME_EARLY), what);
   check_h5(H5Pset_fill_time(properties.id(), H5D_FILL_TIME_NEVER), what);
-  check_h5(H5Pset_obj_track_times(properties.id(), false), what);  // equal content gives equal files
   const H5Handle set(check_h5(
       H5Dcreate2(handle_.id(), name.c_str(), stored_type(dtype), space.id(), H5P_DEFAULT, properties.id(), H5P_DEFAULT),
       what));

@@ -83,8 +83,8 @@ TEST_F(Fault, AStoppedRankEndsTheRunWithOneMessage) {
   const Outcome o = run(mpirun_, "stop 1");
   EXPECT_EQ(o.code, 4) << o.output;
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited 1 s in all_reduce "
-                                  "sum of 10000 f32 of group dp"));
+  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
+  EXPECT_THAT(o.output, HasSubstr("s in all_reduce sum of 10000 f32 of group dp"));
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
   EXPECT_LT(o.seconds, kLongest_s);
   for (const int rank : {0, 2}) {
@@ -113,8 +113,8 @@ TEST_F(Fault, AKilledRankEndsTheRun) {
 TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   const Outcome o = run(mpirun_ + " --enable-recovery", "kill 1");
   EXPECT_EQ(errors_in(o.output), 2) << o.output;
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited 1 s in"));
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 2 of 3: it has waited 1 s in"));
+  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
+  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 2 of 3: it has waited "));
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
   EXPECT_LT(o.seconds, kLongest_s);
 }
