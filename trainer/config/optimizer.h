@@ -109,7 +109,8 @@ struct OptimizerConfig {
     s("weight_decay", weight_decay, Limits{0, 1}, "decoupled decay; biases, norms and Engram tables are exempt").free();
     s("clip_norm", clip_norm, Limits{0, 1e9}, "largest norm of the whole gradient; 0: no clipping").free();
     s("max_nonfinite_steps", max_nonfinite_steps, Limits{1, 1e6},
-      "steps in a row with a non-finite loss or gradient after which the run stops with exit code 5")
+      "steps in a row that were skipped (loss or gradient not finite, or a spike) after which the run stops with exit "
+      "code 5")
         .free();
     s.section("muon", muon, "Orthogonalised momentum.");
     s.section("engram", engram, "Update of the Engram tables.");

@@ -25,7 +25,7 @@ class Run {
     begin();
     while (trainer().steps_done() < c.run.steps) {
       const StepReport report = step();
-      if (nonfinite_in_a_row_ >= c.optimizer.max_nonfinite_steps) return give_up(report);
+      if (skipped_in_a_row_ >= c.optimizer.max_nonfinite_steps) return give_up(report);
       const int64_t done = trainer().steps_done();
       if (const Stop stop = stop_wanted(); stop != Stop::no && done < c.run.steps) return leave(stop);
       if (c.checkpoint.interval > 0 && done % c.checkpoint.interval == 0) save();
@@ -102,7 +102,7 @@ class Run {
     const StepReport report = trainer().step(batch, rate, [&] { writer_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
     bad_samples_ = batch.bad_samples;
-    nonfinite_in_a_row_ = report.skip_reason == "non-finite" ? nonfinite_in_a_row_ + 1 : 0;
+    skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
     skipped_ += report.skipped;
     if (!report.skip_reason.empty()) say_skip(report);
     publish(report, rate, batch.global_tokens, now_s() - begin_s, loader_->wait_s() - waited_s);
@@ -235,8 +235,8 @@ class Run {
   // The weights are those of the last good step, but what follows them is not worth saving.
   Outcome give_up(const StepReport& r) {
     if (const auto report = writer_->finish()) tell(*report);
-    session_.say(concat("stopped after ", nonfinite_in_a_row_,
-                        " steps in a row without a finite loss and gradient; last: ", r.first_nonfinite,
+    session_.say(concat("stopped after ", skipped_in_a_row_,
+                        " steps in a row that were skipped; last: ", r.first_nonfinite,
                         ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
@@ -249,7 +249,7 @@ class Run {
   std::unique_ptr<CheckpointWriter> writer_;
   std::string cursor_;
   double started_s_ = 0;
-  int64_t tokens_ = 0, bad_samples_ = 0, skipped_ = 0, nonfinite_in_a_row_ = 0, failed_saves_ = 0, last_saved_ = -1;
+  int64_t tokens_ = 0, bad_samples_ = 0, skipped_ = 0, skipped_in_a_row_ = 0, failed_saves_ = 0, last_saved_ = -1;
 };
 
 }  // namespace

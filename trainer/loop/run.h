@@ -10,7 +10,7 @@ namespace birkhoff {
 
 enum class Outcome : uint8_t {
   done,
-  nonfinite,  // too many steps in a row without a finite loss and gradient
+  nonfinite,  // too many steps in a row were skipped: a loss or gradient that is not finite, or a spike
   stopped,    // on request or by the time budget, a checkpoint written
 };
 
