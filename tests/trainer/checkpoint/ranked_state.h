@@ -39,7 +39,7 @@ class RankedState {
   void fill(int64_t seed) {
     seed_ = seed;
     integer = seed * 1'000'003;
-    least = INT64_MIN + seed;
+    least = seed < 0 ? INT64_MIN : INT64_MIN + seed;
     reals.clear();
     for (const uint64_t bits : {0x0ull, 0x8000000000000000ull, 0x7ff0000000000000ull, 0xfff0000000000000ull,
                                 0x7ff8dead0000beefull, 0x1ull, 0x3fb999999999999aull, 0x7fefffffffffffffull}) {
