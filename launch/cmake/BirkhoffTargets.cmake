@@ -22,6 +22,14 @@ function(birkhoff_sources name)
   endforeach()
 endfunction()
 
+# birkhoff_private_headers(NAME file...): headers that include what the library does not pass on (mpi.h); they are not
+# among those that are compiled alone.
+function(birkhoff_private_headers name)
+  foreach(file IN LISTS ARGN)
+    target_sources(birkhoff_${name} PRIVATE ${PROJECT_SOURCE_DIR}/${name}/${file})
+  endforeach()
+endfunction()
+
 # birkhoff_ops(FAMILY op...): each op is <op>.h, <op>.cc (checks, dispatch), <op>_reference.cc (f64) and <op>_cpu.cc.
 function(birkhoff_ops family)
   foreach(op IN LISTS ARGN)
