@@ -29,7 +29,7 @@ TEST(FrozenTokenizers, GiveTheIdsAndTextsOfTokenizers) {
       SCOPED_TRACE(style.at("name").get<std::string>() + ": " + row.at("text").dump());
       const std::vector<int32_t> ids = row.at("ids");
       EXPECT_EQ(tokenizer.encode(row.at("text").get<std::string>()), ids);
-      EXPECT_EQ(tokenizer.decode(ids), row.at("decoded"));
+      EXPECT_EQ(tokenizer.decode(ids), row.at("decoded").get<std::string>());
       EXPECT_EQ(tokenizer.encode(row.at("text").get<std::string>(), SpecialTokens::keep),
                 row.value("special_ids", ids));
     }
