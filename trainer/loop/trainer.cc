@@ -88,7 +88,7 @@ void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normal
     const State out = decoder.forward(frame_);
     const State gradient = decoder.loss(frame_, out, Pass::training);
     decoder.backward(frame_, gradient, [&](int unit) {
-      if (last) model_->parameters->start_reduce(unit);
+      if (last) model_->parameters->start_reduce(stream_, unit);
     });
   }
 }

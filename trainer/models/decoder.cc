@@ -26,7 +26,14 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
   if (!o.tie_embeddings) {
     head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
   }
+  const int heads = 1 + static_cast<int>(o.mtp_depth);
+  embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
+  head_.num_uses = heads;
   loss_ = {"loss", {1 + o.mtp_depth}, {}};
+}
+
+int Decoder::head_use(int depth) const {
+  return depth + (options_.tie_embeddings ? 1 + static_cast<int>(options_.mtp_depth) : 0);
 }
 
 std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name, int64_t layer) {
@@ -90,7 +97,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
             {loss_.value.flat(depth, 1),
              nll,
              dx,
-             training ? weight.grad : Tensor{},
+             training ? weight.grad_of(head_use(depth)) : Tensor{},
              x_TC,
              f.batch.targets.at(d),
              f.batch.loss_weights.at(d),
@@ -112,7 +119,7 @@ State Decoder::predict_further(Frame& f, State y, State dy, Pass pass) {
   for (size_t d = 1; d <= depth; ++d) grads[d] = head(f, outs[d], static_cast<int>(d), pass, {});
   for (size_t d = depth; d >= 1; --d) {
     const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
-    embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), {});
+    embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), static_cast<int>(d));
     add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
     if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
   }
@@ -144,7 +151,9 @@ void Decoder::backward(Frame& f, State d, const UnitDone& on_unit_done) {
     dx = f.take_gradient(activation_, {T, C});
     hyper_collapse(f.stream, {dx, d.x});
   }
-  embedding_.backward(f, dx.view({T, C}), f.batch.tokens, options_.learned_positions ? f.batch.positions : Tensor{});
+  dx = dx.view({T, C});
+  embedding_.backward(f, dx, f.batch.tokens, 0);
+  if (options_.learned_positions) embedding_.backward_positions(f, dx, f.batch.positions);
   done(0);
 }
 

@@ -87,6 +87,9 @@ class Decoder {
 
  private:
   std::unique_ptr<Block> make_block(Build& build, const std::string& name, int64_t layer);
+  // The use of the head's weight at a depth. Of the embedding, use 0 is the input and use d the predictor of depth d;
+  // the heads follow where it is tied.
+  int head_use(int depth) const;
   State first_state(Frame& frame, Tensor embedded);
   // Head and loss on one State: returns dL/dstate for training.
   State head(Frame& frame, State y, int depth, Pass pass, Tensor nll);

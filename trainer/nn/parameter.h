@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "kernels/core/tensor.h"
 
@@ -33,6 +34,10 @@ struct Init {
 
 // A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the
 // parameter store afterwards, f32 (f64 on the reference device).
+//
+// A parameter that several sites of a model use has an accumulator for each of them, in the order that its owner gives
+// the sites, so that the sum over sites does not depend on when each of them runs: grad_of(use) takes the gradients of
+// one site over the microbatches, and ParameterStore::start_reduce adds uses 1, 2, ... to grad, which is use 0.
 struct Parameter {
   std::string name;
   Shape shape;
@@ -41,6 +46,10 @@ struct Parameter {
   Tensor value, grad;
   // Raised at every change of value: caches of packed or quantised weights follow it.
   uint64_t version = 0;
+  int num_uses = 1;
+  std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...
+
+  Tensor grad_of(int use) const { return use == 0 ? grad : further_grads.at(static_cast<size_t>(use - 1)); }
 };
 
 // State that is saved and used but not trained by gradient: router biases.
