@@ -60,7 +60,7 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
     auto& unit = items[static_cast<size_t>(e.unit)];
     e.item = unit.size();
     const UpdateCost cost = cost_of(*e.parameter);
-    unit.push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.may_cut});
+    unit.push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.grain});
   }
   std::vector<double> load(static_cast<size_t>(replicas.size()), 0.0);
   for (auto& unit : items) buckets_.push_back(std::make_unique<Bucket>(memory_, replicas, std::move(unit), load));

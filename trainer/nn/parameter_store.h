@@ -28,8 +28,8 @@ class ParameterStore {
     Tensor value, gradient;
   };
   struct UpdateCost {
-    double cost = 0;       // of updating the whole parameter, in any unit
-    bool may_cut = false;  // else one rank owns it whole
+    double cost = 0;    // of updating the whole parameter, in any unit
+    int64_t grain = 0;  // it may be cut between ranks at multiples of so many elements; 0: one rank owns it whole
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
