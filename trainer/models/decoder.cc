@@ -16,20 +16,38 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
       collapse_(build, "head.collapse", o.channels, o.residual),
       norm_(build, "head.norm", o.channels),
       head_gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)) {
+  make_blocks(build);
+  const int heads = 1 + static_cast<int>(o.mtp_depth);
+  embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
+  if (!o.tie_embeddings) {
+    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
+    head_.num_uses = heads;
+  }
+  loss_ = {"loss", {1 + o.mtp_depth}, {}};
+}
+
+void Decoder::make_blocks(Build& build) {
+  const DecoderOptions& o = options_;
+  const int64_t size =
+      o.recompute_layers > 0 ? o.recompute_layers : best_stream_group(o.num_layers, o.residual.streams);
+  std::optional<StreamGroup> group;
+  auto wrapped = [&](std::unique_ptr<Block> block) -> std::unique_ptr<StateModule> {
+    if (o.recompute == Recompute::block) return recompute(build, std::move(block));
+    if (o.recompute == Recompute::none) return block;
+    if (!group || group->size() == size) group.emplace(build, Block::transient_bytes);
+    return group->add(std::move(block));
+  };
   for (int64_t layer = 0; layer < o.num_layers; ++layer) {
-    blocks_.push_back(make_block(build, "layers." + std::to_string(layer), layer));
+    auto block = make_block(build, "layers." + std::to_string(layer), layer);
+    bare_blocks_.push_back(block.get());
+    blocks_.push_back(wrapped(std::move(block)));
   }
   for (int64_t d = 0; d < o.mtp_depth; ++d) {
     const std::string name = "mtp." + std::to_string(d);
-    mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, make_block(build, name, o.num_layers)));
+    group.reset();  // between two predictors lies another head
+    mtp_.push_back(
+        std::make_unique<Mtp>(build, name, o.channels, o.residual, wrapped(make_block(build, name, o.num_layers))));
   }
-  if (!o.tie_embeddings) {
-    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
-  }
-  const int heads = 1 + static_cast<int>(o.mtp_depth);
-  embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
-  head_.num_uses = heads;
-  loss_ = {"loss", {1 + o.mtp_depth}, {}};
 }
 
 int Decoder::head_use(int depth) const {
@@ -58,7 +76,7 @@ std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name
     inner = std::make_unique<Moe>(build, name + ".ffn", o.channels, o.moe);
   }
   auto ffn = make_residual(build, name + ".ffn", o.channels, sites_++, residual, std::move(inner));
-  return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn), o.recompute);
+  return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn));
 }
 
 State Decoder::first_state(Frame& f, Tensor embedded) {
@@ -176,7 +194,7 @@ void Decoder::visit(ModuleVisitor& v) {
 std::vector<Tensor> Decoder::combs(Frame& f) {
   std::vector<Tensor> combs;
   if (options_.recompute == Recompute::block) return combs;  // given up with the block's activations
-  for (auto& block : blocks_) block->append_combs(f, combs);
+  for (Block* block : bare_blocks_) block->append_combs(f, combs);
   return combs;
 }
 
