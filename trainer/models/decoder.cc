@@ -95,10 +95,7 @@ State Decoder::forward(Frame& f) {
     s.pre = f.take(DType::f32, {T, S});
     first_stream_weights(f.stream, s.pre);
   }
-  for (auto& block : blocks_) {
-    s = block->forward(f, s);
-    if (f.progress) f.progress();
-  }
+  for (auto& block : blocks_) s = block->forward(f, s);
   return s;
 }
 
@@ -153,7 +150,6 @@ State Decoder::loss(Frame& f, State y, Pass pass, Tensor nll) {
 void Decoder::backward(Frame& f, State d, const UnitDone& on_unit_done) {
   auto done = [&](size_t unit) {
     if (on_unit_done) on_unit_done(static_cast<int>(unit));
-    if (f.progress) f.progress();
   };
   done(blocks_.size() + 1);
   for (size_t b = blocks_.size(); b-- > 0;) {

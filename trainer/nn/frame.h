@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -53,8 +52,6 @@ class Frame {
   bool replaying = false;
   // The replay of streams alone: statistics stand where the forward left them.
   bool replaying_streams = false;
-  // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
-  std::function<void()> progress;
   // Whose streams the transient memory holds.
   const void* transient_owner = nullptr;
 
