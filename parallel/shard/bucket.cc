@@ -20,7 +20,7 @@ Bucket::Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> i
   int64_t count = 0;
   for (const BucketItem& item : items_) {
     offsets_.push_back(count);
-    parts.push_back({padded(item.shape.count()), item.cost, item.may_cut});
+    parts.push_back({padded(item.shape.count()), item.cost, item.grain});
     count += parts.back().count;
   }
   pieces_ = cut_bucket(parts, load);

@@ -12,8 +12,8 @@ namespace birkhoff {
 struct BucketItem {
   std::string name;
   Shape shape;
-  double cost = 0;       // of the update of the whole parameter
-  bool may_cut = false;  // else its owner is one rank
+  double cost = 0;    // of the update of the whole parameter
+  int64_t grain = 0;  // see PartitionItem
 };
 
 // Values and gradients of a unit's parameters, each contiguous, so that one collective moves the unit. Every rank of

@@ -18,8 +18,8 @@ PieceCounts fill(std::span<const PartitionItem> items, std::span<const double> l
     int64_t left = item.count;
     while (left > 0) {
       int64_t fits = unit * static_cast<double>(left) <= room ? left : 0;
-      if (fits == 0 && item.may_cut && room > 0) {
-        fits = static_cast<int64_t>(room / unit) / kCutAlignment * kCutAlignment;
+      if (fits == 0 && item.grain > 0 && room > 0) {
+        fits = static_cast<int64_t>(room / unit) / item.grain * item.grain;
       }
       counts[rank] += fits;
       left -= fits;

@@ -103,6 +103,10 @@ class Checker {
                 type == ResidualType::mhc_single_pass,
             {"model.recompute", "model.residual.type"},
             "there are no streams to recompute; set recompute to none or block");
+    require(c_.model.recompute_layers == 0 || c_.model.recompute == RecomputePolicy::mhc,
+            {"model.recompute_layers", "model.recompute"}, "only recompute: mhc has groups; set recompute_layers to 0");
+    require(c_.model.recompute_layers <= c_.model.num_layers, {"model.recompute_layers", "model.num_layers"},
+            "a group has no more blocks than the model");
     require(c_.model.mtp.depth < c_.batch.sequence_length, {"model.mtp.depth", "batch.sequence_length"},
             "a sequence must reach beyond the tokens predicted ahead");
   }

@@ -47,6 +47,7 @@ struct ModelConfig {
   EngramConfig engram;
   MtpConfig mtp;
   RecomputePolicy recompute = RecomputePolicy::none;
+  int64_t recompute_layers = 0;
 
   void visit(SettingList& s) {
     s("vocab_size", vocab_size, Limits{0, 1e8}, "rows of the embedding; 0: the tokenizer's");
@@ -66,6 +67,11 @@ struct ModelConfig {
     s.section("engram", engram, "Conditional memory: hashed n-gram tables.");
     s.section("mtp", mtp, "Multi-token prediction.");
     s("recompute", recompute, "activations computed again in backward: none, whole blocks, or the streams of mhc")
+        .free();
+    s("recompute_layers", recompute_layers, Limits{0, 10000},
+      "recompute mhc: blocks whose streams are computed again together, from the input of the first; 0: as many as "
+      "take "
+      "least memory")
         .free();
   }
   bool operator==(const ModelConfig&) const = default;

@@ -114,6 +114,7 @@ DecoderOptions decoder_options(const ModelConfig& m, int64_t vocab_size) {
   o.engram = engram_options(m);
   o.mtp_depth = m.mtp.depth;
   o.recompute = kRecompute[static_cast<size_t>(m.recompute)];
+  o.recompute_layers = m.recompute_layers;
   return o;
 }
 

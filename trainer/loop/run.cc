@@ -85,7 +85,10 @@ class Run {
     writer_ = std::make_unique<CheckpointWriter>(
         session_.replicas(), device_of(c),
         CheckpointOptions{session_.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
-    last_saved_ = trainer().steps_done();
+    // What was loaded from elsewhere is not yet among the run's own checkpoints.
+    const bool own = found && std::filesystem::weakly_canonical(found->path.parent_path()) ==
+                                  std::filesystem::weakly_canonical(session_.checkpoints());
+    last_saved_ = own ? trainer().steps_done() : -1;
     started_s_ = now_s();
     session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
                         session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
@@ -211,7 +214,7 @@ class Run {
 
   // The last checkpoint must be on disk before the process ends.
   bool save_and_wait() {
-    if (last_saved_ != trainer().steps_done() || trainer().steps_done() == 0) save();
+    if (last_saved_ != trainer().steps_done()) save();
     const auto deadline = session_.watchdog().guard("checkpoint", session_.config().parallel.timeout_step_s);
     if (const auto report = writer_->finish()) tell(*report);
     return failed_saves_ == 0;

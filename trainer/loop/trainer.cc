@@ -11,13 +11,14 @@
 namespace birkhoff {
 
 Trainer::Trainer(Stream stream, Communicator& replicas, Model& model, const TrainerOptions& options)
-    : stream_(stream),
+    : between_ops_(stream.observer, replicas),
+      stream_(between_ops_.watch(stream)),
       replicas_(&replicas),
       model_(&model),
       options_(options),
       dense_(std::make_unique<DenseOptimizer>(stream.device, *model.parameters, options.dense)),
       spike_(options.spike),
-      frame_(stream, model.build.num_slots),
+      frame_(stream_, model.build.num_slots),
       step_arena_(stream.device) {
   const int64_t depth = model.decoder->options().mtp_depth;
   depth_weights_.assign(static_cast<size_t>(1 + depth), options.mtp_weight / std::max(1.0, static_cast<double>(depth)));
@@ -27,7 +28,6 @@ Trainer::Trainer(Stream stream, Communicator& replicas, Model& model, const Trai
     if (i < options.table_matrix_begins.size()) table.matrix_begins = options.table_matrix_begins[i];
     tables_.push_back(std::make_unique<TableOptimizer>(stream.device, *model.tables[i], std::move(table)));
   }
-  frame_.progress = [this] { replicas_->progress(); };
 }
 
 StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
@@ -88,7 +88,7 @@ void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normal
     const State out = decoder.forward(frame_);
     const State gradient = decoder.loss(frame_, out, Pass::training);
     decoder.backward(frame_, gradient, [&](int unit) {
-      if (last) model_->parameters->start_reduce(unit);
+      if (last) model_->parameters->start_reduce(stream_, unit);
     });
   }
 }

@@ -7,6 +7,7 @@
 
 #include "trainer/loop/device_batch.h"
 #include "trainer/loop/model.h"
+#include "trainer/loop/progress_between_ops.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/spike.h"
 
@@ -69,6 +70,7 @@ class Trainer {
   void update(double learning_rate, double grad_scale);
   void reduce_counters();
 
+  ProgressBetweenOps between_ops_;
   Stream stream_;
   Communicator* replicas_;
   Model* model_;

@@ -16,17 +16,42 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
       collapse_(build, "head.collapse", o.channels, o.residual),
       norm_(build, "head.norm", o.channels),
       head_gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)) {
+  make_blocks(build);
+  const int heads = 1 + static_cast<int>(o.mtp_depth);
+  embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
+  if (!o.tie_embeddings) {
+    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
+    head_.num_uses = heads;
+  }
+  loss_ = {"loss", {1 + o.mtp_depth}, {}};
+}
+
+void Decoder::make_blocks(Build& build) {
+  const DecoderOptions& o = options_;
+  const int64_t size =
+      o.recompute_layers > 0 ? o.recompute_layers : best_stream_group(o.num_layers, o.residual.streams);
+  std::optional<StreamGroup> group;
+  auto wrapped = [&](std::unique_ptr<Block> block) -> std::unique_ptr<StateModule> {
+    if (o.recompute == Recompute::block) return recompute(build, std::move(block));
+    if (o.recompute == Recompute::none) return block;
+    if (!group || group->size() == size) group.emplace(build, Block::transient_bytes);
+    return group->add(std::move(block));
+  };
   for (int64_t layer = 0; layer < o.num_layers; ++layer) {
-    blocks_.push_back(make_block(build, "layers." + std::to_string(layer), layer));
+    auto block = make_block(build, "layers." + std::to_string(layer), layer);
+    bare_blocks_.push_back(block.get());
+    blocks_.push_back(wrapped(std::move(block)));
   }
   for (int64_t d = 0; d < o.mtp_depth; ++d) {
     const std::string name = "mtp." + std::to_string(d);
-    mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, make_block(build, name, o.num_layers)));
+    group.reset();  // between two predictors lies another head
+    mtp_.push_back(
+        std::make_unique<Mtp>(build, name, o.channels, o.residual, wrapped(make_block(build, name, o.num_layers))));
   }
-  if (!o.tie_embeddings) {
-    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
-  }
-  loss_ = {"loss", {1 + o.mtp_depth}, {}};
+}
+
+int Decoder::head_use(int depth) const {
+  return depth + (options_.tie_embeddings ? 1 + static_cast<int>(options_.mtp_depth) : 0);
 }
 
 std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name, int64_t layer) {
@@ -51,7 +76,7 @@ std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name
     inner = std::make_unique<Moe>(build, name + ".ffn", o.channels, o.moe);
   }
   auto ffn = make_residual(build, name + ".ffn", o.channels, sites_++, residual, std::move(inner));
-  return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn), o.recompute);
+  return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn));
 }
 
 State Decoder::first_state(Frame& f, Tensor embedded) {
@@ -70,10 +95,7 @@ State Decoder::forward(Frame& f) {
     s.pre = f.take(DType::f32, {T, S});
     first_stream_weights(f.stream, s.pre);
   }
-  for (auto& block : blocks_) {
-    s = block->forward(f, s);
-    if (f.progress) f.progress();
-  }
+  for (auto& block : blocks_) s = block->forward(f, s);
   return s;
 }
 
@@ -90,7 +112,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
             {loss_.value.flat(depth, 1),
              nll,
              dx,
-             training ? weight.grad : Tensor{},
+             training ? weight.grad_of(head_use(depth)) : Tensor{},
              x_TC,
              f.batch.targets.at(d),
              f.batch.loss_weights.at(d),
@@ -112,7 +134,7 @@ State Decoder::predict_further(Frame& f, State y, State dy, Pass pass) {
   for (size_t d = 1; d <= depth; ++d) grads[d] = head(f, outs[d], static_cast<int>(d), pass, {});
   for (size_t d = depth; d >= 1; --d) {
     const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
-    embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), {});
+    embedding_.backward(f, g.embedded, f.batch.next_tokens.at(d - 1), static_cast<int>(d));
     add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
     if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
   }
@@ -128,7 +150,6 @@ State Decoder::loss(Frame& f, State y, Pass pass, Tensor nll) {
 void Decoder::backward(Frame& f, State d, const UnitDone& on_unit_done) {
   auto done = [&](size_t unit) {
     if (on_unit_done) on_unit_done(static_cast<int>(unit));
-    if (f.progress) f.progress();
   };
   done(blocks_.size() + 1);
   for (size_t b = blocks_.size(); b-- > 0;) {
@@ -144,7 +165,9 @@ void Decoder::backward(Frame& f, State d, const UnitDone& on_unit_done) {
     dx = f.take_gradient(activation_, {T, C});
     hyper_collapse(f.stream, {dx, d.x});
   }
-  embedding_.backward(f, dx.view({T, C}), f.batch.tokens, options_.learned_positions ? f.batch.positions : Tensor{});
+  dx = dx.view({T, C});
+  embedding_.backward(f, dx, f.batch.tokens, 0);
+  if (options_.learned_positions) embedding_.backward_positions(f, dx, f.batch.positions);
   done(0);
 }
 
@@ -167,7 +190,7 @@ void Decoder::visit(ModuleVisitor& v) {
 std::vector<Tensor> Decoder::combs(Frame& f) {
   std::vector<Tensor> combs;
   if (options_.recompute == Recompute::block) return combs;  // given up with the block's activations
-  for (auto& block : blocks_) block->append_combs(f, combs);
+  for (Block* block : bare_blocks_) block->append_combs(f, combs);
   return combs;
 }
 

@@ -27,6 +27,7 @@ struct DecoderOptions {
   EngramOptions engram;
   int64_t mtp_depth = 0;
   Recompute recompute = Recompute::none;
+  int64_t recompute_layers = 0;  // streams: blocks to a group; 0: as many as take least memory
   float z_loss = 0;
 };
 
@@ -40,7 +41,7 @@ enum class Pass : uint8_t { training, evaluation };
 class Mtp final {
  public:
   Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
-      std::unique_ptr<Block> block);
+      std::unique_ptr<StateModule> block);
   State forward(Frame& frame, State main, Tensor embedded);
   struct Gradients {
     State main;
@@ -56,7 +57,7 @@ class Mtp final {
   int64_t streams_;
   Norm embedding_norm_, hidden_norm_;
   Linear e_proj_, h_proj_;
-  std::unique_ptr<Block> block_;
+  std::unique_ptr<StateModule> block_;
   Collapse collapse_;
   Norm norm_;
 };
@@ -87,6 +88,10 @@ class Decoder {
 
  private:
   std::unique_ptr<Block> make_block(Build& build, const std::string& name, int64_t layer);
+  void make_blocks(Build& build);
+  // The use of the head's weight at a depth. Of the embedding, use 0 is the input and use d the predictor of depth d;
+  // the heads follow where it is tied.
+  int head_use(int depth) const;
   State first_state(Frame& frame, Tensor embedded);
   // Head and loss on one State: returns dL/dstate for training.
   State head(Frame& frame, State y, int depth, Pass pass, Tensor nll);
@@ -95,7 +100,8 @@ class Decoder {
   DecoderOptions options_;
   DType activation_;
   Embedding embedding_;
-  std::vector<std::unique_ptr<Block>> blocks_;
+  std::vector<std::unique_ptr<StateModule>> blocks_;  // each in its recomputation, where there is one
+  std::vector<Block*> bare_blocks_;
   std::vector<std::unique_ptr<Mtp>> mtp_;
   Collapse collapse_;
   Norm norm_;

@@ -6,7 +6,7 @@
 namespace birkhoff {
 
 Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
-         std::unique_ptr<Block> block)
+         std::unique_ptr<StateModule> block)
     : streams_(residual.streams),
       embedding_norm_(build, name + ".enorm", channels),
       hidden_norm_(build, name + ".hnorm", channels),

@@ -106,7 +106,9 @@ class GroupedQueryAttention final : public Module {
         out_(build, name + ".out", channels, heads_ * width_, Linear::Options{o.bias, GemmRole::linear, false}),
         q_norm_(build, o.qk_norm),
         k_norm_(build, o.qk_norm),
-        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {}
+        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {
+    kv_.weight().matrix_rows = {1, {kv_heads_ * width_, kv_heads_ * width_}};
+  }
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0];
@@ -173,6 +175,8 @@ class Queries {
     }
     up_->visit(v);
   }
+  // Of the projection that ends in the heads.
+  Parameter& weight() { return up_->weight(); }
 
  private:
   std::unique_ptr<Linear> down_, up_;
@@ -189,7 +193,11 @@ class LatentAttention final : public Module {
         kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
         kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank),
         out_(build, name + ".out", channels, o.num_heads * o.v_dim),
-        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {}
+        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {
+    queries_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.rope_dim}};
+    kv_a_.weight().matrix_rows = {1, {o.kv_lora_rank, o.rope_dim}};
+    kv_b_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.v_dim}};
+  }
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.nope_dim + o_.rope_dim;

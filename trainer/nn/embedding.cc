@@ -24,9 +24,12 @@ Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {
   return x;
 }
 
-void Embedding::backward(Frame& f, Tensor dx, Tensor ids, Tensor positions) {
-  embedding_backward(f.stream, {table_.grad, dx, ids});
-  if (positions.present()) embedding_backward(f.stream, {positions_.grad, dx, positions});
+void Embedding::backward(Frame& f, Tensor dx, Tensor ids, int use) {
+  embedding_backward(f.stream, {table_.grad_of(use), dx, ids});
+}
+
+void Embedding::backward_positions(Frame& f, Tensor dx, Tensor positions) {
+  embedding_backward(f.stream, {positions_.grad, dx, positions});
 }
 
 void Embedding::visit(ModuleVisitor& v) {

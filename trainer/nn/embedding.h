@@ -12,7 +12,9 @@ class Embedding final {
 
   // ids, positions i32 [T] -> [T, C]. `positions` is absent where no position is to be added.
   Tensor forward(Frame& frame, Tensor ids, Tensor positions) const;
-  void backward(Frame& frame, Tensor dx, Tensor ids, Tensor positions);
+  // Adds to the accumulator that the table has for this use.
+  void backward(Frame& frame, Tensor dx, Tensor ids, int use);
+  void backward_positions(Frame& frame, Tensor dx, Tensor positions);
   void visit(ModuleVisitor& visitor);
   Parameter& table() { return table_; }
 

@@ -10,6 +10,7 @@ Engram::Engram(Build& build, const std::string& name, int64_t channels, const En
       activation_(build.precision.activation()),
       wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim),
       slot_(build.slot<Saved>()) {
+  wkv_.weight().matrix_rows = {1, std::vector<int64_t>(static_cast<size_t>(o.streams + 1), channels)};
   const Shape per_stream{o.streams, channels};
   w_h_ = {name + ".q_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
   w_k_ = {name + ".k_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};

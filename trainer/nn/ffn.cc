@@ -12,7 +12,9 @@ Ffn::Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden
       up_(build, name + ".up", o.activation == FfnOptions::Activation::swiglu ? 2 * hidden : hidden, channels,
           Linear::Options{o.bias, GemmRole::linear, false}),
       down_(build, name + ".down", channels, hidden, Linear::Options{o.bias, GemmRole::linear, false}),
-      slot_(build.slot<Saved>()) {}
+      slot_(build.slot<Saved>()) {
+  if (o.activation == FfnOptions::Activation::swiglu) up_.weight().matrix_rows = {1, {hidden, hidden}};
+}
 
 Tensor Ffn::forward(Frame& f, Tensor x_TC) {
   const Tensor up = up_.forward(f, x_TC);

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -34,8 +33,9 @@ struct Slot {
 // microbatches may be in flight, each with a frame of its own.
 //
 // Memory comes from three places. `activations` lives until the microbatch is done. `transient` is rewound at the start
-// of every block: what stands there is rebuilt at the same addresses by replay before the block's backward. `gradients`
-// are two arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of all.
+// of every group of recomputed blocks: what stands there is rebuilt at the same addresses before the group's backward.
+// `gradients` are two arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of
+// all.
 class Frame {
  public:
   Frame(Stream stream_on, int num_slots)
@@ -52,8 +52,8 @@ class Frame {
   bool replaying = false;
   // The replay of streams alone: statistics stand where the forward left them.
   bool replaying_streams = false;
-  // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
-  std::function<void()> progress;
+  // Whose streams the transient memory holds.
+  const void* transient_owner = nullptr;
 
   template <class T>
   T& saved(Slot<T> slot) {
@@ -74,6 +74,7 @@ class Frame {
   void clear() {
     activations.reset();
     transient.reset();
+    transient_owner = nullptr;
     for (Arena& arena : gradients_) arena.reset();
   }
   size_t peak_bytes() const {

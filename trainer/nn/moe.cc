@@ -19,6 +19,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
       slot_(build.slot<Saved>()) {
   const int64_t E = o.num_experts, F = o.expert_hidden;
   up_ = {name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
+  up_.matrix_rows = {1, {F, F}};
   down_ = {name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
   if (o.num_shared > 0) {
     FfnOptions shared;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "kernels/core/tensor.h"
 
@@ -31,8 +32,21 @@ struct Init {
   static Init table(std::function<double(int64_t)> at) { return {Kind::table, 0, std::move(at)}; }
 };
 
+// The logical matrices that lie in the rows of a parameter, where a layer computes several products as one. The rows of
+// [O, I] (of each expert of [E, O, I]) are `groups` runs of equal length; every run is divided into `blocks` of so many
+// rows; block b of all runs together is matrix b. SwiGLU's gate and up are {1, {F, F}}, MLA's keys and values, which
+// alternate by head, {H, {N, V}}. Without blocks all rows are one matrix.
+struct MatrixRows {
+  int64_t groups = 1;
+  std::vector<int64_t> blocks = {};
+};
+
 // A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the
 // parameter store afterwards, f32 (f64 on the reference device).
+//
+// A parameter that several sites of a model use has an accumulator for each of them, in the order that its owner gives
+// the sites, so that the sum over sites does not depend on when each of them runs: grad_of(use) takes the gradients of
+// one site over the microbatches, and ParameterStore::start_reduce adds uses 1, 2, ... to grad, which is use 0.
 struct Parameter {
   std::string name;
   Shape shape;
@@ -41,7 +55,24 @@ struct Parameter {
   Tensor value, grad;
   // Raised at every change of value: caches of packed or quantised weights follow it.
   uint64_t version = 0;
+  MatrixRows matrix_rows = {};
+  int num_uses = 1;
+  std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...
+
+  Tensor grad_of(int use) const { return use == 0 ? grad : further_grads.at(static_cast<size_t>(use - 1)); }
 };
+
+// One logical matrix of a parameter whose rows are counted through, over all experts: `groups` runs of `rows` rows that
+// begin `stride` rows apart, the first at row `first`.
+struct MatrixPlace {
+  int64_t first = 0, rows = 0, columns = 0, groups = 1, stride = 0;
+
+  Shape shape() const { return {groups * rows, columns}; }
+  bool contiguous() const { return groups == 1; }
+};
+// All logical matrices, experts outermost.
+// Shapes: the parameter is [O, I] or [E, O, I]. BugError if its blocks do not sum to O.
+std::vector<MatrixPlace> matrices_of(const Parameter& parameter);
 
 // State that is saved and used but not trained by gradient: router biases.
 struct PersistentBuffer {

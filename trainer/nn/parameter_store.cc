@@ -5,6 +5,7 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/error.h"
 #include "kernels/core/random.h"
+#include "kernels/elementwise/add.h"
 
 namespace birkhoff {
 namespace {
@@ -59,7 +60,7 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
     auto& unit = items[static_cast<size_t>(e.unit)];
     e.item = unit.size();
     const UpdateCost cost = cost_of(*e.parameter);
-    unit.push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.may_cut});
+    unit.push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.grain});
   }
   std::vector<double> load(static_cast<size_t>(replicas.size()), 0.0);
   for (auto& unit : items) buckets_.push_back(std::make_unique<Bucket>(memory_, replicas, std::move(unit), load));
@@ -69,6 +70,11 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
     e.parameter->value = buckets_[static_cast<size_t>(e.unit)]->value(e.item);
     e.parameter->grad = buckets_[static_cast<size_t>(e.unit)]->gradient(e.item);
     index[static_cast<size_t>(e.unit)].push_back(i);
+    if (e.parameter->num_uses == 1) continue;
+    shared_.push_back(e);
+    for (int use = 1; use < e.parameter->num_uses; ++use) {
+      e.parameter->further_grads.push_back(memory_.take(DType::f32, e.parameter->shape));
+    }
   }
   for (size_t u = 0; u < buckets_.size(); ++u) {
     for (const Bucket::Owned& o : buckets_[u]->owned()) {
@@ -97,7 +103,18 @@ void ParameterStore::initialise(Stream& stream, uint64_t seed) {
 
 void ParameterStore::begin_step(Stream& stream) {
   for (auto& bucket : buckets_) bucket->zero_gradients(stream);
+  for (const Entry& e : shared_) {
+    for (const Tensor& grad : e.parameter->further_grads) fill_zero(stream, grad);
+  }
   for (StepCounter* c : counters_) fill_zero(stream, c->value);
+}
+
+void ParameterStore::start_reduce(Stream& stream, int unit) {
+  for (const Entry& e : shared_) {
+    if (e.unit != unit) continue;
+    for (const Tensor& grad : e.parameter->further_grads) add(stream, {e.parameter->grad, e.parameter->grad, grad});
+  }
+  buckets_[static_cast<size_t>(unit)]->start_reduce();
 }
 
 void ParameterStore::wait_reduced(Stream& stream) {

@@ -28,8 +28,8 @@ class ParameterStore {
     Tensor value, gradient;
   };
   struct UpdateCost {
-    double cost = 0;       // of updating the whole parameter, in any unit
-    bool may_cut = false;  // else one rank owns it whole
+    double cost = 0;    // of updating the whole parameter, in any unit
+    int64_t grain = 0;  // it may be cut between ranks at multiples of so many elements; 0: one rank owns it whole
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
@@ -53,7 +53,9 @@ class ParameterStore {
   void initialise(Stream& stream, uint64_t seed);
   // Gradients and counters to zero: the start of a step.
   void begin_step(Stream& stream);
-  void start_reduce(int unit) { buckets_[static_cast<size_t>(unit)]->start_reduce(); }
+  // The gradients of the unit are complete on this rank: sums the uses of its shared parameters, then starts the sum
+  // over the replicas.
+  void start_reduce(Stream& stream, int unit);
   void wait_reduced(Stream& stream);
   // After the owned values changed: every replica gets them, and caches of the old ones are stale.
   void publish(Stream& stream);
@@ -72,6 +74,7 @@ class ParameterStore {
   std::vector<StepCounter*> counters_;
   std::vector<Router> routers_;
   std::vector<std::unique_ptr<Bucket>> buckets_;
+  std::vector<Entry> shared_;  // parameters with several uses
 };
 
 }  // namespace birkhoff

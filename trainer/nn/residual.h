@@ -3,6 +3,7 @@
 
 #include "trainer/nn/module.h"
 #include "trainer/nn/norm.h"
+#include "trainer/nn/recompute.h"
 
 namespace birkhoff {
 
@@ -17,16 +18,13 @@ struct ResidualOptions {
   double alpha_init = 0.01;  // initial gating factors
   double fn_std = 0.02;
   double diagonal_init = 0;  // initial logit of a stream's mix with itself
-  // Streams and sublayer inputs are rebuilt before a block's backward instead of being kept.
+  // Streams, sublayer inputs and their norms stand in the frame's transient memory (see StreamGroup).
   bool recompute_streams = false;
 };
 
 // The residual connection around one sublayer F = inner(norm(.)): attention or feed-forward.
-class Residual : public StateModule {
+class Residual : public ReplayedModule {
  public:
-  // Rebuilds, from the block's input on, what recompute_streams did not keep, at the addresses it had, and returns the
-  // output again. The default suits connections that keep everything.
-  virtual State replay(Frame& frame, State x) = 0;
   // The mixing matrices [T, S, S] of the last forward; absent for a plain connection.
   virtual Tensor comb(Frame&) { return {}; }
 };

@@ -18,7 +18,8 @@ class RowStore {
   virtual ~RowStore() = default;
   // Collective. Fills out [rows.size(), D] with the rows named, ascending and unique.
   virtual void fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) = 0;
-  // Collective. Adds gradient rows; rows that several ranks touched are summed in rank order. Once a step.
+  // Collective. Adds gradient rows, each a rank's own sum; rows that several ranks touched are summed in rank order
+  // (docs/numerics.md gives the bound). Once a step.
   virtual void add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) = 0;
 };
 

@@ -10,13 +10,33 @@ namespace {
 
 bool is_matrix(Role role) { return role == Role::matrix || role == Role::experts; }
 
-// [E, O, I] or [O, I] as matrices.
-struct Matrices {
-  int64_t num, rows, columns;
-};
-Matrices matrices_of(const Shape& s) {
-  if (s.rank() == 3) return {s[0], s[1], s[2]};
-  return {1, s[0], s[1]};
+// Where Muon's parameters may be cut: between their matrices if these have equal size, else between experts.
+int64_t grain_of(const std::vector<MatrixPlace>& matrices, const Parameter& p) {
+  bool alike = true;
+  for (const MatrixPlace& m : matrices) alike = alike && m.contiguous() && m.rows == matrices[0].rows;
+  if (alike) return matrices[0].shape().count();
+  return p.shape.rank() == 3 ? p.shape[1] * p.shape[2] : 0;
+}
+
+// Ten Newton-Schulz steps of 4 s^2 l + 2 s^3 FLOPs; one element of AdamW costs about as much as 200 of them.
+double muon_cost(const Shape& matrix) {
+  const auto s = static_cast<double>(std::min(matrix[0], matrix[1]));
+  const auto l = static_cast<double>(std::max(matrix[0], matrix[1]));
+  return 10 * (4 * s * s * l + 2 * s * s * s) / 200;
+}
+
+// "2 x [64, 32]", the shapes in the order of their first matrix.
+std::string count_matrices(const Parameter& p) {
+  std::vector<std::pair<std::string, int64_t>> kinds;
+  for (const MatrixPlace& m : matrices_of(p)) {
+    const std::string shape = concat(m.shape());
+    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const auto& k) { return k.first == shape; });
+    if (kind == kinds.end()) kind = kinds.insert(kind, {shape, 0});
+    ++kind->second;
+  }
+  std::string text;
+  for (const auto& [shape, count] : kinds) text += concat(text.empty() ? "" : ", ", count, " x ", shape);
+  return text;
 }
 
 }  // namespace
@@ -30,13 +50,11 @@ Assignment assignment_of(const Parameter& p, DenseOptions::Kind kind) {
 }
 
 ParameterStore::UpdateCost update_cost(const Parameter& p, DenseOptions::Kind kind) {
-  const double count = static_cast<double>(p.shape.count());
-  if (assignment_of(p, kind).rule == Rule::adamw) return {count, true};
-  // Ten Newton-Schulz steps of 4 s^2 l + 2 s^3 FLOPs; one element of AdamW costs about as much as 200 of them.
-  const Matrices m = matrices_of(p.shape);
-  const double s = static_cast<double>(std::min(m.rows, m.columns)),
-               l = static_cast<double>(std::max(m.rows, m.columns));
-  return {count + static_cast<double>(m.num) * 10 * (4 * s * s * l + 2 * s * s * s) / 200, false};
+  double cost = static_cast<double>(p.shape.count());
+  if (assignment_of(p, kind).rule == Rule::adamw) return {cost, kCutAlignment};
+  const std::vector<MatrixPlace> matrices = matrices_of(p);
+  for (const MatrixPlace& m : matrices) cost += muon_cost(m.shape());
+  return {cost, grain_of(matrices, p)};
 }
 
 DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const DenseOptions& options)
@@ -56,19 +74,41 @@ DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const 
 
 void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, Tensor momentum,
                                const MuonHyper& hyper) {
-  const Matrices m = matrices_of(o.slice.global);
-  BK_ASSERT(o.slice.whole(), o.parameter->name, " was cut between ranks");
-  const Shape one{m.rows, m.columns};
-  for (int64_t e = 0; e < m.num; ++e) {
-    const int64_t begin = e * m.rows * m.columns, count = m.rows * m.columns;
-    muon(stream, workspace_,
-         {o.value.flat(begin, count).view(one),
-          momentum.flat(begin, count).view(one),
-          {},
-          o.gradient.flat(begin, count).view(one),
-          hyper,
-          options_.muon_compute});
+  const int64_t from = o.slice.begin, to = from + o.slice.count;
+  for (const MatrixPlace& m : matrices_of(*o.parameter)) {
+    const int64_t begin = m.first * m.columns, end = begin + ((m.groups - 1) * m.stride + m.rows) * m.columns;
+    if (end <= from || begin >= to) continue;
+    BK_ASSERT(begin >= from && end <= to, "a matrix of ", o.parameter->name, " was cut between ranks");
+    auto part = [&](Tensor all) {
+      return all.flat(begin - from, end - begin).view({(end - begin) / m.columns, m.columns});
+    };
+    const MuonArgs args{part(o.value), part(momentum), {}, part(o.gradient), hyper, options_.muon_compute};
+    m.contiguous() ? muon(stream, workspace_, args) : step_scattered(stream, m, args);
   }
+}
+
+// A matrix whose rows lie apart: brought together, updated, put back. `parts` reaches from its first row to its last.
+void DenseOptimizer::step_scattered(Stream& stream, const MatrixPlace& m, MuonArgs parts) {
+  const ArenaScope scope(workspace_);
+  auto together = [&](Tensor part) {
+    const Tensor whole = workspace_.take(part.dtype, m.shape());
+    for (int64_t g = 0; g < m.groups; ++g) {
+      copy(stream, whole.rows(g * m.rows, m.rows), part.rows(g * m.stride, m.rows));
+    }
+    return whole;
+  };
+  auto put_back = [&](Tensor part, Tensor whole) {
+    for (int64_t g = 0; g < m.groups; ++g) {
+      copy(stream, part.rows(g * m.stride, m.rows), whole.rows(g * m.rows, m.rows));
+    }
+  };
+  MuonArgs whole = parts;
+  whole.weight = together(parts.weight);
+  whole.momentum = together(parts.momentum);
+  whole.grad = together(parts.grad);
+  muon(stream, workspace_, whole);
+  put_back(parts.weight, whole.weight);
+  put_back(parts.momentum, whole.momentum);
 }
 
 void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
@@ -105,7 +145,9 @@ std::string DenseOptimizer::table() const {
   for (const auto& e : parameters_->entries()) {
     const Assignment a = assignment_of(*e.parameter, options_.kind);
     out << std::left << std::setw(44) << e.parameter->name << std::setw(22) << concat(e.parameter->shape)
-        << std::setw(7) << name_of(a.rule) << (a.decay ? "decay" : "no decay") << '\n';
+        << std::setw(7) << name_of(a.rule) << (a.decay ? "decay" : "no decay");
+    if (a.rule == Rule::muon) out << "     " << count_matrices(*e.parameter);
+    out << '\n';
   }
   return out.str();
 }

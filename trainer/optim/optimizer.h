@@ -35,18 +35,19 @@ struct Assignment {
   bool decay = false;
 };
 Assignment assignment_of(const Parameter& parameter, DenseOptions::Kind kind);
-// Cost of an update and whether it may be cut between ranks, for the partition (bytes moved; Muon by its FLOPs).
+// Cost of an update and where it may be cut between ranks, for the partition (bytes moved; Muon by its FLOPs): AdamW
+// anywhere, Muon between matrices of equal size.
 ParameterStore::UpdateCost update_cost(const Parameter& parameter, DenseOptions::Kind kind);
 
-// Updates the parameters that this rank owns. Muon works on whole matrices, each expert being its own.
-// Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
+// Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of), each expert having
+// its own. Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
 class DenseOptimizer final {
  public:
   DenseOptimizer(Device device, ParameterStore& parameters, const DenseOptions& options);
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
-  // One line a parameter: name, shape, rule, decay.
+  // One line a parameter: name, shape, rule, decay, and for Muon how many matrices of which shape.
   std::string table() const;
 
  private:
@@ -54,6 +55,7 @@ class DenseOptimizer final {
     Tensor first, second;  // Muon has no second
   };
   void step_muon(Stream& stream, const ParameterStore::Owned& owned, Tensor momentum, const MuonHyper& hyper);
+  void step_scattered(Stream& stream, const MatrixPlace& matrix, MuonArgs parts);
 
   ParameterStore* parameters_;
   DenseOptions options_;

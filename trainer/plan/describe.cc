@@ -102,7 +102,7 @@ void count_parameters(const Model& model, ModelDescription& d) {
     if (at == d.counts.end()) at = d.counts.insert(at, {part, p.role, 0, 0});
     at->parameters += p.shape.count();
     at->active += static_cast<double>(p.shape.count()) * (p.role == Role::experts ? chosen : 1.0);
-    d.bytes.gradients += static_cast<int64_t>(p.grad.bytes());
+    d.bytes.gradients += p.num_uses * static_cast<int64_t>(p.grad.bytes());
   }
   for (const PersistentBuffer* b : model.parameters->buffers()) {
     (b->name.starts_with("mtp.") ? d.mtp_router_biases : d.router_biases) += b->shape.count();

@@ -9,7 +9,10 @@ namespace birkhoff {
 namespace {
 
 std::vector<BucketItem> items() {
-  return {{"norm", {7}, 7, true}, {"w1", {5, 9}, 450, false}, {"bias", {100}, 100, true}, {"w2", {8, 8}, 640, false}};
+  return {{"norm", {7}, 7, kCutAlignment},
+          {"w1", {5, 9}, 450, 0},
+          {"bias", {100}, 100, kCutAlignment},
+          {"experts", {3, 4, 5}, 600, 20}};
 }
 
 // One step of "value -= sum of gradients" by the owners; returns what every replica then holds of every parameter.
@@ -61,7 +64,10 @@ TEST_P(BucketOnRanks, OwnsEveryElementOnceAndMatricesWhole) {
     const Bucket bucket(arena, comm, items(), load);
     std::vector<int64_t> owned(bucket.size(), 0);
     for (const Bucket::Owned& part : bucket.owned()) {
-      EXPECT_TRUE(bucket.item(part.item).may_cut || part.slice.whole());
+      const int64_t grain = bucket.item(part.item).grain, last = bucket.item(part.item).shape.count();
+      const int64_t end = part.slice.begin + part.slice.count;
+      EXPECT_TRUE(part.slice.whole() || (grain > 0 && part.slice.begin % grain == 0));
+      EXPECT_TRUE(end == last || (grain > 0 && end % grain == 0));
       owned[part.item] += part.slice.count;
     }
     const Tensor counts{owned.data(), DType::i64, {static_cast<int64_t>(owned.size())}};

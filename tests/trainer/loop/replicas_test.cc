@@ -154,8 +154,12 @@ TEST(ReplicasMuon, OwnMatricesWhole) {
     Replica r(comm, rules, trainer_options(rules));
     bool cut = false;
     for (const auto& o : r.model.parameters->owned()) {
-      const bool matrix = assignment_of(*o.parameter, rules.dense).rule == Rule::muon;
-      EXPECT_TRUE(o.slice.whole() || !matrix) << o.parameter->name;
+      const int64_t grain = update_cost(*o.parameter, rules.dense).grain, end = o.slice.begin + o.slice.count;
+      if (assignment_of(*o.parameter, rules.dense).rule == Rule::muon && !o.slice.whole()) {
+        ASSERT_GT(grain, 0) << o.parameter->name;
+        EXPECT_EQ(o.slice.begin % grain, 0) << o.parameter->name;
+        EXPECT_TRUE(end % grain == 0 || end == o.parameter->shape.count()) << o.parameter->name;
+      }
       cut = cut || !o.slice.whole();
     }
     double cuts[1] = {cut ? 1.0 : 0.0};

@@ -1,4 +1,6 @@
 // Recomputation changes memory and nothing else.
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "tests/trainer/support/tiny_model.h"
@@ -12,8 +14,9 @@ struct Result {
   size_t bytes = 0;
 };
 
-Result run(Device device, ModelOptions options, Recompute recompute) {
+Result run(Device device, ModelOptions options, Recompute recompute, int64_t layers = 0) {
   options.decoder.recompute = recompute;
+  options.decoder.recompute_layers = layers;
   TinyModel tiny(device, options);
   Result r;
   r.loss = tiny.run(tiny_batch(options, {}), TinyModel::Work::gradients);
@@ -53,14 +56,70 @@ TEST_P(Recomputation, OfStreamsGivesTheSameBits) {
   if (GetParam().options.decoder.residual.kind == ResidualKind::plain) GTEST_SKIP() << "there is one stream";
   for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     const Result kept = run({}, options(recipe), Recompute::none);
-    const Result rebuilt = run({}, options(recipe), Recompute::streams);
-    expect_same_bits(kept, rebuilt);
-    EXPECT_LT(rebuilt.bytes, kept.bytes);
+    for (int64_t layers : {0, 1, 2, 3, 4}) {  // three leave a group of one
+      SCOPED_TRACE(layers);
+      const Result rebuilt = run({}, options(recipe), Recompute::streams, layers);
+      expect_same_bits(kept, rebuilt);
+      EXPECT_LT(rebuilt.bytes, kept.bytes);
+    }
   }
+}
+
+TEST_P(Recomputation, OfStreamsGivesTheSameBitsWithSeveralMicrobatchesInFlight) {
+  if (GetParam().options.decoder.residual.kind == ResidualKind::plain) GTEST_SKIP() << "there is one stream";
+  ModelOptions o = options(Recipe::f32);
+  const StepBatch batch = tiny_batch(o, {});
+  TinyModel kept({}, o);
+  o.decoder.recompute = Recompute::streams;
+  o.decoder.recompute_layers = 3;
+  TinyModel rebuilt({}, o);
+  const auto order = TinyModel::Order::losses_first;
+  EXPECT_EQ(rebuilt.run(batch, TinyModel::Work::gradients, order), kept.run(batch, TinyModel::Work::gradients, order));
+  const auto a = kept.gradients(), b = rebuilt.gradients();
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_EQ(a[i].values, b[i].values) << a[i].name;
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, Recomputation, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
+
+// A token costs S C for every group and (S + 2) C for every sublayer inside one.
+TEST(StreamGroups, TakeTheBytesOfTheFormula) {
+  ModelOptions o = full_options();
+  DecoderOptions& d = o.decoder;
+  d.channels = 64;  // whole lines of the arena
+  d.num_layers = 12;
+  d.engram_layers = {};
+  o.table_rows = {};
+  d.mtp_depth = 0;
+  const TinyStep step{1, 4, 16, 4, 0, 1};
+  auto bytes = [&](Recompute recompute, int64_t layers) {
+    ModelOptions options = o;
+    options.decoder.recompute = recompute;
+    options.decoder.recompute_layers = layers;
+    TinyModel tiny({DeviceKind::meta}, options);
+    tiny.run(tiny_batch(options, step), TinyModel::Work::gradients);
+    return static_cast<int64_t>(tiny.peak_bytes());
+  };
+  const int64_t S = d.residual.streams, unit = 4 * 16 * d.channels * static_cast<int64_t>(sizeof(float));
+  auto formula = [&](int64_t g) { return unit * (S * ((d.num_layers + g - 1) / g) + 2 * g * (S + 2)); };
+  for (int64_t g : {1, 2, 3, 5, 12}) {
+    EXPECT_EQ(bytes(Recompute::streams, g) - bytes(Recompute::streams, 1), formula(g) - formula(1)) << g;
+    EXPECT_GE(formula(g), formula(best_stream_group(d.num_layers, S)));
+  }
+  EXPECT_EQ(bytes(Recompute::streams, 0), bytes(Recompute::streams, best_stream_group(d.num_layers, S)));
+  // Without recomputation every sublayer keeps all of it.
+  EXPECT_EQ(bytes(Recompute::none, 0) - bytes(Recompute::streams, 1), unit * 2 * d.num_layers * (S + 2) - formula(1));
+}
+
+// In units of C values a token: 48, 60, 76, 88 and 92 for 24, 36, 60, 80 and 86 sublayers.
+TEST(StreamGroups, HaveTheSizeThatTakesLeastMemory) {
+  const std::vector<std::array<int64_t, 3>> cases{{12, 2, 48}, {18, 2, 60}, {30, 3, 76}, {40, 4, 88}, {43, 4, 92}};
+  for (const auto& [blocks, group, size] : cases) {
+    EXPECT_EQ(best_stream_group(blocks, 4), group);
+    EXPECT_EQ(4 * ((blocks + group - 1) / group) + 2 * group * 6, size);
+  }
+  EXPECT_EQ(best_stream_group(1, 4), 1);
+}
 
 }  // namespace
 }  // namespace birkhoff::test

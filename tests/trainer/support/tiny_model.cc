@@ -296,23 +296,42 @@ void TinyModel::fetch_rows(const StepBatch& batch) {
   }
 }
 
-double TinyModel::run(const StepBatch& batch, Work work) {
-  Decoder& decoder = *model.decoder;
-  fetch_rows(batch);
-  model.parameters->begin_step(stream);
+// Forward and loss of a microbatch.
+State TinyModel::forward(Frame& frame, const StepBatch& batch, const Batch& microbatch) {
   Normalizers n;
   n.sequences = 0;
   for (const Batch& b : batch.microbatches) n.sequences += static_cast<double>(b.num_sequences);
   for (int64_t t : batch.local_targets) n.targets.push_back(static_cast<double>(t));
-  const std::vector<double> weights(kDepthWeights, kDepthWeights + n.targets.size());
-  for (const Batch& b : batch.microbatches) {
-    frame_->clear();
-    frame_->batch = upload(stream, frame_->activations, b, n, weights);
-    frame_->batch.engram_rows = rows_;
-    frame_->batch.engram_row_gradients = row_gradients_;
-    const State d = decoder.loss(*frame_, decoder.forward(*frame_), Pass::training);
-    if (work == Work::gradients) decoder.backward(*frame_, d);
+  frame.clear();
+  frame.batch = upload(stream, frame.activations, microbatch, n, {kDepthWeights, kDepthWeights + n.targets.size()});
+  frame.batch.engram_rows = rows_;
+  frame.batch.engram_row_gradients = row_gradients_;
+  return model.decoder->loss(frame, model.decoder->forward(frame), Pass::training);
+}
+
+void TinyModel::complete_gradients() {
+  for (int unit = 0; unit < model.num_units(); ++unit) model.parameters->start_reduce(stream, unit);
+  model.parameters->wait_reduced(stream);
+}
+
+double TinyModel::run(const StepBatch& batch, Work work, Order order) {
+  fetch_rows(batch);
+  model.parameters->begin_step(stream);
+  if (order == Order::in_turn) {
+    for (const Batch& b : batch.microbatches) {
+      const State d = forward(*frame_, batch, b);
+      if (work == Work::gradients) model.decoder->backward(*frame_, d);
+    }
+  } else {
+    std::vector<std::pair<std::unique_ptr<Frame>, State>> in_flight;
+    for (const Batch& b : batch.microbatches) {
+      auto frame = std::make_unique<Frame>(stream, model.build.num_slots);
+      const State d = forward(*frame, batch, b);
+      in_flight.emplace_back(std::move(frame), d);
+    }
+    for (auto& [frame, d] : in_flight) model.decoder->backward(*frame, d);
   }
+  if (work == Work::gradients) complete_gradients();
   double total = 0;
   for (StepCounter* c : model.parameters->counters()) {
     if (c->name.ends_with(".load")) continue;

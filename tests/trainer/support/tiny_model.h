@@ -38,8 +38,13 @@ class TinyModel {
   TinyModel(Device device, const ModelOptions& options, uint64_t seed = 1);
 
   enum class Work : uint8_t { loss, gradients };
+  // Which part of a microbatch's pass runs when.
+  enum class Order : uint8_t {
+    in_turn,       // one microbatch after the other
+    losses_first,  // forward and loss of all, then backward of all
+  };
   // Sum of all losses. Gradients are left in the parameters and in row_gradient().
-  double run(const StepBatch& batch, Work work);
+  double run(const StepBatch& batch, Work work, Order order = Order::in_turn);
   // Name and elements of every gradient, those of Engram rows last.
   struct Gradient {
     std::string name;
@@ -54,6 +59,8 @@ class TinyModel {
 
  private:
   void fetch_rows(const StepBatch& batch);
+  State forward(Frame& frame, const StepBatch& batch, const Batch& microbatch);
+  void complete_gradients();
 
   std::unique_ptr<Communicator> alone_;
   std::unique_ptr<Frame> frame_;
