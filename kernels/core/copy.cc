@@ -1,7 +1,10 @@
 #include "kernels/core/copy.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 
+#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cuda/convert.h"
 #include "kernels/core/cuda/memory.h"
@@ -10,20 +13,31 @@
 namespace birkhoff {
 namespace {
 
-constexpr int64_t kGrain = 16384;
+constexpr int64_t kGrain = 16384, kBytesPerThread = 1 << 18;
 
 template <class To, class From>
 void convert(Tensor to, Tensor from) {
   To* out = to.as<To>();
   const From* in = from.as<From>();
   parallel_for(to.count(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      if constexpr (std::is_same_v<To, double> || std::is_same_v<From, double>) {
-        out[i] = static_cast<To>(static_cast<double>(in[i]));
-      } else {
-        out[i] = static_cast<To>(static_cast<float>(in[i]));
-      }
+    if constexpr (std::is_same_v<To, double> || std::is_same_v<From, double>) {
+      for (int64_t i = begin; i < end; ++i) out[i] = static_cast<To>(static_cast<double>(in[i]));
+    } else {
+      cpu::convert(out + begin, in + begin, end - begin);
     }
+  });
+}
+
+// Bytes of the host, by all threads unless the ranges overlap.
+void move_bytes(void* to, const void* from, size_t bytes) {
+  auto* out = static_cast<std::byte*>(to);
+  const auto* in = static_cast<const std::byte*>(from);
+  if (out < in + bytes && in < out + bytes) {
+    std::memmove(to, from, bytes);
+    return;
+  }
+  parallel_for(static_cast<int64_t>(bytes), kBytesPerThread, [&](int64_t begin, int64_t end) {
+    std::memcpy(out + begin, in + begin, static_cast<size_t>(end - begin));
   });
 }
 
@@ -53,7 +67,7 @@ void copy(Stream& stream, Tensor to, Tensor from) {
   if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;
   if (to.dtype == from.dtype) {
     if (on_host(stream)) {
-      std::memmove(to.data, from.data, to.bytes());
+      move_bytes(to.data, from.data, to.bytes());
     } else if constexpr (kWithCuda) {
       cuda::copy_bytes(stream, to.data, from.data, to.bytes());
     }
@@ -72,7 +86,9 @@ void fill_zero(Stream& stream, Tensor to) {
   OpScope scope(stream, "fill_zero");
   if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;
   if (on_host(stream)) {
-    std::memset(to.data, 0, to.bytes());
+    parallel_for(static_cast<int64_t>(to.bytes()), kBytesPerThread, [&](int64_t begin, int64_t end) {
+      std::memset(static_cast<std::byte*>(to.data) + begin, 0, static_cast<size_t>(end - begin));
+    });
   } else if constexpr (kWithCuda) {
     cuda::fill_zero(stream, to.data, to.bytes());
   }
@@ -95,7 +111,7 @@ void fill(Stream& stream, Tensor to, double value) {
         return T(static_cast<float>(value));
     }();
     T* out = to.as<T>();
-    for (int64_t i = 0; i < to.count(); ++i) out[i] = v;
+    parallel_for(to.count(), kGrain, [&](int64_t begin, int64_t end) { std::fill(out + begin, out + end, v); });
   });
 }
 

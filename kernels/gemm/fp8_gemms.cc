@@ -1,6 +1,7 @@
 // T tokens, O outputs and I inputs of the layer, E experts.
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/dispatch.h"
+#include "kernels/elementwise/bias.h"
 #include "kernels/gemm/gemms.h"
 #include "kernels/gemm/grouped_tiles.h"
 #include "kernels/gemm/shapes.h"
@@ -138,7 +139,9 @@ class Fp8Linear : public LinearGemms {
   Fp8Linear(int64_t O, int64_t I) : fp8_({1, O, I}), exact_(make_native_linear(DType::bf16, O, I)) {}
 
   void forward(Stream& stream, Tensor y, Tensor x, const Weight& w) override {
-    exact(stream, "fp8 linear") ? exact_->forward(stream, y, x, w) : fp8_.forward(stream, y, x, w, {});
+    if (exact(stream, "fp8 linear")) return exact_->forward(stream, y, x, w);
+    fp8_.forward(stream, y, x, w, {});
+    if (w.bias.present()) add_bias(stream, {y, w.bias});
   }
   void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w) override {
     exact(stream, "fp8 linear") ? exact_->backward_input(stream, dx, dy, w)

@@ -71,9 +71,10 @@ void matmul_groups(const Matmul& shape, const Groups& groups, void* c, const voi
     for (int64_t i = begin; i < end; ++i) {
       Matmul part = shape;
       part.M = tiles[i].rows;
-      matmul_tiles(part, static_cast<std::byte*>(c) + tiles[i].row * bytes_of(shape.out, shape.N),
-                   static_cast<const std::byte*>(a) + tiles[i].row * bytes_of(shape.in, shape.K),
-                   static_cast<const std::byte*>(b.packed) + static_cast<size_t>(tiles[i].expert) * b.stride_bytes);
+      matmul_tiles(part,
+                   {static_cast<std::byte*>(c) + tiles[i].row * bytes_of(shape.out, shape.N),
+                    static_cast<const std::byte*>(a) + tiles[i].row * bytes_of(shape.in, shape.K),
+                    static_cast<const std::byte*>(b.packed) + static_cast<size_t>(tiles[i].expert) * b.stride_bytes});
     }
   });
 }
@@ -132,8 +133,9 @@ void grouped_gemm_backward_weight(const GroupedGemmBackwardWeightArgs& a) {
       const int64_t first = std::max(begin, s.expert * tiles), last = std::min(end, (s.expert + 1) * tiles);
       if (first >= last) continue;
       const int64_t o = (first - s.expert * tiles) * kTileRows, rows = std::min((last - first) * kTileRows, O - o);
-      matmul_tiles({rows, I, s.depth, in, DType::f32, /*accumulate=*/true}, a.dw.f32() + (s.expert * O + o) * I,
-                   turned.data() + bytes_of(in, s.place * O + o * s.depth), packed.data() + s.place * slot);
+      matmul_tiles({rows, I, s.depth, in, DType::f32, /*accumulate=*/true},
+                   {a.dw.f32() + (s.expert * O + o) * I, turned.data() + bytes_of(in, s.place * O + o * s.depth),
+                    packed.data() + s.place * slot});
     }
   });
 }

@@ -2,6 +2,7 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/dispatch.h"
+#include "kernels/elementwise/bias.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemms.h"
 #include "kernels/gemm/grouped_gemm.h"
@@ -69,6 +70,8 @@ struct Weights {
   void check(std::string_view op, Tensor outer, Tensor inner, const Weight& w) const {
     check_linear_shapes(op, outer, inner, shape);
     BK_CHECK(w.value.count() == shape.count(), op, ": the weight is ", w.value.shape, ", expected ", shape);
+    BK_CHECK(!w.bias.present() || w.bias.shape == Shape{shape[1]}, op, ": the bias is ", w.bias.shape, ", the weight ",
+             shape);
   }
 
   DType dtype;
@@ -83,13 +86,14 @@ class NativeLinear : public LinearGemms {
 
   void forward(Stream& stream, Tensor y, Tensor x, const Weight& w) override {
     weights_.check("linear", y, x, w);
-    if (packs(stream)) return multiply(stream, y, x, weights_.forward.refresh(stream, w));
+    if (packs(stream)) return multiply(stream, y, x, weights_.forward.refresh(stream, w), w.bias);
     gemm(stream, {.c = y, .a = x, .b = weights_.cast.refresh(stream, w, weights_.dtype), .transpose_b = true});
+    if (w.bias.present()) add_bias(stream, {y, w.bias});
   }
 
   void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w) override {
     weights_.check("linear_backward_input", dy, dx, w);
-    if (packs(stream)) return multiply(stream, dx, dy, weights_.backward.refresh(stream, w));
+    if (packs(stream)) return multiply(stream, dx, dy, weights_.backward.refresh(stream, w), {});
     gemm(stream, {.c = dx, .a = dy, .b = weights_.cast.refresh(stream, w, weights_.dtype)});
   }
 
@@ -101,13 +105,13 @@ class NativeLinear : public LinearGemms {
   size_t bytes() const override { return weights_.bytes(); }
 
  private:
-  void multiply(Stream& stream, Tensor c, Tensor a, cpu::PackedGroups b) {
+  void multiply(Stream& stream, Tensor c, Tensor a, cpu::PackedGroups b, Tensor bias) {
     const int64_t M = a.shape.rows(), N = c.shape.back(), K = a.shape.back();
     check_gemm_types("linear", {c.dtype, a.dtype, weights_.dtype}, false);
     OpScope scope(stream, "gemm");
     stream.count_flops(2.0 * static_cast<double>(M) * static_cast<double>(N) * static_cast<double>(K));
     if (stream.device.kind == DeviceKind::meta || M == 0) return;
-    cpu::matmul_rows({M, N, K, a.dtype, c.dtype}, c.data, a.data, b.packed);
+    cpu::matmul_rows({M, N, K, a.dtype, c.dtype}, {c.data, a.data, b.packed, bias.present() ? bias.f32() : nullptr});
   }
 
   Weights weights_;

@@ -33,10 +33,11 @@ enum class GemmRole : uint8_t {
 struct Weight {
   Tensor value;  // f32 [O, I], or [E, O, I] for experts
   uint64_t version = 0;
+  Tensor bias = {};  // f32 [O], or absent: of a linear layer's forward alone
 };
 
 // The three products of one linear layer, with the working copies of its weight.
-//   forward          y[t,o]  = sum_i x[t,i] w[o,i]
+//   forward          y[t,o]  = sum_i x[t,i] w[o,i] (+ bias[o])
 //   backward_input   dx[t,i] = sum_o dy[t,o] w[o,i]
 //   backward_weight  dw[o,i] += sum_t dy[t,o] x[t,i]
 //

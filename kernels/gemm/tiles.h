@@ -18,9 +18,9 @@ inline int64_t tile_rows(int64_t done, int64_t rows) {
 }
 
 // matmul() of shape.M rows, tile by tile, on the calling thread.
-void matmul_tiles(Matmul shape, void* c, const void* a, const void* packed_b);
+void matmul_tiles(Matmul shape, const MatmulOperands& operands);
 
 // The same spread over the threads.
-void matmul_rows(const Matmul& shape, void* c, const void* a, const void* packed_b);
+void matmul_rows(const Matmul& shape, const MatmulOperands& operands);
 
 }  // namespace birkhoff::cpu

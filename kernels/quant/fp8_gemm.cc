@@ -135,8 +135,9 @@ void fp8_gemm(const Fp8Gemm& s, void* c, const Fp8Left& a, const Fp8Right& b) {
       std::fill_n(sum.data(), rows * s.N, 0.0f);
       for (int64_t k = 0; k < fp8_blocks(s.K); ++k) {
         const int64_t depth = fp8_depth(s.K, k);
-        matmul_tiles({rows, s.N, depth, DType::bf16, DType::f32}, block.data(),
-                     a.codes + s.M * k * kFp8Block + m0 * depth, b.packed + static_cast<size_t>(k) * stride);
+        matmul_tiles(
+            {rows, s.N, depth, DType::bf16, DType::f32},
+            {block.data(), a.codes + s.M * k * kFp8Block + m0 * depth, b.packed + static_cast<size_t>(k) * stride});
         const float* scale_b = b.scales + k * s.N;
         for (int64_t m = 0; m < rows; ++m) {
           const float scale_a = a.scales[k * s.M + m0 + m];

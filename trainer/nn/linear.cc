@@ -19,8 +19,7 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, O
 Tensor Linear::forward(Frame& f, Tensor x_TI) {
   const int64_t T = x_TI.count() / in_;
   const Tensor y_TO = f.take(output_, {T, out_});
-  gemms_->forward(f.stream, y_TO, x_TI, {weight_.value, weight_.version});
-  if (options_.bias) add_bias(f.stream, {y_TO, bias_.value});
+  gemms_->forward(f.stream, y_TO, x_TI, {weight_.value, weight_.version, options_.bias ? bias_.value : Tensor{}});
   f.saved(slot_).x = x_TI;
   return y_TO;
 }

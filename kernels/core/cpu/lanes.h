@@ -3,6 +3,10 @@
 // vectorise well by itself. All of it has internal linkage (kernels/core/cpu/isa.h).
 #include "kernels/core/cpu/simd.h"
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>  // intrinsics only
+#endif
+
 namespace birkhoff {
 namespace {
 
@@ -28,6 +32,13 @@ using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
   return reinterpret_cast<Lanes>(__builtin_convertvector(h, Words) << 16);
 }
 [[maybe_unused, gnu::always_inline]] inline void store_lanes(float* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
+#if defined(__AVX512BF16__)
+// The instruction takes subnormal numbers for zero.
+[[maybe_unused, gnu::always_inline]] inline void store_lanes(bfloat16* p, Lanes v) {
+  const auto h = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
+  __builtin_memcpy(static_cast<void*>(p), &h, sizeof h);
+}
+#else
 [[maybe_unused, gnu::always_inline]] inline void store_lanes(bfloat16* p, Lanes v) {
   const Words u = reinterpret_cast<Words>(v);
   const Words rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16, quiet = (u >> 16) | 0x40u;
@@ -35,6 +46,7 @@ using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
   const Halves h = __builtin_convertvector((nan & quiet) | (~nan & rounded), Halves);
   __builtin_memcpy(static_cast<void*>(p), &h, sizeof h);
 }
+#endif
 
 // The first n elements, the other lanes zero; and back. For the end of a row.
 template <class T>

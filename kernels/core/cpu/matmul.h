@@ -12,17 +12,22 @@
 
 namespace birkhoff::cpu {
 
-// c[M,N] = a[M,K] b[K,N], or c += with accumulate (out f32 only). a and b are f32 or bf16 (`in`), c f32 or, for bf16
-// operands, bf16 (`out`); sums in f32. b is packed as a [K, N] matrix of `in`. M, N, K > 0.
+// c[M,N] = a[M,K] b[K,N] (+ bias[N]), or c += with accumulate (out f32 only). a and b are f32 or bf16 (`in`), c f32 or,
+// for bf16 operands, bf16 (`out`); sums in f32, one rounding. b is packed as a [K, N] matrix of `in`. M, N, K > 0.
 struct Matmul {
   int64_t M, N, K;
   DType in, out;
   bool accumulate = false;
   auto operator<=>(const Matmul&) const = default;
 };
+struct MatmulOperands {
+  void* c;
+  const void *a, *packed_b;
+  const float* bias = nullptr;
+};
 // Runs on the calling thread alone. A new shape costs a fraction of a millisecond (code is generated), so callers keep
 // to few shapes.
-void matmul(const Matmul& shape, void* c, const void* a, const void* packed_b);
+void matmul(const Matmul& shape, const MatmulOperands& operands);
 
 // A matrix [K, N] in the layout matmul() wants, which depends on K, N, dtype and processor only.
 struct Packing {

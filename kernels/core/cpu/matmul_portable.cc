@@ -15,10 +15,10 @@ void with_type(DType dtype, Body body) {
 }
 
 template <class In, class Out>
-void multiply(const Matmul& s, Out* c, const In* a, const In* b) {
+void multiply(const Matmul& s, Out* c, const In* a, const In* b, const float* bias) {
   Scratch<float> row(s.N);
   for (int64_t m = 0; m < s.M; ++m) {
-    std::fill_n(row.data(), s.N, 0.0f);
+    for (int64_t n = 0; n < s.N; ++n) row[n] = bias ? bias[n] : 0.0f;
     for (int64_t k = 0; k < s.K; ++k) {
       const float v = static_cast<float>(a[m * s.K + k]);
       for (int64_t n = 0; n < s.N; ++n) row[n] += v * static_cast<float>(b[k * s.N + n]);
@@ -32,10 +32,10 @@ void multiply(const Matmul& s, Out* c, const In* a, const In* b) {
 
 }  // namespace
 
-void matmul(const Matmul& s, void* c, const void* a, const void* b) {
+void matmul(const Matmul& s, const MatmulOperands& o) {
   with_type(s.in, [&]<class In>() {
     with_type(s.out, [&]<class Out>() {
-      multiply(s, static_cast<Out*>(c), static_cast<const In*>(a), static_cast<const In*>(b));
+      multiply(s, static_cast<Out*>(o.c), static_cast<const In*>(o.a), static_cast<const In*>(o.packed_b), o.bias);
     });
   });
 }

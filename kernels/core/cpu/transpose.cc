@@ -48,17 +48,21 @@ void strip(T* to, const T* from, const Transpose& s, int64_t begin, int64_t end)
   constexpr int N = 16 / sizeof(T);
   int64_t r = 0;
   for (; end - begin == kStrip<T> && r + kStrip<T> <= s.rows; r += kStrip<T>) {
+    // Rows are too far apart for the processor to see that they are read in order.
+    for (int64_t k = r + kStrip<T>; k < std::min(r + 2 * kStrip<T>, s.rows); ++k) {
+      __builtin_prefetch(from + k * s.stride + begin);
+    }
     for (int64_t c = begin; c < end; c += N) {
       for (int64_t k = r; k < r + kStrip<T>; k += N) {
         Block<T, N> block;
-        block.load(from + k * s.columns + c, s.columns);
+        block.load(from + k * s.stride + c, s.stride);
         block.transpose();
         block.store(to + c * s.rows + k, s.rows);
       }
     }
   }
   for (; r < s.rows; ++r) {
-    for (int64_t c = begin; c < end; ++c) to[c * s.rows + r] = from[r * s.columns + c];
+    for (int64_t c = begin; c < end; ++c) to[c * s.rows + r] = from[r * s.stride + c];
   }
 }
 

@@ -27,6 +27,18 @@ OpCase linear_case(int64_t T, int64_t O, int64_t I, GemmRole role = GemmRole::li
   return c;
 }
 
+OpCase biased_case(int64_t T, int64_t O, int64_t I, GemmRole role) {
+  OpCase c;
+  c.activation("x", {T, I}).parameter("w", {O, I}).parameter("bias", {O}).output("y", {T, O});
+  c.output_f32("wide", {T, O});
+  c.forward([=](Stream& s, const Tensors& t) {
+    const auto gemms = Precision(recipe_for(t["x"].dtype)).linear(O, I, role);
+    gemms->forward(s, t["y"], t["x"], {t["w"], 0, t["bias"]});
+    gemms->forward(s, t["wide"], t["x"], {t["w"], 0, t["bias"]});
+  });
+  return c;
+}
+
 OpCase grouped_case(std::vector<int64_t> offsets, int64_t O, int64_t I) {
   OpCase c;
   const int64_t E = static_cast<int64_t>(offsets.size()) - 1, R = offsets.back();
@@ -51,6 +63,34 @@ TEST(Precision, LinearOnTheCpuEqualsReference) {
     linear_case(1, 3, 5, role).expect_cpu_equals_reference(5, kWeightRounding);
     linear_case(77, 65, 130, role).expect_cpu_equals_reference(130, kWeightRounding);
   }
+}
+
+TEST(Precision, LinearAddsABiasWhereOneIsGiven) {
+  for (const GemmRole role : {GemmRole::linear, GemmRole::head, GemmRole::exact}) {
+    biased_case(0, 3, 5, role).expect_cpu_equals_reference(5);
+    biased_case(1, 3, 5, role).expect_cpu_equals_reference(5, kWeightRounding);
+    biased_case(77, 65, 130, role).expect_cpu_equals_reference(130, kWeightRounding);
+  }
+  // What is added is what the reference adds: the bias itself where the weights are zero.
+  for (const Recipe recipe : {Recipe::f32, Recipe::bf16, Recipe::fp8_block}) {
+    OpCase c;
+    c.parameter("x", {5, 7}).parameter("w", {3, 7}, constant(0)).parameter("bias", {3}).output_f32("y", {5, 3});
+    c.activation("narrow", {5, 7});
+    c.forward([=](Stream& s, const Tensors& t) {
+      const Tensor x = recipe == Recipe::f32 ? t["x"] : t["narrow"];
+      Precision(recipe).linear(3, 7)->forward(s, t["y"], x, {t["w"], 0, t["bias"]});
+    });
+    const auto bias = c.result(Device{}, DType::bf16, "bias"), y = c.result(Device{}, DType::bf16, "y");
+    for (size_t i = 0; i < y.size(); ++i) EXPECT_EQ(y[i], bias[i % 3]) << name_of(recipe);
+  }
+}
+
+TEST(Precision, RefusesABiasOfAnotherWidth) {
+  Arena arena{Device{}};
+  Stream stream;
+  const auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
+  const auto gemms = Precision(Recipe::f32).linear(3, 2);
+  EXPECT_THROW(gemms->forward(stream, take({1, 3}), take({1, 2}), {take({3, 2}), 0, take({2})}), UserError);
 }
 
 TEST(Precision, GroupedOnTheCpuEqualsReference) {

@@ -1,0 +1,52 @@
+#include "kernels/core/cpu/convert.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace birkhoff::test {
+namespace {
+
+// Normal numbers of every size, with both signs, and all ways to round.
+std::vector<float> numbers(size_t count) {
+  std::vector<float> out(count);
+  uint32_t u = 12345;
+  for (float& x : out) {
+    u = u * 1664525u + 1013904223u;
+    const uint32_t exponent = 1 + (u >> 8) % 253;
+    x = std::bit_cast<float>((u & 0x80000000u) | exponent << 23 | (u & 0xffffu) << 7);
+  }
+  return out;
+}
+
+TEST(Convert, RoundsToNearestEvenForEveryLength) {
+  for (const size_t count : {0u, 1u, 15u, 16u, 37u, 4096u}) {
+    const std::vector<float> from = numbers(count);
+    std::vector<bfloat16> to(count);
+    cpu::convert(to.data(), from.data(), static_cast<int64_t>(count));
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(to[i].bits, bfloat16(from[i]).bits) << from[i];
+  }
+}
+
+TEST(Convert, KeepsZeroInfinityAndNaN) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> from{0.0f, -0.0f, kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()};
+  std::vector<bfloat16> to(from.size());
+  cpu::convert(to.data(), from.data(), static_cast<int64_t>(from.size()));
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(to[i].bits, bfloat16(from[i]).bits) << from[i];
+  EXPECT_TRUE(std::isnan(static_cast<float>(to[4])));
+}
+
+TEST(Convert, WidensExactly) {
+  std::vector<bfloat16> from(65536);
+  for (size_t i = 0; i < from.size(); ++i) from[i].bits = static_cast<uint16_t>(i);
+  std::vector<float> to(from.size());
+  cpu::convert(to.data(), from.data(), static_cast<int64_t>(from.size()));
+  for (size_t i = 0; i < from.size(); ++i) EXPECT_EQ(std::bit_cast<uint32_t>(to[i]), i << 16);
+}
+
+}  // namespace
+}  // namespace birkhoff::test
