@@ -2,19 +2,14 @@
 #include <vector>
 
 #include "kernels/attention/attention.h"
-#include "kernels/attention/attention_simd.h"
+#include "kernels/attention/attention_backward_simd.h"
+#include "kernels/attention/attention_forward_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 
 namespace birkhoff::cpu {
 namespace {
-
-template <class T>
-AttentionKernels<T> kernels() {
-  static const auto kernels = on_best_isa([]<Isa isa>() { return attention_kernels<isa, T>(); });
-  return kernels;
-}
 
 // Head h of a tensor [T, H, D].
 template <class P, class T>
@@ -48,41 +43,106 @@ std::vector<int64_t> document_splits(Tensor document_start) {
   return splits;
 }
 
+// Backward of one key head over the tokens [begin, end), whole documents. The triangle of (queries, keys) is walked by
+// diagonals of blocks: the blocks of one diagonal share neither queries nor keys, so they may run at once, and every
+// gradient is summed in one order.
 template <class T>
-void write_rows(Tensor to, int64_t h, int64_t begin, int64_t end, const float* from) {
-  const auto head = view<T, T>(to, h);
-  const int64_t dim = to.shape[2], padded = attention_padded(dim);
-  for (int64_t t = begin; t < end; ++t, from += padded) {
-    for (int64_t d = 0; d < dim; ++d) head.row(t)[d] = static_cast<T>(from[d]);
-  }
-}
+class RangeBackward {
+ public:
+  RangeBackward(const AttentionBackwardArgs& a, int64_t g, int64_t begin, int64_t end)
+      : a_(a),
+        g_(g),
+        begin_(begin),
+        end_(end),
+        D_(a.q.shape[2]),
+        V_(a.v.shape[2]),
+        tiles_(attention_tiles(end - begin)),
+        keys_(tiles_ * attention_key_tile(D_, V_)),
+        queries_(tiles_ * attention_query_tile(D_, V_)),
+        dk_(tiles_ * kAttentionTile * attention_padded(D_), 0.0f),
+        dv_(tiles_ * kAttentionTile * attention_padded(V_), 0.0f) {}
 
-// The heads that share key head g, one after the other: their sums into dk and dv have one order.
-template <class T>
-void backward_range(const AttentionBackwardArgs& a, int64_t g, int64_t begin, int64_t end) {
-  const int64_t D = a.q.shape[2], V = a.v.shape[2], group = a.q.shape[1] / a.k.shape[1];
-  const int64_t rows = attention_padded_rows(end - begin);
-  Scratch<float> dk(rows * attention_padded(D), 0.0f), dv(rows * attention_padded(V), 0.0f);
-  Scratch<float> scratch(attention_backward_scratch(D, V, end - begin));
-  for (int64_t h = g * group; h < (g + 1) * group; ++h) {
-    kernels<T>().backward(head_of<T>(a, h), {view<T, T>(a.dq, h), view<const T, T>(a.o, h), view<const T, T>(a.d_o, h)},
-                          dk.data(), dv.data(), begin, end, scratch.data());
+  void run() {
+    const int64_t group = a_.q.shape[1] / a_.k.shape[1], blocks = (tiles_ + kBlock - 1) / kBlock;
+    for_tiles([&](int64_t i) { kernels().pack_keys(keys(i), head_of<T>(a_, g_ * group), first(i), count(i)); });
+    // The heads that share the key head, one after the other: their sums into dk and dv have one order.
+    for (int64_t h = g_ * group; h < (g_ + 1) * group; ++h) {
+      pack_queries(h);
+      for (int64_t r = 0; r < blocks; ++r) {
+        parallel_for(blocks - r, 1, [&](int64_t from, int64_t to) {
+          for (int64_t j = from; j < to; ++j) add_block(j + r, j);
+        });
+      }
+      write_queries(h);
+    }
+    for_tiles([&](int64_t i) {
+      kernels().write_rows(view<T, T>(a_.dk, g_), first(i), count(i), D_, dk(i), a_.scale);
+      kernels().write_rows(view<T, T>(a_.dv, g_), first(i), count(i), V_, dv(i), 1);
+    });
   }
-  write_rows<T>(a.dk, g, begin, end, dk.data());
-  write_rows<T>(a.dv, g, begin, end, dv.data());
-}
+
+ private:
+  // Tiles along the side of a block.
+  static constexpr int64_t kBlock = 2;
+
+  static const AttentionBackward<T>& kernels() {
+    static const auto kernels = on_best_isa([]<Isa isa>() { return attention_backward_pieces<isa, T>(); });
+    return kernels;
+  }
+  int64_t first(int64_t tile) const { return begin_ + tile * kAttentionTile; }
+  int64_t count(int64_t tile) const { return std::min(end_ - first(tile), kAttentionTile); }
+  float* keys(int64_t tile) { return keys_.data() + tile * attention_key_tile(D_, V_); }
+  float* queries(int64_t tile) { return queries_.data() + tile * attention_query_tile(D_, V_); }
+  float* dk(int64_t tile) { return dk_.data() + tile * kAttentionTile * attention_padded(D_); }
+  float* dv(int64_t tile) { return dv_.data() + tile * kAttentionTile * attention_padded(V_); }
+
+  template <class Body>
+  void for_tiles(Body body) {
+    parallel_for(tiles_, 1, [&](int64_t from, int64_t to) {
+      for (int64_t i = from; i < to; ++i) body(i);
+    });
+  }
+
+  void pack_queries(int64_t h) {
+    const AttentionGradients<T> gradients{view<T, T>(a_.dq, h), view<const T, T>(a_.o, h), view<const T, T>(a_.d_o, h)};
+    for_tiles([&](int64_t i) { kernels().pack_queries(queries(i), head_of<T>(a_, h), gradients, first(i), count(i)); });
+  }
+
+  void write_queries(int64_t h) {
+    for_tiles([&](int64_t i) {
+      Scratch<float> scratch(attention_pair_scratch(D_));
+      kernels().write_queries(view<T, T>(a_.dq, h), first(i), count(i), D_, queries(i), a_.scale, scratch.data());
+    });
+  }
+
+  // Queries of block I with keys of block J <= I.
+  void add_block(int64_t I, int64_t J) {
+    Scratch<float> scratch(attention_pair_scratch(D_));
+    for (int64_t j = J * kBlock; j < std::min((J + 1) * kBlock, tiles_); ++j) {
+      for (int64_t i = std::max(I * kBlock, j); i < std::min((I + 1) * kBlock, tiles_); ++i) {
+        kernels().add_pair({queries(i), dk(j), dv(j), scratch.data(), keys(j), count(i), first(j), D_, V_, a_.scale});
+      }
+    }
+  }
+
+  const AttentionBackwardArgs& a_;
+  int64_t g_, begin_, end_, D_, V_, tiles_;
+  Scratch<float> keys_, queries_, dk_, dv_;
+};
 
 }  // namespace
 
 void attention_forward(const AttentionArgs& a) {
   const int64_t T = a.q.shape[0], blocks = (T + kAttentionBlock - 1) / kAttentionBlock;
   with_activation_type(a.q.dtype, [&]<class E>() {
+    static const auto block = on_best_isa([]<Isa isa>() { return attention_forward_block<isa, E>(); });
     parallel_for(a.q.shape[1] * blocks, 1, [&](int64_t first, int64_t last) {
       Scratch<float> scratch(attention_forward_scratch(a.q.shape[2], a.v.shape[2]));
       for (int64_t i = first; i < last; ++i) {
-        const int64_t h = i / blocks, begin = i % blocks * kAttentionBlock;
-        kernels<E>().forward(head_of<E>(a, h), view<E, E>(a.o, h), begin, std::min(begin + kAttentionBlock, T),
-                             scratch.data());
+        // Early queries see few keys: blocks alternate between both ends, so that any run of them is about as long.
+        const int64_t h = i / blocks, n = i % blocks, b = n % 2 == 0 ? n / 2 : blocks - 1 - n / 2;
+        const int64_t begin = b * kAttentionBlock;
+        block(head_of<E>(a, h), view<E, E>(a.o, h), begin, std::min(begin + kAttentionBlock, T), scratch.data());
       }
     });
   });
@@ -90,14 +150,18 @@ void attention_forward(const AttentionArgs& a) {
 
 void attention_backward(const AttentionBackwardArgs& a) {
   const std::vector<int64_t> splits = document_splits(a.document_start);
-  const int64_t ranges = static_cast<int64_t>(splits.size()) - 1;
+  const int64_t ranges = static_cast<int64_t>(splits.size()) - 1, count = a.k.shape[1] * ranges;
   with_activation_type(a.q.dtype, [&]<class E>() {
-    parallel_for(a.k.shape[1] * ranges, 1, [&](int64_t first, int64_t last) {
+    auto run = [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
         const size_t range = static_cast<size_t>(i % ranges);
-        backward_range<E>(a, i / ranges, splits[range], splits[range + 1]);
+        RangeBackward<E>(a, i / ranges, splits[range], splits[range + 1]).run();
       }
-    });
+    };
+    // A thread takes whole ranges; all threads together take those that are left over, if these would keep few busy.
+    const int64_t left = count % num_threads(), shared = 2 * left > num_threads() ? 0 : left;
+    parallel_for(count - shared, 1, run);
+    run(count - shared, count);
   });
 }
 

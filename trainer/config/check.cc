@@ -38,6 +38,7 @@ class Checker {
               "mla has its position in the rotated part; set model.position to rope");
       require(a.qk_nope_head_dim + a.qk_rope_head_dim > 0,
               {"model.attention.qk_nope_head_dim", "model.attention.qk_rope_head_dim"}, "keys need a width");
+      require(!a.bias, {"model.attention.bias", "model.attention.type"}, "mla has no biases; set bias to false");
       return;
     }
     require(a.head_dim > 0, {"model.hidden_size", "model.attention.num_heads"},

@@ -45,8 +45,8 @@ struct AttentionConfig {
     s("qk_rope_head_dim", qk_rope_head_dim, Limits{0, 65536},
       "mla: width per head that is rotated, one key for all heads");
     s("v_head_dim", v_head_dim, Limits{1, 65536}, "mla: width of a value head");
-    s("qk_norm", qk_norm, "RMS-normalise queries and keys per head, without weights");
-    s("bias", bias, "biases on the projections");
+    s("qk_norm", qk_norm, "RMS-normalise queries and keys per head, without weights; mla: queries");
+    s("bias", bias, "biases on the projections of mha and gqa");
   }
   bool operator==(const AttentionConfig&) const = default;
 };

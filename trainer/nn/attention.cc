@@ -18,7 +18,9 @@ class Core {
       : rope_(o.rope),
         rope_offset_(rope_offset),
         rope_dims_(rope_dims),
-        scale_(static_cast<float>(rope_softmax_factor(o.rope.yarn) / std::sqrt(static_cast<double>(qk_dim)))),
+        // YaRN changes the rotation; without one there is nothing to make up for.
+        scale_(static_cast<float>((rope_dims > 0 ? rope_softmax_factor(o.rope.yarn) : 1) /
+                                  std::sqrt(static_cast<double>(qk_dim)))),
         memory_(std::make_unique<Arena>(build.device)),
         slot_(build.slot<Saved>()) {}
 
@@ -193,6 +195,7 @@ class LatentAttention final : public Module {
         kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
         kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank),
         out_(build, name + ".out", channels, o.num_heads * o.v_dim),
+        q_norm_(build, o.qk_norm),
         core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {
     queries_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.rope_dim}};
     kv_a_.weight().matrix_rows = {1, {o.kv_lora_rank, o.rope_dim}};
@@ -201,7 +204,7 @@ class LatentAttention final : public Module {
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.nope_dim + o_.rope_dim;
-    const Tensor q = queries_.forward(f, x_TC).view({T, H, D});
+    const Tensor q = q_norm_.forward(f, queries_.forward(f, x_TC).view({T, H, D}));
     core_.rotate(f, q, o_.nope_dim, RopeDirection::forward);
     const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}), k_rope = f.take(activation_, {T, o_.rope_dim});
     split_columns(f.stream, {latent, k_rope, kv_a_.forward(f, x_TC)});
@@ -223,7 +226,8 @@ class LatentAttention final : public Module {
     const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, dkv.count() / T})));
     const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.rope_dim});
     concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
-    const Tensor dx = queries_.backward_input(f, d.q.view({T, d.q.count() / T}));
+    const Tensor dq = q_norm_.backward(f, d.q);
+    const Tensor dx = queries_.backward_input(f, dq.view({T, dq.count() / T}));
     const Tensor dx_kv = kv_a_.backward_input(f, dkv_a);
     add(f.stream, {dx, dx, dx_kv});
     return dx;
@@ -247,6 +251,7 @@ class LatentAttention final : public Module {
   Linear kv_a_;
   Norm kv_norm_;
   Linear kv_b_, out_;
+  HeadNorm q_norm_;
   Core core_;
 };
 

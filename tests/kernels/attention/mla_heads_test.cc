@@ -23,6 +23,7 @@ TEST(MlaHeads, CpuEqualsReference) {
   mla_case(0, 2, 4, 2, 3).expect_cpu_equals_reference(2);
   mla_case(1, 1, 1, 1, 1).expect_cpu_equals_reference(1);
   mla_case(9, 5, 7, 4, 3).expect_cpu_equals_reference(5);
+  mla_case(6, 3, 40, 37, 20).expect_cpu_equals_reference(3);
 }
 
 TEST(MlaHeads, BackwardMatchesFiniteDifferences) {

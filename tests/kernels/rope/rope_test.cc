@@ -15,7 +15,8 @@ namespace {
 struct Sizes {
   int64_t T, H, head, dims, offset;
 };
-const std::vector<Sizes> kSizes{{0, 2, 8, 4, 2}, {1, 1, 2, 2, 0}, {7, 3, 9, 4, 3}, {40, 2, 24, 16, 8}};
+const std::vector<Sizes> kSizes{{0, 2, 8, 4, 2},    {1, 1, 2, 2, 0},    {7, 3, 9, 4, 3},
+                                {40, 2, 24, 16, 8}, {6, 3, 77, 64, 10}, {3, 2, 50, 42, 5}};
 
 std::vector<int64_t> positions(int64_t T) {
   std::vector<int64_t> p;

@@ -96,6 +96,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "set model.position to rope"},
         BadConfig{"MlaWithoutKeys", "model:\n  attention: {type: mla, qk_nope_head_dim: 0, qk_rope_head_dim: 0}\n",
                   "keys need a width"},
+        BadConfig{"MlaWithBias", "model:\n  attention: {type: mla, bias: true}\n",
+                  "model.attention.bias is true (x.yaml:2), model.attention.type is mla (x.yaml:2): mla has no biases"},
         BadConfig{"RopeOdd", "model:\n  rope: {dims: 3}\n", "an even number"},
         BadConfig{"RopeTooWide", "model:\n  rope: {dims: 66}\n", "no more values turn than a head has"},
         BadConfig{"MlaRopeDims", "model:\n  attention: {type: mla}\n  rope: {dims: 32}\n", "leave rope.dims out"},

@@ -101,6 +101,7 @@ ModelOptions grouped_options() {
 ModelOptions single_pass_options() {
   ModelOptions m = full_options();
   m.decoder.attention = latent_attention(0);
+  m.decoder.attention.qk_norm = true;
   m.decoder.attention.rope.yarn.factor = 4;
   m.decoder.attention.rope.yarn.original_length = 8;
   m.decoder.moe.score = RouterScore::sqrt_softplus;
