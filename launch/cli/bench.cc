@@ -2,7 +2,10 @@
 
 #include <cstdio>
 
+#include "data/shard/manifest.h"
+#include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "parallel/comm/agree.h"
 #include "trainer/config/reader.h"
 
 namespace birkhoff {
@@ -11,48 +14,77 @@ namespace {
 struct Arguments {
   std::string config = "configs/bench/gpt_14m.yaml";
   std::vector<std::string> overrides;
-  int64_t steps = 10;
-  bool json = false;
+  int64_t rounds = 10;
+  std::string directory = ".", data;
+  bool json = false, speed_only = false;
 };
 
-ExitCode step(Communicator& world, const Arguments& a) {
-  const StepBench bench = bench_step(world, load_config(a.config, a.overrides).config, a.steps);
-  std::printf("%s\n", (a.json ? to_json(bench) : to_text(bench)).c_str());
+// A vocabulary that the config leaves to a tokenizer is that of the data, or this.
+constexpr int64_t kVocabSize = 8192;
+
+BenchOptions options_of(const Arguments& a) {
+  BK_CHECK(a.rounds >= 1, "--rounds is ", a.rounds, ", expected at least 1");
+  BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only};
+  if (o.config.model.vocab_size == 0)
+    o.config.model.vocab_size = a.data.empty() ? kVocabSize : read_manifest(a.data).vocab_size;
+  return o;
+}
+
+enum class Ranks { one, any };
+using Scenario = Report (*)(Communicator&, const BenchOptions&);
+
+ExitCode run(Communicator& world, const std::string& name, Scenario scenario, Ranks ranks, const Arguments& a) {
+  BenchOptions options;
+  agree(world, [&] {
+    options = options_of(a);
+    BK_CHECK(ranks == Ranks::any || world.size() == 1, "bench ", name, " measures one process, but ", world.size(),
+             " ranks were started; start it without mpirun");
+  });
+  const Report report = scenario(world, options);
+  if (world.rank() == 0) std::printf("%s\n", (a.json ? to_json(report) : to_text(report)).c_str());
   return ExitCode::done;
 }
 
-// The cost of the residual streams: the same model with and without them, step by step in turn.
-ExitCode residual(Communicator& world, const Arguments& a) {
-  std::vector<std::string> with = a.overrides, without = a.overrides;
-  with.push_back("model.residual.type=mhc");
-  without.push_back("model.residual.type=plain");
-  const double ratio =
-      bench_ratio(world, load_config(a.config, with).config, load_config(a.config, without).config, a.steps);
-  if (a.json) {
-    std::printf("{\"mhc_over_plain\": %.4f}\n", ratio);
-  } else {
-    std::printf("a step with mhc takes %.3f times as long as one with plain residuals\n", ratio);
-  }
-  return ExitCode::done;
-}
-
-void scenario(Command bench, const std::string& name, const std::string& help,
-              ExitCode (*run)(Communicator&, const Arguments&)) {
-  auto a = std::make_shared<Arguments>();
-  bench.subcommand(name, help)
-      .option("--config", a->config, "YAML file of the model")
+// Returns the command, to which a scenario may add options of its own.
+Command scenario(Command bench, const std::string& name, const std::string& help, Scenario body, Ranks ranks,
+                 const std::shared_ptr<Arguments>& a) {
+  Command command = bench.subcommand(name, help);
+  command.option("--config", a->config, "YAML file of the model; a vocabulary left to a tokenizer has 8192 tokens")
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
-      .option("--steps", a->steps, "timed steps")
-      .flag("--json", a->json, "one JSON object")
-      .run_parallel([a, run](Communicator& world) { return run(world, *a); });
+      .option("--rounds", a->rounds, "timed rounds, of which the median counts")
+      .flag("--json", a->json, "one JSON object on one line; docs/benchmarks.md lists its keys")
+      .run_parallel([=](Communicator& world) { return run(world, name, body, ranks, *a); });
+  return command;
 }
+
+std::shared_ptr<Arguments> arguments(const std::string& config = Arguments().config) {
+  auto a = std::make_shared<Arguments>();
+  a->config = config;
+  return a;
+}
+
+constexpr char kDirectory[] = "where to make a folder for files, removed at the end";
 
 }  // namespace
 
 void add_bench(Cli& cli) {
   Command bench = cli.command("bench", "Measure this machine with real training code");
-  scenario(bench, "step", "One training step, by op", step);
-  scenario(bench, "residual", "mHC over plain residuals, in turn", residual);
+  const auto step = arguments();
+  scenario(bench, "step", "A training step: speed by class of op, and peak memory against its prediction", bench_step,
+           Ranks::one, step)
+      .flag("--speed-only", step->speed_only, "tokens/s alone");
+  scenario(bench, "residual", "mHC and single-pass mHC over a plain residual", bench_residual, Ranks::one, arguments());
+  const auto checkpoint = arguments();
+  scenario(bench, "checkpoint", "A checkpoint against a plain write of its bytes, and what training waits for it",
+           bench_checkpoint, Ranks::one, checkpoint)
+      .option("--directory", checkpoint->directory, kDirectory);
+  const auto loader = arguments("configs/quickstart.yaml");
+  scenario(bench, "loader", "The loader, Engram addresses included, against the step it feeds", bench_loader,
+           Ranks::one, loader)
+      .option("--directory", loader->directory, kDirectory)
+      .option("--data", loader->data, "a dataset of birkhoff data ingest; otherwise one is made");
+  scenario(bench, "ranks", "All ranks as one run against as many single ones, a thread each (mpirun -n 2)", bench_ranks,
+           Ranks::any, arguments());
 }
 
 }  // namespace birkhoff

@@ -1,37 +1,34 @@
 #pragma once
-// What `birkhoff bench` measures. Every scenario times real training code on synthetic tokens, several times in turn,
-// and reports medians; a comparison is a ratio of two things timed in the same run, since machines are shared and
-// noisy.
-#include <string>
-#include <vector>
+// What `birkhoff bench` measures: docs/benchmarks.md says what each figure is and how it is made. Every scenario runs
+// real training code on made-up tokens; a comparison is a ratio of two things timed in turn in the same run, since
+// machines are shared and noisy, and its figure is the median of the rounds.
+#include <filesystem>
 
 #include "parallel/comm/communicator.h"
+#include "trainer/bench/report.h"
 #include "trainer/config/config.h"
 
 namespace birkhoff {
 
-struct OpTime {
-  std::string op;
-  int64_t calls = 0;
-  double seconds = 0, flops = 0;  // of one step
+struct BenchOptions {
+  Config config;
+  int64_t rounds = 10;                    // timed, after some to warm up
+  std::filesystem::path directory = ".";  // files go to a folder in it, which is removed at the end
+  std::filesystem::path data;             // a dataset; empty: made for the scenario
+  bool speed_only = false;                // of a step: its tokens/s, and no more
 };
 
-struct StepBench {
-  double tokens_per_second = 0, seconds = 0;  // of the median step, optimizer included
-  double flops = 0;                           // of its matrix products and attention
-  int64_t parameters = 0;
-  size_t predicted_bytes = 0, measured_bytes = 0;  // peak memory of parameters, optimizer and activations
-  std::vector<OpTime> ops;                         // by falling time
-};
-
-// One replica's training step of a model, `steps` times after two to warm up.
-StepBench bench_step(Communicator& self, const Config& config, int64_t steps);
-
-// The same for two configurations, step by step in turn: the median of the ratios of their times, a over b.
-double bench_ratio(Communicator& self, const Config& a, const Config& b, int64_t steps);
-
-// For people, and as one JSON object with the key tokens_per_second.
-std::string to_text(const StepBench& bench);
-std::string to_json(const StepBench& bench);
+// A training step of one process: tokens/s, work by op class against what the machine reaches, peak memory against what
+// was predicted.
+Report bench_step(Communicator& alone, const BenchOptions& options);
+// A step with mHC, and with single-pass mHC, over one with a plain residual.
+Report bench_residual(Communicator& alone, const BenchOptions& options);
+// A checkpoint against the same bytes written plainly, and what training waits for it.
+Report bench_checkpoint(Communicator& alone, const BenchOptions& options);
+// The loader with its Engram addresses against the step it feeds, and against reading the same bytes plainly.
+Report bench_loader(Communicator& alone, const BenchOptions& options);
+// All ranks as replicas of one run, a thread each, against as many runs that know nothing of each other. Collective;
+// the same report on all ranks.
+Report bench_ranks(Communicator& world, const BenchOptions& options);
 
 }  // namespace birkhoff

@@ -22,6 +22,8 @@ class Profiler final : public OpObserver {
   // By op; an op that runs others (Muon) does not count their time twice.
   const std::map<std::string, Row, std::less<>>& rows() const { return rows_; }
   double total_flops() const;
+  // Forgets what it has seen. Not within an op.
+  void clear() { rows_.clear(); }
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -214,6 +214,18 @@ std::optional<std::pair<double, double>> Trainer::gain() {
   return std::pair{values[0], values[1]};
 }
 
+size_t Trainer::table_state_bytes() const {
+  size_t sum = 0;
+  for (const auto& table : tables_) sum += table->bytes();
+  return sum;
+}
+
+size_t Trainer::workspace_bytes() const {
+  size_t sum = step_arena_.peak_bytes() + dense_->workspace_bytes();
+  for (const auto& table : tables_) sum += table->workspace_bytes();
+  return sum;
+}
+
 void Trainer::state(StateVisitor& v) {
   model_->state(v);
   dense_->state(v);

@@ -57,6 +57,9 @@ class Trainer {
   int64_t steps_done() const { return steps_; }
   const DenseOptimizer& optimizer() const { return *dense_; }
   size_t peak_activation_bytes() const { return frame_.peak_bytes(); }
+  // What tables' updates keep from step to step; what a step needs besides activations, at its peak.
+  size_t table_state_bytes() const;
+  size_t workspace_bytes() const;
 
  private:
   struct StepRows;

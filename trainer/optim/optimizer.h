@@ -47,6 +47,7 @@ class DenseOptimizer final {
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
+  size_t workspace_bytes() const { return workspace_.peak_bytes(); }
   // One line a parameter: name, shape, rule, decay, and for Muon how many matrices of which shape.
   std::string table() const;
 
@@ -80,6 +81,8 @@ class TableOptimizer final {
   // Collective over the table's group.
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
+  size_t bytes() const { return memory_.peak_bytes(); }
+  size_t workspace_bytes() const { return workspace_.peak_bytes(); }
   ShardedRowStore& table() { return *table_; }
   const TableOptions& options() const { return options_; }
 

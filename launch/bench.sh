@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Builds Birkhoff, runs every bench scenario and prints one table of ratios beside their goals (docs/benchmarks.md).
+#   launch/bench.sh [--torch] [--rounds N] [--directory DIR]
+# --torch installs python3-torch by apt, for the comparison with PyTorch, which is left out where there is none. Reports go
+# to build/cpu/bench; the checkpoints of bench checkpoint to DIR, that folder by default.
+source "$(dirname "$0")/shell/common.sh"
+
+ROUNDS=10 TORCH='' OUT=$ROOT/build/cpu/bench DIRECTORY=''
+while [ $# -gt 0 ]; do
+  case $1 in
+    --torch) TORCH=yes ;;
+    --rounds) ROUNDS=${2:?--rounds needs a number}; shift ;;
+    --directory) DIRECTORY=${2:?--directory needs a folder}; shift ;;
+    -h | --help) sed -n '2,5s/^# \?//p' "$0"; exit 0 ;;
+    *) die "unknown argument '$1'; expected --torch, --rounds N or --directory DIR" ;;
+  esac
+  shift
+done
+BIRKHOFF=$ROOT/build/cpu/birkhoff
+GPT=$ROOT/configs/bench/gpt_14m.yaml
+
+# report NAME RANKS SCENARIO ARGUMENT...: prints it, and keeps it in $OUT/NAME.json.
+report() {
+  local name=$1 ranks=$2 launcher=()
+  shift 2
+  if [ "$ranks" -gt 1 ]; then launcher=(mpirun -n "$ranks"); fi
+  stage "$name: birkhoff bench $*"
+  "${launcher[@]}" "$BIRKHOFF" bench "$@" --json >"$OUT/$name.json"
+  tr ',' '\n' <"$OUT/$name.json" | grep -E '^"[a-z_0-9]+":[-0-9.e+]+}?$' | tr -d '"{}' | sed 's/:/ /' |
+    awk '{ printf "  %-45s %.6g\n", $1, $2 }'
+}
+
+# row TEXT FILE KEY GOAL: of the table. The first number under that key, or "-".
+row() {
+  local value=''
+  if [ -e "$OUT/$2.json" ]; then value=$(sed -n "s/.*\"$3\": *\([-0-9.e+]*\).*/\1/p" "$OUT/$2.json" | head -n 1); fi
+  if [ -n "$value" ]; then value=$(printf '%.3f' "$value"); fi
+  printf '%-50s %10s   %s\n' "$1" "${value:--}" "$4"
+}
+
+stage "packages"
+install_packages "${BUILD_PACKAGES[@]}" python3
+if [ -n "$TORCH" ]; then install_packages python3-torch; fi
+stage "build: the program birkhoff, into build/cpu"
+installed libgtest-dev && installed libgmock-dev || TESTS=OFF
+configure_and_build cpu birkhoff
+rm -rf "$OUT"
+mkdir -p "$OUT"
+DIRECTORY=${DIRECTORY:-$OUT}
+
+for recipe in f32 bf16; do
+  stage "$recipe: birkhoff and PyTorch in turn"
+  status=0
+  python3 "$ROOT/tests/bench/dense_torch.py" --birkhoff "$BIRKHOFF" --recipe $recipe --json >"$OUT/torch_$recipe.json" || status=$?
+  cat "$OUT/torch_$recipe.json"
+  [ $status = 0 ] || [ $status = 77 ] || exit $status
+done
+report step 1 step --config "$GPT" --rounds "$ROUNDS"
+report step_f32 1 step --config "$GPT" --set precision.recipe=f32 --rounds "$ROUNDS"
+report step_quickstart 1 step --config "$ROOT/configs/quickstart.yaml" --set run.threads=2 --rounds "$ROUNDS"
+report residual_384 1 residual --config "$GPT" --rounds "$ROUNDS"
+report residual_2560 1 residual --config "$ROOT/configs/bench/mhc_2560.yaml" --rounds "$ROUNDS"
+report checkpoint 1 checkpoint --config "$GPT" --rounds "$ROUNDS" --directory "$DIRECTORY"
+report loader 1 loader --config "$ROOT/configs/quickstart.yaml" --set run.threads=2 --rounds "$ROUNDS" --directory "$OUT"
+report ranks 2 ranks --config "$GPT" --rounds "$ROUNDS"
+
+print_stages
+printf '\n%-50s %10s   %s\n' "ratios in one run" "measured" "goal"
+row "dense GPT over PyTorch, bf16" torch_bf16 birkhoff_over_torch "at least 1.3"
+row "dense GPT over PyTorch, f32" torch_f32 birkhoff_over_torch "at least 1.3"
+row "mHC over plain, C = 384" residual_384 mhc_over_plain "at most 1.20"
+row "single-pass mHC over plain, C = 384" residual_384 mhc_single_pass_over_plain ""
+row "mHC over plain, one block, C = 2560" residual_2560 mhc_over_plain_gradients "at most 1.05"
+row "single-pass mHC over plain, one block, C = 2560" residual_2560 mhc_single_pass_over_plain_gradients ""
+row "predicted over measured memory, dense GPT" step predicted_over_measured "0.9 to 1.1"
+row "predicted over measured memory, quickstart" step_quickstart predicted_over_measured "0.9 to 1.1"
+row "checkpoint over a plain write" checkpoint checkpoint_over_plain_write "at least 0.85"
+row "training blocked, over the write" checkpoint blocked_over_write "at most 0.05"
+row "loader over the step it feeds" loader loader_over_step "above 1"
+row "loader over a plain read with checksum" loader loader_over_plain_read ""
+row "two ranks connected over unconnected" ranks connected_over_unconnected "at least 0.94"
+row "reduction hidden behind backward" ranks reduction_hidden_share ""

@@ -1,0 +1,108 @@
+// Every scenario through the program, on the smallest model that has every part. What they measure is nobody's promise
+// here; that they run, and print what docs/benchmarks.md lists, is.
+#include <cstdlib>
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/program.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff::test {
+namespace {
+
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+std::string source_dir() {
+  const char* dir = std::getenv("BIRKHOFF_SOURCE_DIR");
+  return dir ? dir : ".";
+}
+
+std::string command(int ranks, const std::string& scenario, const std::string& arguments = "") {
+  return mpirun(ranks) + BIRKHOFF_PROGRAM + " bench " + scenario + " --config " + source_dir() + "/configs/test.yaml " +
+         arguments;
+}
+
+// The report, whose figures are finite numbers, of which those named are above 0, and all are documented.
+Json run(int ranks, const std::string& scenario, const std::vector<std::string>& positive,
+         const std::string& arguments = "") {
+  const ProgramResult result = run_program(command(ranks, scenario, "--json --rounds 2 " + arguments));
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  const Json report = Json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  EXPECT_TRUE(report.is_object()) << result.output;
+  if (!report.is_object()) return Json::object();
+  EXPECT_EQ(report.value("scenario", ""), scenario);
+  const std::string page = read_file(source_dir() + "/docs/benchmarks.md");
+  for (const auto& [key, value] : report.items()) {
+    EXPECT_NE(page.find("`" + key + "`"), std::string::npos) << "docs/benchmarks.md does not say what " << key << " is";
+    EXPECT_FALSE(value.is_null()) << key << " is not finite";
+  }
+  for (const std::string& key : positive) EXPECT_GT(report.value(key, 0.0), 0.0) << key;
+  return report;
+}
+
+TEST(BenchStep, PrintsSpeedByClassOfOpAndMemoryBesideItsPrediction) {
+  const Json r = run(1, "step",
+                     {"tokens_per_second", "step_duration_seconds", "flops_per_second", "peak_flops_per_second",
+                      "peak_fraction", "copy_bytes_per_second", "predicted_bytes"});
+  double share = 0;
+  bool product = false;
+  for (const Json& row : r.at("op_classes")) {
+    share += row.at("share_percent").get<double>();
+    product = product || (row.at("class") == "gemm" && row.at("roofline_percent").get<double>() > 0);
+  }
+  EXPECT_NEAR(share, 100, 1);
+  EXPECT_TRUE(product) << r.at("op_classes");
+  EXPECT_GT(r.at("ops").size(), 30u);
+  EXPECT_TRUE(!std::filesystem::exists("/proc/self/clear_refs") || r.contains("measured_bytes"));
+}
+
+TEST(BenchStep, PrintsItsSpeedAloneWhereThatIsAsked) {
+  const Json r = run(1, "step", {"tokens_per_second", "step_duration_seconds"}, "--speed-only");
+  EXPECT_EQ(r.size(), 3u);
+}
+
+TEST(BenchResidual, PrintsBothKindsOverAPlainResidual) {
+  run(1, "residual", {"mhc_over_plain", "mhc_over_plain_gradients", "mhc_single_pass_over_plain"});
+}
+
+TEST(BenchCheckpoint, PrintsItsSpeedOverAPlainWriteAndLeavesNothing) {
+  const TempDir dir;
+  run(1, "checkpoint", {"checkpoint_over_plain_write", "blocked_over_write", "bytes", "copy_duration_seconds"},
+      "--directory " + dir.path().string());
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST(BenchLoader, PrintsItsSpeedOverTheStepAndOverAPlainRead) {
+  const TempDir dir;
+  run(1, "loader", {"loader_tokens_per_second", "loader_over_step", "loader_over_plain_read", "bytes_per_token"},
+      "--directory " + dir.path().string());
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST(BenchRanks, PrintsConnectedOverUnconnectedRanksAndWhatTheyWaitFor) {
+  const Json r = run(2, "ranks", {"connected_over_unconnected", "reduction_alone_seconds", "tokens_per_second"});
+  bool reduces = false;
+  for (const Json& row : r.at("communication")) reduces = reduces || row.at("operation") == "reduce_scatter_v";
+  EXPECT_TRUE(reduces);
+}
+
+TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
+  const ProgramResult one = run_program(command(1, "ranks"));
+  EXPECT_EQ(one.exit_code, 2);
+  EXPECT_THAT(one.output, HasSubstr("start it with mpirun -n 2"));
+  const ProgramResult two = run_program(command(2, "step"));
+  EXPECT_EQ(two.exit_code, 2);
+  EXPECT_THAT(two.output, HasSubstr("start it without mpirun"));
+}
+
+TEST(Bench, ListsItsScenarios) {
+  const ProgramResult help = run_program(std::string(BIRKHOFF_PROGRAM) + " bench --help");
+  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks"})
+    EXPECT_THAT(help.output, HasSubstr(name));
+}
+
+}  // namespace
+}  // namespace birkhoff::test

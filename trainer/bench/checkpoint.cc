@@ -1,0 +1,114 @@
+#include <optional>
+
+#include "data/hdf5/bulk_file.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
+#include "trainer/bench/bench.h"
+#include "trainer/bench/scratch_folder.h"
+#include "trainer/bench/subject.h"
+#include "trainer/bench/timing.h"
+#include "trainer/checkpoint/writer.h"
+#include "trainer/loop/build.h"
+
+namespace birkhoff {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kWarmUp = 1;
+
+// Bytes in the same directory, by pwrite in blocks and one fsync.
+double plain_write_s(const fs::path& directory, const std::vector<char>& block, int64_t bytes) {
+  const fs::path path = directory / "plain";
+  const double seconds = seconds_of([&] {
+    const BulkFile file = BulkFile::create(path);
+    for (int64_t done = 0; done < bytes; done += static_cast<int64_t>(block.size())) {
+      file.write(done, block.data(),
+                 static_cast<size_t>(std::min<int64_t>(bytes - done, static_cast<int64_t>(block.size()))));
+    }
+    file.sync();
+  });
+  fs::remove(path);
+  return seconds;
+}
+
+class Saves {
+ public:
+  Saves(Communicator& alone, Subject& subject, const fs::path& directory)
+      : subject_(subject), writer_(alone, device_of(subject.config()), {directory, 1, true}) {}
+
+  // A save with nothing beside it.
+  SaveReport quiet() {
+    begin();
+    return checked(writer_.finish());
+  }
+  // A save under a step, whose forward and backward run while the state is copied, and the steps after it, as in
+  // training. `steps` receives the times of the steps that ran while the save did.
+  SaveReport training(std::vector<double>& steps) {
+    begin();
+    std::optional<SaveReport> report;
+    while (!report) {
+      steps.push_back(subject_.step([&] { writer_.wait_copied(); }).step);
+      report = writer_.poll();
+    }
+    return checked(report);
+  }
+
+ private:
+  void begin() {
+    writer_.begin(++saves_, [&](StateVisitor& v) { subject_.trainer().state(v); }, {});
+  }
+  static SaveReport checked(const std::optional<SaveReport>& report) {
+    if (!report || !report->saved)
+      throw DataError("the checkpoint was not saved: " + (report ? report->error : "no report"));
+    return *report;
+  }
+
+  Subject& subject_;
+  CheckpointWriter writer_;
+  int64_t saves_ = 0;
+};
+
+}  // namespace
+
+Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
+  set_num_threads(threads_of(o.config));
+  const ScratchFolder folder(o.directory);
+  Subject subject(alone, o.config, device_of(o.config));
+  subject.step();
+  Saves saves(alone, subject, folder.path());
+  const int64_t bytes = saves.quiet().bytes;
+  const std::vector<char> block(size_t{1} << 20, 'x');
+  std::vector<double> speed, blocked, blocked_s, save_s, plain_s, copy_s, write_s, during, quiet;
+  for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
+    const SaveReport still = saves.quiet();
+    const double plain = plain_write_s(folder.path(), block, bytes);
+    quiet.push_back(subject.step().step);
+    const SaveReport busy = saves.training(during);
+    if (i < kWarmUp) continue;
+    speed.push_back(plain / still.write_s);
+    blocked.push_back(busy.blocked_s / busy.write_s);
+    blocked_s.push_back(busy.blocked_s);
+    save_s.push_back(still.write_s);
+    plain_s.push_back(plain);
+    copy_s.push_back(busy.copy_s);
+    write_s.push_back(busy.write_s);
+  }
+  Report report{"checkpoint", {}, {}, {}};
+  report.add("checkpoint_over_plain_write", median(speed), "",
+             "bytes/s of a save, over pwrite and one fsync of as many");
+  report.add("blocked_over_write", median(blocked), "", "time the training thread waited, over the time of the write");
+  report.add("bytes", static_cast<double>(bytes), "bytes", "of the state saved");
+  report.add("checkpoint_bytes_per_second", static_cast<double>(bytes) / median(save_s), "bytes/s",
+             "saved and published");
+  report.add("plain_bytes_per_second", static_cast<double>(bytes) / median(plain_s), "bytes/s", "written plainly");
+  report.add("blocked_seconds", median(blocked_s), "s", "waited by the training thread, for one save");
+  report.add("copy_duration_seconds", median(copy_s), "s", "until the state was copied, behind forward and backward");
+  report.add("write_duration_seconds", median(write_s), "s",
+             "from then to the published checkpoint, with training beside it");
+  report.add("step_during_save_over_step", median(during) / median(quiet), "",
+             "time of a step that shares the cores with a save");
+  return report;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,69 @@
+#include "trainer/bench/comm_meter.h"
+
+#include "trainer/bench/timing.h"
+
+namespace birkhoff {
+namespace {
+
+class MeteredWork final : public Work {
+ public:
+  MeteredWork(CommMeter::Row& row, int64_t bytes, Communicator::Pending inner)
+      : row_(&row), bytes_(bytes), inner_(std::move(inner)) {}
+
+  void wait(Stream& stream) override {
+    const Stopwatch watch;
+    if (inner_->done()) row_->over_before_wait += bytes_;
+    inner_->wait(stream);
+    row_->wait_s += watch.seconds();
+  }
+  bool done() override { return inner_->done(); }
+
+ private:
+  CommMeter::Row* row_;
+  int64_t bytes_;
+  Communicator::Pending inner_;
+};
+
+class MeteredCommunicator final : public Communicator {
+ public:
+  MeteredCommunicator(Communicator& inner, CommMeter& meter) : inner_(inner), meter_(meter) {}
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  int local_rank() const override { return inner_.local_rank(); }
+  int local_size() const override { return inner_.local_size(); }
+  const std::string& name() const override { return inner_.name(); }
+  std::string waiting_for() const override { return inner_.waiting_for(); }
+  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    return inner_.split(color, key, name);
+  }
+
+  void progress() override {
+    meter_.progress_s += seconds_of([&] { inner_.progress(); });
+    ++meter_.progress_calls;
+  }
+
+  Pending start(Operation operation) override {
+    CommMeter::Row& row = meter_.rows[std::string(name_of(operation.op))];
+    const int64_t bytes = operation.bytes();
+    ++row.calls;
+    row.bytes += bytes;
+    const Stopwatch watch;
+    Pending work = inner_.start(std::move(operation));
+    row.start_s += watch.seconds();
+    return std::make_unique<MeteredWork>(row, bytes, std::move(work));
+  }
+
+ private:
+  Communicator& inner_;
+  CommMeter& meter_;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter) {
+  return std::make_unique<MeteredCommunicator>(inner, meter);
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,26 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "parallel/comm/communicator.h"
+
+namespace birkhoff {
+
+// What the thread of one rank spends on its communication, by operation.
+struct CommMeter {
+  struct Row {
+    int64_t calls = 0, bytes = 0;
+    double start_s = 0, wait_s = 0;  // in the calls that start an operation, and in those that wait for it
+    int64_t over_before_wait = 0;    // bytes of operations that were over when first waited for
+  };
+  std::map<std::string, Row> rows;
+  double progress_s = 0;
+  int64_t progress_calls = 0;
+};
+
+// A communicator that measures every operation of `inner`; groups split from it are not measured. `inner` and `meter`
+// outlive it.
+std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter);
+
+}  // namespace birkhoff

@@ -1,0 +1,121 @@
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
+#include "parallel/comm/agree.h"
+#include "trainer/bench/bench.h"
+#include "trainer/bench/comm_meter.h"
+#include "trainer/bench/subject.h"
+#include "trainer/bench/timing.h"
+#include "trainer/loop/build.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int kWarmUp = 2, kStepsPerRound = 2;
+
+// The value of every rank. Collective.
+std::vector<double> gather(Communicator& world, double mine) {
+  std::vector<double> all(static_cast<size_t>(world.size()));
+  const std::vector<int64_t> ones(all.size(), 1);
+  wait_on_host(world.all_gather_v({all.data(), DType::f64, {world.size()}}, {&mine, DType::f64, {1}}, ones));
+  return all;
+}
+double mean(const std::vector<double>& v) {
+  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
+double largest(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
+
+// Seconds a step on this rank; all ranks begin together.
+double timed(Communicator& world, Subject& subject) {
+  world.barrier();
+  return seconds_of([&] {
+           for (int i = 0; i < kStepsPerRound; ++i) subject.step();
+         }) /
+         kStepsPerRound;
+}
+
+// The reduction of all units with nothing beside it, and no rank late.
+double reduction_alone_s(Communicator& world, Subject& subject) {
+  ParameterStore& parameters = *subject.model().parameters;
+  Stream host;
+  std::vector<double> times;
+  for (int i = 0; i < 5; ++i) {
+    world.barrier();
+    times.push_back(seconds_of([&] {
+      for (size_t unit = 0; unit < parameters.units().size(); ++unit) parameters.start_reduce(static_cast<int>(unit));
+      parameters.wait_reduced(host);
+    }));
+  }
+  return largest(gather(world, median(times)));
+}
+
+// Means over the ranks, of one step.
+ReportTable communication(Communicator& world, const CommMeter& meter, double steps) {
+  ReportTable t{"communication", {"operation", "calls", "mb", "start_ms", "wait_ms", "over_before_wait_percent"}, {}};
+  for (const auto& [op, row] : meter.rows) {
+    const double mb = static_cast<double>(row.bytes) / 1e6;
+    const double over =
+        row.bytes > 0 ? 100.0 * static_cast<double>(row.over_before_wait) / static_cast<double>(row.bytes) : 0;
+    t.rows.push_back({op, static_cast<double>(row.calls) / steps, mb / steps,
+                      1e3 * mean(gather(world, row.start_s)) / steps, 1e3 * mean(gather(world, row.wait_s)) / steps,
+                      mean(gather(world, over))});
+  }
+  t.rows.push_back({"progress", static_cast<double>(meter.progress_calls) / steps, Cell(),
+                    1e3 * mean(gather(world, meter.progress_s)) / steps, Cell(), Cell()});
+  return t;
+}
+
+Config one_thread(Config c) {
+  c.run.threads = 1;
+  return c;
+}
+Config global(Config c, int ranks) {
+  c.batch.global_batch_size *= ranks;
+  return c;
+}
+
+}  // namespace
+
+Report bench_ranks(Communicator& world, const BenchOptions& o) {
+  agree(world, world.size() > 1,
+        "bench ranks compares several ranks with as many single ones; start it with mpirun -n 2");
+  const Config own = one_thread(o.config), all = global(own, world.size());
+  set_num_threads(1);
+  const auto self = world.split(world.rank(), 0, "alone");
+  CommMeter meter;
+  const auto metered = make_metered(world, meter);
+  Subject alone(*self, own, device_of(own)), connected(*metered, all, device_of(all));
+  std::vector<double> alone_s, connected_s;
+  for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
+    if (i == kWarmUp) meter = {};
+    const std::vector<double> apart = gather(world, timed(world, alone));
+    const std::vector<double> together = gather(world, timed(world, connected));
+    if (i < kWarmUp) continue;
+    alone_s.push_back(mean(apart));
+    connected_s.push_back(largest(together));
+  }
+  const double steps = static_cast<double>(o.rounds * kStepsPerRound);
+  const CommMeter measured = meter;
+  std::vector<double> ratios;
+  for (size_t i = 0; i < alone_s.size(); ++i) ratios.push_back(alone_s[i] / connected_s[i]);
+  const double tokens = static_cast<double>(world.size() * alone.tokens());
+  const double reduce_s = reduction_alone_s(world, connected);
+  const auto waited = measured.rows.find("reduce_scatter_v");
+  const double wait_s = mean(gather(world, waited == measured.rows.end() ? 0 : waited->second.wait_s / steps));
+
+  Report report{"ranks", {}, {}, {}};
+  report.add("connected_over_unconnected", median(ratios), "",
+             "tokens/s of one run of all ranks over that of runs apart");
+  report.add("tokens_per_second", tokens / median(connected_s), "tokens/s", "connected, all ranks, a thread each");
+  report.add("unconnected_tokens_per_second", tokens / median(alone_s), "tokens/s",
+             "the same ranks apart, at the same time");
+  report.add("reduction_wait_seconds", wait_s, "s", "a step, waited for gradients after the last backward");
+  report.add("reduction_alone_seconds", reduce_s, "s", "the same reduction with nothing beside it");
+  report.add("reduction_hidden_share", std::max(0.0, 1 - wait_s / reduce_s), "", "behind backward, of its time alone");
+  report.tables.push_back(communication(world, measured, steps));
+  return report;
+}
+
+}  // namespace birkhoff

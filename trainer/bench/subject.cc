@@ -1,0 +1,78 @@
+#include "trainer/bench/subject.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
+#include "trainer/bench/timing.h"
+#include "trainer/loop/build.h"
+
+namespace birkhoff {
+
+int threads_of(const Config& c) { return c.run.threads > 0 ? static_cast<int>(c.run.threads) : num_threads(); }
+
+std::shared_ptr<const EngramAddresses> plain_addresses(const Config& c) {
+  if (c.model.engram.layers.empty()) return nullptr;
+  std::vector<int32_t> same(static_cast<size_t>(c.model.vocab_size));
+  std::iota(same.begin(), same.end(), 0);
+  return std::make_shared<EngramAddresses>(engram_hash_spec(c, c.model.vocab_size, 0), same);
+}
+
+Subject::Subject(Communicator& replicas, const Config& config, Device device, OpObserver* observer)
+    : config_(config),
+      num_microbatches_(config.batch.global_batch_size / (config.batch.micro_batch_size * replicas.size())) {
+  const int64_t vocab = config.model.vocab_size;
+  BK_CHECK(vocab > 0, "model.vocab_size is 0; a benchmark has no tokenizer: set it");
+  BK_CHECK(num_microbatches_ > 0, "batch.global_batch_size is ", config.batch.global_batch_size, ", less than ",
+           replicas.size(), " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
+           " take; make it larger");
+  engram_ = plain_addresses(config);
+  const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
+  Stream stream{device, nullptr, observer};
+  model_ = std::make_unique<Model>(make_model(device, replicas, model_options(config, vocab, hash)));
+  trainer_ = std::make_unique<Trainer>(stream, replicas, *model_, trainer_options(config, hash));
+  model_->initialise(stream, static_cast<uint64_t>(config.run.seed));
+}
+
+Subject::Time Subject::step(const StepBatch& batch, const std::function<void()>& before_update) {
+  Time time;
+  const Stopwatch watch;
+  trainer_->step(batch, 1e-4, [&] {
+    time.gradients = watch.seconds();
+    if (before_update) before_update();
+  });
+  time.step = watch.seconds();
+  return time;
+}
+
+int64_t Subject::tokens() const {
+  return num_microbatches_ * config_.batch.micro_batch_size * config_.batch.sequence_length;
+}
+
+Batch Subject::make_microbatch() {
+  const int64_t length = config_.batch.sequence_length;
+  Batch b;
+  b.num_sequences = config_.batch.micro_batch_size;
+  b.sequence_length = length;
+  for (int64_t t = 0; t < b.num_tokens(); ++t) {
+    const uint64_t token = random_.below(drawn_++, static_cast<uint64_t>(config_.model.vocab_size));
+    b.tokens.push_back(static_cast<int32_t>(token));
+    b.positions.push_back(static_cast<int32_t>(t % length));
+    b.document_start.push_back(static_cast<int32_t>(t / length * length));
+  }
+  b.targets.assign(static_cast<size_t>(1 + config_.model.mtp.depth), b.tokens);
+  b.loss_weights.assign(b.tokens.size(), 1.0f);
+  return b;
+}
+
+StepBatch Subject::make_batch() {
+  StepBatch step;
+  for (int64_t m = 0; m < num_microbatches_; ++m) step.microbatches.push_back(make_microbatch());
+  step.local_targets.assign(static_cast<size_t>(1 + config_.model.mtp.depth), tokens());
+  step.local_tokens = step.global_tokens = tokens();
+  if (engram_) engram_->fill(step);
+  return step;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,43 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+namespace birkhoff {
+
+inline double median(std::vector<double> v) {
+  if (v.empty()) return 0;
+  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
+  std::nth_element(v.begin(), middle, v.end());
+  if (v.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(v.begin(), middle)) / 2;
+}
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin_ = Clock::now();
+};
+
+template <class Body>
+double seconds_of(Body&& body) {
+  const Stopwatch watch;
+  body();
+  return watch.seconds();
+}
+
+// The fastest of a few calls, over at least a quarter of a second: what the machine can do, with its disturbances left
+// out.
+template <class Body>
+double best_seconds_of(Body&& body) {
+  const Stopwatch all;
+  double best = seconds_of(body);
+  for (int calls = 1; calls < 3 || all.seconds() < 0.25; ++calls) best = std::min(best, seconds_of(body));
+  return best;
+}
+
+}  // namespace birkhoff
