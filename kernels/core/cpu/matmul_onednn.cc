@@ -45,14 +45,14 @@ dnnl::primitive_attr attributes(bool accumulate = false) {
   return attr;
 }
 
-// A primitive divides its work by the number of threads at its creation, and is wrong when it runs with fewer: both are
-// made to agree.
-class ThreadsAtCreation {
+// A primitive divides its work by the number of threads at its creation and is wrong when it runs with fewer, or, of
+// another kind (below AVX-512), by that at its execution: all are made to agree.
+class Threads {
  public:
-  explicit ThreadsAtCreation(int threads) : before_(num_threads()) { set_num_threads(threads); }
-  ~ThreadsAtCreation() { set_num_threads(before_); }
-  ThreadsAtCreation(const ThreadsAtCreation&) = delete;
-  ThreadsAtCreation& operator=(const ThreadsAtCreation&) = delete;
+  explicit Threads(int threads) : before_(num_threads()) { set_num_threads(threads); }
+  ~Threads() { set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
 
  private:
   int before_;
@@ -91,7 +91,7 @@ memory::desc packed_desc(DType dtype, int64_t K, int64_t N) {
   const Key key{dtype, K, N};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  const ThreadsAtCreation one(1);
+  const Threads one(1);
   const memory::desc any({K, N}, type_of(dtype), Tag::any);
   return known[key] = describe({kNominalRows, N, K, dtype, DType::f32}, any).weights_desc();
 }
@@ -115,7 +115,7 @@ MatmulEntry& entry_of(const Matmul& s) {
   thread_local std::map<Matmul, MatmulEntry> known;
   const auto found = known.find(s);
   if (found != known.end()) return found->second;
-  const ThreadsAtCreation one(1);
+  const Threads one(1);
   return known.emplace(s, MatmulEntry(describe(s, packed_desc(s.in, s.K, s.N)))).first->second;
 }
 
@@ -140,7 +140,7 @@ PackEntry& entry_of(const Packing& p) {
   if (found != known.end()) return found->second;
   const memory::desc source({p.K, p.N}, type_of(p.from), p.transposed ? Tag::ba : Tag::ab);
   const memory::desc target = packed_desc(p.to, p.K, p.N);
-  const ThreadsAtCreation same(key.second);
+  const Threads same(key.second);
   const dnnl::reorder::primitive_desc description(engine(), source, engine(), target, attributes());
   return known.emplace(key, PackEntry(description)).first->second;
 }
@@ -179,6 +179,7 @@ void matmul(const Matmul& s, void* c, const void* a, const void* packed_b) {
   e.b.set_data_handle(const_cast<void*>(packed_b));
   e.c.set_data_handle(c);
   e.scratchpad.set_data_handle(scratchpad.data());
+  const Threads one(1);
   e.primitive.execute(
       stream(),
       {{DNNL_ARG_SRC, e.a}, {DNNL_ARG_WEIGHTS, e.b}, {DNNL_ARG_DST, e.c}, {DNNL_ARG_SCRATCHPAD, e.scratchpad}});
