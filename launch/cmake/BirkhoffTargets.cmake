@@ -152,3 +152,28 @@ function(birkhoff_vectors kind path filter)
   endif()
   add_dependencies(vectors_tests ${target})
 endfunction()
+
+# birkhoff_isa_test(PATH): the test PATH again with each lower instruction set, as isa/ISA/PATH; skipped where the
+# processor lacks it. What runs on the reference device alone is left out.
+function(birkhoff_isa_test path)
+  string(REPLACE "/" "_" target "test_${path}")
+  if(NOT TARGET ${target})
+    message(SEND_ERROR "an op with a vectorised kernel has no test ${path}")
+  endif()
+  foreach(isa IN ITEMS portable avx2 avx512)
+    add_test(NAME isa/${isa}/${path}
+      COMMAND with_isa ${isa} $<TARGET_FILE:${target}> --gtest_filter=-*FiniteDifferences*:*Refuses*)
+    set_tests_properties(isa/${isa}/${path} PROPERTIES LABELS isa TIMEOUT 300 SKIP_RETURN_CODE 77
+      ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}")
+  endforeach()
+  add_dependencies(isa_tests ${target})
+endfunction()
+
+# birkhoff_onednn_test(PATH): the test PATH again with oneDNN held to AVX2, which has no bf16.
+function(birkhoff_onednn_test path)
+  string(REPLACE "/" "_" target "test_${path}")
+  add_test(NAME isa/onednn_avx2/${path} COMMAND ${target} --gtest_filter=-*FiniteDifferences*:*Refuses*)
+  set_tests_properties(isa/onednn_avx2/${path} PROPERTIES LABELS isa TIMEOUT 300
+    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT};ONEDNN_MAX_CPU_ISA=AVX2")
+  add_dependencies(isa_tests ${target})
+endfunction()
