@@ -98,9 +98,16 @@ train_first_half() {
   done
   wait $pid || status=$?
   trap - EXIT
-  [ $status = 75 ] && { echo "stopped as asked: exit code 75, which mpirun reports above, and a checkpoint"; return; }
-  [ $status = 0 ] && { echo "done before the request to stop arrived"; return; }
-  return $status
+  [ $status = 75 ] || die "the first half ended with exit code $status, expected 75: stopped on request" 1
+  ls -d "$RUN"/checkpoints/step-* >/dev/null || die "the first half left no checkpoint" 1
+  echo "stopped as asked: exit code 75, which mpirun reports above, and a checkpoint"
+}
+
+# Where the first half was trained now, the second must go on from its checkpoint.
+train_second_half() {
+  train | tee "$RUN/second_half.log"
+  [ -z "$FIRST_HALF" ] || grep -q '^resumed from' "$RUN/second_half.log" ||
+    die "the second half did not resume from the first" 1
 }
 
 # field LINE NAME: the number that follows "NAME: ".
@@ -131,10 +138,11 @@ BIGRAM_ALL=$("$BIRKHOFF" data bigram "$RUN/data")
 echo "gzip -9: $GZIP bits per byte; xz -9: $XZ; $BIGRAM_ALL"
 
 stage "training, first half: two ranks, until they are asked to stop"
-if [ -d "$RUN/checkpoints" ]; then echo "kept: $RUN/checkpoints (remove it to train anew)"; else train_first_half; fi
+FIRST_HALF=''
+if [ -d "$RUN/checkpoints" ]; then echo "kept: $RUN/checkpoints (remove it to train anew)"; else FIRST_HALF=yes && train_first_half; fi
 
 stage "training, second half: the same command again, from the checkpoint to the end"
-train
+train_second_half
 
 stage "evaluation: every held-out token once, and the bigram model of the very tokens that the run has read"
 MODEL=$(mpirun -n 2 "$BIRKHOFF" eval "$CONFIG" "${SETTINGS[@]}" --set eval.sequences=0 | grep bits_per_byte)
@@ -164,7 +172,7 @@ Next:
   build/cpu/birkhoff describe model configs/quickstart.yaml --set data.tokenizer=$RUN/tokenizer.json
   build/cpu/birkhoff checkpoint inspect $(ls -d "$RUN"/checkpoints/step-* | tail -n 1)
   build/cpu/birkhoff data ingest YOUR_TEXT --tokenizer $RUN/tokenizer.json --heldout 0.01 --output YOUR_DATA
-  mpirun -n 2 build/cpu/birkhoff train configs/quickstart.yaml --set run.dir=runs/mine \\
+  mpirun -n 2 --bind-to none build/cpu/birkhoff train configs/quickstart.yaml --set run.dir=runs/mine \\
     --set data.tokenizer=$RUN/tokenizer.json --set "data.sources=[{path: YOUR_DATA}]" --set eval.data=YOUR_DATA
 docs/how-to/train-on-your-text.md says more of your own text; launch/test.sh builds and runs the tests.
 END

@@ -15,11 +15,32 @@ for argument in "$@"; do
   esac
 done
 
-# run_tests PRESET [ctest argument...]
+# skipped LOG: what the tests of CTest's log skipped, and why.
+skipped() {
+  awk '
+    function say(reason) {
+      if (!any++) print "\nskipped, and why:"
+      if (!said[test, reason]++) print "  " test ": " reason
+    }
+    / Testing: / { test = $NF }
+    / Skipped$/ { reading = 1; reason = ""; next }
+    /^\[  SKIPPED \] .* \([0-9]+ ms\)$/ { say(reason); reading = 0 }
+    reading { reason = reason (reason == "" ? "" : " ") $0 }
+    /^(skipped|SKIPPED): / { say(substr($0, 10)) }' "$1"
+}
+
+# run_tests PRESET [ctest argument...]: CTest's summary is held back until what was skipped is said, and ends the output.
 run_tests() {
-  local preset=$1
+  local preset=$1 held status=0
   shift
-  (cd "$ROOT" && ctest --preset "$preset" --parallel "${JOBS:-$(nproc)}" "$@")
+  held=$(mktemp)
+  (cd "$ROOT" && ctest --preset "$preset" --parallel "${JOBS:-$(nproc)}" "$@" 2>&1) |
+    awk -v held="$held" '/^[0-9]+% tests passed/ { late = 1 } late { print >held; next } { print; fflush() }' || status=$?
+  skipped "$ROOT/build/$preset/Testing/Temporary/LastTest.log"
+  printf '\n'
+  cat "$held"
+  rm -f "$held"
+  return $status
 }
 
 # check WHAT TOOL COMMAND...: one stage, skipped where TOOL is missing; a failure is kept for the end.

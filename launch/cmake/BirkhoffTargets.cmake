@@ -89,9 +89,11 @@ function(birkhoff_test_support)
   target_link_libraries(birkhoff_test_support PUBLIC birkhoff::kernels GTest::gmock nlohmann_json::nlohmann_json)
 endfunction()
 
-# What every test's environment has, besides what its author set.
+# What every test's environment has, besides what its author set; the rest is inherited.
 set(BIRKHOFF_TEST_ENVIRONMENT OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR} BIRKHOFF_VECTORS=$ENV{BIRKHOFF_VECTORS})
+  BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR})
+# The end of the output where everything was skipped. A failure stands after what was skipped, and so stays a failure.
+set(BIRKHOFF_ALL_SKIPPED "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+\n*$")
 if(BIRKHOFF_SANITIZE)
   set(support ${PROJECT_SOURCE_DIR}/tests/support)
   list(APPEND BIRKHOFF_TEST_ENVIRONMENT UBSAN_OPTIONS=print_stacktrace=1 LSAN_OPTIONS=suppressions=${support}/lsan.supp
@@ -135,10 +137,43 @@ function(birkhoff_test path)
   if(arg_RANKS)
     set_tests_properties(${path} PROPERTIES PROCESSORS ${arg_RANKS})
   endif()
-  if("cuda" IN_LIST arg_LABELS)
-    # A test that needs a device skips itself, with the reason, where there is none.
-    set_tests_properties(${path} PROPERTIES SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
-  endif()
   set_tests_properties(${path} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
-    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}")
+    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}" SKIP_REGULAR_EXPRESSION "${BIRKHOFF_ALL_SKIPPED}")
+endfunction()
+
+# birkhoff_vectors(KIND PATH FILTER): the tests of one kind of vector files, a part of the test PATH, as Vectors/KIND.
+function(birkhoff_vectors kind path filter)
+  string(REPLACE "/" "_" target "test_${path}")
+  add_test(NAME Vectors/${kind} COMMAND ${target} --gtest_filter=${filter})
+  set_tests_properties(Vectors/${kind} PROPERTIES LABELS vectors TIMEOUT 300
+    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}" SKIP_REGULAR_EXPRESSION "${BIRKHOFF_ALL_SKIPPED}")
+  if(NOT TARGET vectors_tests)
+    add_custom_target(vectors_tests)
+  endif()
+  add_dependencies(vectors_tests ${target})
+endfunction()
+
+# birkhoff_isa_test(PATH): the test PATH again with each lower instruction set, as isa/ISA/PATH; skipped where the
+# processor lacks it. What runs on the reference device alone is left out.
+function(birkhoff_isa_test path)
+  string(REPLACE "/" "_" target "test_${path}")
+  if(NOT TARGET ${target})
+    message(SEND_ERROR "an op with a vectorised kernel has no test ${path}")
+  endif()
+  foreach(isa IN ITEMS portable avx2 avx512)
+    add_test(NAME isa/${isa}/${path}
+      COMMAND with_isa ${isa} $<TARGET_FILE:${target}> --gtest_filter=-*FiniteDifferences*:*Refuses*)
+    set_tests_properties(isa/${isa}/${path} PROPERTIES LABELS isa TIMEOUT 300 SKIP_RETURN_CODE 77
+      ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}")
+  endforeach()
+  add_dependencies(isa_tests ${target})
+endfunction()
+
+# birkhoff_onednn_test(PATH): the test PATH again with oneDNN held to AVX2, which has no bf16.
+function(birkhoff_onednn_test path)
+  string(REPLACE "/" "_" target "test_${path}")
+  add_test(NAME isa/onednn_avx2/${path} COMMAND ${target} --gtest_filter=-*FiniteDifferences*:*Refuses*)
+  set_tests_properties(isa/onednn_avx2/${path} PROPERTIES LABELS isa TIMEOUT 300
+    ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT};ONEDNN_MAX_CPU_ISA=AVX2")
+  add_dependencies(isa_tests ${target})
 endfunction()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -13,7 +14,9 @@
 namespace birkhoff::test {
 namespace {
 
-void append(std::vector<double>& out, const nlohmann::json& node) {
+using nlohmann::json;
+
+void append(std::vector<double>& out, const json& node) {
   if (node.is_array()) {
     for (const auto& item : node) append(out, item);
   } else {
@@ -26,26 +29,119 @@ std::string variable(const char* name) {
   return value ? value : "";
 }
 
-}  // namespace
-
-nlohmann::json load_vectors(const std::string& name) {
-  std::string directory = variable("BIRKHOFF_VECTORS");
-  if (directory.empty()) directory = variable("BIRKHOFF_SOURCE_DIR") + "/tests/vectors";
-  const std::string path = directory + "/" + name;
-  std::ifstream in(path);
-  BK_CHECK(in.good(), "no vector file ", path, "; set BIRKHOFF_VECTORS to the directory of the vector files");
-  return nlohmann::json::parse(in);
+std::filesystem::path directory() {
+  const std::string chosen = variable("BIRKHOFF_VECTORS");
+  return chosen.empty() ? variable("BIRKHOFF_SOURCE_DIR") + "/tests/vectors" : chosen;
 }
 
-std::vector<double> flatten(const nlohmann::json& nested) {
+std::vector<std::filesystem::path> files() {
+  BK_CHECK(std::filesystem::is_directory(directory()), "no directory ", directory().string(),
+           "; set BIRKHOFF_VECTORS to the directory of the vector files");
+  std::vector<std::filesystem::path> out;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory())) {
+    if (entry.path().extension() == ".json") out.push_back(entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+json parsed(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  json file = json::parse(in, nullptr, /*allow_exceptions=*/false);
+  BK_CHECK(!file.is_discarded(), path.string(), " is not JSON, or cannot be read");
+  return file;
+}
+
+// A kind, and a path of keys that files of this kind alone have; a list stands for its first element.
+struct Kind {
+  const char* name;
+  std::vector<const char*> path;
+};
+const std::vector<Kind> kKinds{{"mhc_sinkhorn", {"cases", "logits"}},
+                               {"mhc_sinkhorn_stats", {"stats", "out_sum_err_median"}},
+                               {"mhc_site", {"cases", "fn"}},
+                               {"mhc_stack", {"emb"}},
+                               {"engram_hash", {"compressed_vocab"}},
+                               {"engram_layouts", {"layouts", "bases"}},
+                               {"engram_layouts", {"tiny_hash", "bases"}},
+                               {"engram_gate", {"cases", "score"}},
+                               {"engram_conv_module", {"case", "conv_w"}},
+                               {"engram_conv_module", {"cases", "conv_w"}},
+                               {"engram_fp8_module", {"table_bytes"}},
+                               {"engram_normalizer", {"rows", "key"}},
+                               {"sinkhorn_balanced_update", {"W0"}}};
+
+bool holds(const json& file, const std::vector<const char*>& path) {
+  const json* node = &file;
+  for (const char* key : path) {
+    if (node->is_array() && !node->empty()) node = &node->front();
+    if (!node->is_object() || !node->contains(key)) return false;
+    node = &node->at(key);
+  }
+  return true;
+}
+
+}  // namespace
+
+const std::vector<std::string>& vector_kinds() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> out;
+    for (const Kind& kind : kKinds) {
+      if (out.empty() || out.back() != kind.name) out.emplace_back(kind.name);
+    }
+    return out;
+  }();
+  return names;
+}
+
+std::string vector_kind(const json& file) {
+  for (const Kind& kind : kKinds) {
+    if (holds(file, kind.path)) return kind.name;
+  }
+  return "";
+}
+
+std::vector<std::string> unknown_vector_files() {
+  std::vector<std::string> out;
+  for (const auto& path : files()) {
+    if (vector_kind(parsed(path)).empty()) out.push_back(path.string());
+  }
+  return out;
+}
+
+void for_each_vector_file(const std::string& kind, const std::function<void(const json&)>& check) {
+  int found = 0;
+  for (const auto& path : files()) {
+    const json file = parsed(path);
+    if (vector_kind(file) != kind) continue;
+    SCOPED_TRACE(path.filename().string());
+    ++found;
+    check(file);
+  }
+  if (found == 0) GTEST_SKIP() << "no vectors of the kind " << kind << " in " << directory().string();
+}
+
+void for_each_vector(const std::string& kind, const std::function<void(const json&)>& check, const std::string& list,
+                     const std::string& single) {
+  for_each_vector_file(kind, [&](const json& file) {
+    const json items = file.contains(single) ? json::array({file.at(single)}) : file.value(list, json::array());
+    EXPECT_FALSE(items.empty()) << "no " << list;
+    for (size_t i = 0; i < items.size(); ++i) {
+      SCOPED_TRACE(list + "[" + std::to_string(i) + "]");
+      check(items[i]);
+    }
+  });
+}
+
+std::vector<double> flatten(const json& nested) {
   std::vector<double> out;
   append(out, nested);
   return out;
 }
 
-Tensor tensor_of(Arena& arena, const nlohmann::json& nested, DType dtype) {
+Tensor tensor_of(Arena& arena, const json& nested, DType dtype) {
   Shape shape;
-  for (const nlohmann::json* node = &nested; node->is_array(); node = &(*node)[0]) {
+  for (const json* node = &nested; node->is_array(); node = &(*node)[0]) {
     shape.append(static_cast<int64_t>(node->size()));
     if (node->empty()) break;
   }
@@ -54,7 +150,7 @@ Tensor tensor_of(Arena& arena, const nlohmann::json& nested, DType dtype) {
   return tensor;
 }
 
-void expect_vector(Tensor actual, const nlohmann::json& expected, double bound, const std::string& what) {
+void expect_vector(Tensor actual, const json& expected, double bound, const std::string& what) {
   const auto a = values_of(actual), e = flatten(expected);
   ASSERT_EQ(a.size(), e.size()) << what;
   double scale = 1, worst = 0;

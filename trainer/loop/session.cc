@@ -1,9 +1,13 @@
 #include "trainer/loop/session.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numbers>
 #include <numeric>
-#include <thread>
+
+#include <sched.h>
+#include <unistd.h>
 
 #include "data/ingest/commands.h"
 #include "data/tokenizer/compression.h"
@@ -14,11 +18,31 @@
 namespace birkhoff {
 namespace {
 
-// The cores of the host divided by its ranks.
-int threads_of(const Config& config, const Communicator& world) {
+struct UsableCores {
+  std::array<char, 64> host{};
+  cpu_set_t set{};
+};
+
+// The cores that a rank may use, each divided by the ranks of its host that may use it too: the cores of the host
+// divided by its ranks, or those that the launcher bound the rank to. Collective.
+int threads_of(const Config& config, Communicator& world) {
+  UsableCores mine;
+  gethostname(mine.host.data(), mine.host.size() - 1);
+  sched_getaffinity(0, sizeof mine.set, &mine.set);
+  std::vector<UsableCores> all(static_cast<size_t>(world.size()));
+  constexpr auto kBytes = static_cast<int64_t>(sizeof mine);
+  const std::vector<int64_t> counts(all.size(), kBytes);
+  wait_on_host(
+      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
   if (config.run.threads > 0) return static_cast<int>(config.run.threads);
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  return std::max(1, cores / std::max(1, world.local_size()));
+  double share = 0;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (!CPU_ISSET(core, &mine.set)) continue;
+    share += 1.0 / static_cast<double>(std::count_if(all.begin(), all.end(), [&](const UsableCores& other) {
+               return other.host == mine.host && CPU_ISSET(core, &other.set);
+             }));
+  }
+  return std::max(1, static_cast<int>(share + 1e-9));
 }
 
 }  // namespace

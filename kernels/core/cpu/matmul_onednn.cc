@@ -49,14 +49,14 @@ dnnl::primitive_attr attributes(bool accumulate = false) {
   return attr;
 }
 
-// A primitive divides its work by the number of threads at its creation, and is wrong when it runs with fewer: both are
-// made to agree.
-class ThreadsAtCreation {
+// A primitive divides its work by the number of threads at its creation and is wrong when it runs with fewer, or, of
+// another kind (below AVX-512), by that at its execution: all are made to agree.
+class Threads {
  public:
-  explicit ThreadsAtCreation(int threads) : before_(num_threads()) { set_num_threads(threads); }
-  ~ThreadsAtCreation() { set_num_threads(before_); }
-  ThreadsAtCreation(const ThreadsAtCreation&) = delete;
-  ThreadsAtCreation& operator=(const ThreadsAtCreation&) = delete;
+  explicit Threads(int threads) : before_(num_threads()) { set_num_threads(threads); }
+  ~Threads() { set_num_threads(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
 
  private:
   int before_;
@@ -99,7 +99,7 @@ memory::desc packed_desc(DType dtype, int64_t K, int64_t N) {
   const Key key{dtype, K, N};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  const ThreadsAtCreation one(1);
+  const Threads one(1);
   const memory::desc any({K, N}, type_of(dtype), Tag::any);
   return known[key] = describe({kNominalRows, N, K, dtype, DType::f32}, any).weights_desc();
 }
@@ -125,7 +125,7 @@ MatmulEntry& entry_of(const Matmul& s, Bias bias) {
   const std::pair key{s, bias};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
-  const ThreadsAtCreation one(1);
+  const Threads one(1);
   return known.emplace(key, MatmulEntry(describe(s, packed_desc(s.in, s.K, s.N), bias))).first->second;
 }
 
@@ -150,7 +150,7 @@ PackEntry& entry_of(const Packing& p) {
   if (found != known.end()) return found->second;
   const memory::desc source({p.K, p.N}, type_of(p.from), p.transposed ? Tag::ba : Tag::ab);
   const memory::desc target = packed_desc(p.to, p.K, p.N);
-  const ThreadsAtCreation same(key.second);
+  const Threads same(key.second);
   const dnnl::reorder::primitive_desc description(engine(), source, engine(), target, attributes());
   return known.emplace(key, PackEntry(description)).first->second;
 }
@@ -202,6 +202,7 @@ void matmul(const Matmul& s, const MatmulOperands& o) {
   e.b.set_data_handle(const_cast<void*>(o.packed_b));
   e.c.set_data_handle(o.c);
   e.scratchpad.set_data_handle(scratchpad.data());
+  const Threads one(1);
   std::unordered_map<int, memory> operands{
       {DNNL_ARG_SRC, e.a}, {DNNL_ARG_WEIGHTS, e.b}, {DNNL_ARG_DST, e.c}, {DNNL_ARG_SCRATCHPAD, e.scratchpad}};
   if (o.bias) {

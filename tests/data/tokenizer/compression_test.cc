@@ -20,22 +20,39 @@ TEST(Sha256, MatchesThePublishedExamples) {
   EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+// Code points as "0x61" in UTF-8.
+std::string utf8(const nlohmann::json& codepoints) {
+  std::string out;
+  for (const auto& item : codepoints) {
+    const auto c = static_cast<uint32_t>(std::stoul(item.get<std::string>(), nullptr, 16));
+    const int more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    constexpr uint32_t kLead[] = {0, 0xc0, 0xe0, 0xf0};
+    out += static_cast<char>(kLead[more] | c >> 6 * more);
+    for (int k = more - 1; k >= 0; --k) out += static_cast<char>(0x80 | (c >> 6 * k & 0x3f));
+  }
+  return out;
+}
+
 // Rows marked risky depend on Unicode versions: they are reported, not required.
 TEST(EngramNormalizerVectors, GiveTheExpectedKeys) {
-  const auto file = load_vectors("engram_normalizer.json");
-  int risky = 0, risky_equal = 0;
-  for (const auto& row : file.at("rows")) {
-    const std::string text = row.at("text"), key = row.at("key");
-    if (row.at("risky").get<bool>()) {
-      ++risky;
-      risky_equal += engram_key(text) == key;
-    } else {
-      EXPECT_EQ(engram_key(text), key) << testing::PrintToString(text);
+  for_each_vector_file("engram_normalizer", [](const nlohmann::json& file) {
+    int risky = 0, risky_equal = 0;
+    for (const auto& row : file.at("rows")) {
+      const std::string text = row.at("text"), key = row.at("key");
+      if (row.contains("key_codepoints")) {
+        EXPECT_EQ(utf8(row.at("key_codepoints")), key);
+      }
+      if (row.value("risky", false)) {
+        ++risky;
+        risky_equal += engram_key(text) == key;
+      } else {
+        EXPECT_EQ(engram_key(text), key) << testing::PrintToString(text);
+      }
     }
-  }
-  RecordProperty("risky_rows", risky);
-  RecordProperty("risky_rows_equal", risky_equal);
-  std::cout << "risky rows: " << risky_equal << " of " << risky << " equal\n";
+    testing::Test::RecordProperty("risky_rows", risky);
+    testing::Test::RecordProperty("risky_rows_equal", risky_equal);
+    std::cout << "risky rows: " << risky_equal << " of " << risky << " equal\n";
+  });
 }
 
 TEST(TokenizerCompression, JoinsTokensOfOneMeaningInOrderOfAppearance) {

@@ -11,15 +11,6 @@
 namespace birkhoff::test {
 namespace {
 
-// These two run everywhere: the program must start and answer without a driver.
-TEST(CudaWithoutDevice, CountsDevicesWithoutFailing) { EXPECT_GE(cuda::device_count(), 0); }
-
-TEST(CudaWithoutDevice, RefusesADeviceThatIsNotThere) {
-  const Device absent{DeviceKind::cuda, cuda::device_count()};
-  EXPECT_THROW(cuda::create_stream(absent), UserError);
-  EXPECT_THROW(cuda::allocate(absent, 64), UserError);
-}
-
 class Cuda : public CudaTest {
  protected:
   void SetUp() override {

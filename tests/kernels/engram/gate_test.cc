@@ -93,33 +93,34 @@ std::vector<double> joined(const nlohmann::json& k, const nlohmann::json& v) {
 TEST_P(EngramGateVectors, MatchForwardAndBackward) {
   Stream stream{Device{GetParam()}, nullptr, nullptr};
   const double limit = GetParam() == DeviceKind::reference ? kVectorBound : 4 * bound(DType::f32, 64);
-  const nlohmann::json vectors = load_vectors("engram_gate.json");
-  for (const auto& v : vectors["cases"]) {
+  for_each_vector("engram_gate", [&](const nlohmann::json& v) {
     Arena arena{stream.device};
     auto take = [&](Shape shape) {
       const Tensor tensor = arena.take(DType::f32, shape);
       set_values(tensor, std::vector<double>(static_cast<size_t>(shape.count())));
       return tensor;
     };
-    const int64_t T = v["T"], M = v["M"], d = v["d"];
-    const EngramGateOptions options{v["eps"], v["clamp"]};
-    const Tensor h = tensor_of(arena, v["h"]), w_h = tensor_of(arena, v["w_h"]), w_k = tensor_of(arena, v["w_k"]);
+    const int64_t T = v.at("T"), M = v.at("M"), d = v.at("d");
+    const EngramGateOptions options{v.at("eps"), v.at("clamp")};
+    const Tensor h = tensor_of(arena, v.at("h")), w_h = tensor_of(arena, v.at("w_h")),
+                 w_k = tensor_of(arena, v.at("w_k"));
     const Tensor kv = take({T, (M + 1) * d}), out = take({T, M, d}), gate = take({T, M}), score = take({T, M});
     const Tensor rstd_h = take({T, M}), rstd_k = take({T, M});
-    set_values(kv, joined(v["k"], v["v"]));
+    set_values(kv, joined(v.at("k"), v.at("v")));
     engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, {}, h, kv, w_h, w_k, {}, options});
-    expect_vector(score, v["score"], limit, "score");
-    expect_vector(gate, v["gate"], limit, "gate");
-    expect_vector(out, v["out"], limit, "out");
-    const Tensor dout = tensor_of(arena, v["grad_out"]), dkv = take(kv.shape), dw_h = take({M, d}), dw_k = take({M, d});
+    expect_vector(score, v.at("score"), limit, "score");
+    expect_vector(gate, v.at("gate"), limit, "gate");
+    expect_vector(out, v.at("out"), limit, "out");
+    const Tensor dout = tensor_of(arena, v.at("grad_out")), dkv = take(kv.shape), dw_h = take({M, d}),
+                 dw_k = take({M, d});
     const Tensor dh = take(h.shape);
     engram_gate_backward(stream,
                          {dh, dkv, dw_h, dw_k, dout, {}, h, kv, w_h, w_k, gate, score, rstd_h, rstd_k, options});
-    expect_vector(dh, v["grad_h"], limit, "dh");
-    expect_vector(dkv, joined(v["grad_k"], v["grad_v"]), limit, "dkv");
-    expect_vector(dw_h, v["grad_w_h"], limit, "dw_h");
-    expect_vector(dw_k, v["grad_w_k"], limit, "dw_k");
-  }
+    expect_vector(dh, v.at("grad_h"), limit, "dh");
+    expect_vector(dkv, joined(v.at("grad_k"), v.at("grad_v")), limit, "dkv");
+    expect_vector(dw_h, v.at("grad_w_h"), limit, "dw_h");
+    expect_vector(dw_k, v.at("grad_w_k"), limit, "dw_k");
+  });
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "kernels/engram/hash.h"
 
+#include <algorithm>
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "kernels/core/error.h"
@@ -68,65 +71,102 @@ TEST(EngramHash, RefusesWhatItCannotHash) {
   EXPECT_THROW(EngramHash({{1}, {64}, 2, 50, 50, 0}), UserError);
 }
 
-// The primes, rows and row ids of a vector's layout.
+// The tables of a vector's layout.
 EngramHash hash_of(const json& v, std::vector<int64_t> bases, int64_t vocab, int64_t pad) {
-  return EngramHash({v["layer_ids"].get<std::vector<int64_t>>(), std::move(bases), v["n_heads"], vocab, pad, 0});
+  return EngramHash({v.at("layer_ids").get<std::vector<int64_t>>(), std::move(bases), v.at("n_heads"), vocab, pad,
+                     v.value("seed", int64_t{0})});
 }
 
 std::vector<int64_t> integers(const json& nested) {
-  const std::vector<double> values = flatten(nested);
-  return {values.begin(), values.end()};
+  if (!nested.is_array()) return {nested.get<int64_t>()};
+  std::vector<int64_t> out;
+  for (const json& item : nested) {
+    const auto part = integers(item);
+    out.insert(out.end(), part.begin(), part.end());
+  }
+  return out;
 }
 
-void expect_rows(const EngramHash& hash, const json& v) {
-  const auto ids = v["compressed_ids"].get<std::vector<int32_t>>();
+void expect_tables(const EngramHash& hash, const json& v) {
+  for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
+    const EngramTable& table = hash.table(static_cast<int64_t>(site));
+    EXPECT_EQ(table.primes, integers(v.at("primes").at(site)));
+    if (v.contains("table_rows")) {
+      EXPECT_EQ(table.num_rows, v.at("table_rows").at(site).get<int64_t>());
+    }
+    if (v.contains("multipliers")) {
+      EXPECT_EQ(table.multipliers, integers(v.at("multipliers").at(site)));
+    }
+  }
+  if (v.contains("multiplier_bound")) {
+    EXPECT_EQ(std::numeric_limits<int64_t>::max() / hash.spec().compressed_vocab / 2,
+              v.at("multiplier_bound").get<int64_t>());
+  }
+}
+
+// A token's look-back, newest first and padded, is a document that ends in the token: its last row is the token's.
+void expect_lookback(const EngramHash& hash, const json& item) {
+  for (size_t t = 0; t < item.at("lookback").size(); ++t) {
+    auto document = item.at("lookback").at(t).get<std::vector<int32_t>>();
+    ASSERT_EQ(static_cast<int64_t>(document.size()), hash.max_order());
+    std::reverse(document.begin(), document.end());
+    const auto length = static_cast<int64_t>(document.size());
+    for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
+      const auto rows = rows_of(hash, static_cast<int64_t>(site), document, std::vector<int32_t>(document.size(), 0));
+      EXPECT_EQ(tokens(hash, rows, length - 1, length), integers(item.at("rows").at(t).at(site))) << "lookback " << t;
+    }
+  }
+}
+
+void expect_rows(const EngramHash& hash, const json& item) {
+  const auto ids = item.at("compressed_ids").get<std::vector<int32_t>>();
   const std::vector<int32_t> start(ids.size(), 0);
+  ASSERT_EQ(item.at("rows").size(), ids.size());
   for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
     std::vector<int64_t> expected;
-    for (const auto& token : v["rows"]) {
-      const auto columns = integers(token[site]);
+    for (const auto& token : item.at("rows")) {
+      const auto columns = integers(token.at(site));
       expected.insert(expected.end(), columns.begin(), columns.end());
     }
-    EXPECT_EQ(rows_of(hash, static_cast<int64_t>(site), ids, start), expected);
+    EXPECT_EQ(rows_of(hash, static_cast<int64_t>(site), ids, start), expected) << item.value("name", "");
   }
+  if (item.contains("lookback")) expect_lookback(hash, item);
 }
 
 TEST(EngramHashVectors, MatchTheReleasedModel) {
-  const json v = load_vectors("engram_hash_v41.json");
-  const int64_t base = v["vocab_base"];
-  const EngramHash hash = hash_of(v, std::vector<int64_t>(v["max_ngram"].get<size_t>() - 1, base),
-                                  v["compressed_vocab"], v["pad_compressed_id"]);
-  for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
-    const EngramTable& table = hash.table(static_cast<int64_t>(site));
-    EXPECT_EQ(table.multipliers, v["multipliers"][site].get<std::vector<int64_t>>());
-    EXPECT_EQ(table.primes, integers(v["primes"][site]));
-    EXPECT_EQ(table.num_rows, v["table_rows"][site].get<int64_t>());
-  }
-  for (const auto& item : v["cases"]) expect_rows(hash, item);
+  for_each_vector_file("engram_hash", [](const json& v) {
+    const EngramHash hash =
+        hash_of(v, std::vector<int64_t>(v.at("max_ngram").get<size_t>() - 1, v.at("vocab_base").get<int64_t>()),
+                v.at("compressed_vocab"), v.at("pad_compressed_id"));
+    expect_tables(hash, v);
+    for (const auto& item : v.at("cases")) expect_rows(hash, item);
+  });
 }
 
-TEST(EngramHashVectors, MatchThePublishedLayouts) {
-  const json v = load_vectors("engram_layouts.json");
-  for (const auto& layout : v["layouts"]) {
-    const EngramHash hash = hash_of(layout, layout["bases"].get<std::vector<int64_t>>(), 1000, 0);
-    int64_t total = 0;
-    for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
-      const EngramTable& table = hash.table(static_cast<int64_t>(site));
-      EXPECT_EQ(table.primes, integers(layout["primes"][site])) << layout["name"];
-      EXPECT_EQ(table.num_rows, layout["table_rows"][site].get<int64_t>()) << layout["name"];
-      total += table.num_rows;
+TEST(EngramLayoutVectors, MatchThePublishedSizes) {
+  for_each_vector_file("engram_layouts", [](const json& v) {
+    for (const auto& layout : v.value("layouts", json::array())) {
+      SCOPED_TRACE(layout.value("name", ""));
+      const EngramHash hash = hash_of(layout, layout.at("bases").get<std::vector<int64_t>>(), 1000, 0);
+      expect_tables(hash, layout);
+      int64_t total = 0;
+      for (size_t site = 0; site < hash.spec().layers.size(); ++site) {
+        total += hash.table(static_cast<int64_t>(site)).num_rows;
+      }
+      EXPECT_EQ(total * layout.at("head_dim").get<int64_t>(), layout.at("params").get<int64_t>());
     }
-    EXPECT_EQ(total * layout["head_dim"].get<int64_t>(), layout["params"].get<int64_t>()) << layout["name"];
-  }
+  });
 }
 
-TEST(EngramHashVectors, MatchTinyTables) {
-  const json v = load_vectors("engram_layouts.json");
-  for (const auto& tiny : v["tiny_hash"]) {
-    const EngramHash hash = hash_of(tiny, tiny["bases"].get<std::vector<int64_t>>(), tiny["V_prime"], tiny["pad"]);
-    EXPECT_EQ(hash.table(0).multipliers, tiny["multipliers"][0].get<std::vector<int64_t>>());
-    for (const auto& item : tiny["cases"]) expect_rows(hash, item);
-  }
+TEST(EngramLayoutVectors, MatchTheRowsOfTinyTables) {
+  for_each_vector_file("engram_layouts", [](const json& v) {
+    for (const auto& tiny : v.value("tiny_hash", json::array())) {
+      const EngramHash hash =
+          hash_of(tiny, tiny.at("bases").get<std::vector<int64_t>>(), tiny.at("V_prime"), tiny.at("pad"));
+      expect_tables(hash, tiny);
+      for (const auto& item : tiny.at("cases")) expect_rows(hash, item);
+    }
+  });
 }
 
 }  // namespace

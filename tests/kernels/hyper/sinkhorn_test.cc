@@ -1,5 +1,7 @@
 #include "kernels/hyper/sinkhorn.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "kernels/core/error.h"
@@ -57,23 +59,41 @@ TEST(Sinkhorn, RefusesWhatIsNotSquare) {
   EXPECT_THROW(sinkhorn_forward(stream, {square, square, {0, 1e-6f}}), UserError);
 }
 
+// Largest |sum - 1| over the input streams of each output stream, and over the output streams of each input stream.
+std::pair<double, double> largest_sum_errors(const std::vector<double>& comb, size_t n) {
+  double worst_in = 0, worst_out = 0;
+  for (size_t line = 0; line < comb.size() / n; ++line) {
+    double in = 0, out = 0;
+    for (size_t k = 0; k < n; ++k) {
+      in += comb[(line / n * n + k) * n + line % n];
+      out += comb[line * n + k];
+    }
+    worst_in = std::max(worst_in, std::abs(in - 1));
+    worst_out = std::max(worst_out, std::abs(out - 1));
+  }
+  return {worst_in, worst_out};
+}
+
 class SinkhornVectors : public testing::TestWithParam<DeviceKind> {};
 
 TEST_P(SinkhornVectors, MatchForwardAndBackward) {
   Stream stream{Device{GetParam()}, nullptr, nullptr};
   const bool exact = GetParam() == DeviceKind::reference;
-  const nlohmann::json vectors = load_vectors("mhc_sinkhorn.json");
-  for (const auto& v : vectors["cases"]) {
+  for_each_vector("mhc_sinkhorn", [&](const nlohmann::json& v) {
     Arena arena{stream.device};
-    const SinkhornOptions options{v["iters"], v["eps"]};
-    const Tensor logits = tensor_of(arena, v["logits"]), dcomb = tensor_of(arena, v["grad_out"]);
+    const SinkhornOptions options{v.at("iters"), v.at("eps")};
+    const Tensor logits = tensor_of(arena, v.at("logits")), dcomb = tensor_of(arena, v.at("grad_out"));
     const Tensor comb = arena.take(DType::f32, logits.shape), dlogits = arena.take(DType::f32, logits.shape);
     sinkhorn_forward(stream, {comb, logits, options});
     sinkhorn_backward(stream, {dlogits, dcomb, logits, options});
     // An eps of 1e-6f is not 1e-6: its error of 3e-14 enters 40 sums.
-    expect_vector(comb, v["out"], exact ? kVectorBound : bound(DType::f32, 80), "comb");
-    expect_vector(dlogits, v["grad_logits"], exact ? kVectorBound : 8 * bound(DType::f32, 80), "dlogits");
-  }
+    expect_vector(comb, v.at("out"), exact ? kVectorBound : bound(DType::f32, 80), "comb");
+    expect_vector(dlogits, v.at("grad_logits"), exact ? kVectorBound : 8 * bound(DType::f32, 80), "dlogits");
+    EXPECT_EQ(logits.shape.back(), v.at("n").get<int64_t>());
+    const auto [in, out] = largest_sum_errors(values_of(comb), v.at("n"));
+    EXPECT_NEAR(in, v.at("max_in_sum_err"), exact ? 1e-12 : bound(DType::f32, 4));
+    EXPECT_NEAR(out, v.at("max_out_sum_err"), exact ? 1e-12 : bound(DType::f32, 80));
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, SinkhornVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));

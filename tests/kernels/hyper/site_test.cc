@@ -54,7 +54,7 @@ struct Site {
   Tensor x, mixes, rstd, pre, post, comb, h, y, x_next, dh, dy, dpre, dpost, dcomb;
 };
 
-class HyperSiteVectors : public testing::TestWithParam<DeviceKind> {
+class HyperVectors : public testing::TestWithParam<DeviceKind> {
  protected:
   Stream stream{Device{GetParam()}, nullptr, nullptr};
   Arena arena{stream.device};
@@ -72,9 +72,9 @@ class HyperSiteVectors : public testing::TestWithParam<DeviceKind> {
 
   Site site(const json& v, HyperOptions options) {
     Site s;
-    s.fn = load(v["fn"]), s.base = load(v["base"]), s.scale = load(v["scale"]);
+    s.fn = load(v.at("fn")), s.base = load(v.at("base")), s.scale = load(v.at("scale"));
     s.dfn = take(s.fn.shape), s.dbase = take(s.base.shape), s.dscale = take(s.scale.shape);
-    s.inner = {load(v["W"]), take({s.fn.shape[1] / streams, s.fn.shape[1] / streams})};
+    s.inner = {load(v.at("W")), take({s.fn.shape[1] / streams, s.fn.shape[1] / streams})};
     s.options = options;
     return s;
   }
@@ -115,115 +115,168 @@ class HyperSiteVectors : public testing::TestWithParam<DeviceKind> {
     expect(s.inner.dW, v[prefix + "W"], "dW");
   }
 
+  // The gradient of mixes, which no op hands out: from those of pre (all uses), post and comb.
+  Tensor dmixes(const Site& s, const json& v) {
+    const int64_t T = s.x.shape[0], S = s.x.shape[1];
+    const auto mixes = values_of(s.mixes), base = values_of(s.base), scale = values_of(s.scale);
+    const auto pre = values_of(s.pre), post = values_of(s.post), dpost = values_of(s.dpost);
+    const auto dpre = flatten(v.at("grad_pre"));
+    const Tensor logits = take({T, S, S}), dlogits = take({T, S, S}), out = take(s.mixes.shape);
+    std::vector<double> z(static_cast<size_t>(T * S * S)), d(mixes.size());
+    const auto width = static_cast<size_t>(S * S + 2 * S), side = static_cast<size_t>(S), square = side * side;
+    for (size_t i = 0; i < z.size(); ++i) {
+      const size_t column = 2 * side + i % square;
+      z[i] = scale[2] * mixes[i / square * width + column] + base[column];
+    }
+    set_values(logits, z);
+    sinkhorn_backward(stream, {dlogits, s.dcomb, logits, s.options.sinkhorn});
+    const auto dz = values_of(dlogits);
+    for (size_t t = 0; t < static_cast<size_t>(T); ++t) {
+      for (size_t k = 0; k < side; ++k) {
+        const double gate = pre[t * side + k] - s.options.sinkhorn.eps, p = post[t * side + k];
+        d[t * width + k] = scale[0] * dpre[t * side + k] * gate * (1 - gate);
+        d[t * width + side + k] = scale[1] * dpost[t * side + k] * p * (1 - p / s.options.post_multiplier);
+      }
+      for (size_t k = 0; k < square; ++k) d[t * width + 2 * side + k] = scale[2] * dz[t * square + k];
+    }
+    set_values(out, d);
+    return out;
+  }
+
   int64_t streams = 4;
 };
 
+// Streams of a stack: a sublayer's fn has n * C columns.
+int64_t streams_of(const json& v) {
+  return static_cast<int64_t>(v.at("params").at(0).at("fn").at(0).size() / v.at("emb").at(0).size());
+}
+// Options of a form: where a file does not state them, those of the released models.
+HyperOptions options_of(const json& file, const json& form, float norm_eps) {
+  const auto value = [&](const char* name, double otherwise) { return form.value(name, file.value(name, otherwise)); };
+  const int iterations = form.value("iters", file.value("iters", 20));
+  return {{iterations, static_cast<float>(value("hc_eps", 1e-6))},
+          static_cast<float>(value("norm_eps", static_cast<double>(norm_eps))),
+          static_cast<float>(value("post_mult", 2))};
+}
+
+class HyperSiteVectors : public HyperVectors {};
+class HyperStackVectors : public HyperVectors {};
 INSTANTIATE_TEST_SUITE_P(Devices, HyperSiteVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));
+INSTANTIATE_TEST_SUITE_P(Devices, HyperStackVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));
 
 TEST_P(HyperSiteVectors, MatchOneSublayer) {
-  const nlohmann::json vectors = load_vectors("mhc_site.json");
-  for (const auto& v : vectors["cases"]) {
-    streams = v["n"];
-    Site s = site(v, {{v["iters"], v["hc_eps"]}, v["norm_eps"], v["post_mult"]});
-    forward(s, load(v["X"]), {});
-    expect(s.mixes, v["mixes"], "mixes");
-    expect(s.pre, v["pre"], "pre");
-    expect(s.post, v["post"], "post");
-    expect(s.comb, v["comb"], "comb");
-    expect(s.h, v["layer_input"], "h");
-    expect(s.y, v["layer_output"], "y");
-    expect(s.x_next, v["out"], "x_next");
-    const Tensor dx = backward(s, load(v["grad_out"]), {}, {});
-    expect(s.dy, v["grad_layer_output"], "dy");
-    expect(s.dh, v["grad_layer_input"], "dh");
-    expect(s.dpost, v["grad_post"], "dpost");
-    expect(s.dcomb, v["grad_comb"], "dcomb");
-    expect(dx, v["grad_X"], "dx");
+  for_each_vector("mhc_site", [&](const json& v) {
+    streams = v.at("n");
+    Site s = site(v, {{v.at("iters"), v.at("hc_eps")}, v.at("norm_eps"), v.at("post_mult")});
+    forward(s, load(v.at("X")), {});
+    expect(s.mixes, v.at("mixes"), "mixes");
+    expect(s.pre, v.at("pre"), "pre");
+    expect(s.post, v.at("post"), "post");
+    expect(s.comb, v.at("comb"), "comb");
+    expect(s.h, v.at("layer_input"), "h");
+    expect(s.y, v.at("layer_output"), "y");
+    expect(s.x_next, v.at("out"), "x_next");
+    const Shape stated{v.at("S"), v.at("n"), v.at("C")};
+    EXPECT_EQ(s.x.shape, stated);
+    const Tensor dx = backward(s, load(v.at("grad_out")), {}, {});
+    expect(s.dy, v.at("grad_layer_output"), "dy");
+    expect(s.dh, v.at("grad_layer_input"), "dh");
+    expect(s.dpost, v.at("grad_post"), "dpost");
+    expect(s.dcomb, v.at("grad_comb"), "dcomb");
+    expect(dx, v.at("grad_X"), "dx");
     expect_parameters(s, v, "grad_");
-  }
+    expect(dmixes(s, v), v.at("grad_mixes"), "dmixes");
+  });
 }
 
 // Reading apart from the coefficients gives what the fused form gives.
 TEST_P(HyperSiteVectors, MatchOneSublayerReadApart) {
-  const nlohmann::json vectors = load_vectors("mhc_site.json");
-  for (const auto& v : vectors["cases"]) {
-    streams = v["n"];
-    Site s = site(v, {{v["iters"], v["hc_eps"]}, v["norm_eps"], v["post_mult"]});
-    forward(s, load(v["X"]), load(v["pre"]));
-    expect(s.x_next, v["out"], "x_next");
-    const Tensor dx = backward(s, load(v["grad_out"]), s.pre, load(v["grad_pre"]));
-    expect(s.dpre, v["grad_pre"], "dpre");
-    expect(dx, v["grad_X"], "dx");
+  for_each_vector("mhc_site", [&](const json& v) {
+    streams = v.at("n");
+    Site s = site(v, {{v.at("iters"), v.at("hc_eps")}, v.at("norm_eps"), v.at("post_mult")});
+    forward(s, load(v.at("X")), load(v.at("pre")));
+    expect(s.x_next, v.at("out"), "x_next");
+    const Tensor dx = backward(s, load(v.at("grad_out")), s.pre, load(v.at("grad_pre")));
+    expect(s.dpre, v.at("grad_pre"), "dpre");
+    expect(dx, v.at("grad_X"), "dx");
     expect_parameters(s, v, "grad_");
-  }
+  });
 }
 
-TEST_P(HyperSiteVectors, MatchTwoBlocksWithALearnedHead) {
-  const json v = load_vectors("mhc_stack.json");
-  const Tensor emb = load(v["emb"]);
-  const int64_t T = emb.shape[0], C = emb.shape[1], S = streams;
-  std::vector<Site> sites;
-  Tensor x = take({T, S, C});
-  hyper_expand(stream, {x, emb});
-  for (const auto& p : v["params"]) {
-    sites.push_back(site(p, {}));
-    forward(sites.back(), x, {});
-    x = sites.back().x_next;
-  }
-  expect(x, v["v4"]["X_final"], "x");
-  const Tensor fn = load(v["head"]["fn"]), base = load(v["head"]["base"]), scale = load(v["head"]["scale"]);
-  const Tensor mixes = take({T, S}), rstd = take({T}), pre = take({T, S}), out = take({T, C});
-  hyper_coefficients_forward(stream, {mixes, rstd, pre, {}, {}, out, x, fn, base, scale, {}});
-  expect(out, v["v4"]["collapsed"], "collapsed");
+TEST_P(HyperStackVectors, MatchTwoBlocksWithALearnedHead) {
+  for_each_vector_file("mhc_stack", [&](const json& v) {
+    streams = streams_of(v);
+    const Tensor emb = load(v.at("emb"));
+    const int64_t T = emb.shape[0], C = emb.shape[1], S = streams;
+    const HyperOptions options = options_of(v, v.at("v4"), 1e-6f);
+    std::vector<Site> sites;
+    Tensor x = take({T, S, C});
+    hyper_expand(stream, {x, emb});
+    for (const auto& p : v.at("params")) {
+      sites.push_back(site(p, options));
+      forward(sites.back(), x, {});
+      x = sites.back().x_next;
+    }
+    expect(x, v.at("v4").at("X_final"), "x");
+    const Tensor fn = load(v.at("head").at("fn")), base = load(v.at("head").at("base")),
+                 scale = load(v.at("head").at("scale"));
+    const Tensor mixes = take({T, S}), rstd = take({T}), pre = take({T, S}), out = take({T, C});
+    hyper_coefficients_forward(stream, {mixes, rstd, pre, {}, {}, out, x, fn, base, scale, options});
+    expect(out, v.at("v4").at("collapsed"), "collapsed");
 
-  Tensor dx = take(x.shape);
-  const Tensor dfn = take(fn.shape), dbase = take(base.shape), dscale = take(scale.shape), demb = take(emb.shape);
-  hyper_coefficients_backward(
-      stream, {dx, dfn, dbase, dscale, {}, {}, {}, load(v["grad_collapsed"]), x, fn, base, scale, mixes, rstd, {}});
-  expect(dfn, v["v4"]["grad_head"]["fn"], "head dfn");
-  expect(dbase, v["v4"]["grad_head"]["base"], "head dbase");
-  expect(dscale, v["v4"]["grad_head"]["scale"], "head dscale");
-  for (size_t k = sites.size(); k-- > 0;) {
-    dx = backward(sites[k], dx, {}, {});
-    expect_parameters(sites[k], v["v4"]["grads"][k], "");
-  }
-  hyper_collapse(stream, {demb, dx});
-  expect(demb, v["v4"]["grad_emb"], "demb");
+    Tensor dx = take(x.shape);
+    const Tensor dfn = take(fn.shape), dbase = take(base.shape), dscale = take(scale.shape), demb = take(emb.shape);
+    hyper_coefficients_backward(
+        stream,
+        {dx, dfn, dbase, dscale, {}, {}, {}, load(v.at("grad_collapsed")), x, fn, base, scale, mixes, rstd, options});
+    expect(dfn, v.at("v4").at("grad_head").at("fn"), "head dfn");
+    expect(dbase, v.at("v4").at("grad_head").at("base"), "head dbase");
+    expect(dscale, v.at("v4").at("grad_head").at("scale"), "head dscale");
+    for (size_t k = sites.size(); k-- > 0;) {
+      dx = backward(sites[k], dx, {}, {});
+      expect_parameters(sites[k], v.at("v4").at("grads")[k], "");
+    }
+    hyper_collapse(stream, {demb, dx});
+    expect(demb, v.at("v4").at("grad_emb"), "demb");
+  });
 }
 
 // Each sublayer reads with the coefficients of the one before, the first with stream 0, the collapse with the last.
-TEST_P(HyperSiteVectors, MatchTwoBlocksOfTheSinglePassForm) {
-  const json v = load_vectors("mhc_stack.json");
-  const Tensor emb = load(v["emb"]);
-  const int64_t T = emb.shape[0], C = emb.shape[1], S = streams;
-  Tensor x = take({T, S, C});
-  hyper_expand(stream, {x, emb});
-  std::vector<Tensor> pre{take({T, S})};
-  std::vector<double> one_hot(static_cast<size_t>(T * S));
-  for (size_t t = 0; t < one_hot.size(); t += 4) one_hot[t] = 1;
-  set_values(pre[0], one_hot);
-  std::vector<Site> sites;
-  for (const auto& p : v["params"]) {
-    sites.push_back(site(p, {{}, 1e-20f, 2}));
-    forward(sites.back(), x, pre.back());
-    x = sites.back().x_next;
-    pre.push_back(sites.back().pre);
-  }
-  const Tensor out = take({T, C});
-  hyper_read_forward(stream, {out, x, pre.back()});
-  expect(x, v["v41"]["X_final"], "x");
-  expect(out, v["v41"]["collapsed"], "collapsed");
+TEST_P(HyperStackVectors, MatchTwoBlocksOfTheSinglePassForm) {
+  for_each_vector_file("mhc_stack", [&](const json& v) {
+    streams = streams_of(v);
+    const Tensor emb = load(v.at("emb"));
+    const int64_t T = emb.shape[0], C = emb.shape[1], S = streams;
+    Tensor x = take({T, S, C});
+    hyper_expand(stream, {x, emb});
+    std::vector<Tensor> pre{take({T, S})};
+    std::vector<double> one_hot(static_cast<size_t>(T * S));
+    for (size_t t = 0; t < one_hot.size(); t += static_cast<size_t>(S)) one_hot[t] = 1;
+    set_values(pre[0], one_hot);
+    const HyperOptions options = options_of(v, v.at("v41"), 1e-20f);
+    std::vector<Site> sites;
+    for (const auto& p : v.at("params")) {
+      sites.push_back(site(p, options));
+      forward(sites.back(), x, pre.back());
+      x = sites.back().x_next;
+      pre.push_back(sites.back().pre);
+    }
+    const Tensor out = take({T, C});
+    hyper_read_forward(stream, {out, x, pre.back()});
+    expect(x, v.at("v41").at("X_final"), "x");
+    expect(out, v.at("v41").at("collapsed"), "collapsed");
 
-  Tensor dx = take(x.shape), dpre = take({T, S});
-  const Tensor demb = take(emb.shape);
-  hyper_read_backward(stream, {dx, dpre, load(v["grad_collapsed"]), x, pre.back()});
-  for (size_t k = sites.size(); k-- > 0;) {
-    dx = backward(sites[k], dx, pre[k], dpre);
-    dpre = sites[k].dpre;
-    expect_parameters(sites[k], v["v41"]["grads"][k], "");
-  }
-  hyper_collapse(stream, {demb, dx});
-  expect(demb, v["v41"]["grad_emb"], "demb");
+    Tensor dx = take(x.shape), dpre = take({T, S});
+    const Tensor demb = take(emb.shape);
+    hyper_read_backward(stream, {dx, dpre, load(v.at("grad_collapsed")), x, pre.back()});
+    for (size_t k = sites.size(); k-- > 0;) {
+      dx = backward(sites[k], dx, pre[k], dpre);
+      dpre = sites[k].dpre;
+      expect_parameters(sites[k], v.at("v41").at("grads")[k], "");
+    }
+    hyper_collapse(stream, {demb, dx});
+    expect(demb, v.at("v41").at("grad_emb"), "demb");
+  });
 }
 
 }  // namespace

@@ -1,0 +1,24 @@
+// with_isa ISA PROGRAM [ARGUMENT...]: runs a program with an instruction set; ends with 77 where the processor lacks
+// it.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <unistd.h>
+
+#include "kernels/core/cpu/isa.h"
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: with_isa ISA PROGRAM [ARGUMENT...]\n");
+    return 2;
+  }
+  setenv("BIRKHOFF_ISA", argv[1], 1);
+  if (birkhoff::name_of(birkhoff::best_isa()) != argv[1]) {
+    std::printf("skipped: the processor has no %s\n", argv[1]);
+    return 77;
+  }
+  execv(argv[2], argv + 2);
+  std::perror(argv[2]);
+  return 2;
+}
