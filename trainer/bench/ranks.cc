@@ -44,7 +44,8 @@ double reduction_alone_s(Communicator& world, Subject& subject) {
   for (int i = 0; i < 5; ++i) {
     world.barrier();
     times.push_back(seconds_of([&] {
-      for (size_t unit = 0; unit < parameters.units().size(); ++unit) parameters.start_reduce(static_cast<int>(unit));
+      for (size_t unit = 0; unit < parameters.units().size(); ++unit)
+        parameters.start_reduce(host, static_cast<int>(unit));
       parameters.wait_reduced(host);
     }));
   }
