@@ -24,7 +24,7 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
     mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, make_block(build, name, o.num_layers)));
   }
   if (!o.tie_embeddings) {
-    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
+    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std), {}, {}, 0};
   }
   loss_ = {"loss", {1 + o.mtp_depth}, {}};
 }
@@ -67,7 +67,7 @@ State Decoder::forward(Frame& f) {
   State s = first_state(f, embedding_.forward(f, f.batch.tokens, positions));
   if (options_.residual.kind == ResidualKind::mhc_single_pass) {
     const int64_t T = f.batch.num_tokens(), S = options_.residual.streams;
-    s.pre = f.take(DType::f32, {T, S});
+    s.pre = f.take_statistic({T, S});
     first_stream_weights(f.stream, s.pre);
   }
   for (auto& block : blocks_) {

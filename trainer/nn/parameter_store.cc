@@ -5,6 +5,7 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/error.h"
 #include "kernels/core/random.h"
+#include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 namespace {
@@ -78,10 +79,10 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
   }
   Stream stream{device_};
   for (PersistentBuffer* b : buffers_) {
-    b->value = memory_.take(DType::f32, b->shape);
+    b->value = memory_.take(Precision::statistic(), b->shape);
     fill_zero(stream, b->value);
   }
-  for (StepCounter* c : counters_) c->value = memory_.take(DType::f32, c->shape);
+  for (StepCounter* c : counters_) c->value = memory_.take(Precision::statistic(), c->shape);
 }
 
 int64_t ParameterStore::num_parameters() const {
