@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Three rules of the architecture: a folder includes only downward, each third-party library has exactly one home, and
-every header and source is listed in the build, so that each header is compiled alone and no source is dead."""
+"""Four rules of the architecture: a folder includes only downward, each third-party library has exactly one home, no layer
+names a dtype, and every header and source is listed in the build, so that each header is compiled alone and no source is
+dead."""
 import pathlib
 import re
 import sys
@@ -38,6 +39,7 @@ HOME = {
     'xxhash.h': ['kernels/core'],
 }
 LEAVES = ['trainer/config']  # include nothing of their own top folder but themselves
+NO_DTYPES = ['trainer/nn', 'trainer/models']  # ask kernels/gemm/precision.h for them
 OP = ('.h', '.cc', '_reference.cc', '_cpu.cc')
 SUFFIXES = {'birkhoff_ops': OP, 'birkhoff_cuda_ops': ('_cuda.cu',), 'birkhoff_simd': ('_simd.h', '_simd.cc')}
 
@@ -91,9 +93,20 @@ def violations():
                     yield f'{here}:{number}: {name} has its home in {", ".join(homes)}'
 
 
+def named_dtypes():
+    for path in sources():
+        here = path.relative_to(ROOT).as_posix()
+        if not any(here.startswith(folder + '/') for folder in NO_DTYPES):
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if 'DType::' in line:
+                yield f'{here}:{number}: a layer names no dtype; ask Precision, or take_statistic and the like of Frame'
+
+
 def main():
-    found = [*violations(), *unlisted()]
-    print('\n'.join(found) if found else 'layering: every include goes downward, every library is at home, every file is in the build')
+    found = [*violations(), *named_dtypes(), *unlisted()]
+    print('\n'.join(found) if found else
+          'layering: every include goes downward, every library is at home, no layer names a dtype, every file is in the build')
     return 1 if found else 0
 
 

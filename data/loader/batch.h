@@ -26,6 +26,7 @@ struct Batch {
   // none or where it is masked. d = 0 is the language model's, d > 0 those of multi-token prediction.
   std::vector<std::vector<int32_t>> targets;
   std::vector<float> loss_weights;  // [T], of targets[0]: 1, or 0 where it is -1
+  std::vector<uint8_t> token_mask;  // [T], 0 for padding; empty where there is none
   std::vector<int64_t> sample_ids;  // [num_sequences], the absolute number of the sequence in the run
   std::vector<Piece> pieces;        // in order of the tokens
   // Per Engram layer [T, K]: position of each looked-up row in the step's engram_rows of that layer.

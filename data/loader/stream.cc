@@ -67,6 +67,10 @@ void BatchBuilder::append(const Piece& piece, const TextSample& document, int32_
 }
 
 void BatchBuilder::pad(int32_t token) {
+  if (static_cast<int64_t>(batch_.tokens.size()) < batch_.num_tokens()) {
+    batch_.token_mask.assign(batch_.tokens.size(), 1);
+    batch_.token_mask.resize(static_cast<size_t>(batch_.num_tokens()), 0);
+  }
   while (static_cast<int64_t>(batch_.tokens.size()) < batch_.num_tokens()) {
     const auto t = static_cast<int64_t>(batch_.tokens.size());
     if (padded_from_ < 0 || t % batch_.sequence_length == 0) padded_from_ = t;

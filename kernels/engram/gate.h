@@ -6,7 +6,7 @@ namespace birkhoff {
 
 // Adds a token's retrieved memory to every stream, through a gate of each stream's own:
 //   score[t,s] = <rms(h[t,s]) w_h[s], rms(k[t,s]) w_k[s]> / sqrt(C)
-//   gate[t,s]  = sigmoid(copysign(sqrt(max(|score|, clamp)), score)), 0 where mask[t] = 0
+//   gate[t,s]  = sigmoid(copysign(sqrt(max(|score|, clamp)), score)), without root sigmoid(score); 0 where mask[t] = 0
 //   out[t,s,c] = h[t,s,c] + gate[t,s] v[t,c]
 //
 // Shapes:  out, h [T,S,C]; kv [T,(S+1)*C], a row being key 0 | ... | key S-1 | v; w_h, w_k [S,C]; mask [T] or absent;
@@ -18,6 +18,7 @@ namespace birkhoff {
 struct EngramGateOptions {
   float eps = 1e-6f;    // inside the root of both norms
   float clamp = 1e-6f;  // least magnitude under the square root
+  bool root = true;     // without it the clamp plays no part
 };
 struct EngramGateArgs {
   Tensor out, gate, score, rstd_h, rstd_k, value;
@@ -26,8 +27,8 @@ struct EngramGateArgs {
 };
 void engram_gate_forward(Stream& stream, const EngramGateArgs& args);
 
-// dh = dout + (through the score), dkv overwritten, dw_h, dw_k accumulate. The score's gradient is 0 where
-// |score| < clamp. With `dvalue`, the gradient of `value` adds to that of gate * v.
+// dh = dout + (through the score), dkv overwritten, dw_h, dw_k accumulate. With the root, the score's gradient is 0
+// where |score| < clamp. With `dvalue`, the gradient of `value` adds to that of gate * v.
 //
 // Shapes:  as above; dvalue as value, or absent. h is the input of the forward, not its sum.
 // Types:   as above. The sums over t have one order, whatever the number of threads.

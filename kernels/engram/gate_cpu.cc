@@ -23,9 +23,15 @@ void multiply(float* w, const Tensor& w_h, const Tensor& w_k) {
   for (int64_t k = 0; k < w_h.count(); ++k) w[k] = w_h.f32()[k] * w_k.f32()[k];
 }
 
-float gate_of(float score, float clamp) {
-  const float root = std::copysign(std::sqrt(std::max(std::abs(score), clamp)), score);
-  return 1 / (1 + std::exp(-root));
+float gate_of(float score, const EngramGateOptions& o) {
+  const float logit = o.root ? std::copysign(std::sqrt(std::max(std::abs(score), o.clamp)), score) : score;
+  return 1 / (1 + std::exp(-logit));
+}
+
+// From the gradient of the sigmoid's argument to that of the score.
+float score_gradient(float dlogit, float score, const EngramGateOptions& o) {
+  if (!o.root) return dlogit;
+  return std::abs(score) < o.clamp ? 0 : dlogit / (2 * std::sqrt(std::abs(score)));
 }
 
 template <class E>
@@ -40,8 +46,7 @@ void backward_token(const EngramGateBackwardArgs& a, int64_t t, const float* w, 
     const E* dout = a.dout.as<E>() + row * C;
     const E* dvalue = a.dvalue.present() ? a.dvalue.as<E>() + row * C : nullptr;
     const float dgate = kernels<E>().value_backward(dv.data(), dout, dvalue, v, gate, C);
-    const bool clamped = std::abs(score) < a.options.clamp;
-    const float dscore = clamped ? 0 : dgate * gate * (1 - gate) / (2 * std::sqrt(std::abs(score)));
+    const float dscore = score_gradient(dgate * gate * (1 - gate), score, a.options);
     kernels<E>().score_backward(a.dh.as<E>() + row * C, dkv + s * C, dw + s * C, dout, a.h.as<E>() + row * C,
                                 kv + s * C, w + s * C, {score, a.rstd_h.f32()[row], a.rstd_k.f32()[row]}, dscore, C);
   }
@@ -61,7 +66,7 @@ void engram_gate_forward(const EngramGateArgs& a) {
         const E *h = a.h.as<E>() + row * C, *kv = a.kv.as<E>() + t * (S + 1) * C;
         const EngramScore score = kernels<E>().score(h, kv + s * C, w.data() + s * C, C, a.options.eps);
         const bool on = !a.mask.present() || a.mask.as<uint8_t>()[t] != 0;
-        const float gate = on ? gate_of(score.score, a.options.clamp) : 0.0f;
+        const float gate = on ? gate_of(score.score, a.options) : 0.0f;
         kernels<E>().write(a.out.as<E>() + row * C, a.value.present() ? a.value.as<E>() + row * C : nullptr, h,
                            kv + S * C, gate, C);
         a.gate.f32()[row] = gate;

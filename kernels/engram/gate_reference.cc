@@ -23,8 +23,9 @@ void engram_gate_forward(const EngramGateArgs& a) {
       const double rstd_k = 1 / std::sqrt(kk / channels + a.options.eps);
       const double score = hk * rstd_h * rstd_k / std::sqrt(channels);
       const double magnitude = std::max(std::abs(score), static_cast<double>(a.options.clamp));
+      const double logit = a.options.root ? std::copysign(std::sqrt(magnitude), score) : score;
       const bool on = !a.mask.present() || a.mask.as<uint8_t>()[t] != 0;
-      const double gate = on ? 1 / (1 + std::exp(-std::copysign(std::sqrt(magnitude), score))) : 0;
+      const double gate = on ? 1 / (1 + std::exp(-logit)) : 0;
       for (int64_t c = 0; c < C; ++c) {
         if (a.value.present()) a.value.as<double>()[row * C + c] = gate * v[c];
         a.out.as<double>()[row * C + c] = h[c] + gate * v[c];
@@ -57,7 +58,8 @@ void engram_gate_backward(const EngramGateBackwardArgs& a) {
         dv[c] += gate * d;
       }
       const bool clamped = std::abs(score) < a.options.clamp;
-      const double dscore = clamped ? 0 : dgate * gate * (1 - gate) / (2 * std::sqrt(std::abs(score)));
+      const double slope = !a.options.root ? 1 : clamped ? 0 : 1 / (2 * std::sqrt(std::abs(score)));
+      const double dscore = dgate * gate * (1 - gate) * slope;
       const double unit = rstd_h * rstd_k / std::sqrt(channels);
       for (int64_t c = 0; c < C; ++c) {
         const double w = w_h[s * C + c] * w_k[s * C + c], dw = dscore * unit * h[c] * k[c];

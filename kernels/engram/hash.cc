@@ -24,7 +24,13 @@ bool is_prime(int64_t n) {
 }
 
 void check(const EngramHashSpec& s) {
-  BK_CHECK(!s.layers.empty() && !s.bases.empty() && s.num_heads > 0, "engram: layers, bases and num_heads are needed");
+  BK_CHECK(!s.layers.empty() && !s.orders.empty() && s.num_heads > 0,
+           "engram: layers, orders and num_heads are needed");
+  BK_CHECK(s.bases.size() == s.orders.size(), "engram: ", s.bases.size(), " bases for ", s.orders.size(), " orders");
+  for (size_t i = 0; i < s.orders.size(); ++i) {
+    BK_CHECK(s.orders[i] > (i == 0 ? 1 : s.orders[i - 1]), "engram: order ", s.orders[i],
+             " out of place, expected ascending orders of at least 2");
+  }
   BK_CHECK(s.compressed_vocab > 0 && s.compressed_vocab < kMostVocab, "engram: compressed_vocab is ",
            s.compressed_vocab, ", expected 1 to ", kMostVocab - 1);
   BK_CHECK(s.pad >= 0 && s.pad < s.compressed_vocab, "engram: pad is ", s.pad, ", expected below compressed_vocab ",
@@ -36,7 +42,7 @@ void check(const EngramHashSpec& s) {
 std::vector<int64_t> multipliers_of(const EngramHashSpec& s, int64_t layer) {
   const int64_t bound = std::max<int64_t>(1, std::numeric_limits<int64_t>::max() / s.compressed_vocab / 2);
   NumpyRandom random(static_cast<uint64_t>(s.seed + kSeedStride * layer));
-  std::vector<int64_t> multipliers(s.bases.size() + 1);
+  std::vector<int64_t> multipliers(static_cast<size_t>(s.orders.back()));
   for (int64_t& m : multipliers) m = 2 * random.integer(bound) + 1;
   return multipliers;
 }
@@ -74,6 +80,8 @@ void EngramHash::row_ids(int64_t site, std::span<const int32_t> ids, std::span<c
   for (int64_t t = 0; t < T; ++t) {
     uint64_t mix = 0;
     bool reachable = true;
+    auto order = spec_.orders.begin();
+    size_t k = 0;
     for (int64_t back = 0; back < max_order(); ++back) {
       const int64_t at = t - back;
       reachable =
@@ -82,8 +90,9 @@ void EngramHash::row_ids(int64_t site, std::span<const int32_t> ids, std::span<c
       BK_CHECK(id >= 0 && id < spec_.compressed_vocab, "engram: id ", id, " at token ", at,
                ", expected below compressed_vocab ", spec_.compressed_vocab);
       mix ^= static_cast<uint64_t>(id) * static_cast<uint64_t>(table.multipliers[static_cast<size_t>(back)]);
-      for (int64_t head = 0; back > 0 && head < spec_.num_heads; ++head) {
-        const size_t k = static_cast<size_t>((back - 1) * spec_.num_heads + head);
+      if (*order != back + 1) continue;
+      ++order;
+      for (int64_t head = 0; head < spec_.num_heads; ++head, ++k) {
         rows[static_cast<size_t>(t * K) + k] =
             static_cast<int64_t>(mix % static_cast<uint64_t>(table.primes[k])) + table.offsets[k];
       }

@@ -10,7 +10,8 @@ namespace birkhoff {
 // What names the tables: everything that an address depends on.
 struct EngramHashSpec {
   std::vector<int64_t> layers;   // sites, as the layer numbers that seed their multipliers
-  std::vector<int64_t> bases;    // per order 2, 3, ...: every head's table has at least that many rows
+  std::vector<int64_t> orders;   // lengths of the n-grams looked up, ascending, each at least 2
+  std::vector<int64_t> bases;    // per order: every head's table has at least that many rows
   int64_t num_heads = 8;         // hash heads per order
   int64_t compressed_vocab = 0;  // number of distinct compressed ids
   int64_t pad = 0;               // compressed id that stands for "nothing there"
@@ -23,7 +24,7 @@ inline constexpr int32_t kEngramDead = -1;
 // The tables of one site: one physical table, a segment for each (order, head), orders first.
 struct EngramTable {
   std::vector<int64_t> multipliers;  // [N], N the largest order
-  std::vector<int64_t> primes;       // [K], K = (N-1) * num_heads: the length of each segment
+  std::vector<int64_t> primes;       // [K], K = orders * num_heads: the length of each segment
   std::vector<int64_t> offsets;      // [K], where each segment begins
   int64_t num_rows = 0;
 };
@@ -35,11 +36,12 @@ class EngramHash {
 
   const EngramHashSpec& spec() const { return spec_; }
   const EngramTable& table(int64_t site) const { return tables_[static_cast<size_t>(site)]; }
-  int64_t max_order() const { return static_cast<int64_t>(spec_.bases.size()) + 1; }
-  int64_t num_columns() const { return static_cast<int64_t>(spec_.bases.size()) * spec_.num_heads; }
+  int64_t max_order() const { return spec_.orders.back(); }
+  int64_t num_columns() const { return static_cast<int64_t>(spec_.orders.size()) * spec_.num_heads; }
 
   // rows[t * num_columns() + k]: the rows of token t in the table of `site`,
   //   mix_1 = id_t m_0,  mix_n = mix_{n-1} xor (id_{t-n+1} m_{n-1}),  row = mix_n mod prime + offset
+  // for each order n and each of its heads.
   // A look-back beyond document_start[t], or to a dead position or beyond it, gives pad.
   // Errors:  UserError if an id is outside [0, compressed_vocab) and not dead, or a size disagrees.
   // Source:  Engram, arXiv:2601.07372, section 2.2; DeepSeek-V4.1, engram.py.

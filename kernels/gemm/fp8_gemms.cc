@@ -16,8 +16,6 @@ using cpu::Fp8Gemm;
 using cpu::Fp8Left;
 using cpu::Fp8Right;
 
-constexpr ScaleFormat kScales = ScaleFormat::f32;
-
 size_t packed_bytes(int64_t K, int64_t N) { return static_cast<size_t>(fp8_blocks(K)) * cpu::fp8_packed_stride(N); }
 size_t scale_bytes(int64_t K, int64_t N) { return static_cast<size_t>(fp8_blocks(K) * N) * sizeof(float); }
 size_t operand_bytes(int64_t K, int64_t N) {
@@ -36,17 +34,17 @@ cpu::Fp8Source source(Tensor x, int64_t row, int64_t num) {
 Tensor part_of(Tensor x, int64_t row, int64_t num) { return x.view({x.shape.rows(), x.shape.back()}).rows(row, num); }
 
 // c = x b, x quantised along its rows.
-void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b) {
+void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b, ScaleFormat format) {
   if (rows.rows == 0) return;
   Scratch<bfloat16> codes(rows.rows * rows.columns);
   Scratch<float> scales(fp8_blocks(rows.columns) * rows.rows);
   const Fp8Left left{codes.data(), scales.data()};
-  cpu::fp8_left_of_rows(left, rows, kScales);
+  cpu::fp8_left_of_rows(left, rows, format);
   cpu::fp8_gemm({rows.rows, c.shape.back(), rows.columns, c.dtype}, c.data, left, b);
 }
 
 // dw += dy^T x over some rows, both quantised along them.
-void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source& x) {
+void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source& x, ScaleFormat format) {
   if (x.rows == 0) return;
   const int64_t blocks = fp8_blocks(x.rows);
   Scratch<bfloat16> left_codes(x.rows * dy.columns);
@@ -54,8 +52,8 @@ void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source
   Scratch<std::byte> right(static_cast<int64_t>(operand_bytes(x.rows, x.columns)));
   const Fp8Left a{left_codes.data(), left_scales.data()};
   const Fp8Right b = operand_at(right.data(), x.rows, x.columns);
-  cpu::fp8_left_of_columns(a, dy, kScales);
-  cpu::fp8_right_of_columns(b, x, kScales);
+  cpu::fp8_left_of_columns(a, dy, format);
+  cpu::fp8_right_of_columns(b, x, format);
   cpu::fp8_gemm({dy.columns, x.columns, x.rows, DType::f32, /*accumulate=*/true}, dw, a, b);
 }
 
@@ -63,33 +61,34 @@ void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source
 // absent for a single weight, which owns all rows.
 class Fp8Products {
  public:
-  explicit Fp8Products(Shape shape) : E_(shape[0]), O_(shape[1]), I_(shape[2]) {}
+  Fp8Products(Shape shape, ScaleFormat scales) : E_(shape[0]), O_(shape[1]), I_(shape[2]), scales_(scales) {}
 
   void forward(Stream& stream, Tensor y, Tensor x, const Weight& w, Tensor offsets) {
     check("fp8_linear", y, x, w, offsets);
     std::byte* memory = refresh(stream, forward_, w, operand_bytes(I_, O_), [&](std::byte* out, const float* value) {
-      cpu::fp8_right_of_weight_transposed(operand_at(out, I_, O_), {value, O_, I_}, kScales);
+      cpu::fp8_right_of_weight_transposed(operand_at(out, I_, O_), {value, O_, I_}, scales_);
     });
     run(stream, "fp8_gemm", x, offsets, [&](int64_t e, int64_t row, int64_t num) {
-      multiply_rows(part_of(y, row, num), source(x, row, num), operand_at(memory + e * operand_bytes(I_, O_), I_, O_));
+      multiply_rows(part_of(y, row, num), source(x, row, num), operand_at(memory + e * operand_bytes(I_, O_), I_, O_),
+                    scales_);
     });
   }
 
   void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w, Tensor offsets) {
     check("fp8_linear_backward_input", dy, dx, w, offsets);
     std::byte* memory = refresh(stream, backward_, w, operand_bytes(O_, I_), [&](std::byte* out, const float* value) {
-      cpu::fp8_right_of_weight(operand_at(out, O_, I_), {value, O_, I_}, kScales);
+      cpu::fp8_right_of_weight(operand_at(out, O_, I_), {value, O_, I_}, scales_);
     });
     run(stream, "fp8_gemm", dy, offsets, [&](int64_t e, int64_t row, int64_t num) {
-      multiply_rows(part_of(dx, row, num), source(dy, row, num),
-                    operand_at(memory + e * operand_bytes(O_, I_), O_, I_));
+      multiply_rows(part_of(dx, row, num), source(dy, row, num), operand_at(memory + e * operand_bytes(O_, I_), O_, I_),
+                    scales_);
     });
   }
 
   void backward_weight(Stream& stream, Tensor dw, Tensor dy, Tensor x, Tensor offsets) {
     check("fp8_linear_backward_weight", dy, x, {dw}, offsets);
     run(stream, "fp8_gemm", x, offsets, [&](int64_t e, int64_t row, int64_t num) {
-      accumulate_weight(dw.f32() + e * O_ * I_, source(dy, row, num), source(x, row, num));
+      accumulate_weight(dw.f32() + e * O_ * I_, source(dy, row, num), source(x, row, num), scales_);
     });
   }
 
@@ -125,6 +124,7 @@ class Fp8Products {
   }
 
   int64_t E_, O_, I_;
+  ScaleFormat scales_;
   WorkingCopy forward_, backward_;
 };
 
@@ -136,7 +136,8 @@ bool exact(const Stream& stream, std::string_view op) {
 
 class Fp8Linear : public LinearGemms {
  public:
-  Fp8Linear(int64_t O, int64_t I) : fp8_({1, O, I}), exact_(make_native_linear(DType::bf16, O, I)) {}
+  Fp8Linear(int64_t O, int64_t I, ScaleFormat scales)
+      : fp8_({1, O, I}, scales), exact_(make_native_linear(DType::bf16, O, I)) {}
 
   void forward(Stream& stream, Tensor y, Tensor x, const Weight& w) override {
     if (exact(stream, "fp8 linear")) return exact_->forward(stream, y, x, w);
@@ -160,8 +161,8 @@ class Fp8Linear : public LinearGemms {
 
 class Fp8Grouped : public GroupedGemms {
  public:
-  explicit Fp8Grouped(Shape shape)
-      : fp8_(shape), exact_(make_native_grouped(DType::bf16, shape[0], shape[1], shape[2])) {}
+  Fp8Grouped(Shape shape, ScaleFormat scales)
+      : fp8_(shape, scales), exact_(make_native_grouped(DType::bf16, shape[0], shape[1], shape[2])) {}
 
   void forward(Stream& stream, Tensor y, Tensor x, const Weight& w, Tensor offsets) override {
     exact(stream, "fp8 experts") ? exact_->forward(stream, y, x, w, offsets) : fp8_.forward(stream, y, x, w, offsets);
@@ -183,9 +184,11 @@ class Fp8Grouped : public GroupedGemms {
 
 }  // namespace
 
-std::unique_ptr<LinearGemms> make_fp8_linear(int64_t O, int64_t I) { return std::make_unique<Fp8Linear>(O, I); }
-std::unique_ptr<GroupedGemms> make_fp8_grouped(int64_t E, int64_t O, int64_t I) {
-  return std::make_unique<Fp8Grouped>(Shape{E, O, I});
+std::unique_ptr<LinearGemms> make_fp8_linear(int64_t O, int64_t I, ScaleFormat scales) {
+  return std::make_unique<Fp8Linear>(O, I, scales);
+}
+std::unique_ptr<GroupedGemms> make_fp8_grouped(int64_t E, int64_t O, int64_t I, ScaleFormat scales) {
+  return std::make_unique<Fp8Grouped>(Shape{E, O, I}, scales);
 }
 
 }  // namespace birkhoff

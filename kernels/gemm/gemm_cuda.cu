@@ -6,6 +6,7 @@
 
 #include "kernels/core/cuda/kernel.cuh"
 #include "kernels/core/cuda/memory.h"
+#include "kernels/gemm/alignment.h"
 #include "kernels/gemm/shapes.h"
 
 namespace birkhoff::cuda {
@@ -36,13 +37,17 @@ void describe(Layout& layout, Tensor t) {
                                    static_cast<uint64_t>(t.shape.rows()), t.shape.back()));
 }
 
-// One shape of product: its descriptors and the algorithm chosen for it.
+void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attribute, uint32_t value) {
+  check(cublasLtMatmulPreferenceSetAttribute(preference.value, attribute, &value, sizeof(value)));
+}
+
+// One shape and alignment of product: its descriptors and the algorithm chosen for it.
 struct Plan {
   Operation operation;
   Layout a, b, c;
   cublasLtMatmulAlgo_t algorithm;
 
-  Plan(cublasLtHandle_t handle, const GemmArgs& args) {
+  Plan(cublasLtHandle_t handle, const GemmArgs& args, const GemmAlignment& alignment) {
     const cublasOperation_t op_a = args.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t op_b = args.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     check(cublasLtMatmulDescCreate(&operation.value, CUBLAS_COMPUTE_32F, CUDA_R_32F));
@@ -55,6 +60,10 @@ struct Plan {
     check(cublasLtMatmulPreferenceCreate(&preference.value));
     check(cublasLtMatmulPreferenceSetAttribute(preference.value, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                &kWorkspaceBytes, sizeof(kWorkspaceBytes)));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment[1]);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment[0]);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment[2]);
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment[2]);
     cublasLtMatmulHeuristicResult_t best;
     int found = 0;
     check(cublasLtMatmulAlgoGetHeuristic(handle, operation.value, b.value, a.value, c.value, c.value, preference.value,
@@ -65,7 +74,7 @@ struct Plan {
   }
 };
 
-using PlanKey = std::tuple<int64_t, int64_t, int64_t, DType, DType, bool, bool>;
+using PlanKey = std::tuple<int64_t, int64_t, int64_t, DType, DType, bool, bool, GemmAlignment>;
 
 // Of one stream: its workspace may not be shared with another, whose products could run at the same time.
 class BlasContext {
@@ -81,9 +90,10 @@ class BlasContext {
 
   void multiply(Stream& stream, const GemmArgs& args) {
     const GemmSizes s = sizes_of(args);
-    const PlanKey key{s.M, s.N, s.K, args.a.dtype, args.c.dtype, args.transpose_a, args.transpose_b};
+    const GemmAlignment alignment = alignment_of(args);
+    const PlanKey key{s.M, s.N, s.K, args.a.dtype, args.c.dtype, args.transpose_a, args.transpose_b, alignment};
     std::unique_ptr<Plan>& plan = plans_[key];
-    if (!plan) plan = std::make_unique<Plan>(handle_.value, args);
+    if (!plan) plan = std::make_unique<Plan>(handle_.value, args, alignment);
     const float one = 1, beta = args.accumulate ? 1 : 0;
     check(cublasLtMatmul(handle_.value, plan->operation.value, &one, args.b.data, plan->b.value, args.a.data,
                          plan->a.value, &beta, args.c.data, plan->c.value, args.c.data, plan->c.value, &plan->algorithm,

@@ -9,6 +9,7 @@
 #include "kernels/core/dtype.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
+#include "kernels/quant/fp8.h"
 
 namespace birkhoff {
 
@@ -69,16 +70,23 @@ class GroupedGemms {
 
 class Precision {
  public:
-  explicit Precision(Recipe recipe) : recipe_(recipe) {}
+  // `scales`: of the blocks of fp8_block.
+  explicit Precision(Recipe recipe, ScaleFormat scales = ScaleFormat::f32) : recipe_(recipe), scales_(scales) {}
   Recipe recipe() const { return recipe_; }
   // The dtype of activations and of their gradients.
   DType activation() const;
+  // What is no activation has one dtype in every recipe.
+  static constexpr DType master() { return DType::f32; }     // weights, their gradients, rows of tables
+  static constexpr DType statistic() { return DType::f32; }  // norms, scores, gates, mixing weights, losses, loads
+  static constexpr DType index() { return DType::i32; }      // tokens, experts, rows of a step
+  static constexpr DType offset() { return DType::i64; }     // where groups of rows begin, rows of a table
   // Objects for a weight [O, I] or [E, O, I].
   std::unique_ptr<LinearGemms> linear(int64_t O, int64_t I, GemmRole role = GemmRole::linear) const;
   std::unique_ptr<GroupedGemms> grouped(int64_t E, int64_t O, int64_t I) const;
 
  private:
   Recipe recipe_;
+  ScaleFormat scales_;
 };
 
 }  // namespace birkhoff

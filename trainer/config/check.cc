@@ -8,6 +8,10 @@
 namespace birkhoff {
 namespace {
 
+bool ascending(const std::vector<int64_t>& numbers) {
+  return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end();
+}
+
 class Checker {
  public:
   explicit Checker(const Config& config) : c_(config) {}
@@ -119,10 +123,16 @@ class Checker {
       require(layer < c_.model.num_layers, {"model.engram.layers", "model.num_layers"},
               concat("block ", layer, " does not exist; blocks are counted from 0"));
     }
-    require(std::is_sorted(e.layers.begin(), e.layers.end(), std::less_equal<>()) || e.layers.size() == 1,
-            {"model.engram.layers"}, "blocks in ascending order, each once");
-    require((e.max_ngram - 1) * e.num_heads * e.rows_per_head < (int64_t{1} << 31),
-            {"model.engram.rows_per_head", "model.engram.num_heads", "model.engram.max_ngram"},
+    require(ascending(e.layers), {"model.engram.layers"}, "blocks in ascending order, each once");
+    require(!e.orders.empty() && ascending(e.orders), {"model.engram.orders"},
+            "orders ascending, each once, at least one");
+    const size_t given = e.rows_per_head.size();
+    require(given == 1 || given == e.orders.size(), {"model.engram.rows_per_head", "model.engram.orders"},
+            "one number for all orders, or one per order");
+    int64_t rows = 0;
+    for (size_t i = 0; given > 0 && i < e.orders.size(); ++i)
+      rows += e.num_heads * e.rows_per_head[std::min(i, given - 1)];
+    require(rows < (int64_t{1} << 31), {"model.engram.rows_per_head", "model.engram.num_heads", "model.engram.orders"},
             "a table holds fewer than 2^31 rows");
     require(c_.model.vocab_size == 0 || e.pad_id < c_.model.vocab_size, {"model.engram.pad_id", "model.vocab_size"},
             "pad_id must be a token");

@@ -37,6 +37,8 @@ struct ModelConfig {
   double norm_eps = 1e-6;
   bool tie_embeddings = false;
   double init_std = 0.02;
+  double embedding_init_std = 0;
+  double output_init_scale = 1;
   PositionType position = PositionType::rope;
   int64_t max_positions = 0;
   AttentionConfig attention;
@@ -46,6 +48,7 @@ struct ModelConfig {
   ResidualConfig residual;
   EngramConfig engram;
   MtpConfig mtp;
+  double z_loss = 0;
   RecomputePolicy recompute = RecomputePolicy::none;
   int64_t recompute_layers = 0;
 
@@ -57,6 +60,10 @@ struct ModelConfig {
     s("norm_eps", norm_eps, Limits{0, 0.1}, "added to the mean square");
     s("tie_embeddings", tie_embeddings, "the head is the embedding");
     s("init_std", init_std, Limits{0, 10}, "standard deviation of the initial weights");
+    s("embedding_init_std", embedding_init_std, Limits{0, 10},
+      "standard deviation of the initial embedding and learned positions; 0: init_std");
+    s("output_init_scale", output_init_scale, Limits{0, 10},
+      "factor of init_std where attention, feed-forward and experts end; 1/sqrt(2 num_layers) in GPT-2");
     s("position", position, "rope: rotated queries and keys; learned: a vector per position added to the embedding");
     s("max_positions", max_positions, Limits{0, 1e9}, "learned positions; 0: batch.sequence_length");
     s.section("attention", attention, "Attention.");
@@ -66,6 +73,7 @@ struct ModelConfig {
     s.section("residual", residual, "What carries the blocks' outputs to the next block.");
     s.section("engram", engram, "Conditional memory: hashed n-gram tables.");
     s.section("mtp", mtp, "Multi-token prediction.");
+    s("z_loss", z_loss, Limits{0, 1}, "weight of the squared log of the softmax's sum, added to the loss").free();
     s("recompute", recompute, "activations computed again in backward: none, whole blocks, or the streams of mhc")
         .free();
     s("recompute_layers", recompute_layers, Limits{0, 10000},

@@ -15,6 +15,12 @@ inline EnumNames names_of(ScoreFunction) {
   return names;
 }
 
+enum class MoeGatePosition { output, inner };
+inline EnumNames names_of(MoeGatePosition) {
+  static constexpr std::string_view names[] = {"output", "inner"};
+  return names;
+}
+
 struct FfnConfig {
   Activation activation = Activation::swiglu;
   int64_t size = 1408;
@@ -41,6 +47,7 @@ struct MoeConfig {
   int64_t top_groups = 1;
   double route_scale = 1;
   bool renormalize = true;
+  MoeGatePosition gate_position = MoeGatePosition::output;
   double bias_update_speed = 0.001;
   double sequence_balance_loss = 1e-4;
 
@@ -55,6 +62,8 @@ struct MoeConfig {
     s("top_groups", top_groups, Limits{1, 65536}, "groups a token may choose its experts from");
     s("route_scale", route_scale, Limits{0, 1000}, "factor of the gates");
     s("renormalize", renormalize, "gates of a token sum to 1 before route_scale");
+    s("gate_position", gate_position,
+      "what the gates multiply: an expert's output, or its inner activation before the down projection");
     s("bias_update_speed", bias_update_speed, Limits{0, 1},
       "step of the balancing bias, by the load of a whole step; 0: off")
         .free();

@@ -175,6 +175,8 @@ class Reader {
     const bool divides = m.hidden_size % a.num_heads == 0;
     fill("model.attention.head_dim", a.head_dim, !mla && divides ? m.hidden_size / a.num_heads : 0);
     if (m.position == PositionType::rope) fill("model.rope.dims", m.rope.dims, mla ? a.qk_rope_head_dim : a.head_dim);
+    EngramConfig& e = m.engram;
+    if (!e.orders.empty()) fill("model.engram.conv_dilation", e.conv_dilation, e.orders.back());
     if (m.position == PositionType::learned) {
       fill("model.max_positions", m.max_positions, config_.batch.sequence_length);
     }

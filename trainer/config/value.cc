@@ -102,9 +102,10 @@ bool set(const Setting&, std::string* value, const YamlNode& node) {
   return true;
 }
 bool set(const Setting& setting, std::vector<int64_t>* value, const YamlNode& node) {
-  if (node.kind != YamlNode::Kind::sequence) return false;
+  if (node.kind != YamlNode::Kind::sequence && node.kind != YamlNode::Kind::scalar) return false;
+  const bool list = node.kind == YamlNode::Kind::sequence;
   std::vector<int64_t> numbers;
-  for (const YamlNode& item : node.children) {
+  for (const YamlNode& item : list ? node.children : std::vector<YamlNode>{node}) {
     const auto number = number_in<int64_t>(setting.limits, item);
     if (!number) return false;
     numbers.push_back(*number);
@@ -164,7 +165,7 @@ std::string type_of_value(const Setting& s, const int64_t*) { return "a whole nu
 std::string type_of_value(const Setting& s, const double*) { return "a number " + range(s.limits); }
 std::string type_of_value(const Setting&, const std::string*) { return "text"; }
 std::string type_of_value(const Setting& s, const std::vector<int64_t>*) {
-  return "a list of whole numbers " + range(s.limits) + ", such as [1, 14]";
+  return "a list of whole numbers " + range(s.limits) + ", such as [3, 4], or one number";
 }
 std::string type_of_value(const Setting&, const Choice& choice) {
   std::string out;

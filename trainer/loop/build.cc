@@ -62,6 +62,7 @@ MoeOptions moe_options(const ModelConfig& m) {
   o.balancing_bias = true;
   o.sequence_balance_loss = f32(c.sequence_balance_loss);
   o.clamp = f32(m.ffn.clamp);
+  o.gate_position = c.gate_position == MoeGatePosition::inner ? GatePosition::inner : GatePosition::output;
   return o;
 }
 
@@ -75,6 +76,7 @@ ResidualOptions residual_options(const ModelConfig& m) {
   o.sinkhorn_iterations = static_cast<int>(c.sinkhorn_iterations);
   o.eps = f32(c.eps);
   o.norm_eps = f32(m.norm_eps);
+  o.post_factor = f32(c.post_factor);
   o.alpha_init = c.alpha_init;
   o.fn_std = c.phi_std;
   o.diagonal_init = c.mix_diagonal_init;
@@ -84,12 +86,14 @@ ResidualOptions residual_options(const ModelConfig& m) {
 EngramOptions engram_options(const ModelConfig& m) {
   const EngramConfig& c = m.engram;
   EngramOptions o;
-  o.columns = (c.max_ngram - 1) * c.num_heads;
+  o.columns = static_cast<int64_t>(c.orders.size()) * c.num_heads;
   o.head_dim = c.head_dim;
+  o.bias = c.bias;
+  o.gate = {f32(m.norm_eps), f32(c.gate.clamp), c.gate.root};
   o.conv = c.conv;
   o.conv_kernel = static_cast<int>(c.conv_kernel);
-  o.conv_dilation = static_cast<int>(c.max_ngram);
-  o.eps = f32(m.norm_eps);
+  o.conv_dilation = static_cast<int>(c.conv_dilation > 0 ? c.conv_dilation : c.orders.back());
+  o.conv_eps = f32(c.conv_eps);
   return o;
 }
 
@@ -115,6 +119,7 @@ DecoderOptions decoder_options(const ModelConfig& m, int64_t vocab_size) {
   o.mtp_depth = m.mtp.depth;
   o.recompute = kRecompute[static_cast<size_t>(m.recompute)];
   o.recompute_layers = m.recompute_layers;
+  o.z_loss = f32(m.z_loss);
   return o;
 }
 
@@ -160,7 +165,9 @@ EngramHashSpec engram_hash_spec(const Config& c, int64_t compressed_vocab, int64
   const EngramConfig& e = c.model.engram;
   EngramHashSpec spec;
   spec.layers = e.layers;
-  spec.bases.assign(static_cast<size_t>(e.max_ngram - 1), e.rows_per_head);
+  spec.orders = e.orders;
+  spec.bases = e.rows_per_head;
+  if (spec.bases.size() == 1) spec.bases.resize(spec.orders.size(), spec.bases[0]);
   spec.num_heads = e.num_heads;
   spec.compressed_vocab = compressed_vocab;
   spec.pad = pad;
@@ -171,9 +178,12 @@ EngramHashSpec engram_hash_spec(const Config& c, int64_t compressed_vocab, int64
 ModelOptions model_options(const Config& c, int64_t vocab_size, const EngramHash* engram) {
   ModelOptions o;
   o.recipe = recipe_of(name_of(c.precision.recipe));
+  o.fp8_scale = c.precision.fp8_scale == Fp8ScaleType::ue8m0 ? ScaleFormat::ue8m0 : ScaleFormat::f32;
   o.norm = c.model.norm == NormType::layernorm ? NormKind::layernorm : NormKind::rmsnorm;
   o.norm_eps = f32(c.model.norm_eps);
-  o.init_std = c.model.init_std;
+  o.init.std = c.model.init_std;
+  o.init.embedding_std = c.model.embedding_init_std > 0 ? c.model.embedding_init_std : c.model.init_std;
+  o.init.output_scale = c.model.output_init_scale;
   o.decoder = decoder_options(c.model, vocab_size);
   o.table_init_std = c.model.engram.init_std;
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {

@@ -50,6 +50,11 @@ BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers
   v.tokens = upload_i32(stream, arena, b.tokens, {T});
   v.positions = upload_i32(stream, arena, b.positions, {T});
   v.document_start = upload_i32(stream, arena, b.document_start, {T});
+  if (!b.token_mask.empty()) {
+    BK_ASSERT(static_cast<int64_t>(b.token_mask.size()) == T, "a mask of ", b.token_mask.size(), " tokens for ", T);
+    v.token_mask = arena.take(DType::u8, {T});
+    from_host(stream, v.token_mask, b.token_mask.data());
+  }
   for (size_t d = 0; d < depth_weights.size(); ++d) {
     v.targets.push_back(upload_i32(stream, arena, b.targets.at(d), {T}));
     v.loss_weights.push_back(loss_weights(stream, arena, b, d, depth_weights[d] / std::max(1.0, n.targets.at(d))));

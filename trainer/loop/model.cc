@@ -6,7 +6,7 @@ namespace birkhoff {
 
 Model make_model(Device device, Communicator& replicas, const ModelOptions& o) {
   Model m;
-  m.build = {device, Precision(o.recipe), o.norm, o.norm_eps, o.init_std, 0};
+  m.build = {device, Precision(o.recipe, o.fp8_scale), o.norm, o.norm_eps, o.init, 0};
   m.decoder = std::make_unique<Decoder>(m.build, o.decoder);
   m.parameters = std::make_unique<ParameterStore>(
       device, replicas, [&](ModuleVisitor& v) { m.decoder->visit(v); }, o.cost_of);

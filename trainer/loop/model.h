@@ -24,9 +24,10 @@ struct Model {
 // What a model is made from. `table_rows` has an entry per Engram layer.
 struct ModelOptions {
   Recipe recipe = Recipe::f32;
+  ScaleFormat fp8_scale = ScaleFormat::f32;
   NormKind norm = NormKind::rmsnorm;
   float norm_eps = 1e-6f;
-  double init_std = 0.02;
+  InitOptions init;
   DecoderOptions decoder;
   std::vector<int64_t> table_rows;
   double table_init_std = 0.02;

@@ -20,7 +20,7 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
   const int heads = 1 + static_cast<int>(o.mtp_depth);
   embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
   if (!o.tie_embeddings) {
-    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init_std), {}, {}, 0};
+    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std), {}, {}, 0};
     head_.num_uses = heads;
   }
   loss_ = {"loss", {1 + o.mtp_depth}, {}};
@@ -92,7 +92,7 @@ State Decoder::forward(Frame& f) {
   State s = first_state(f, embedding_.forward(f, f.batch.tokens, positions));
   if (options_.residual.kind == ResidualKind::mhc_single_pass) {
     const int64_t T = f.batch.num_tokens(), S = options_.residual.streams;
-    s.pre = f.take(DType::f32, {T, S});
+    s.pre = f.take_statistic({T, S});
     first_stream_weights(f.stream, s.pre);
   }
   for (auto& block : blocks_) s = block->forward(f, s);

@@ -26,7 +26,7 @@ class Core {
 
   Tensor forward(Frame& f, Tensor q, Tensor k, Tensor v) {
     Saved& s = f.saved(slot_);
-    s = {q, k, v, f.take(v.dtype, {q.shape[0], q.shape[1], v.shape[2]}), f.take(DType::f32, {q.shape[0], q.shape[1]})};
+    s = {q, k, v, f.take(v.dtype, {q.shape[0], q.shape[1], v.shape[2]}), f.take_statistic({q.shape[0], q.shape[1]})};
     attention_forward(f.stream, {s.o, s.lse, q, k, v, f.batch.document_start, scale_, f.batch.length});
     return s.o.view({q.shape[0], q.shape[1] * v.shape[2]});
   }
@@ -48,7 +48,7 @@ class Core {
     if (rope_dims_ == 0) return;
     if (!table_.present() || table_.shape[0] < f.batch.length) {
       memory_->reset();
-      table_ = memory_->take(DType::f32, {f.batch.length, rope_dims_ / 2, 2});
+      table_ = memory_->take(Precision::statistic(), {f.batch.length, rope_dims_ / 2, 2});
       fill_rope_table(f.stream, table_, rope_);
     }
     rope(f.stream, {x, x, f.batch.positions, table_, offset, rope_.layout, direction});
@@ -74,7 +74,7 @@ class HeadNorm {
   Tensor forward(Frame& f, Tensor x) {
     if (!on_) return x;
     Saved& s = f.saved(slot_);
-    s = {x, f.take(DType::f32, {x.shape.rows()})};
+    s = {x, f.take_statistic({x.shape.rows()})};
     const Tensor y = f.take(x.dtype, x.shape);
     rmsnorm_forward(f.stream, {y, s.rstd, x, {}, eps_});
     return y;
@@ -103,9 +103,10 @@ class GroupedQueryAttention final : public Module {
         kv_heads_(o.num_kv_heads),
         width_(o.head_dim),
         activation_(build.precision.activation()),
-        q_(build, name + ".q", heads_ * width_, channels, Linear::Options{o.bias, GemmRole::linear, false}),
-        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels, Linear::Options{o.bias, GemmRole::linear, false}),
-        out_(build, name + ".out", channels, heads_ * width_, Linear::Options{o.bias, GemmRole::linear, false}),
+        q_(build, name + ".q", heads_ * width_, channels, Linear::Options{.bias = o.bias}),
+        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels, Linear::Options{.bias = o.bias}),
+        out_(build, name + ".out", channels, heads_ * width_,
+             Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale}),
         q_norm_(build, o.qk_norm),
         k_norm_(build, o.qk_norm),
         core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {
@@ -194,7 +195,8 @@ class LatentAttention final : public Module {
         kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.rope_dim, channels),
         kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
         kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank),
-        out_(build, name + ".out", channels, o.num_heads * o.v_dim),
+        out_(build, name + ".out", channels, o.num_heads * o.v_dim,
+             Linear::Options{.init_scale = build.init.output_scale}),
         q_norm_(build, o.qk_norm),
         core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {
     queries_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.rope_dim}};

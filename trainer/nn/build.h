@@ -9,6 +9,13 @@ namespace birkhoff {
 
 enum class NormKind : uint8_t { rmsnorm, layernorm };
 
+// Standard deviations of the initial weights.
+struct InitOptions {
+  double std = 0.02;
+  double embedding_std = 0.02;
+  double output_scale = 1;  // factor of std for what a sublayer ends with: its projection back to the residual
+};
+
 // What every module of a model is built with. A module takes from here its products, its slots and its initial values,
 // so it names no dtype and no configuration.
 struct Build {
@@ -16,15 +23,15 @@ struct Build {
   Precision precision{Recipe::f32};
   NormKind norm = NormKind::rmsnorm;
   float norm_eps = 1e-6f;
-  double init_std = 0.02;
+  InitOptions init;
   int num_slots = 0;  // handed out so far
 
   template <class T>
   Slot<T> slot() {
     return {num_slots++};
   }
-  Parameter matrix(std::string name, int64_t out, int64_t in) const {
-    return {std::move(name), {out, in}, Role::matrix, Init::normal(init_std), {}, {}, 0};
+  Parameter matrix(std::string name, int64_t out, int64_t in, double scale = 1) const {
+    return {std::move(name), {out, in}, Role::matrix, Init::normal(init.std * scale), {}, {}, 0};
   }
 };
 

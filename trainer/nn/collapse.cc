@@ -16,7 +16,7 @@ Collapse::Collapse(Build& build, const std::string& name, int64_t channels, cons
     : kind_(o.kind),
       channels_(channels),
       streams_(o.streams),
-      hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, 2},
+      hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor},
       slot_(build.slot<Saved>()) {
   if (kind_ != ResidualKind::mhc) return;
   fn_ = {name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std), {}, {}, 0};
@@ -36,9 +36,9 @@ Tensor Collapse::forward(Frame& f, State in) {
     s.pre = in.pre;
     hyper_read_forward(f.stream, {h, in.x, s.pre});
   } else {
-    s.pre = f.take(DType::f32, {T, streams_});
-    s.mixes = f.take(DType::f32, {T, streams_});
-    s.rstd = f.take(DType::f32, {T});
+    s.pre = f.take_statistic({T, streams_});
+    s.mixes = f.take_statistic({T, streams_});
+    s.rstd = f.take_statistic({T});
     hyper_coefficients_forward(f.stream,
                                {s.mixes, s.rstd, s.pre, {}, {}, h, in.x, fn_.value, base_.value, scale_.value, hyper_});
   }
@@ -56,7 +56,7 @@ State Collapse::backward_input(Frame& f, Tensor dh) {
   }
   fill_zero(f.stream, dx);
   if (kind_ == ResidualKind::mhc_single_pass) {
-    const Tensor dpre = f.take_gradient(DType::f32, s.pre.shape);
+    const Tensor dpre = f.take_statistic_gradient(s.pre.shape);
     hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
     return {dx, dpre};
   }

@@ -8,10 +8,16 @@ namespace birkhoff {
 Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, int64_t channels,
                      int64_t learned_positions)
     : activation_(build.precision.activation()) {
-  table_ = {name + ".weight", {vocab_size, channels}, Role::embedding, Init::normal(build.init_std), {}, {}, 0};
+  table_ = {
+      name + ".weight", {vocab_size, channels}, Role::embedding, Init::normal(build.init.embedding_std), {}, {}, 0};
   if (learned_positions == 0) return;
-  positions_ = {
-      name + ".positions", {learned_positions, channels}, Role::embedding, Init::normal(build.init_std), {}, {}, 0};
+  positions_ = {name + ".positions",
+                {learned_positions, channels},
+                Role::embedding,
+                Init::normal(build.init.embedding_std),
+                {},
+                {},
+                0};
 }
 
 Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {

@@ -8,7 +8,7 @@ namespace birkhoff {
 Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
     : options_(o),
       activation_(build.precision.activation()),
-      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim),
+      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim, Linear::Options{.bias = o.bias}),
       slot_(build.slot<Saved>()) {
   wkv_.weight().matrix_rows = {1, std::vector<int64_t>(static_cast<size_t>(o.streams + 1), channels)};
   const Shape per_stream{o.streams, channels};
@@ -27,25 +27,15 @@ State Engram::forward(Frame& f, State in) {
   const Tensor e = f.take(activation_, {T, options_.columns * options_.head_dim});
   engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(layer), f.batch.engram_index.at(layer)});
   s.kv = wkv_.forward(f, e);
-  for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take(DType::f32, {T, S});
+  for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take_statistic({T, S});
   s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
   const Tensor out = f.take(activation_, in.x.shape);
-  engram_gate_forward(f.stream, {out,
-                                 s.gate,
-                                 s.score,
-                                 s.rstd_h,
-                                 s.rstd_k,
-                                 s.value,
-                                 s.h,
-                                 s.kv,
-                                 w_h_.value,
-                                 w_k_.value,
-                                 f.batch.token_mask,
-                                 {options_.eps, 1e-6f}});
+  engram_gate_forward(f.stream, {out, s.gate, s.score, s.rstd_h, s.rstd_k, s.value, s.h, s.kv, w_h_.value, w_k_.value,
+                                 f.batch.token_mask, options_.gate});
   if (options_.conv) {
-    s.conv_rstd = f.take(DType::f32, {T, S});
+    s.conv_rstd = f.take_statistic({T, S});
     engram_conv_forward(f.stream, {out, s.conv_rstd, s.value, conv_gain_.value, conv_weight_.value,
-                                   f.batch.document_start, options_.conv_dilation, 1e-5f});
+                                   f.batch.document_start, options_.conv_dilation, options_.conv_eps});
   }
   return {out, in.pre};
 }
@@ -60,21 +50,8 @@ State Engram::backward_input(Frame& f, State d) {
                                     conv_weight_.value, s.conv_rstd, f.batch.document_start, options_.conv_dilation});
   }
   const Tensor dh = f.take_gradient(activation_, s.h.shape), dkv = f.take_gradient(activation_, s.kv.shape);
-  engram_gate_backward(f.stream, {dh,
-                                  dkv,
-                                  w_h_.grad,
-                                  w_k_.grad,
-                                  d.x,
-                                  dvalue,
-                                  s.h,
-                                  s.kv,
-                                  w_h_.value,
-                                  w_k_.value,
-                                  s.gate,
-                                  s.score,
-                                  s.rstd_h,
-                                  s.rstd_k,
-                                  {options_.eps, 1e-6f}});
+  engram_gate_backward(f.stream, {dh, dkv, w_h_.grad, w_k_.grad, d.x, dvalue, s.h, s.kv, w_h_.value, w_k_.value, s.gate,
+                                  s.score, s.rstd_h, s.rstd_k, options_.gate});
   const Tensor de = wkv_.backward_input(f, dkv);
   engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(layer), de, f.batch.engram_index.at(layer)});
   return {dh, d.pre};

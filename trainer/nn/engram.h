@@ -8,13 +8,14 @@ namespace birkhoff {
 
 struct EngramOptions {
   int64_t layer = 0;    // index among the model's Engram layers: which rows of the batch are its own
-  int64_t columns = 0;  // rows per token: (orders) x (heads)
+  int64_t columns = 0;  // rows per token: orders x heads
   int64_t head_dim = 0;
   int64_t streams = 1;
+  bool bias = false;  // of the projection to keys and value
+  EngramGateOptions gate;
   bool conv = false;
-  int conv_kernel = 4;
-  int conv_dilation = 3;  // largest n-gram order
-  float eps = 1e-6f;
+  int conv_kernel = 4, conv_dilation = 3;
+  float conv_eps = 1e-5f;
 };
 
 // Conditional memory at the entry of a block: the rows addressed by the token's n-grams, gated into every stream. The

@@ -10,8 +10,9 @@ Ffn::Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden
       hidden_(hidden),
       activation_(build.precision.activation()),
       up_(build, name + ".up", o.activation == FfnOptions::Activation::swiglu ? 2 * hidden : hidden, channels,
-          Linear::Options{o.bias, GemmRole::linear, false}),
-      down_(build, name + ".down", channels, hidden, Linear::Options{o.bias, GemmRole::linear, false}),
+          Linear::Options{.bias = o.bias}),
+      down_(build, name + ".down", channels, hidden,
+            Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale}),
       slot_(build.slot<Saved>()) {
   if (o.activation == FfnOptions::Activation::swiglu) up_.weight().matrix_rows = {1, {hidden, hidden}};
 }

@@ -5,6 +5,7 @@
 #include "kernels/core/arena.h"
 #include "kernels/core/error.h"
 #include "kernels/core/stream.h"
+#include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 
@@ -64,6 +65,11 @@ class Frame {
 
   Tensor take(DType dtype, Shape shape) { return activations.take(dtype, shape); }
   Tensor take_gradient(DType dtype, Shape shape) { return gradients_[current_].take(dtype, shape); }
+  // What is no activation: see Precision.
+  Tensor take_statistic(Shape shape) { return take(Precision::statistic(), shape); }
+  Tensor take_statistic_gradient(Shape shape) { return take_gradient(Precision::statistic(), shape); }
+  Tensor take_index(Shape shape) { return take(Precision::index(), shape); }
+  Tensor take_offset(Shape shape) { return take(Precision::offset(), shape); }
   Arena& gradient_arena() { return gradients_[current_]; }
   // From here on gradients go to the other arena, which is emptied; the current one stays readable.
   void alternate_gradients() {

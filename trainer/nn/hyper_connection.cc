@@ -8,7 +8,9 @@
 namespace birkhoff {
 namespace {
 
-HyperOptions hyper_options(const ResidualOptions& o) { return {{o.sinkhorn_iterations, o.eps}, o.norm_eps, 2}; }
+HyperOptions hyper_options(const ResidualOptions& o) {
+  return {{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor};
+}
 
 }  // namespace
 
@@ -25,9 +27,9 @@ HyperConnectionBase::HyperConnectionBase(Build& build, const std::string& name, 
 void HyperConnectionBase::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   const int64_t T = x.shape[0], S = streams_;
   s.x = x;
-  s.pre = f.take(DType::f32, {T, S});
-  s.post = f.take(DType::f32, {T, S});
-  s.comb = f.take(DType::f32, {T, S, S});
+  s.pre = f.take_statistic({T, S});
+  s.post = f.take_statistic({T, S});
+  s.comb = f.take_statistic({T, S, S});
   s.h = stream_arena(f).take(activation_, {T, channels_});
 }
 
@@ -77,8 +79,8 @@ State HyperConnection::forward(Frame& f, State in) {
   HyperSaved& s = f.saved(slot_);
   const int64_t T = in.x.shape[0];
   take_saved(f, s, in.x);
-  s.mixes = f.take(DType::f32, {T, fn_.shape[0]});
-  s.rstd = f.take(DType::f32, {T});
+  s.mixes = f.take_statistic({T, fn_.shape[0]});
+  s.rstd = f.take_statistic({T});
   s.pre_used = single_pass_ ? in.pre : s.pre;
   hyper_coefficients_forward(f.stream, {s.mixes, s.rstd, s.pre, s.post, s.comb, single_pass_ ? Tensor{} : s.h, in.x,
                                         fn_.value, base_.value, scale_.value, hyper_});
@@ -90,11 +92,11 @@ State HyperConnection::forward(Frame& f, State in) {
 State HyperConnection::backward_input(Frame& f, State d) {
   const HyperSaved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(activation_, s.x.shape);
-  const Tensor dpost = f.take_gradient(DType::f32, s.post.shape), dcomb = f.take_gradient(DType::f32, s.comb.shape);
+  const Tensor dpost = f.take_statistic_gradient(s.post.shape), dcomb = f.take_statistic_gradient(s.comb.shape);
   const Tensor dh = backward_sublayer(f, s, d.x, dx, dpost, dcomb);
   Tensor dpre_used;
   if (single_pass_) {
-    dpre_used = f.take_gradient(DType::f32, s.pre.shape);
+    dpre_used = f.take_statistic_gradient(s.pre.shape);
     hyper_read_backward(f.stream, {dx, dpre_used, dh, s.x, s.pre_used});
   }
   hyper_coefficients_backward(
@@ -129,8 +131,8 @@ State UnconstrainedHyperConnection::forward(Frame& f, State in) {
   HyperSaved& s = f.saved(slot_);
   const int64_t T = in.x.shape[0], S = streams_;
   take_saved(f, s, in.x);
-  s.mixes = f.take(DType::f32, {T, S, S + 2});
-  s.rstd = f.take(DType::f32, {T, S});
+  s.mixes = f.take_statistic({T, S, S + 2});
+  s.rstd = f.take_statistic({T, S});
   s.pre_used = s.pre;
   hc_coefficients_forward(
       f.stream, {s.mixes, s.rstd, s.pre, s.post, s.comb, in.x, fn_.value, base_.value, scale_.value, norm_eps_});
@@ -141,8 +143,8 @@ State UnconstrainedHyperConnection::forward(Frame& f, State in) {
 State UnconstrainedHyperConnection::backward_input(Frame& f, State d) {
   const HyperSaved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(activation_, s.x.shape);
-  const Tensor dpost = f.take_gradient(DType::f32, s.post.shape), dcomb = f.take_gradient(DType::f32, s.comb.shape);
-  const Tensor dpre = f.take_gradient(DType::f32, s.pre.shape);
+  const Tensor dpost = f.take_statistic_gradient(s.post.shape), dcomb = f.take_statistic_gradient(s.comb.shape);
+  const Tensor dpre = f.take_statistic_gradient(s.pre.shape);
   const Tensor dh = backward_sublayer(f, s, d.x, dx, dpost, dcomb);
   hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
   hc_coefficients_backward(f.stream, {dx, fn_.grad, base_.grad, scale_.grad, dpre, dpost, dcomb, s.x, fn_.value,

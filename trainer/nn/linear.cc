@@ -9,8 +9,8 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, O
       in_(in),
       options_(options),
       activation_(build.precision.activation()),
-      output_(options.output_f32 ? DType::f32 : activation_),
-      weight_(build.matrix(name + ".weight", out, in)),
+      output_(options.output_f32 ? Precision::statistic() : activation_),
+      weight_(build.matrix(name + ".weight", out, in, options.init_scale)),
       gemms_(build.precision.linear(out, in, options.role)),
       slot_(build.slot<Saved>()) {
   if (options.bias) bias_ = {name + ".bias", {out}, Role::bias, Init::constant(0), {}, {}, 0};

@@ -12,6 +12,7 @@ class Linear final : public Module {
     GemmRole role = GemmRole::linear;
     // Outputs in f32 whatever the activation dtype: router logits.
     bool output_f32 = false;
+    double init_scale = 1;  // factor of the initial standard deviation
   };
   Linear(Build& build, const std::string& name, int64_t out, int64_t in) : Linear(build, name, out, in, Options()) {}
   Linear(Build& build, const std::string& name, int64_t out, int64_t in, Options options);

@@ -13,14 +13,16 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
     : options_(o),
       channels_(channels),
       activation_(build.precision.activation()),
-      router_(build, name + ".gate", o.num_experts, channels, Linear::Options{false, GemmRole::exact, true}),
+      router_(build, name + ".gate", o.num_experts, channels,
+              Linear::Options{.role = GemmRole::exact, .output_f32 = true}),
       up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_hidden, channels)),
       down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_hidden)),
       slot_(build.slot<Saved>()) {
   const int64_t E = o.num_experts, F = o.expert_hidden;
-  up_ = {name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
+  up_ = {name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std), {}, {}, 0};
   up_.matrix_rows = {1, {F, F}};
-  down_ = {name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(build.init_std), {}, {}, 0};
+  const double down_std = build.init.std * build.init.output_scale;
+  down_ = {name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std), {}, {}, 0};
   if (o.num_shared > 0) {
     FfnOptions shared;
     shared.clamp = o.clamp;
@@ -34,9 +36,9 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
 void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const int64_t T = x_TC.shape[0], E = options_.num_experts, K = options_.top_k;
   const Tensor logits = router_.forward(f, x_TC);
-  s.scores = f.take(DType::f32, {T, E});
-  s.index = f.take(DType::i32, {T, K});
-  s.gate = f.take(DType::f32, {T, K});
+  s.scores = f.take_statistic({T, E});
+  s.index = f.take_index({T, K});
+  s.gate = f.take_statistic({T, K});
   RouterArgs args;
   args.index = s.index;
   args.gate = s.gate;
@@ -52,9 +54,9 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.route_scale = options_.route_scale;
   router_forward(f.stream, args);
   if (options_.sequence_balance_loss == 0) return;
-  s.fraction = f.take(DType::f32, {f.batch.sequences, E});
+  s.fraction = f.take_statistic({f.batch.sequences, E});
   const ArenaScope scope(f.gradient_arena());
-  const Tensor unused = f.take_gradient(DType::f32, {1});  // a replay must not count the loss a second time
+  const Tensor unused = f.take_statistic_gradient({1});  // a replay must not count the loss a second time
   if (f.replaying) fill_zero(f.stream, unused);
   balance_loss_forward(f.stream, {f.replaying ? unused : balance_.value, s.fraction, s.scores, f.batch.token_mask,
                                   f.batch.length, K, balance_weight(f)});
@@ -67,21 +69,25 @@ float Moe::balance_weight(const Frame& f) const {
 
 Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
   const int64_t T = x_TC.shape[0], K = options_.top_k, R = T * K, F = options_.expert_hidden;
-  s.offsets = f.take(DType::i64, {options_.num_experts + 1});
-  s.row_of = f.take(DType::i32, {T, K});
-  s.token_of = f.take(DType::i32, {R});
+  s.offsets = f.take_offset({options_.num_experts + 1});
+  s.row_of = f.take_index({T, K});
+  s.token_of = f.take_index({R});
   expert_order(f.stream, {s.offsets, s.row_of, s.token_of, s.index});
   s.rows = f.take(activation_, {R, channels_});
   permute_forward(f.stream, {s.rows, x_TC, s.token_of});
   s.up = f.take(activation_, {R, 2 * F});
   up_gemms_->forward(f.stream, s.up, s.rows, {up_.value, up_.version}, s.offsets);
   s.inner = f.take(activation_, {R, F});
-  swiglu_forward(f.stream, {s.inner, s.up, {}, options_.clamp});
+  if (gates_inner()) {
+    s.gate_rows = f.take_statistic({R});
+    permute_gate_forward(f.stream, {s.gate_rows, s.gate, s.row_of});
+  }
+  swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, options_.clamp});
   s.out = f.take(activation_, {R, channels_});
   down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
   const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
   const Tensor y_TC = f.take(activation_, x_TC.shape);
-  combine_forward(f.stream, {y_TC, s.out, s.gate, shared, s.row_of});
+  combine_forward(f.stream, {y_TC, s.out, gates_inner() ? Tensor{} : s.gate, shared, s.row_of});
   return y_TC;
 }
 
@@ -91,13 +97,23 @@ Tensor Moe::forward(Frame& f, Tensor x_TC) {
   return run_experts(f, s, x_TC);
 }
 
-Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
+void Moe::backward_combine(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
   s.dout = f.take_gradient(activation_, s.out.shape);
-  combine_backward(f.stream, {s.dout, dgate, dy_TC, s.out, s.gate, s.row_of});
+  if (gates_inner()) {
+    combine_backward(f.stream, {s.dout, {}, dy_TC, {}, {}, s.row_of});
+  } else {
+    combine_backward(f.stream, {s.dout, dgate, dy_TC, s.out, s.gate, s.row_of});
+  }
+}
+
+Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
+  backward_combine(f, s, dy_TC, dgate);
   const Tensor dinner = f.take_gradient(activation_, s.inner.shape);
   down_gemms_->backward_input(f.stream, dinner, s.dout, {down_.value, down_.version}, s.offsets);
   s.dup = f.take_gradient(activation_, s.up.shape);
-  swiglu_backward(f.stream, {s.dup, {}, dinner, s.up, {}, options_.clamp});
+  const Tensor dgate_rows = gates_inner() ? f.take_statistic_gradient(s.gate_rows.shape) : Tensor{};
+  swiglu_backward(f.stream, {s.dup, dgate_rows, dinner, s.up, s.gate_rows, options_.clamp});
+  if (gates_inner()) permute_gate_backward(f.stream, {dgate, dgate_rows, s.row_of});
   const Tensor drows = f.take_gradient(activation_, s.rows.shape);
   up_gemms_->backward_input(f.stream, drows, s.dup, {up_.value, up_.version}, s.offsets);
   const Tensor dx_TC = f.take_gradient(activation_, dy_TC.shape);
@@ -106,10 +122,10 @@ Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
 }
 
 Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
-  const Tensor dlogits = f.take_gradient(DType::f32, s.scores.shape);
+  const Tensor dlogits = f.take_statistic_gradient(s.scores.shape);
   Tensor dscores;
   if (options_.sequence_balance_loss != 0) {
-    dscores = f.take_gradient(DType::f32, s.scores.shape);
+    dscores = f.take_statistic_gradient(s.scores.shape);
     balance_loss_backward(f.stream,
                           {dscores, s.scores, s.fraction, f.batch.token_mask, f.batch.length, balance_weight(f), 1});
   }
@@ -120,7 +136,7 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
 
 Tensor Moe::backward_input(Frame& f, Tensor dy_TC) {
   Saved& s = f.saved(slot_);
-  const Tensor dgate = f.take_gradient(DType::f32, s.gate.shape);
+  const Tensor dgate = f.take_statistic_gradient(s.gate.shape);
   const Tensor dx = backward_experts(f, s, dy_TC, dgate), drouter = backward_router(f, s, dgate);
   add(f.stream, {dx, dx, drouter});
   if (shared_) add(f.stream, {dx, dx, shared_->backward_input(f, dy_TC)});

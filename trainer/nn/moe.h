@@ -6,6 +6,10 @@
 
 namespace birkhoff {
 
+// What the gate of a routed expert multiplies: its output, or the inner activation before the down projection. Equal in
+// exact arithmetic; before the projection the expert's output is not needed in backward.
+enum class GatePosition : uint8_t { output, inner };
+
 struct MoeOptions {
   int64_t num_experts = 0, top_k = 0, expert_hidden = 0;
   int64_t num_shared = 0;  // shared experts, one dense FFN of num_shared * expert_hidden
@@ -16,6 +20,7 @@ struct MoeOptions {
   bool balancing_bias = true;
   float sequence_balance_loss = 0;  // alpha
   float clamp = 0;
+  GatePosition gate_position = GatePosition::output;
 };
 
 // Mixture of experts without token dropping:
@@ -37,11 +42,14 @@ class Moe final : public Module {
     Tensor scores, index, gate, fraction;  // router
     Tensor offsets, row_of, token_of;      // order of rows
     Tensor rows, up, inner, out;           // experts
+    Tensor gate_rows;                      // [R], where the gate stands before the down projection
     Tensor dout, dup;                      // backward
   };
   void route(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor run_experts(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
+  void backward_combine(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
+  bool gates_inner() const { return options_.gate_position == GatePosition::inner; }
   Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
   float balance_weight(const Frame& frame) const;
 

@@ -6,6 +6,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/random.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 namespace {
@@ -73,7 +74,7 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
     if (e.parameter->num_uses == 1) continue;
     shared_.push_back(e);
     for (int use = 1; use < e.parameter->num_uses; ++use) {
-      e.parameter->further_grads.push_back(memory_.take(DType::f32, e.parameter->shape));
+      e.parameter->further_grads.push_back(memory_.take(Precision::statistic(), e.parameter->shape));
     }
   }
   for (size_t u = 0; u < buckets_.size(); ++u) {
@@ -84,10 +85,10 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
   }
   Stream stream{device_};
   for (PersistentBuffer* b : buffers_) {
-    b->value = memory_.take(DType::f32, b->shape);
+    b->value = memory_.take(Precision::statistic(), b->shape);
     fill_zero(stream, b->value);
   }
-  for (StepCounter* c : counters_) c->value = memory_.take(DType::f32, c->shape);
+  for (StepCounter* c : counters_) c->value = memory_.take(Precision::statistic(), c->shape);
 }
 
 int64_t ParameterStore::num_parameters() const {

@@ -5,14 +5,15 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/random.h"
 #include "kernels/engram/rows.h"
+#include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 namespace {
 
-Tensor host_view(std::vector<int64_t>& v) { return {v.data(), DType::i64, {static_cast<int64_t>(v.size())}}; }
+Tensor host_view(std::vector<int64_t>& v) { return {v.data(), Precision::offset(), {static_cast<int64_t>(v.size())}}; }
 
 Tensor upload_index(Stream& stream, Arena& arena, const std::vector<int32_t>& index) {
-  const Tensor t = arena.take(DType::i32, {static_cast<int64_t>(index.size()), 1});
+  const Tensor t = arena.take(Precision::index(), {static_cast<int64_t>(index.size()), 1});
   from_host(stream, t, index.data());
   return t;
 }
@@ -29,7 +30,7 @@ ShardedRowStore::ShardedRowStore(Device device, Communicator& group, std::string
       first_(std::min(num_rows, rows_per_rank_ * group.rank())),
       table_(device),
       step_(device) {
-  values_ = table_.take(DType::f32, {std::min(rows_per_rank_, num_rows_ - first_), width_});
+  values_ = table_.take(Precision::master(), {std::min(rows_per_rank_, num_rows_ - first_), width_});
 }
 
 Slice ShardedRowStore::slice() const { return {{num_rows_, width_}, first_ * width_, values_.shape[0] * width_}; }
@@ -72,8 +73,12 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
 }
 
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
-  if (stream.device.kind == DeviceKind::meta) return;
   step_.reset();
+  if (stream.device.kind == DeviceKind::meta) {
+    const int64_t U = static_cast<int64_t>(rows.size());
+    gradient_ = {step_.take(Precision::offset(), {U}), step_.take(values_.dtype, {U, width_})};
+    return;
+  }
   const std::vector<int64_t> counts = split_by_owner(rows);
   const Requests given = exchange_rows(stream, rows, counts);
   const Tensor arrived = step_.take(values_.dtype, {static_cast<int64_t>(given.rows.size()), width_});
@@ -86,7 +91,7 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
     index[i] = static_cast<int32_t>(std::lower_bound(unique.begin(), unique.end(), given.rows[i]) - unique.begin());
   }
   const int64_t U = static_cast<int64_t>(unique.size());
-  gradient_ = {step_.take(DType::i64, {U}), step_.take(values_.dtype, {U, width_})};
+  gradient_ = {step_.take(Precision::offset(), {U}), step_.take(values_.dtype, {U, width_})};
   from_host(stream, gradient_.rows, unique.data());
   fill_zero(stream, gradient_.values);
   engram_gather_backward(stream, {gradient_.values, arrived, upload_index(stream, step_, index)});

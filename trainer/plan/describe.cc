@@ -80,7 +80,7 @@ StepBatch empty_step(const Config& c) {
   b.targets.assign(static_cast<size_t>(1 + c.model.mtp.depth), std::vector<int32_t>(T, 0));
   b.loss_weights.assign(T, 1.0f);
   StepBatch step;
-  const size_t rows = T * static_cast<size_t>((c.model.engram.max_ngram - 1) * c.model.engram.num_heads);
+  const size_t rows = T * c.model.engram.orders.size() * static_cast<size_t>(c.model.engram.num_heads);
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {
     b.engram_index.emplace_back(rows, 0);
     step.engram_rows.emplace_back(rows, 0);

@@ -286,7 +286,7 @@ TEST_F(LoaderTest, AShardDeletedWhileRunningIsFatalUnderEitherPolicy) {
 }
 
 TEST_F(LoaderTest, EngramAddressesAreThoseOfTheHashAndUniqueOverTheStep) {
-  EngramHashSpec spec{{1, 4}, {50, 60}, 2, kTestVocab / 2, 0, 0};
+  EngramHashSpec spec{{1, 4}, {2, 3}, {50, 60}, 2, kTestVocab / 2, 0, 0};
   std::vector<int32_t> compression(kTestVocab);
   for (size_t i = 0; i < compression.size(); ++i) compression[i] = static_cast<int32_t>(i / 2);
   const auto addresses = std::make_shared<EngramAddresses>(spec, compression);
@@ -314,7 +314,7 @@ TEST_F(LoaderTest, EngramAddressesAreThoseOfTheHashAndUniqueOverTheStep) {
 }
 
 TEST_F(LoaderTest, RefusesACompressionThatDoesNotCoverTheVocabulary) {
-  EngramHashSpec spec{{1}, {50}, 2, 10, 0, 0};
+  EngramHashSpec spec{{1}, {2}, {50}, 2, 10, 0, 0};
   EXPECT_THROW(EngramAddresses(spec, {10}), UserError);
   options_.engram = std::make_shared<EngramAddresses>(spec, std::vector<int32_t>{0, 1, 2});
   EXPECT_THAT(message_of([&] { Loader loader(options_); }), HasSubstr("covers 3 ids"));

@@ -1,5 +1,7 @@
 #include "kernels/engram/gate.h"
 
+#include <cmath>
+
 #include <gtest/gtest.h>
 
 #include "kernels/core/error.h"
@@ -16,7 +18,9 @@ struct Size {
 
 enum class Extra { none, mask_and_value };
 
-OpCase gate_case(Size n, Extra extra) {
+constexpr EngramGateOptions kWithoutRoot{1e-6f, 1e-6f, false};
+
+OpCase gate_case(Size n, Extra extra, EngramGateOptions options = {}) {
   const auto [T, S, C] = n;
   OpCase c;
   // Means that keep every score, of either sign, away from 0, where the square root bends too much for differences.
@@ -25,7 +29,9 @@ OpCase gate_case(Size n, Extra extra) {
   c.activation("h", {T, S, C}, normal(5, 0.5, 1.5)).activation("kv", {T, (S + 1) * C}, [=](int64_t i) {
     return noise(i) + (i / channels % (streams + 1) % 2 == 0 ? 1.5 : -1.5);
   });
-  c.parameter("w_h", {S, C}, normal(3, 0.2, 1)).parameter("w_k", {S, C}, normal(4, 0.2, 1));
+  // Without the root a score moves the gate more: weights that keep it from 1, where 1 - gate loses its digits.
+  const double mean = options.root ? 1 : 0.4;
+  c.parameter("w_h", {S, C}, normal(3, 0.2, mean)).parameter("w_k", {S, C}, normal(4, 0.2, mean));
   c.output("out", {T, S, C});
   for (const char* name : {"gate", "score", "rstd_h", "rstd_k"}) c.statistic_output(name, {T, S});
   if (extra == Extra::mask_and_value) {
@@ -34,13 +40,13 @@ OpCase gate_case(Size n, Extra extra) {
     for (size_t t = 0; t < mask.size(); ++t) mask[t] = t % 3 != 1;
     c.index("mask", mask, DType::u8, {T});
   }
-  c.forward([](Stream& s, const Tensors& t) {
+  c.forward([=](Stream& s, const Tensors& t) {
     engram_gate_forward(s, {t["out"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"], t["value"], t["h"], t["kv"],
-                            t["w_h"], t["w_k"], t["mask"]});
+                            t["w_h"], t["w_k"], t["mask"], options});
   });
-  c.backward([](Stream& s, const Tensors& t) {
+  c.backward([=](Stream& s, const Tensors& t) {
     engram_gate_backward(s, {t["d_h"], t["d_kv"], t["d_w_h"], t["d_w_k"], t["d_out"], t["d_value"], t["h"], t["kv"],
-                             t["w_h"], t["w_k"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"]});
+                             t["w_h"], t["w_k"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"], options});
   });
   return c;
 }
@@ -52,12 +58,16 @@ TEST_P(EngramGate, CpuEqualsReference) {
   // The square root stretches a small score's error.
   gate_case(n, Extra::none).expect_cpu_equals_reference(n.C + n.T, 8);
   gate_case(n, Extra::mask_and_value).expect_cpu_equals_reference(n.C + n.T, 8);
+  gate_case(n, Extra::none, kWithoutRoot).expect_cpu_equals_reference(n.C + n.T);
+  gate_case(n, Extra::mask_and_value, kWithoutRoot).expect_cpu_equals_reference(n.C + n.T);
 }
 
 TEST_P(EngramGate, BackwardMatchesFiniteDifferences) {
   const Size n = GetParam();
   gate_case(n, Extra::none).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out"});
   gate_case(n, Extra::mask_and_value).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out", "value"});
+  gate_case(n, Extra::none, kWithoutRoot).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out"});
+  gate_case(n, Extra::mask_and_value, kWithoutRoot).expect_gradients({"h", "kv", "w_h", "w_k"}, {"out", "value"});
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, EngramGate,
@@ -68,6 +78,29 @@ TEST(EngramGate, AMaskedTokenStaysAsItIs) {
   const auto out = c.result(Device{}, DType::f32, "out"), h = c.result(Device{}, DType::f32, "h");
   for (size_t i = 16; i < 32; ++i) EXPECT_EQ(out[i], h[i]);
   EXPECT_NE(out[0], h[0]);
+}
+
+// Where the root bends, or is clamped, the plain score still has its slope.
+TEST(EngramGate, WithoutTheRootAScoreOfZeroHasAGateOfAHalfAndAGradient) {
+  Stream stream{Device{DeviceKind::reference}, nullptr, nullptr};
+  Arena arena{stream.device};
+  auto filled = [&](Shape shape, std::vector<double> values) {
+    const Tensor t = arena.take(DType::f32, shape);
+    set_values(t, values);
+    return t;
+  };
+  const Tensor h = filled({1, 1, 2}, {1, 1}), kv = filled({1, 4}, {1, -1, 3, 5}), w = filled({1, 2}, {1, 1});
+  const Tensor out = filled({1, 1, 2}, {0, 0}), gate = filled({1, 1}, {0}), score = filled({1, 1}, {9});
+  const Tensor rstd_h = filled({1, 1}, {0}), rstd_k = filled({1, 1}, {0});
+  engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, {}, h, kv, w, w, {}, kWithoutRoot});
+  EXPECT_EQ(values_of(score)[0], 0);
+  EXPECT_EQ(values_of(gate)[0], 0.5);
+  const Tensor dout = filled({1, 1, 2}, {1, 1}), dh = filled({1, 1, 2}, {0, 0}), dkv = filled({1, 4}, {0, 0, 0, 0});
+  const Tensor dw_h = filled({1, 2}, {0, 0}), dw_k = filled({1, 2}, {0, 0});
+  engram_gate_backward(stream, {dh, dkv, dw_h, dw_k, dout, {}, h, kv, w, w, gate, score, rstd_h, rstd_k, kWithoutRoot});
+  // dL/dgate 8, slope of the sigmoid 1/4, d(score)/d(w_h[0]) = 1 / sqrt(2) up to eps.
+  EXPECT_NEAR(values_of(dw_h)[0], 2 / std::sqrt(2.0), 1e-5);
+  EXPECT_NEAR(values_of(dw_h)[1], -2 / std::sqrt(2.0), 1e-5);
 }
 
 TEST(EngramGate, RefusesShapesThatDisagree) {

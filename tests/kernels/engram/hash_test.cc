@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include <gtest/gtest.h>
 
@@ -13,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-EngramHash tiny_hash() { return EngramHash({{1}, {64, 64}, 2, 50, 0, 0}); }
+EngramHash tiny_hash() { return EngramHash({{1}, {2, 3}, {64, 64}, 2, 50, 0, 0}); }
 
 std::vector<int64_t> rows_of(const EngramHash& hash, int64_t site, const std::vector<int32_t>& ids,
                              const std::vector<int32_t>& document_start) {
@@ -67,14 +68,35 @@ TEST(EngramHash, RefusesWhatItCannotHash) {
   EXPECT_THROW(rows_of(hash, 0, {-2}, {0}), UserError);
   EXPECT_THROW(rows_of(hash, 1, {3}, {0}), UserError);
   EXPECT_THROW(rows_of(hash, 0, {3}, {0, 0}), UserError);
-  EXPECT_THROW(EngramHash({{1}, {64}, 2, 0, 0, 0}), UserError);
-  EXPECT_THROW(EngramHash({{1}, {64}, 2, 50, 50, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {2}, {64}, 2, 0, 0, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {2}, {64}, 2, 50, 50, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {2, 3}, {64}, 2, 50, 0, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {3, 2}, {64, 64}, 2, 50, 0, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {1, 2}, {64, 64}, 2, 50, 0, 0}), UserError);
+  EXPECT_THROW(EngramHash({{1}, {}, {}, 2, 50, 0, 0}), UserError);
 }
 
-// The tables of a vector's layout.
+// Bases far apart, so that leaving an order out changes no prime of another.
+TEST(EngramHash, AnOrderLeftOutChangesNothingForTheOthers) {
+  const EngramHash all({{1}, {2, 3, 4}, {50, 500, 5000}, 2, 50, 0, 0}), some({{1}, {2, 4}, {50, 5000}, 2, 50, 0, 0});
+  EXPECT_EQ(some.table(0).multipliers, all.table(0).multipliers);
+  EXPECT_EQ(some.max_order(), 4);
+  ASSERT_EQ(some.num_columns(), 4);
+  const std::vector<int32_t> ids{7, 8, 9, 3, 4, 5, 6}, start(7, 0);
+  const auto rows = rows_of(some, 0, ids, start), expected = rows_of(all, 0, ids, start);
+  const size_t column[] = {0, 1, 4, 5};  // of `all`
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const size_t t = i / 4, k = i % 4;
+    EXPECT_EQ(rows[i] - some.table(0).offsets[k], expected[t * 6 + column[k]] - all.table(0).offsets[column[k]]);
+  }
+}
+
+// The tables of a vector's layout, whose orders are 2, 3, ...
 EngramHash hash_of(const json& v, std::vector<int64_t> bases, int64_t vocab, int64_t pad) {
-  return EngramHash({v.at("layer_ids").get<std::vector<int64_t>>(), std::move(bases), v.at("n_heads"), vocab, pad,
-                     v.value("seed", int64_t{0})});
+  std::vector<int64_t> orders(bases.size());
+  std::iota(orders.begin(), orders.end(), int64_t{2});
+  return EngramHash({v.at("layer_ids").get<std::vector<int64_t>>(), std::move(orders), std::move(bases),
+                     v.at("n_heads"), vocab, pad, v.value("seed", int64_t{0})});
 }
 
 std::vector<int64_t> integers(const json& nested) {

@@ -18,13 +18,15 @@ using Matrix = std::vector<double>;
 
 struct Sizes {
   int64_t T, O, I;
+  ScaleFormat scales = ScaleFormat::f32;
 };
 
 // Values [rows, columns] quantised in blocks [block_rows, block_columns]: codes' values and, per element, the scale.
 struct Quantised {
   Matrix codes, scales;
 };
-Quantised quantise(const Matrix& values, int64_t columns, int64_t block_rows, int64_t block_columns) {
+Quantised quantise(const Matrix& values, int64_t columns, int64_t block_rows, int64_t block_columns,
+                   ScaleFormat format) {
   const int64_t rows = static_cast<int64_t>(values.size()) / columns;
   Quantised q{values, values};
   for (int64_t r0 = 0; r0 < rows; r0 += block_rows) {
@@ -38,7 +40,8 @@ Quantised quantise(const Matrix& values, int64_t columns, int64_t block_rows, in
       };
       float amax = 0;
       for_block([&](size_t i) { amax = std::max(amax, static_cast<float>(std::abs(values[i]))); });
-      const float scale = std::max(amax, 1e-4f) / 448.0f;
+      float scale = std::max(amax, 1e-4f) / 448.0f;
+      if (format == ScaleFormat::ue8m0) scale = std::exp2(std::ceil(std::log2(scale)));
       for_block([&](size_t i) {
         q.codes[i] = e4m3_decode(e4m3_encode(static_cast<float>(values[i]) / scale));
         q.scales[i] = scale;
@@ -98,17 +101,19 @@ Results emulate(Sizes s, const Operands& in) {
   const auto turned = [](int64_t columns) {
     return [=](int64_t r, int64_t c) { return static_cast<size_t>(c * columns + r); };
   };
-  const Quantised w = quantise(in.w, s.I, 128, 128);
-  return {
-      multiply({s.T, s.O, s.I, index(s.I), turned(s.I)}, quantise(in.x, s.I, 1, 128), w),
-      multiply({s.T, s.I, s.O, index(s.O), index(s.I)}, quantise(in.dy, s.O, 1, 128), w),
-      multiply({s.O, s.I, s.T, turned(s.O), index(s.I)}, quantise(in.dy, s.O, 128, 1), quantise(in.x, s.I, 128, 1))};
+  const auto q = [&](const Matrix& values, int64_t columns, int64_t block_rows, int64_t block_columns) {
+    return quantise(values, columns, block_rows, block_columns, s.scales);
+  };
+  const Quantised w = q(in.w, s.I, 128, 128);
+  return {multiply({s.T, s.O, s.I, index(s.I), turned(s.I)}, q(in.x, s.I, 1, 128), w),
+          multiply({s.T, s.I, s.O, index(s.O), index(s.I)}, q(in.dy, s.O, 1, 128), w),
+          multiply({s.O, s.I, s.T, turned(s.O), index(s.I)}, q(in.dy, s.O, 128, 1), q(in.x, s.I, 128, 1))};
 }
 
 Results recipe(DeviceKind kind, Sizes s, const Operands& in) {
   Arena arena{Device{kind}};
   Stream stream{Device{kind}};
-  const Precision precision(Recipe::fp8_block);
+  const Precision precision(Recipe::fp8_block, s.scales);
   const auto take = [&](DType dtype, Shape shape, const Matrix& values) {
     const Tensor t = arena.take(dtype, shape);
     set_values(t, values);
@@ -154,7 +159,9 @@ TEST_P(Fp8Gemm, IsWithinAThousandthOfTheExactProduct) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Fp8Gemm,
                          testing::Values(Sizes{0, 8, 8}, Sizes{1, 3, 5}, Sizes{128, 128, 128}, Sizes{200, 130, 257},
-                                         Sizes{65, 300, 96}));
+                                         Sizes{65, 300, 96}, Sizes{0, 8, 8, ScaleFormat::ue8m0},
+                                         Sizes{5, 33, 70, ScaleFormat::ue8m0},
+                                         Sizes{200, 130, 257, ScaleFormat::ue8m0}));
 
 TEST(Fp8Gemm, ExactAndQuantisedDiffer) {
   const Sizes s{64, 64, 128};
@@ -162,7 +169,13 @@ TEST(Fp8Gemm, ExactAndQuantisedDiffer) {
   EXPECT_GT(difference(recipe(DeviceKind::cpu, s, in).y, recipe(DeviceKind::reference, s, in).y), 1e-5);
 }
 
-TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
+TEST(Fp8Gemm, ScalesOfPowersOfTwoGiveOtherCodes) {
+  const Operands in({64, 64, 128});
+  EXPECT_NE(recipe(DeviceKind::cpu, {64, 64, 128, ScaleFormat::ue8m0}, in).y,
+            recipe(DeviceKind::cpu, {64, 64, 128, ScaleFormat::f32}, in).y);
+}
+
+void expect_experts_equal_linear(ScaleFormat scales) {
   const std::vector<int64_t> offsets{0, 130, 130, 141};
   const int64_t E = 3, O = 70, I = 140, R = offsets.back();
   const Operands in({R, O * E, I});
@@ -178,7 +191,7 @@ TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
   const Tensor index = arena.take(DType::i64, {E + 1});
   set_values(index, {offsets.begin(), offsets.end()});
   const Tensor y = arena.take(DType::bf16, {R, O}), dx = arena.take(DType::bf16, {R, I});
-  const auto grouped = Precision(Recipe::fp8_block).grouped(E, O, I);
+  const auto grouped = Precision(Recipe::fp8_block, scales).grouped(E, O, I);
   grouped->forward(stream, y, x, {w}, index);
   grouped->backward_input(stream, dx, dy, {w}, index);
   grouped->backward_weight(stream, zero, dy, x, index);
@@ -186,7 +199,7 @@ TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
     const int64_t row = offsets[static_cast<size_t>(e)], num = offsets[static_cast<size_t>(e) + 1] - row;
     const Tensor y1 = arena.take(DType::bf16, {num, O}), dx1 = arena.take(DType::bf16, {num, I});
     const Tensor dw1 = take(DType::f32, {O, I}, Matrix(static_cast<size_t>(O * I), 0));
-    const auto linear = Precision(Recipe::fp8_block).linear(O, I);
+    const auto linear = Precision(Recipe::fp8_block, scales).linear(O, I);
     const Weight we{w.rows(e, 1).view({O, I})};
     linear->forward(stream, y1, x.rows(row, num), we);
     linear->backward_input(stream, dx1, dy.rows(row, num), we);
@@ -195,6 +208,10 @@ TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
     EXPECT_EQ(values_of(dx1), values_of(dx.rows(row, num)));
     EXPECT_EQ(values_of(dw1), values_of(zero.rows(e, 1)));
   }
+}
+
+TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
+  for (const ScaleFormat scales : {ScaleFormat::f32, ScaleFormat::ue8m0}) expect_experts_equal_linear(scales);
 }
 
 }  // namespace

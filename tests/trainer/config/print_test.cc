@@ -32,7 +32,10 @@ void change(const Setting& setting) {
       *value = setting.limits.min + std::min(setting.limits.max - setting.limits.min, 1.0) / 7;
     }
     void operator()(std::string* value) const { *value += " \"a\": #\\\n\t'é"; }
-    void operator()(std::vector<int64_t>* value) const { *value = {1, 2, 3}; }
+    void operator()(std::vector<int64_t>* value) const {
+      const auto least = static_cast<int64_t>(setting.limits.min);
+      *value = {least, least + 1, least + 2};
+    }
     void operator()(const Choice& choice) const { choice.set((choice.get() + 1) % choice.names.size()); }
     void operator()(const ListSize& list) const { list.set(2); }
   };

@@ -119,6 +119,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"EngramBlock", "model:\n  engram: {layers: [8]}\n", "block 8 does not exist"},
         BadConfig{"EngramTwice", "model:\n  engram: {layers: [1, 1]}\n", "ascending order, each once"},
         BadConfig{"EngramRows", "model:\n  engram: {layers: [1], rows_per_head: 1000000000}\n", "fewer than 2^31 rows"},
+        BadConfig{"EngramNoOrders", "model:\n  engram: {layers: [1], orders: []}\n", "at least one"},
+        BadConfig{"EngramOrdersFall", "model:\n  engram: {layers: [1], orders: [3, 2]}\n", "orders ascending"},
+        BadConfig{"EngramRowsOfOrders", "model:\n  engram: {layers: [1], orders: [2, 3, 4], rows_per_head: [9, 9]}\n",
+                  "one number for all orders, or one per order"},
+        BadConfig{"EngramNoRows", "model:\n  engram: {layers: [1], rows_per_head: []}\n", "or one per order"},
+        BadConfig{"EngramMaxNgram", "model:\n  engram: {max_ngram: 3}\n", "here it is called model.engram.orders"},
         BadConfig{"EngramPad", "model:\n  vocab_size: 5\n  engram: {layers: [1], pad_id: 5}\n",
                   "pad_id must be a token"},
         BadConfig{"TensorParallel", "parallel: {tp: 2}\n",
@@ -224,6 +230,16 @@ TEST(Reader, ReadsEveryFormOfNumber) {
   EXPECT_EQ(c.optimizer.weight_decay, 0.1);
   EXPECT_EQ(c.optimizer.clip_norm, 2);
   EXPECT_EQ(c.optimizer.eps, 1e-8);
+}
+
+TEST(Reader, ReadsOneNumberAsAListOfOne) {
+  const Config c = parse_config("model:\n  engram: {layers: 1, orders: [2, 4], rows_per_head: [100, 200]}\n").config;
+  EXPECT_EQ(c.model.engram.layers, std::vector<int64_t>{1});
+  EXPECT_EQ(c.model.engram.rows_per_head, (std::vector<int64_t>{100, 200}));
+  EXPECT_EQ(c.model.engram.conv_dilation, 4);
+  EXPECT_EQ(parse_config("model: {engram: {rows_per_head: 7}}\n").config.model.engram.rows_per_head,
+            std::vector<int64_t>{7});
+  EXPECT_THAT(refusal("model: {engram: {rows_per_head: x}}\n"), HasSubstr("is 'x', expected a list of whole numbers"));
 }
 
 TEST(Reader, LetsTheLastOverrideWinAndTracksOrigins) {

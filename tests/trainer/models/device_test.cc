@@ -1,10 +1,12 @@
 // The same model on several devices.
+#include <algorithm>
 #include <cmath>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/core/philox.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
@@ -13,55 +15,97 @@
 namespace birkhoff::test {
 namespace {
 
+using Gradients = std::vector<TinyModel::Gradient>;
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum = std::hypot(sum, a[i] - b[i]);
+  return sum;
+}
+
+// Of each tensor, and of all together as the last one.
+std::vector<double> distances(const Gradients& a, const Gradients& b) {
+  std::vector<double> out;
+  double whole = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    out.push_back(distance(a[i].values, b[i].values));
+    whole = std::hypot(whole, out.back());
+  }
+  out.push_back(whole);
+  return out;
+}
+
+Gradients gradients_of(TinyModel& model, const StepBatch& batch, double& loss) {
+  loss = model.run(batch, TinyModel::Work::gradients);
+  return model.gradients();
+}
+
+// The exact gradients of a model whose weights are each off by a normal error of `eps`, relative to them.
+Gradients perturbed(const ModelOptions& options, const StepBatch& batch, double eps, uint64_t seed) {
+  TinyModel model({DeviceKind::reference}, options);
+  for (const ParameterStore::Entry& e : model.model.parameters->entries()) {
+    const Philox random(seed, key_of(e.parameter->name));
+    std::vector<double> values = values_of(e.parameter->value);
+    for (size_t i = 0; i < values.size(); ++i) values[i] *= 1 + eps * random.normal(i);
+    set_values(e.parameter->value, values);
+  }
+  model.model.parameters->values_changed();
+  double loss = 0;
+  return gradients_of(model, batch, loss);
+}
+
+// How far errors of `eps` in the weights move each gradient, the median of five draws.
+std::vector<double> conditions(const ModelOptions& options, const StepBatch& batch, double eps,
+                               const Gradients& exact) {
+  constexpr size_t kDraws = 5;
+  std::vector<std::vector<double>> moved(exact.size() + 1);
+  for (size_t draw = 0; draw < kDraws; ++draw) {
+    const std::vector<double> d = distances(perturbed(options, batch, eps, 100 + draw), exact);
+    for (size_t i = 0; i < d.size(); ++i) moved[i].push_back(d[i]);
+  }
+  std::vector<double> median;
+  for (auto& m : moved) {
+    std::nth_element(m.begin(), m.begin() + kDraws / 2, m.end());
+    median.push_back(m[kDraws / 2]);
+  }
+  return median;
+}
+
 class ModelDevice : public ::testing::TestWithParam<Variant> {
  protected:
-  // Runs both devices and tells, for each gradient, |cpu - reference| and |reference| over all its elements.
-  struct Error {
-    std::string name;
-    double difference = 0, size = 0;
-  };
-  static std::vector<Error> errors(ModelOptions options, Recipe recipe, double loss_bound) {
+  // Arithmetic that rounds to `eps` may move a gradient as far as errors of that size in the weights do: up to fifty
+  // times eps where an attention is steep (single_pass), and more where the root of Engram's gate meets a small score.
+  // So the bound is a multiple of what such errors do, measured in f64. Where parts cancel for a reason that wrong
+  // weights do not disturb, as the gradient behind a norm and the streams that it is orthogonal to, their rounding
+  // stays: an eps of the whole gradient.
+  static void expect_near_reference(ModelOptions options, Recipe recipe, double eps) {
     options.recipe = recipe;
     TinyModel cpu({}, options), reference({DeviceKind::reference}, options);
     const StepBatch batch = tiny_batch(options, {});
-    const double loss = cpu.run(batch, TinyModel::Work::gradients);
-    const double expected = reference.run(batch, TinyModel::Work::gradients);
-    EXPECT_NEAR(loss, expected, loss_bound * expected);
-    const std::vector<TinyModel::Gradient> a = cpu.gradients(), e = reference.gradients();
-    std::vector<Error> out;
-    for (size_t i = 0; i < e.size(); ++i) {
-      Error error{e[i].name};
-      for (size_t j = 0; j < e[i].values.size(); ++j) {
-        error.difference = std::hypot(error.difference, a[i].values[j] - e[i].values[j]);
-        error.size = std::hypot(error.size, e[i].values[j]);
-      }
-      out.push_back(error);
-    }
-    return out;
+    double loss = 0, exact_loss = 0;
+    const Gradients actual = gradients_of(cpu, batch, loss), exact = gradients_of(reference, batch, exact_loss);
+    EXPECT_NEAR(loss, exact_loss, 4 * eps * exact_loss);
+    const std::vector<double> errors = distances(actual, exact), moved = conditions(options, batch, eps, exact);
+    double size = 0;
+    for (const TinyModel::Gradient& g : exact)
+      size = std::hypot(size, distance(g.values, std::vector<double>(g.values.size(), 0)));
+    for (size_t i = 0; i < exact.size(); ++i) EXPECT_LE(errors[i], 4 * moved[i] + eps * size) << exact[i].name;
+    EXPECT_LE(errors.back(), 2 * moved.back());
+    EXPECT_GT(size, 1000 * eps) << "the case tests nothing";
   }
 };
 
-TEST_P(ModelDevice, CpuInF32EqualsTheReference) {
-  for (const Error& e : errors(GetParam().options, Recipe::f32, 1e-6)) {
-    // Sums without fused multiply-adds, as in a build for debugging, were seen to err by 2.1e-5.
-    EXPECT_LE(e.difference, 4e-5 * e.size) << e.name;
-  }
+TEST_P(ModelDevice, CpuInF32IsAsNearToTheReferenceAsItsRoundingAllows) {
+  expect_near_reference(GetParam().options, Recipe::f32, 0x1p-24);
 }
 
 // Rounding may turn the choice between experts of nearly equal score, which moves a gradient by far more than rounding
-// does; so here every expert is chosen. A gradient that is small by cancellation is as noisy as the parts that cancel:
-// the whole gradient has the tight bound.
-TEST_P(ModelDevice, CpuInBf16IsNearTheReference) {
+// does; so here every expert is chosen.
+TEST_P(ModelDevice, CpuInBf16IsAsNearToTheReferenceAsItsRoundingAllows) {
   ModelOptions options = GetParam().options;
   options.decoder.moe.top_k = options.decoder.moe.num_experts;
   options.decoder.moe.top_groups = options.decoder.moe.num_groups;
-  Error whole;
-  for (const Error& e : errors(options, Recipe::bf16, 0.01)) {
-    whole.difference = std::hypot(whole.difference, e.difference);
-    whole.size = std::hypot(whole.size, e.size);
-    EXPECT_LE(e.difference, 0.3 * e.size + 0.01) << e.name << ' ' << e.size;
-  }
-  EXPECT_LE(whole.difference, 0.2 * whole.size) << whole.difference / whole.size;
+  expect_near_reference(options, Recipe::bf16, 0x1p-9);
 }
 
 TEST_P(ModelDevice, GivesTheSameBitsOnAnyNumberOfThreads) {
@@ -96,7 +140,12 @@ struct Step {
   Counter counter;
 };
 
-void take_step(DeviceKind kind, const ModelOptions& options, Step& step) {
+struct Optimizers {
+  DenseOptions::Kind dense;
+  TableOptions::Kind table;
+};
+
+void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimizers, Step& step) {
   const auto world = make_thread_world(1);
   const Device device{kind};
   Model model = make_model(device, *world[0], options);
@@ -106,30 +155,36 @@ void take_step(DeviceKind kind, const ModelOptions& options, Step& step) {
   TrainerOptions t;
   t.mtp_weight = 0.3;
   t.bias_update_speed = 0.001f;
-  t.dense.kind = DenseOptions::Kind::muon;
+  t.dense.kind = optimizers.dense;
+  t.table.kind = optimizers.table;
   Trainer trainer(stream, *world[0], model, t);
   trainer.step(tiny_batch(options, {}), 1e-3);
   step.bytes = trainer.peak_activation_bytes();
+}
+
+void expect_meta_equals_cpu(ModelOptions options, Optimizers optimizers) {
+  options.cost_of = [optimizers](const Parameter& p) { return update_cost(p, optimizers.dense); };
+  Step cpu, meta;
+  take_step(DeviceKind::cpu, options, optimizers, cpu);
+  take_step(DeviceKind::meta, options, optimizers, meta);
+  EXPECT_GT(cpu.counter.total, 0);
+  EXPECT_EQ(meta.bytes, cpu.bytes);
+  EXPECT_EQ(meta.counter.total, cpu.counter.total);
+  for (Step* step : {&cpu, &meta}) {
+    // The exchange of table rows needs the row numbers of the other ranks, so a dry run leaves it out.
+    for (const char* exchange : {"engram_gather", "engram_gather_backward", "fill_zero"})
+      step->counter.ops.erase(exchange);
+  }
+  EXPECT_EQ(meta.counter.ops, cpu.counter.ops);
 }
 
 TEST_P(ModelDevice, MetaTakesAWholeStepAndCountsTheBytesAndWorkOfCpu) {
   for (Recompute recompute : {Recompute::none, Recompute::block, Recompute::streams}) {
     ModelOptions options = GetParam().options;
     options.decoder.recompute = recompute;
-    options.cost_of = [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); };
     if (recompute == Recompute::streams && options.decoder.residual.kind == ResidualKind::plain) continue;
-    Step cpu, meta;
-    take_step(DeviceKind::cpu, options, cpu);
-    take_step(DeviceKind::meta, options, meta);
-    EXPECT_GT(cpu.counter.total, 0);
-    EXPECT_EQ(meta.bytes, cpu.bytes);
-    EXPECT_EQ(meta.counter.total, cpu.counter.total);
-    for (Step* step : {&cpu, &meta}) {
-      // The exchange of table rows needs the row numbers of the other ranks, so a dry run leaves it out.
-      for (const char* exchange : {"engram_gather", "engram_gather_backward", "fill_zero"})
-        step->counter.ops.erase(exchange);
-    }
-    EXPECT_EQ(meta.counter.ops, cpu.counter.ops);
+    expect_meta_equals_cpu(options, {DenseOptions::Kind::muon, TableOptions::Kind::balanced});
+    expect_meta_equals_cpu(options, {DenseOptions::Kind::adamw, TableOptions::Kind::sparse_adamw});
   }
 }
 

@@ -28,6 +28,15 @@ class ModelGradient : public ::testing::TestWithParam<Variant> {
  protected:
   ModelGradient() : tiny_({DeviceKind::reference}, GetParam().options), batch_(tiny_batch(GetParam().options, {})) {}
 
+  void expect_parameter_gradients() {
+    tiny_.run(batch_, TinyModel::Work::gradients);
+    const std::vector<TinyModel::Gradient> gradients = tiny_.gradients();
+    const auto& entries = tiny_.model.parameters->entries();
+    for (size_t i = 0; i < entries.size(); ++i) {
+      expect_gradient(gradients[i].name, entries[i].parameter->value, gradients[i].values);
+    }
+  }
+
   // Fourth-order central difference of the loss along `direction` of the values. A choice of experts that flipped, or a
   // clamp that was crossed, within the step would show as an error far above the bound.
   double difference(Tensor values, const std::vector<double>& direction) {
@@ -62,13 +71,14 @@ class ModelGradient : public ::testing::TestWithParam<Variant> {
   StepBatch batch_;
 };
 
-TEST_P(ModelGradient, OfEveryParameterIsTheSlopeOfTheLoss) {
-  tiny_.run(batch_, TinyModel::Work::gradients);
-  const std::vector<TinyModel::Gradient> gradients = tiny_.gradients();
-  const auto& entries = tiny_.model.parameters->entries();
-  for (size_t i = 0; i < entries.size(); ++i) {
-    expect_gradient(gradients[i].name, entries[i].parameter->value, gradients[i].values);
-  }
+TEST_P(ModelGradient, OfEveryParameterIsTheSlopeOfTheLoss) { expect_parameter_gradients(); }
+
+TEST_P(ModelGradient, OfPaddedSequencesIsTheSlopeOfTheLoss) {
+  TinyStep step;
+  step.length = 8;
+  step.padding = 3;
+  batch_ = tiny_batch(GetParam().options, step);
+  expect_parameter_gradients();
 }
 
 TEST_P(ModelGradient, OfTheEngramRowsIsTheSlopeOfTheLoss) {

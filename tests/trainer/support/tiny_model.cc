@@ -125,6 +125,33 @@ ModelOptions softmax_options() {
   return m;
 }
 
+// Clamps that hold values in dense, shared and routed feed-forward; gates before the down projection.
+ModelOptions clamped_options() {
+  ModelOptions m = full_options();
+  m.decoder.ffn.clamp = m.decoder.moe.clamp = 0.7f;
+  m.decoder.moe.gate_position = GatePosition::inner;
+  m.decoder.moe.num_shared = 2;
+  m.decoder.residual.post_factor = 1.5f;
+  m.decoder.engram.conv = false;
+  m.decoder.engram.gate.root = false;
+  m.decoder.tie_embeddings = true;
+  m.decoder.z_loss = 0.01f;
+  return m;
+}
+
+// Engram on a single stream, with everything that it may have.
+ModelOptions memory_options() {
+  ModelOptions m = dense_options();
+  add_engram(m, true);
+  m.decoder.engram_layers = {0, 1};
+  m.decoder.engram.bias = true;
+  m.decoder.engram.gate.root = false;
+  m.decoder.engram.conv_kernel = 3;
+  m.decoder.engram.conv_eps = 1e-3f;
+  m.table_rows = {kTableRows, kTableRows + 2};
+  return m;
+}
+
 // One sequence: tokens, and the documents that they belong to.
 struct Sequence {
   std::vector<int32_t> tokens, positions, starts;
@@ -164,11 +191,28 @@ int64_t row_of(const Sequence& s, int64_t t, int64_t column, int64_t rows) {
   return (7 * s.tokens[i] + 5 * before + 11 * column) % rows;
 }
 
+// Masked tokens, a document of their own. What stands there is arbitrary.
+void append_padding(Batch& b, int64_t count, std::vector<std::vector<int64_t>>& rows, const ModelOptions& o) {
+  const auto start = static_cast<int32_t>(b.tokens.size());
+  b.token_mask.resize(b.tokens.size(), 1);
+  for (int32_t i = 0; i < count; ++i) {
+    b.tokens.push_back((start + i) % static_cast<int32_t>(o.decoder.vocab_size));
+    b.positions.push_back(i);
+    b.document_start.push_back(start);
+    b.loss_weights.push_back(0);
+    b.token_mask.push_back(0);
+    for (auto& targets : b.targets) targets.push_back(-1);
+    for (size_t l = 0; l < rows.size(); ++l) {
+      for (int64_t k = 0; k < o.decoder.engram.columns; ++k) rows[l].push_back((start + 3 * i + k) % o.table_rows[l]);
+    }
+  }
+}
+
 Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first, int64_t count,
                       std::vector<std::vector<int64_t>>& rows) {
   Batch b;
   b.num_sequences = count;
-  b.sequence_length = step.length;
+  b.sequence_length = step.length + step.padding;
   b.targets.resize(static_cast<size_t>(1 + o.decoder.mtp_depth));
   rows.assign(o.table_rows.size(), {});
   for (int64_t n = 0; n < count; ++n) {
@@ -177,13 +221,14 @@ Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first
       const size_t i = static_cast<size_t>(t);
       b.tokens.push_back(s.tokens[i]);
       b.positions.push_back(s.positions[i]);
-      b.document_start.push_back(static_cast<int32_t>(n * step.length) + s.starts[i]);
+      b.document_start.push_back(static_cast<int32_t>(n * b.sequence_length) + s.starts[i]);
       for (size_t d = 0; d < b.targets.size(); ++d) b.targets[d].push_back(s.targets[d][i]);
       b.loss_weights.push_back(s.targets[0][i] < 0 ? 0.0f : 1.0f);
       for (size_t l = 0; l < rows.size(); ++l) {
         for (int64_t k = 0; k < o.decoder.engram.columns; ++k) rows[l].push_back(row_of(s, t, k, o.table_rows[l]));
       }
     }
+    if (step.padding > 0) append_padding(b, step.padding, rows, o);
   }
   return b;
 }
@@ -232,7 +277,9 @@ std::vector<Variant> variants() {
           {"gpt", gpt_options()},
           {"grouped", grouped_options()},
           {"single_pass", single_pass_options()},
-          {"softmax", softmax_options()}};
+          {"softmax", softmax_options()},
+          {"clamped", clamped_options()},
+          {"memory", memory_options()}};
 }
 
 StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {

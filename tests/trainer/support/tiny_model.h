@@ -21,11 +21,12 @@ inline void PrintTo(const Variant& variant, std::ostream* out) { *out << variant
 std::vector<Variant> variants();
 
 // One replica's share of a step of `sequences` sequences of odd documents, divided over `ranks`. The tokens depend on
-// the seed and on a sequence's place in the whole step only.
+// the seed and on a sequence's place in the whole step only. `padding` masked tokens follow the `length` of a sequence.
 struct TinyStep {
   uint64_t seed = 1;
   int64_t sequences = 6, length = 11, microbatch = 2;
   int rank = 0, ranks = 1;
+  int64_t padding = 0;
 };
 StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
 

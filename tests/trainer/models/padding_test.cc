@@ -1,0 +1,102 @@
+// Padding changes nothing: not the losses, not the loads of the experts, not a gradient.
+#include <cmath>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "kernels/core/copy.h"
+#include "tests/support/tolerance.h"
+#include "tests/trainer/support/tiny_model.h"
+
+namespace birkhoff::test {
+namespace {
+
+using Values = std::map<std::string, std::vector<double>>;
+
+constexpr TinyStep kPlain{1, 6, 8, 2, 0, 1, 0}, kPadded{1, 6, 8, 2, 0, 1, 3};
+
+// Losses, loads and gradients by name; gradients of Engram rows by the number of the row.
+Values results(Device device, const ModelOptions& options, const StepBatch& batch) {
+  TinyModel tiny(device, options);
+  tiny.run(batch, TinyModel::Work::gradients);
+  Values out;
+  for (StepCounter* c : tiny.model.parameters->counters()) out[c->name] = read_values(tiny.stream, c->value);
+  const std::vector<TinyModel::Gradient> gradients = tiny.gradients();
+  const size_t dense = gradients.size() - batch.engram_rows.size();
+  for (size_t i = 0; i < dense; ++i) out["gradient of " + gradients[i].name] = gradients[i].values;
+  for (size_t l = 0; l < batch.engram_rows.size(); ++l) {
+    const std::vector<double>& rows = gradients[dense + l].values;
+    const size_t width = static_cast<size_t>(options.decoder.engram.head_dim);
+    std::vector<double>& all = out["gradient of " + gradients[dense + l].name];
+    all.resize(static_cast<size_t>(options.table_rows[l]) * width, 0.0);
+    for (size_t r = 0; r < batch.engram_rows[l].size(); ++r) {
+      const size_t to = static_cast<size_t>(batch.engram_rows[l][r]) * width;
+      for (size_t c = 0; c < width; ++c) all[to + c] = rows[r * width + c];
+    }
+  }
+  return out;
+}
+
+// Other tokens, and other Engram rows, where the mask is 0. Rows of the step stay the same.
+void change_padding(const ModelOptions& options, StepBatch& step) {
+  for (Batch& b : step.microbatches) {
+    for (size_t t = 0; t < b.tokens.size(); ++t) {
+      if (b.token_mask[t] != 0) continue;
+      b.tokens[t] = (b.tokens[t] + 5) % static_cast<int32_t>(options.decoder.vocab_size);
+      for (size_t l = 0; l < b.engram_index.size(); ++l) {
+        const size_t columns = b.engram_index[l].size() / b.tokens.size();
+        for (size_t k = 0; k < columns; ++k) {
+          int32_t& row = b.engram_index[l][t * columns + k];
+          row = (row + 3) % static_cast<int32_t>(step.engram_rows[l].size());
+        }
+      }
+    }
+  }
+}
+
+double distance(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum = std::hypot(sum, a[i] - b[i]);
+  return sum;
+}
+double size_of(const std::vector<double>& a) { return distance(a, std::vector<double>(a.size(), 0)); }
+
+class Padding : public ::testing::TestWithParam<Variant> {};
+
+TEST_P(Padding, MayHoldAnyTokenAndAnyRow) {
+  for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
+    ModelOptions options = GetParam().options;
+    options.recipe = recipe;
+    StepBatch step = tiny_batch(options, kPadded);
+    const Values before = results({}, options, step);
+    change_padding(options, step);
+    const Values after = results({}, options, step);
+    ASSERT_EQ(before.size(), after.size());
+    for (const auto& [name, values] : before) {
+      // Rows of padding reach the experts that their tokens choose. Their gradients are zero, but they move the others'
+      // places in the sums over rows.
+      const bool sums_over_rows = name.find(".experts.") != std::string::npos;
+      EXPECT_LE(distance(values, after.at(name)), (sums_over_rows ? bound(DType::f32, 20) : 0) * size_of(values))
+          << name;
+    }
+  }
+}
+
+TEST_P(Padding, ChangesNothing) {
+  const ModelOptions& options = GetParam().options;
+  const Device reference{DeviceKind::reference};
+  const Values without = results(reference, options, tiny_batch(options, kPlain));
+  const Values with = results(reference, options, tiny_batch(options, kPadded));
+  ASSERT_EQ(without.size(), with.size());
+  for (const auto& [name, values] : without) {
+    const std::vector<double>& padded = with.at(name);
+    ASSERT_EQ(values.size(), padded.size()) << name;
+    EXPECT_LE(distance(values, padded), 1e-12 * size_of(values)) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Variants, Padding, ::testing::ValuesIn(variants()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace birkhoff::test
