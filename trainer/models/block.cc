@@ -45,8 +45,13 @@ State Block::forward(Frame& f, State in) {
   }
   // The output is taken first, so that everything above it can be given up.
   State kept{f.take(in.x.dtype, in.x.shape), in.pre.present() ? f.take(in.pre.dtype, in.pre.shape) : Tensor{}};
+  const int64_t T = in.x.shape[0], S = in.x.shape[1];
+  std::vector<Tensor>& copies = f.saved(slot_).combs;
+  copies.clear();
+  for (int site = 0; f.keep_combs && S > 1 && site < 2; ++site) copies.push_back(f.take(DType::f32, {T, S, S}));
   const ArenaScope scope(f.activations);
   const State out = run(f, in);
+  for (size_t i = 0; i < copies.size(); ++i) copy(f.stream, copies[i], combs(f)[i]);
   copy(f.stream, kept.x, out.x);
   if (out.pre.present()) copy(f.stream, kept.pre, out.pre);
   return kept;
@@ -97,11 +102,17 @@ void Block::visit(ModuleVisitor& v) {
   ffn_->visit(v);
 }
 
-void Block::append_combs(Frame& f, std::vector<Tensor>& combs) {
-  if (recompute_ == Recompute::block) return;
+std::vector<Tensor> Block::combs(Frame& f) {
+  std::vector<Tensor> all;
   for (Residual* site : {attention_.get(), ffn_.get()}) {
-    if (const Tensor comb = site->comb(f); comb.present()) combs.push_back(comb);
+    if (const Tensor comb = site->comb(f); comb.present()) all.push_back(comb);
   }
+  return all;
+}
+
+void Block::append_combs(Frame& f, std::vector<Tensor>& all) {
+  const std::vector<Tensor> mine = recompute_ == Recompute::block ? f.saved(slot_).combs : combs(f);
+  all.insert(all.end(), mine.begin(), mine.end());
 }
 
 }  // namespace birkhoff

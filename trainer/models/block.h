@@ -23,15 +23,18 @@ class Block final : public StateModule {
   void backward_weight(Frame& frame) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // Mixing matrices of the sites in order, appended; nothing for a plain residual or a recomputed block.
+  // Mixing matrices of the sites in order, appended; nothing for a plain residual, or for a recomputed block without
+  // Frame::keep_combs.
   void append_combs(Frame& frame, std::vector<Tensor>& combs);
 
  private:
   struct Saved {
-    State in, entry;  // of the block; of its first sublayer
+    State in, entry;            // of the block; of its first sublayer
+    std::vector<Tensor> combs;  // copies, of a recomputed block
   };
   State run(Frame& frame, State in);
   State keep(Frame& frame, State out);
+  std::vector<Tensor> combs(Frame& frame);
   State run_backward(Frame& frame, State d);
   State backward_recomputed(Frame& frame, State d);
   void replay_streams(Frame& frame);

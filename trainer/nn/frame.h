@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "kernels/core/arena.h"
@@ -52,6 +53,11 @@ class Frame {
   bool replaying = false;
   // The replay of streams alone: statistics stand where the forward left them.
   bool replaying_streams = false;
+  // Recomputed blocks keep copies of their mixing matrices too, for the gain of mixing.
+  bool keep_combs = false;
+  // Where set, a forward shows what its modules give, in one order on all ranks: the search for what is not finite.
+  using Probe = std::function<void(const std::string& what, Tensor value)>;
+  Probe probe;
   // Called between ops by modules that take long, so that transfers in flight make progress. May be empty.
   std::function<void()> progress;
 

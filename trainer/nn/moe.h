@@ -44,7 +44,9 @@ class Moe final : public Module {
   Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
   Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
   float balance_weight(const Frame& frame) const;
+  void show_experts(Frame& frame, const Saved& saved) const;
 
+  std::string name_;
   MoeOptions options_;
   int64_t channels_;
   DType activation_;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iomanip>
 
 #include "kernels/core/copy.h"
 #include "kernels/core/error.h"
@@ -98,16 +97,6 @@ void DenseOptimizer::state(StateVisitor& v) {
     v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, o.slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }
-}
-
-std::string DenseOptimizer::table() const {
-  std::ostringstream out;
-  for (const auto& e : parameters_->entries()) {
-    const Assignment a = assignment_of(*e.parameter, options_.kind);
-    out << std::left << std::setw(44) << e.parameter->name << std::setw(22) << concat(e.parameter->shape)
-        << std::setw(7) << name_of(a.rule) << (a.decay ? "decay" : "no decay") << '\n';
-  }
-  return out.str();
 }
 
 }  // namespace birkhoff

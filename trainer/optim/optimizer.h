@@ -46,8 +46,7 @@ class DenseOptimizer final {
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
-  // One line a parameter: name, shape, rule, decay.
-  std::string table() const;
+  const DenseOptions& options() const { return options_; }
 
  private:
   struct Moments {
@@ -78,7 +77,7 @@ class TableOptimizer final {
   // Collective over the table's group.
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
-  ShardedRowStore& table() { return *table_; }
+  ShardedRowStore& table() const { return *table_; }
   const TableOptions& options() const { return options_; }
 
  private:
@@ -89,5 +88,15 @@ class TableOptimizer final {
   Arena memory_, workspace_;
   Tensor first_, second_;
 };
+
+// Which parameter has which optimizer: a line each for parameters, Engram tables and router biases, those that differ
+// by the number of their layer alone in one ("layers.[0-3].ffn.up.weight"). No line is left out.
+struct OptimizerTableArgs {
+  const ParameterStore* parameters = nullptr;
+  DenseOptions dense;
+  std::vector<const TableOptimizer*> tables;
+  double bias_update_speed = 0;
+};
+std::string optimizer_table(const OptimizerTableArgs& args);
 
 }  // namespace birkhoff
