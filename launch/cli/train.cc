@@ -44,18 +44,26 @@ struct Arguments {
   }
 };
 
-void add_sinks(Metrics& metrics, const Config& c) {
-  const Warn warn = [](const std::string& text) { std::fprintf(stderr, "warning: %s\n", text.c_str()); };
-  ConsoleOptions console;
-  console.format = c.metrics.log_format == LogFormat::json ? LineFormat::json : LineFormat::text;
-  console.steps = c.run.steps;
-  console.interval = c.run.log_interval;
-  if (!c.metrics.progress) console.bar = nullptr;
-  metrics.add(std::make_unique<Console>(console));
+// The console that everything else is told on, owned by `metrics`.
+Console& add_console(Metrics& metrics, const Config& c) {
+  ConsoleOptions options;
+  options.format = c.metrics.log_format == LogFormat::json ? LineFormat::json : LineFormat::text;
+  options.steps = c.run.steps;
+  options.interval = c.run.log_interval;
+  if (c.metrics.progress == ProgressBar::auto_) options.bar = stream_of_bar();
+  if (c.metrics.progress == ProgressBar::always) options.bar = stderr;
+  auto console = std::make_unique<Console>(options);
+  Console& added = *console;
+  metrics.add(std::move(console));
+  return added;
+}
+
+void add_sinks(Metrics& metrics, const Config& c, Console& console) {
+  const Warn warn = [&console](const std::string& text) { console.say("warning: " + text); };
   if (!c.metrics.jsonl.empty()) metrics.add(open_json_lines(std::filesystem::path(c.run.dir) / c.metrics.jsonl, warn));
   if (c.metrics.prometheus_port >= 0) {
     auto sink = open_prometheus(static_cast<int>(c.metrics.prometheus_port), {{"version", BIRKHOFF_VERSION}}, warn);
-    if (sink) say("metrics: http://127.0.0.1:" + std::to_string(sink->port()) + "/metrics");
+    if (sink) console.say("metrics: http://127.0.0.1:" + std::to_string(sink->port()) + "/metrics");
     metrics.add(std::move(sink));
   }
 }
@@ -70,11 +78,14 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
     if (first) std::filesystem::create_directories(config.config.run.dir, error);
     BK_CHECK(!error, config.config.run.dir, " cannot be made: ", error.message(), ". Choose another run.dir");
   });
+  RunReports reports{{}, [] { return stop_requested.load(); }, &metrics};
   if (first) {
     say(print_config(config.config, config.origins));
-    add_sinks(metrics, config.config);
+    Console& console = add_console(metrics, config.config);
+    add_sinks(metrics, config.config, console);
+    reports.say = [&console](const std::string& line) { console.say(line); };
   }
-  const Outcome outcome = run_training(world, config, {say, [] { return stop_requested.load(); }, &metrics});
+  const Outcome outcome = run_training(world, config, reports);
   switch (outcome) {
     case Outcome::done:
       return ExitCode::done;

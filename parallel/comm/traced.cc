@@ -27,7 +27,9 @@ class Trace::TracedWork final : public Work {
       : trace_(trace), record_(std::move(record)), inner_(std::move(inner)) {}
   void wait(Stream& stream) override {
     trace_.set(*record_, State::waiting);
+    const auto begin = std::chrono::steady_clock::now();
     watched([&] { return inner_->wait(stream), true; });
+    trace_.add_wait(*record_, begin);
   }
   bool done() override {
     return watched([&] { return inner_->done(); });
@@ -64,6 +66,16 @@ std::shared_ptr<Trace::Record> Trace::add(const Communicator& group, const Opera
 void Trace::set(Record& record, State state) {
   const std::lock_guard lock(mutex_);
   record.state = state;
+}
+
+void Trace::add_wait(const Record& record, std::chrono::steady_clock::time_point begin) {
+  const std::lock_guard lock(mutex_);
+  waited_s_[record.group] += seconds_since(begin);
+}
+
+std::map<std::string, double> Trace::waited_s() const {
+  const std::lock_guard lock(mutex_);
+  return waited_s_;
 }
 
 void Trace::watch(const Communicator* group) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,6 +21,8 @@ class Trace {
   std::string to_json() const;
   // What the rank waits in and who is missing, as a sentence; says so if it is in no operation.
   std::string waiting_for() const;
+  // Seconds this rank has spent in waits for each group so far, by its name.
+  std::map<std::string, double> waited_s() const;
 
  private:
   friend class TracedCommunicator;
@@ -35,6 +38,7 @@ class Trace {
 
   std::shared_ptr<Record> add(const Communicator& group, const Operation& operation);
   void set(Record& record, State state);
+  void add_wait(const Record& record, std::chrono::steady_clock::time_point begin);
   void watch(const Communicator* group);
   void unwatch(const Communicator* group);
 
@@ -42,6 +46,7 @@ class Trace {
   uint64_t recorded_ = 0;
   std::deque<std::shared_ptr<Record>> records_;
   std::vector<const Communicator*> groups_;
+  std::map<std::string, double> waited_s_;
 };
 
 // A communicator that records every operation of `inner`, and of the groups split from it, in `trace`. `inner` and

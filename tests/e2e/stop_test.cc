@@ -1,4 +1,4 @@
-// How a run ends: on request, by its budget, by numbers that are not finite, by a lost peer, by a second run.
+// How a run ends: on request, by its budget, by a lost peer, by a second run.
 #include <csignal>
 #include <filesystem>
 
@@ -61,22 +61,6 @@ TEST(TimeBudget, StopsWithACheckpointAndCode75) {
   EXPECT_EQ(run.exit_code, 75) << run.output;
   EXPECT_THAT(run.output, HasSubstr("by the time budget"));
   EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
-}
-
-TEST(NonFinite, StepsAreSkippedAndEndTheRunWithCode5) {
-  const TempDir dir;
-  // A learning rate of 1 with no warmup and no clipping makes the weights overflow within a few steps.
-  const ProgramResult run =
-      Training::shared().train(2, dir / "run",
-                               std::string(kLong) +
-                                   " --set optimizer.learning_rate=1 --set optimizer.warmup_steps=0 "
-                                   "--set optimizer.clip_norm=0 --set optimizer.weight_decay=0 "
-                                   "--set optimizer.eps=0 --set optimizer.max_nonfinite_steps=3 "
-                                   "--set model.norm_eps=0 --set model.init_std=10 --set precision.recipe=bf16 "
-                                   "--set run.steps=400");
-  EXPECT_EQ(run.exit_code, 5) << run.output.substr(run.output.size() > 3000 ? run.output.size() - 3000 : 0);
-  EXPECT_THAT(run.output, HasSubstr("is not finite; the step was skipped"));
-  EXPECT_THAT(run.output, HasSubstr("stopped after 3 steps in a row"));
 }
 
 TEST(Directory, IsRefusedToASecondRun) {

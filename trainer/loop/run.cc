@@ -6,6 +6,7 @@
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/loop/session.h"
+#include "trainer/loop/telemetry.h"
 
 namespace birkhoff {
 namespace {
@@ -85,6 +86,8 @@ class Run {
     writer_ = std::make_unique<CheckpointWriter>(
         session_.replicas(), device_of(c),
         CheckpointOptions{session_.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
+    telemetry_ =
+        std::make_unique<Telemetry>(session_.replicas(), session_.trace(), session_.model().decoder->options());
     // What was loaded from elsewhere is not yet among the run's own checkpoints.
     const bool own = found && std::filesystem::weakly_canonical(found->path.parent_path()) ==
                                   std::filesystem::weakly_canonical(session_.checkpoints());
@@ -93,6 +96,7 @@ class Run {
     session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
                         session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
                         ", from step ", trainer().steps_done(), " to ", c.run.steps));
+    session_.say("which parameter has which optimizer:\n" + trainer().optimizer_table());
   }
 
   StepReport step() {
@@ -102,55 +106,31 @@ class Run {
     const double begin_s = now_s(), waited_s = loader_->wait_s();
     const StepBatch batch = loader_->next(step_shape(c, done));
     const double rate = learning_rate_of(c).at(done);
+    const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
+    trainer().measure_gain(logged);
     const StepReport report = trainer().step(batch, rate, [&] { writer_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
-    bad_samples_ = batch.bad_samples;
     skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
-    skipped_ += report.skipped;
     if (!report.skip_reason.empty()) say_skip(report);
-    publish(report, rate, batch.global_tokens, now_s() - begin_s, loader_->wait_s() - waited_s);
+    publish(telemetry_->step({done + 1, &report, step_shape(c, done), batch.global_tokens, tokens_, batch.bad_samples,
+                              rate, now_s() - begin_s, loader_->wait_s() - waited_s, loader_->wait_s()},
+                             logged));
     poll_save();
     if (lock_) lock_->refresh();
     return report;
   }
 
-  void say_skip(const StepReport& r) {
-    const std::string what =
-        r.skip_reason == "spike" ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
-    session_.say(concat("step ", trainer().steps_done(), ": ", what, r.skipped ? "; the step was skipped" : ""));
+  static std::string reason_of(const StepReport& r) {
+    return r.skip_reason == "spike" ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
   }
 
-  void publish(const StepReport& r, double rate, int64_t global_tokens, double step_s, double data_wait_s) {
-    const Config& c = session_.config();
-    const int64_t step = trainer().steps_done();
-    const bool logged = step % c.run.log_interval == 0 || step == c.run.steps;
-    const auto gain = logged ? trainer().gain() : std::nullopt;
-    if (!session_.first() || reports_.metrics == nullptr) return;
-    Record record{"step", step, {}};
-    auto add = [&](std::string_view key, std::variant<int64_t, double> value, MetricKind kind = MetricKind::gauge,
-                   std::string_view label = {}) {
-      record.numbers.push_back({key, value, kind, label});
-    };
-    add("loss", r.loss);
-    if (!r.mtp_loss.empty()) add("mtp_loss", r.mtp_loss[0]);
-    add("grad_norm", r.grad_norm);
-    add("learning_rate", rate);
-    add("tokens_per_second", static_cast<double>(global_tokens) / step_s);
-    add("step_duration_seconds", step_s, MetricKind::histogram);
-    add("data_wait_seconds", data_wait_s);
-    add("tokens_total", tokens_, MetricKind::counter);
-    if (r.expert_load_max > 0) {
-      add("expert_load_ratio", r.expert_load_max, MetricKind::gauge, "stat=max");
-      add("dead_experts", r.dead_experts);
-      add("balance_loss", r.balance_loss);
-    }
-    if (gain) {
-      add("hyper_gain_ratio", gain->first, MetricKind::gauge, "direction=forward");
-      add("hyper_gain_ratio", gain->second, MetricKind::gauge, "direction=backward");
-    }
-    add("skipped_steps_total", skipped_, MetricKind::counter);
-    if (bad_samples_ > 0) add("bad_samples_total", bad_samples_, MetricKind::counter);
-    reports_.metrics->publish(record);
+  void say_skip(const StepReport& r) {
+    session_.say(
+        concat("step ", trainer().steps_done(), ": ", reason_of(r), r.skipped ? "; the step was skipped" : ""));
+  }
+
+  void publish(const Record& record) {
+    if (session_.first() && reports_.metrics != nullptr) reports_.metrics->publish(record);
   }
 
   // One decision on all ranks: the highest reason that any of them has.
@@ -185,17 +165,8 @@ class Run {
     } else {
       session_.say(concat("warning: the checkpoint of step ", r.step,
                           " was not saved, the older ones are untouched: ", r.error));
-      failed_saves_ += 1;
     }
-    if (!session_.first() || reports_.metrics == nullptr) return;
-    reports_.metrics->publish({"checkpoint",
-                               r.step,
-                               {{"saved", static_cast<int64_t>(r.saved)},
-                                {"copy_duration_seconds", r.copy_s},
-                                {"write_duration_seconds", r.write_s},
-                                {"blocked_duration_seconds", r.blocked_s},
-                                {"bytes", r.bytes},
-                                {"failed_total", failed_saves_, MetricKind::counter}}});
+    publish(telemetry_->checkpoint(r));
   }
 
   void evaluate() {
@@ -203,13 +174,7 @@ class Run {
     const auto deadline = session_.watchdog().guard("evaluation", session_.config().parallel.timeout_step_s);
     const double begin_s = now_s();
     const EvaluationResult e = session_.evaluate(*eval_);
-    if (!session_.first() || reports_.metrics == nullptr) return;
-    reports_.metrics->publish({"eval",
-                               e.step,
-                               {{"loss", e.loss},
-                                {"bits_per_byte", e.bits_per_byte},
-                                {"tokens", e.tokens},
-                                {"duration_seconds", now_s() - begin_s}}});
+    publish(Telemetry::evaluation(e, now_s() - begin_s));
   }
 
   // The last checkpoint must be on disk before the process ends.
@@ -217,7 +182,7 @@ class Run {
     if (last_saved_ != trainer().steps_done()) save();
     const auto deadline = session_.watchdog().guard("checkpoint", session_.config().parallel.timeout_step_s);
     if (const auto report = writer_->finish()) tell(*report);
-    return failed_saves_ == 0;
+    return telemetry_->failed_saves() == 0;
   }
 
   Outcome end() {
@@ -238,8 +203,7 @@ class Run {
   // The weights are those of the last good step, but what follows them is not worth saving.
   Outcome give_up(const StepReport& r) {
     if (const auto report = writer_->finish()) tell(*report);
-    session_.say(concat("stopped after ", skipped_in_a_row_,
-                        " steps in a row that were skipped; last: ", r.first_nonfinite,
+    session_.say(concat("stopped after ", skipped_in_a_row_, " steps in a row that were skipped; last: ", reason_of(r),
                         ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
@@ -250,9 +214,10 @@ class Run {
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EvalReader> eval_;
   std::unique_ptr<CheckpointWriter> writer_;
+  std::unique_ptr<Telemetry> telemetry_;
   std::string cursor_;
   double started_s_ = 0;
-  int64_t tokens_ = 0, bad_samples_ = 0, skipped_ = 0, skipped_in_a_row_ = 0, failed_saves_ = 0, last_saved_ = -1;
+  int64_t tokens_ = 0, skipped_in_a_row_ = 0, last_saved_ = -1;
 };
 
 }  // namespace

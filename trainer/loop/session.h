@@ -26,6 +26,7 @@ class Session {
   Trainer& trainer() { return *trainer_; }
   Model& model() { return *model_; }
   Watchdog& watchdog() { return *watchdog_; }
+  const Trace& trace() const { return trace_; }
   const std::optional<Tokenizer>& tokenizer() const { return tokenizer_; }
   std::filesystem::path directory() const { return config_.run.dir; }
   std::filesystem::path checkpoints() const;

@@ -40,6 +40,11 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   read_losses(report);
   measure_norm(report);
   read_loads(report);
+  reduce_gain(report);
+  if (report.skip_reason == "non-finite") {
+    const std::string where = find_nonfinite(batch, normalizers);
+    if (!where.empty()) report.first_nonfinite = where;
+  }
   if (before_update) before_update();
   if (report.skip_reason.empty() && spike_.is_spike(report.loss)) report.skip_reason = "spike";
   report.skipped = report.skip_reason == "non-finite" || (report.skip_reason == "spike" && options_.spike.skip);
@@ -77,15 +82,21 @@ void Trainer::fetch_rows(const StepBatch& batch) {
   }
 }
 
+State Trainer::run_forward(const Batch& microbatch, const Normalizers& normalizers) {
+  frame_.clear();
+  frame_.batch = upload(stream_, frame_.activations, microbatch, normalizers, depth_weights_);
+  frame_.batch.engram_rows = rows_;
+  frame_.batch.engram_row_gradients = row_gradients_;
+  return model_->decoder->forward(frame_);
+}
+
 void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normalizers) {
   Decoder& decoder = *model_->decoder;
+  gain_.clear();
   for (size_t m = 0; m < batch.microbatches.size(); ++m) {
     const bool last = m + 1 == batch.microbatches.size();
-    frame_.clear();
-    frame_.batch = upload(stream_, frame_.activations, batch.microbatches[m], normalizers, depth_weights_);
-    frame_.batch.engram_rows = rows_;
-    frame_.batch.engram_row_gradients = row_gradients_;
-    const State out = decoder.forward(frame_);
+    const State out = run_forward(batch.microbatches[m], normalizers);
+    if (frame_.keep_combs) add_gain();
     const State gradient = decoder.loss(frame_, out, Pass::training);
     decoder.backward(frame_, gradient, [&](int unit) {
       if (last) model_->parameters->start_reduce(stream_, unit);
@@ -120,53 +131,126 @@ void Trainer::read_losses(StepReport& report) {
   }
   if (!std::isfinite(total + report.balance_loss)) {
     report.skip_reason = "non-finite";
-    report.first_nonfinite = "loss";
+    report.first_nonfinite = "the loss";
   }
 }
 
-// Sums of squares per logical tensor, added in the order of the parameters. A tensor cut between replicas is the sum of
-// its parts in rank order.
-void Trainer::measure_norm(StepReport& report) {
+// Per logical tensor: gradients in the order of the parameters, then of the tables; then router biases, which steer
+// choices alone, so that nothing else shows one that is not finite. A tensor cut between replicas is the sum of its
+// parts in rank order.
+std::vector<double> Trainer::sums_of_squares() {
   const ParameterStore& parameters = *model_->parameters;
-  const int64_t dense = static_cast<int64_t>(parameters.entries().size());
-  const int64_t count = dense + static_cast<int64_t>(tables_.size());
+  const size_t dense = parameters.entries().size(), first_bias = dense + tables_.size();
   const ArenaScope scope(step_arena_);
-  const Tensor sums = step_arena_.take(DType::f64, {count});
+  const Tensor sums = step_arena_.take(DType::f64, {static_cast<int64_t>(first_bias + parameters.buffers().size())});
   fill_zero(stream_, sums);
-  for (const ParameterStore::Owned& o : parameters.owned()) {
-    sum_of_squares(stream_, {sums.flat(static_cast<int64_t>(o.index), 1), o.gradient});
-  }
-  for (size_t i = 0; i < tables_.size(); ++i) {
-    sum_of_squares(stream_, {sums.flat(dense + static_cast<int64_t>(i), 1), model_->tables[i]->gradient().values});
-  }
+  auto sum = [&](size_t at, Tensor x) { sum_of_squares(stream_, {sums.flat(static_cast<int64_t>(at), 1), x}); };
+  for (const ParameterStore::Owned& o : parameters.owned()) sum(o.index, o.gradient);
+  for (size_t i = 0; i < tables_.size(); ++i) sum(dense + i, model_->tables[i]->gradient().values);
+  for (size_t i = 0; i < parameters.buffers().size(); ++i) sum(first_bias + i, parameters.buffers()[i]->value);
   replicas_->all_reduce(sums)->wait(stream_);
-  const std::vector<double> squares = read_values(stream_, sums);
+  return read_values(stream_, sums);
+}
+
+// "the gradient of head.weight", by the place in sums_of_squares().
+std::string Trainer::name_of_sum(size_t at) const {
+  const ParameterStore& parameters = *model_->parameters;
+  const size_t dense = parameters.entries().size(), first_bias = dense + tables_.size();
+  if (at < dense) return "the gradient of " + parameters.entries()[at].parameter->name;
+  if (at < first_bias) return "the gradient of " + tables_[at - dense]->table().name();
+  return "the value of " + parameters.buffers()[at - first_bias]->name;
+}
+
+void Trainer::measure_norm(StepReport& report) {
+  const std::vector<double> squares = sums_of_squares();
+  const size_t dense = model_->parameters->entries().size();
   double total = 0;
-  for (size_t i = 0; i < squares.size(); ++i) {
-    const bool table = static_cast<int64_t>(i) >= dense;
-    const size_t t = i - static_cast<size_t>(dense);
+  for (size_t i = 0; i < dense; ++i) total += squares[i];
+  for (size_t t = 0; t < tables_.size(); ++t) {
     // A balanced update does not depend on the gradient's size, so its rows have no part in the norm.
-    if (!table || tables_[t]->options().kind == TableOptions::Kind::sparse_adamw) total += squares[i];
-    if (std::isfinite(squares[i]) || !report.first_nonfinite.empty()) continue;
-    report.skip_reason = "non-finite";
-    report.first_nonfinite =
-        "gradient of " + (table ? tables_[t]->table().name() : parameters.entries()[i].parameter->name);
+    if (tables_[t]->options().kind == TableOptions::Kind::sparse_adamw) total += squares[dense + t];
   }
   report.grad_norm = std::sqrt(total);
+  // The last parameter in forward order: from there a backward spreads it.
+  for (size_t n = 0; n < squares.size() && report.skip_reason.empty(); ++n) {
+    const size_t i = n < dense ? dense - 1 - n : n;
+    if (std::isfinite(squares[i])) continue;
+    report.skip_reason = "non-finite";
+    report.first_nonfinite = name_of_sum(i);
+  }
 }
 
 void Trainer::read_loads(StepReport& report) {
+  std::vector<double> ratios;  // of every expert, over the mean of its layer
   for (const ParameterStore::Router& router : model_->parameters->routers()) {
     const std::vector<double> load = read_values(stream_, router.load->value);
-    double sum = 0, largest = 0;
+    double sum = 0;
     for (double l : load) {
       sum += l;
-      largest = std::max(largest, l);
       report.dead_experts += l == 0;
     }
-    if (sum > 0)
-      report.expert_load_max = std::max(report.expert_load_max, largest * static_cast<double>(load.size()) / sum);
+    for (double l : load) ratios.push_back(sum > 0 ? l * static_cast<double>(load.size()) / sum : 0);
   }
+  if (ratios.empty()) return;
+  std::sort(ratios.begin(), ratios.end());
+  report.expert_load_max = ratios.back();
+  report.expert_load_p95 = ratios[(ratios.size() - 1) * 95 / 100];
+  report.expert_load_min = ratios.front();
+}
+
+// Of the microbatch whose forward has just run.
+void Trainer::add_gain() {
+  const std::vector<Tensor> combs = model_->decoder->combs(frame_);
+  if (combs.empty()) return;
+  const ArenaScope scope(step_arena_);
+  const Tensor gain = step_arena_.take(DType::f32, {2});
+  hyper_gain(stream_, {gain, combs});
+  const std::vector<double> values = read_values(stream_, gain);
+  gain_.resize(2, 0);
+  for (size_t i = 0; i < 2; ++i) gain_[i] = std::max(gain_[i], values[i]);
+}
+
+void Trainer::reduce_gain(StepReport& report) {
+  if (gain_.empty()) return;
+  replicas_->all_reduce({gain_.data(), DType::f64, {2}}, Reduce::max)->wait(stream_);
+  report.gain = {gain_[0], gain_[1]};
+}
+
+// After a step that will be skipped, so its gradients and counters may be overwritten.
+std::string Trainer::find_nonfinite(const StepBatch& batch, const Normalizers& normalizers) {
+  std::string where = first_of_all(*replicas_, find_bad_value(stream_, *model_));
+  if (where.empty()) where = first_of_all(*replicas_, bad_forward(batch, normalizers));
+  if (where.empty()) where = first_of_all(*replicas_, bad_backward(batch, normalizers));
+  return where;
+}
+
+std::optional<Suspect> Trainer::bad_forward(const StepBatch& batch, const Normalizers& normalizers) {
+  std::optional<Suspect> first;
+  for (size_t m = 0; m < batch.microbatches.size(); ++m) {
+    model_->parameters->begin_step(stream_);
+    const ForwardCheck check(stream_, frame_);
+    const State out = run_forward(batch.microbatches[m], normalizers);
+    model_->decoder->loss(frame_, out, Pass::training);
+    if (!check.found() || (first && first->order <= check.found()->order)) continue;
+    first = check.found();
+    first->what += concat(", microbatch ", m + 1, ",");
+  }
+  return first;
+}
+
+std::optional<Suspect> Trainer::bad_backward(const StepBatch& batch, const Normalizers& normalizers) {
+  std::optional<Suspect> first;
+  for (size_t m = 0; m < batch.microbatches.size(); ++m) {
+    model_->parameters->begin_step(stream_);
+    for (const Tensor& rows : row_gradients_) fill_zero(stream_, rows);
+    const State out = run_forward(batch.microbatches[m], normalizers);
+    model_->decoder->backward(frame_, model_->decoder->loss(frame_, out, Pass::training));
+    std::optional<Suspect> found = find_bad_gradient(stream_, *model_, row_gradients_);
+    if (!found || (first && first->order <= found->order)) continue;
+    first = std::move(found);
+    first->what += concat(", microbatch ", m + 1, ",");
+  }
+  return first;
 }
 
 void Trainer::update(double learning_rate, double grad_scale) {
@@ -191,11 +275,8 @@ Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   Evaluation sums;
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
   for (const Batch& microbatch : batch.microbatches) {
-    frame_.clear();
-    frame_.batch = upload(stream_, frame_.activations, microbatch, ones, depth_weights_);
-    frame_.batch.engram_rows = rows_;
     frame_.replaying = true;  // an evaluation leaves no trace in the loads
-    const State out = model_->decoder->forward(frame_);
+    const State out = run_forward(microbatch, ones);
     frame_.replaying = false;
     model_->decoder->loss(frame_, out, Pass::evaluation);
   }
@@ -204,14 +285,10 @@ Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   return sums;
 }
 
-std::optional<std::pair<double, double>> Trainer::gain() {
-  const std::vector<Tensor> combs = model_->decoder->combs(frame_);
-  if (combs.empty()) return std::nullopt;
-  const ArenaScope scope(step_arena_);
-  const Tensor gain = step_arena_.take(DType::f32, {2});
-  hyper_gain(stream_, {gain, combs});
-  const std::vector<double> values = read_values(stream_, gain);
-  return std::pair{values[0], values[1]};
+std::string Trainer::optimizer_table() const {
+  OptimizerTableArgs args{model_->parameters.get(), dense_->options(), {}, options_.bias_update_speed};
+  for (const auto& table : tables_) args.tables.push_back(table.get());
+  return birkhoff::optimizer_table(args);
 }
 
 size_t Trainer::table_state_bytes() const {

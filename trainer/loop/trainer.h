@@ -7,6 +7,7 @@
 
 #include "trainer/loop/device_batch.h"
 #include "trainer/loop/model.h"
+#include "trainer/loop/nonfinite.h"
 #include "trainer/loop/progress_between_ops.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/spike.h"
@@ -31,9 +32,14 @@ struct StepReport {
   double grad_norm = 0;
   bool skipped = false;
   std::string skip_reason;      // "non-finite", "spike"
-  std::string first_nonfinite;  // the loss, or the first parameter whose gradient is not finite
+  std::string first_nonfinite;  // where it began: "the router logits of layers.1.ffn, microbatch 2, on rank 1"
   double expert_load_max = 0;   // largest load over mean load, over all MoE layers; 0 without
+  double expert_load_p95 = 0;   // of the loads of all experts over their layer's mean, the 95th percentile
+  double expert_load_min = 0;   // and the smallest
   int64_t dead_experts = 0;     // experts that no token of the step chose
+  // Largest gains of the mixing matrices, {forward, backward}, over all microbatches and replicas; nothing for a plain
+  // residual, or where measure_gain() is off.
+  std::optional<std::pair<double, double>> gain;
 };
 
 // One replica's share of optimizer steps.
@@ -51,8 +57,10 @@ class Trainer {
   // Collective. Sum of the losses of a batch, weights unchanged.
   Evaluation evaluate(const StepBatch& batch);
 
-  // Largest gains of the mixing matrices of the last microbatch, {forward, backward}; nothing for a plain residual.
-  std::optional<std::pair<double, double>> gain();
+  // Whether the steps from here on report the gain of mixing, which costs a pass over the mixing matrices.
+  void measure_gain(bool on) { frame_.keep_combs = on; }
+  // Which parameter has which optimizer.
+  std::string optimizer_table() const;
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
   const DenseOptimizer& optimizer() const { return *dense_; }
@@ -65,11 +73,19 @@ class Trainer {
   struct StepRows;
   Normalizers count_targets(const StepBatch& batch);
   void fetch_rows(const StepBatch& batch);
+  State run_forward(const Batch& microbatch, const Normalizers& normalizers);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
   void reduce_gradients(const StepBatch& batch);
   void read_losses(StepReport& report);
+  std::vector<double> sums_of_squares();
+  std::string name_of_sum(size_t at) const;
   void measure_norm(StepReport& report);
   void read_loads(StepReport& report);
+  void add_gain();
+  void reduce_gain(StepReport& report);
+  std::string find_nonfinite(const StepBatch& batch, const Normalizers& normalizers);
+  std::optional<Suspect> bad_forward(const StepBatch& batch, const Normalizers& normalizers);
+  std::optional<Suspect> bad_backward(const StepBatch& batch, const Normalizers& normalizers);
   void update(double learning_rate, double grad_scale);
   void reduce_counters();
 
@@ -85,6 +101,7 @@ class Trainer {
   Frame frame_;
   Arena step_arena_;  // fetched rows, their gradients, norms
   std::vector<Tensor> rows_, row_gradients_;
+  std::vector<double> gain_;  // largest of the microbatches so far
   int64_t steps_ = 0, updates_ = 0;
 };
 

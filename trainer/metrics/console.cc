@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <iterator>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "kernels/core/error.h"
@@ -40,9 +43,25 @@ void write(std::FILE* file, const std::string& text) {
 
 }  // namespace
 
-Console::Console(const ConsoleOptions& options) : options_(options) {
-  if (options_.bar && !isatty(fileno(options_.bar))) options_.bar = nullptr;
+bool leads_to_terminal(std::FILE* stream) {
+  const int own = fileno(stream);
+  const char* const kRankOf[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
+  const bool launched =
+      std::any_of(std::begin(kRankOf), std::end(kRankOf), [](auto name) { return std::getenv(name); });
+  if (!launched) return isatty(own);
+  const int launchers =
+      open(concat("/proc/", getppid(), "/fd/", own).c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  const bool terminal = launchers >= 0 && isatty(launchers);
+  if (launchers >= 0) close(launchers);
+  return terminal;
 }
+
+std::FILE* stream_of_bar() {
+  if (leads_to_terminal(stdout)) return stdout;
+  return leads_to_terminal(stderr) ? stderr : nullptr;
+}
+
+Console::Console(const ConsoleOptions& options) : options_(options) {}
 
 Console::~Console() { write_bar(kClearLine); }
 
@@ -55,7 +74,14 @@ void Console::publish(const Record& record) {
         options_.format == LineFormat::json ? json_line(record, unix_seconds_now()) : text_line(record, options_.steps);
     write(options_.lines, line + "\n");
   }
-  if (is_step) write_bar(kClearLine + bar(record));
+  if (is_step) last_bar_ = bar(record);
+  if (is_step || due) write_bar(kClearLine + last_bar_);
+}
+
+void Console::say(const std::string& line) {
+  write_bar(kClearLine);
+  write(options_.lines, line + "\n");
+  write_bar(last_bar_);
 }
 
 std::string Console::bar(const Record& record) {

@@ -8,9 +8,16 @@ namespace birkhoff {
 
 enum class LineFormat { text, json };
 
+// Whether what is written to the stream reaches a terminal. Of a process that an MPI launcher started the launcher's
+// own stream counts, since what the process has itself says nothing: a pipe, or a terminal made for it alone.
+bool leads_to_terminal(std::FILE* stream);
+// Where a progress bar is seen: the output, so that lines and bar keep their order, else the error output; null:
+// nowhere.
+std::FILE* stream_of_bar();
+
 struct ConsoleOptions {
   std::FILE* lines = stdout;  // step lines
-  std::FILE* bar = stderr;    // progress bar, where this is a terminal; null: none
+  std::FILE* bar = nullptr;   // progress bar; null: none
   LineFormat format = LineFormat::text;
   int64_t steps = 0;     // of the whole run
   int64_t interval = 1;  // steps from one line to the next; the last step and other events always have one
@@ -22,6 +29,8 @@ class Console final : public MetricSink {
   explicit Console(const ConsoleOptions& options);
   ~Console() override;
   void publish(const Record& record) override;
+  // A message, above the bar.
+  void say(const std::string& line);
 
  private:
   std::string bar(const Record& record);
@@ -30,6 +39,7 @@ class Console final : public MetricSink {
   ConsoleOptions options_;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   int64_t first_step_ = -1;
+  std::string last_bar_;
 };
 
 }  // namespace birkhoff

@@ -33,7 +33,7 @@ std::string json_value(const Number& number) {
 
 std::string log_key(const Number& number) {
   const std::string key(number.key);
-  return number.label.empty() ? key : key + "." + std::string(number.label.substr(number.label.find('=') + 1));
+  return number.label.empty() ? key : key + "." + number.label.substr(number.label.find('=') + 1);
 }
 
 double to_double(const Number& number) {
@@ -46,7 +46,9 @@ double unix_seconds_now() {
 
 std::string text_line(const Record& record, int64_t steps) {
   std::string line = concat(record.event == "step" ? "" : concat(record.event, " "), "step: ", record.step, "/", steps);
-  for (const Number& number : record.numbers) line += concat(" | ", log_key(number), ": ", six_digits(number));
+  for (const Number& number : record.numbers) {
+    if (number.shown == Shown::everywhere) line += concat(" | ", log_key(number), ": ", six_digits(number));
+  }
   return line;
 }
 
@@ -54,7 +56,9 @@ std::string json_line(const Record& record, double unix_seconds) {
   const double milliseconds = std::round(unix_seconds * 1000) / 1000;
   std::string line =
       concat("{\"event\":\"", record.event, "\",\"step\":", record.step, ",\"time\":", digits(milliseconds));
-  for (const Number& number : record.numbers) line += concat(",\"", log_key(number), "\":", json_value(number));
+  for (const Number& number : record.numbers) {
+    if (number.shown != Shown::served) line += concat(",\"", log_key(number), "\":", json_value(number));
+  }
   return line + "}";
 }
 

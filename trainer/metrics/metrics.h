@@ -22,11 +22,19 @@ enum class MetricKind {
   log_only,
 };
 
+// Where a number is seen. The console shows what a person watches a run by.
+enum class Shown {
+  everywhere,
+  logs,    // JSON lines and Prometheus
+  served,  // Prometheus alone: a label with one value a rank
+};
+
 struct Number {
   std::string_view key;  // "loss", "tokens_total", "step_duration_seconds"
   std::variant<int64_t, double> value;
   MetricKind kind = MetricKind::gauge;
-  std::string_view label = {};  // "stat=max": expert_load_ratio{stat="max"}, in logs expert_load_ratio.max
+  std::string label = {};  // "stat=max": expert_load_ratio{stat="max"}, in logs expert_load_ratio.max
+  Shown shown = Shown::everywhere;
 };
 
 struct Record {

@@ -24,15 +24,14 @@ Histogram::BucketBoundaries duration_buckets() {
 prometheus::Labels labels_of(const Number& number) {
   if (number.label.empty()) return {};
   const size_t equals = number.label.find('=');
-  BK_ASSERT(equals != std::string_view::npos, number.label);
-  return {{std::string(number.label.substr(0, equals)), std::string(number.label.substr(equals + 1))}};
+  BK_ASSERT(equals != std::string::npos, number.label);
+  return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
 }
 
 class Server final : public PrometheusSink {
  public:
   Server(int port, const std::map<std::string, std::string>& build_info) : exposer_(concat("127.0.0.1:", port), 1) {
     prometheus::BuildGauge().Name("birkhoff_build_info").Register(*registry_).Add(build_info).Set(1);
-    heartbeat_ = &prometheus::BuildGauge().Name("birkhoff_heartbeat_timestamp_seconds").Register(*registry_).Add({});
     exposer_.RegisterCollectable(registry_);
   }
 
@@ -41,7 +40,6 @@ class Server final : public PrometheusSink {
   void publish(const Record& record) override {
     const std::string prefix = record.event == "step" ? "birkhoff_" : concat("birkhoff_", record.event, "_");
     for (const Number& number : record.numbers) serve(prefix + std::string(number.key), number);
-    heartbeat_->Set(unix_seconds_now());
   }
 
  private:
@@ -72,7 +70,6 @@ class Server final : public PrometheusSink {
 
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   prometheus::Exposer exposer_;
-  prometheus::Gauge* heartbeat_;
 };
 
 }  // namespace

@@ -6,7 +6,7 @@
 namespace birkhoff {
 
 // Serves the published numbers at http://127.0.0.1:PORT/metrics, and besides them birkhoff_build_info with the given
-// labels and birkhoff_heartbeat_timestamp_seconds, the time of the last record.
+// labels.
 class PrometheusSink : public MetricSink {
  public:
   virtual int port() const = 0;

@@ -89,7 +89,9 @@ State Decoder::first_state(Frame& f, Tensor embedded) {
 
 State Decoder::forward(Frame& f) {
   const Tensor positions = options_.learned_positions ? f.batch.positions : Tensor{};
-  State s = first_state(f, embedding_.forward(f, f.batch.tokens, positions));
+  const Tensor embedded = embedding_.forward(f, f.batch.tokens, positions);
+  if (f.probe) f.probe("the output of embedding", embedded);
+  State s = first_state(f, embedded);
   if (options_.residual.kind == ResidualKind::mhc_single_pass) {
     const int64_t T = f.batch.num_tokens(), S = options_.residual.streams;
     s.pre = f.take_statistic({T, S});
@@ -105,6 +107,8 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
   Norm& norm = further ? mtp_[static_cast<size_t>(depth - 1)]->norm() : norm_;
   Parameter& weight = options_.tie_embeddings ? embedding_.table() : head_;
   const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
+  const std::string of_depth = further ? concat(" of depth ", depth) : "";
+  if (f.probe) f.probe("the input of the head" + of_depth, x_TC);
   const bool training = pass == Pass::training;
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const size_t d = static_cast<size_t>(depth);
@@ -118,6 +122,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
              f.batch.loss_weights.at(d),
              {weight.value, weight.version},
              training ? options_.z_loss : 0.0f});
+  if (f.probe) f.probe("the loss" + of_depth, loss_.value.flat(depth, 1));
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }
@@ -189,7 +194,6 @@ void Decoder::visit(ModuleVisitor& v) {
 
 std::vector<Tensor> Decoder::combs(Frame& f) {
   std::vector<Tensor> combs;
-  if (options_.recompute == Recompute::block) return combs;  // given up with the block's activations
   for (Block* block : bare_blocks_) block->append_combs(f, combs);
   return combs;
 }

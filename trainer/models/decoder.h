@@ -82,7 +82,8 @@ class Decoder {
   void visit(ModuleVisitor& visitor);
   int num_units() const { return static_cast<int>(blocks_.size()) + 2; }
   StepCounter& loss_counter() { return loss_; }
-  // Mixing matrices of all sites of the last forward, in order; none where blocks are recomputed.
+  // Mixing matrices of all sites of the last forward, in order; where blocks are recomputed, with Frame::keep_combs
+  // only.
   std::vector<Tensor> combs(Frame& frame);
   const DecoderOptions& options() const { return options_; }
 

@@ -6,7 +6,8 @@
 namespace birkhoff {
 
 Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
-    : options_(o),
+    : name_(name),
+      options_(o),
       activation_(build.precision.activation()),
       wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim, Linear::Options{.bias = o.bias}),
       slot_(build.slot<Saved>()) {
@@ -37,6 +38,7 @@ State Engram::forward(Frame& f, State in) {
     engram_conv_forward(f.stream, {out, s.conv_rstd, s.value, conv_gain_.value, conv_weight_.value,
                                    f.batch.document_start, options_.conv_dilation, options_.conv_eps});
   }
+  if (f.probe) f.probe("the output of " + name_, out);
   return {out, in.pre};
 }
 

@@ -35,6 +35,7 @@ class Engram final : public StateModule {
   struct Saved {
     Tensor h, kv, value, gate, score, rstd_h, rstd_k, conv_rstd;
   };
+  std::string name_;
   EngramOptions options_;
   DType activation_;
   Linear wkv_;

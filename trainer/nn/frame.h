@@ -1,5 +1,7 @@
 #pragma once
+#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "kernels/core/arena.h"
@@ -43,11 +45,12 @@ class Frame {
       : stream(stream_on),
         activations(stream_on.device),
         transient(stream_on.device),
+        observed(stream_on.device),
         slots_(static_cast<size_t>(num_slots)),
         gradients_{Arena(stream_on.device), Arena(stream_on.device)} {}
 
   Stream stream;
-  Arena activations, transient;
+  Arena activations, transient, observed;
   BatchView batch;
   // A forward that only rebuilds activations: nothing is counted a second time.
   bool replaying = false;
@@ -55,6 +58,12 @@ class Frame {
   bool replaying_streams = false;
   // Whose streams the transient memory holds.
   const void* transient_owner = nullptr;
+  // Mixing matrices go to `observed`, where recomputation leaves them until the end of the microbatch: for the gain of
+  // mixing.
+  bool keep_combs = false;
+  // Where set, a forward shows what its modules give, in one order on all ranks: the search for what is not finite.
+  using Probe = std::function<void(const std::string& what, Tensor value)>;
+  Probe probe;
 
   template <class T>
   T& saved(Slot<T> slot) {
@@ -80,11 +89,13 @@ class Frame {
   void clear() {
     activations.reset();
     transient.reset();
+    observed.reset();
     transient_owner = nullptr;
     for (Arena& arena : gradients_) arena.reset();
   }
   size_t peak_bytes() const {
-    return activations.peak_bytes() + transient.peak_bytes() + gradients_[0].peak_bytes() + gradients_[1].peak_bytes();
+    return activations.peak_bytes() + transient.peak_bytes() + observed.peak_bytes() + gradients_[0].peak_bytes() +
+           gradients_[1].peak_bytes();
   }
 
  private:

@@ -16,7 +16,8 @@ HyperOptions hyper_options(const ResidualOptions& o) {
 
 HyperConnectionBase::HyperConnectionBase(Build& build, const std::string& name, int64_t channels,
                                          const ResidualOptions& options, std::unique_ptr<Module> inner)
-    : channels_(channels),
+    : name_(name),
+      channels_(channels),
       streams_(options.streams),
       recompute_(options.recompute_streams),
       activation_(build.precision.activation()),
@@ -29,14 +30,20 @@ void HyperConnectionBase::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   s.x = x;
   s.pre = f.take_statistic({T, S});
   s.post = f.take_statistic({T, S});
-  s.comb = f.take_statistic({T, S, S});
+  const bool observed = f.keep_combs && !f.replaying;
+  s.comb = observed ? f.observed.take(Precision::statistic(), {T, S, S}) : f.take_statistic({T, S, S});
   s.h = stream_arena(f).take(activation_, {T, channels_});
 }
 
 Tensor HyperConnectionBase::run_sublayer(Frame& f, HyperSaved& s) {
   s.normed = stream_arena(f).take(activation_, s.h.shape);
   norm_.forward_to(f, s.normed, s.h);
+  if (f.probe) {
+    for (const Tensor& t : {s.pre, s.post, s.comb}) f.probe("the mixing coefficients of " + name_, t);
+    f.probe("the output of " + name_ + ".norm", s.normed);
+  }
   s.y = inner_->forward(f, s.normed);
+  if (f.probe) f.probe("the output of " + name_, s.y);
   const Tensor x_next = stream_arena(f).take(activation_, s.x.shape);
   hyper_write_mix_forward(f.stream, {x_next, s.x, s.y, s.post, s.comb});
   return x_next;

@@ -30,6 +30,7 @@ class HyperConnectionBase : public Residual {
                            Tensor dcomb);
   Arena& stream_arena(Frame& frame) const { return recompute_ ? frame.transient : frame.activations; }
 
+  std::string name_;
   int64_t channels_, streams_;
   bool recompute_;
   DType activation_;

@@ -10,7 +10,8 @@
 namespace birkhoff {
 
 Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& o)
-    : options_(o),
+    : name_(name),
+      options_(o),
       channels_(channels),
       activation_(build.precision.activation()),
       router_(build, name + ".gate", o.num_experts, channels,
@@ -36,6 +37,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
 void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const int64_t T = x_TC.shape[0], E = options_.num_experts, K = options_.top_k;
   const Tensor logits = router_.forward(f, x_TC);
+  if (f.probe) f.probe("the router logits of " + name_, logits);
   s.scores = f.take_statistic({T, E});
   s.index = f.take_index({T, K});
   s.gate = f.take_statistic({T, K});
@@ -85,10 +87,20 @@ Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
   swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, options_.clamp});
   s.out = f.take(activation_, {R, channels_});
   down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
+  if (f.probe) show_experts(f, s);
   const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
+  if (f.probe && shared_) f.probe("the output of the shared experts of " + name_, shared);
   const Tensor y_TC = f.take(activation_, x_TC.shape);
   combine_forward(f.stream, {y_TC, s.out, gates_inner() ? Tensor{} : s.gate, shared, s.row_of});
   return y_TC;
+}
+
+void Moe::show_experts(Frame& f, const Saved& s) const {
+  std::vector<int64_t> offsets(static_cast<size_t>(options_.num_experts) + 1);
+  to_host(f.stream, offsets.data(), s.offsets);
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    f.probe(concat("the output of expert ", e, " of ", name_), s.out.rows(offsets[e], offsets[e + 1] - offsets[e]));
+  }
 }
 
 Tensor Moe::forward(Frame& f, Tensor x_TC) {

@@ -52,7 +52,9 @@ class Moe final : public Module {
   bool gates_inner() const { return options_.gate_position == GatePosition::inner; }
   Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
   float balance_weight(const Frame& frame) const;
+  void show_experts(Frame& frame, const Saved& saved) const;
 
+  std::string name_;
   MoeOptions options_;
   int64_t channels_;
   DType activation_;

@@ -10,11 +10,14 @@ namespace {
 class PlainResidual final : public Residual {
  public:
   PlainResidual(Build& build, const std::string& name, int64_t channels, std::unique_ptr<Module> inner)
-      : norm_(build, name + ".norm", channels), inner_(std::move(inner)) {}
+      : name_(name), norm_(build, name + ".norm", channels), inner_(std::move(inner)) {}
 
   State forward(Frame& f, State in) override {
     const Tensor x_TC = in.x.view({in.x.shape[0], in.x.shape[2]});
-    const Tensor y_TC = inner_->forward(f, norm_.forward(f, x_TC));
+    const Tensor normed = norm_.forward(f, x_TC);
+    if (f.probe) f.probe("the output of " + name_ + ".norm", normed);
+    const Tensor y_TC = inner_->forward(f, normed);
+    if (f.probe) f.probe("the output of " + name_, y_TC);
     const Tensor out = f.take(x_TC.dtype, in.x.shape);
     add(f.stream, {out, x_TC, y_TC});
     return {out, {}};
@@ -35,6 +38,7 @@ class PlainResidual final : public Residual {
   }
 
  private:
+  std::string name_;
   Norm norm_;
   std::unique_ptr<Module> inner_;
 };

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <iomanip>
 
 #include "kernels/core/copy.h"
 #include "kernels/core/error.h"
@@ -23,20 +22,6 @@ double muon_cost(const Shape& matrix) {
   const auto s = static_cast<double>(std::min(matrix[0], matrix[1]));
   const auto l = static_cast<double>(std::max(matrix[0], matrix[1]));
   return 10 * (4 * s * s * l + 2 * s * s * s) / 200;
-}
-
-// "2 x [64, 32]", the shapes in the order of their first matrix.
-std::string count_matrices(const Parameter& p) {
-  std::vector<std::pair<std::string, int64_t>> kinds;
-  for (const MatrixPlace& m : matrices_of(p)) {
-    const std::string shape = concat(m.shape());
-    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const auto& k) { return k.first == shape; });
-    if (kind == kinds.end()) kind = kinds.insert(kind, {shape, 0});
-    ++kind->second;
-  }
-  std::string text;
-  for (const auto& [shape, count] : kinds) text += concat(text.empty() ? "" : ", ", count, " x ", shape);
-  return text;
 }
 
 }  // namespace
@@ -138,18 +123,6 @@ void DenseOptimizer::state(StateVisitor& v) {
     v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, o.slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }
-}
-
-std::string DenseOptimizer::table() const {
-  std::ostringstream out;
-  for (const auto& e : parameters_->entries()) {
-    const Assignment a = assignment_of(*e.parameter, options_.kind);
-    out << std::left << std::setw(44) << e.parameter->name << std::setw(22) << concat(e.parameter->shape)
-        << std::setw(7) << name_of(a.rule) << (a.decay ? "decay" : "no decay");
-    if (a.rule == Rule::muon) out << "     " << count_matrices(*e.parameter);
-    out << '\n';
-  }
-  return out.str();
 }
 
 }  // namespace birkhoff

@@ -48,8 +48,7 @@ class DenseOptimizer final {
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
   size_t workspace_bytes() const { return workspace_.peak_bytes(); }
-  // One line a parameter: name, shape, rule, decay, and for Muon how many matrices of which shape.
-  std::string table() const;
+  const DenseOptions& options() const { return options_; }
 
  private:
   struct Moments {
@@ -83,7 +82,7 @@ class TableOptimizer final {
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
   size_t workspace_bytes() const { return workspace_.peak_bytes(); }
-  ShardedRowStore& table() { return *table_; }
+  ShardedRowStore& table() const { return *table_; }
   const TableOptions& options() const { return options_; }
 
  private:
@@ -94,5 +93,15 @@ class TableOptimizer final {
   Arena memory_, workspace_;
   Tensor first_, second_;
 };
+
+// Which parameter has which optimizer: a line each for parameters, Engram tables and router biases, those that differ
+// by the number of their layer alone in one ("layers.[0-3].ffn.up.weight"). No line is left out.
+struct OptimizerTableArgs {
+  const ParameterStore* parameters = nullptr;
+  DenseOptions dense;
+  std::vector<const TableOptimizer*> tables;
+  double bias_update_speed = 0;
+};
+std::string optimizer_table(const OptimizerTableArgs& args);
 
 }  // namespace birkhoff

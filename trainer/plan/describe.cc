@@ -140,6 +140,7 @@ void run_step(const Config& c, const TrainerOptions& options, Communicator& alon
   WorkingCopies copies;
   model.decoder->visit(copies);
   d.bytes.packed_weights = copies.total;
+  d.optimizers = trainer.optimizer_table();
 }
 
 }  // namespace

@@ -42,6 +42,8 @@ struct ModelDescription {
   Bytes bytes;
   int64_t microbatch_tokens = 0, sequence_length = 0;
 
+  std::string optimizers;  // the table of optimizer_table()
+
   std::vector<FlopsTerm> flops;                      // per token, by formula
   double counted_forward = 0, counted_training = 0;  // per token, as the ops of the meta step report
 

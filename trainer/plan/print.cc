@@ -27,6 +27,7 @@ class Text {
     out_ << (note.empty() ? "" : "  ") << note << '\n';
   }
   void line(const std::string& text) { out_ << "  " << text << '\n'; }
+  void block(const std::string& lines) { out_ << lines; }
   std::string str() const { return out_.str(); }
 
  private:
@@ -118,6 +119,8 @@ std::string print(const ModelDescription& d) {
   print_parameters(text, d);
   print_tables(text, d);
   print_sites(text, d);
+  text.title("which parameter has which optimizer");
+  text.block(d.optimizers);
   print_bytes(text, d);
   print_flops(text, d);
   return text.str().substr(1);

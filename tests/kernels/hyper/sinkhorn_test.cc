@@ -1,10 +1,14 @@
 #include "kernels/hyper/sinkhorn.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <gtest/gtest.h>
 
+#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/core/random.h"
 #include "tests/support/op_case.h"
 #include "tests/support/tolerance.h"
 #include "tests/support/vectors.h"
@@ -50,6 +54,70 @@ TEST(Sinkhorn, SumsOverInputsToOneAndOnlyNearlyOverOutputs) {
     EXPECT_NEAR(over_outputs, 1, 1e-3);
   }
 }
+
+// Logits of one matrix [4, 4], and how far sums over the outputs may be from 1: a fixed number of iterations cannot
+// make a matrix doubly stochastic whose outputs no input wants.
+struct Extreme {
+  std::string name;
+  std::vector<float> logits;
+  double bound_over_outputs;
+};
+void PrintTo(const Extreme& extreme, std::ostream* out) { *out << extreme.name; }
+
+std::vector<float> diagonal(float value) {
+  std::vector<float> logits(16, 0);
+  for (size_t i = 0; i < 4; ++i) logits[5 * i] = value;
+  return logits;
+}
+std::vector<float> one_column(float value) {
+  std::vector<float> logits(16, 0);
+  for (size_t i = 0; i < 4; ++i) logits[4 * i] = value;
+  return logits;
+}
+std::vector<float> one_row(float value) {
+  std::vector<float> logits(16, 0);
+  std::fill(logits.begin() + 4, logits.begin() + 8, value);
+  return logits;
+}
+
+class ExtremeSinkhorn : public testing::TestWithParam<std::tuple<Extreme, DeviceKind>> {};
+
+TEST_P(ExtremeSinkhorn, StaysFiniteAndStochastic) {
+  const auto& [extreme, device] = GetParam();
+  Stream stream{Device{device}, nullptr, nullptr};
+  Arena arena{stream.device};
+  const Shape shape{1, 4, 4};
+  const Tensor logits = arena.take(DType::f32, shape), comb = arena.take(DType::f32, shape),
+               dcomb = arena.take(DType::f32, shape), dlogits = arena.take(DType::f32, shape);
+  from_doubles(stream, logits, std::vector<double>(extreme.logits.begin(), extreme.logits.end()).data());
+  std::vector<double> ramp(16);
+  std::iota(ramp.begin(), ramp.end(), -7);
+  from_doubles(stream, dcomb, ramp.data());
+  sinkhorn_forward(stream, {comb, logits, {}});
+  sinkhorn_backward(stream, {dlogits, dcomb, logits, {}});
+  const std::vector<double> m = read_values(stream, comb), d = read_values(stream, dlogits);
+  for (size_t i = 0; i < 4; ++i) {
+    double over_inputs = 0, over_outputs = 0;
+    for (size_t j = 0; j < 4; ++j) {
+      EXPECT_TRUE(std::isfinite(d[4 * i + j]));
+      EXPECT_GE(m[4 * i + j], 0);
+      over_inputs += m[4 * j + i];
+      over_outputs += m[4 * i + j];
+    }
+    EXPECT_NEAR(over_inputs, 1, 3e-6);
+    EXPECT_NEAR(over_outputs, 1, extreme.bound_over_outputs);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Logits, ExtremeSinkhorn,
+    testing::Combine(testing::Values(Extreme{"all zero", std::vector<float>(16, 0), 1e-5},
+                                     Extreme{"one row of zeros", one_row(-1e4f), 1e-5},
+                                     Extreme{"one huge row", one_row(1e30f), 1e-5},
+                                     Extreme{"a huge diagonal", diagonal(3e38f), 1e-5},
+                                     Extreme{"a diagonal of hugely negative numbers", diagonal(-3e38f), 1e-5},
+                                     Extreme{"one output that all inputs want", one_column(3e38f), 1e-5}),
+                     testing::Values(DeviceKind::reference, DeviceKind::cpu)));
 
 TEST(Sinkhorn, RefusesWhatIsNotSquare) {
   Arena arena{Device{}};

@@ -1,10 +1,11 @@
 // A step divided over replicas is the step of one.
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <map>
 #include <mutex>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "kernels/core/copy.h"
 #include "tests/support/op_case.h"
@@ -187,7 +188,7 @@ TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
     const StepReport report = r.trainer.step(batch_of(rules, comm, 1), 0.01);
     EXPECT_TRUE(report.skipped);
     EXPECT_EQ(report.skip_reason, "non-finite");
-    EXPECT_EQ(report.first_nonfinite, "loss");
+    EXPECT_EQ(report.first_nonfinite, "the value of layers.1.ffn.norm.weight on rank 1");
     if (comm.rank() == 1) fill(r.stream(), poisoned->value.flat(3, 1), kept);
     r.model.parameters->values_changed();
     EXPECT_EQ(values_of_model(r), before);
@@ -195,28 +196,109 @@ TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
   });
 }
 
-// A replica without targets has no loss, but the gradients that it adds may still be spoilt.
-TEST(ReplicasSkip, NamesTheFirstGradientThatIsNotFinite) {
+// Spoils one replica, rank 1 of two, and tells what all of them name.
+using Spoil = std::function<void(Replica&)>;
+std::string named(const ModelOptions& model, const Spoil& spoil, Recompute recompute = Recompute::none) {
   Rules rules;
-  rules.model = variants()[1].options;  // plain: no other loss either
+  rules.model = model;
+  rules.model.decoder.recompute = recompute;
+  std::vector<std::string> names(2);
   run_ranks(2, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));
-    StepBatch batch = batch_of(rules, comm, 0);
-    if (comm.rank() == 1) {
-      for (Batch& b : batch.microbatches) {
-        std::fill(b.targets[0].begin(), b.targets[0].end(), -1);
-        std::fill(b.loss_weights.begin(), b.loss_weights.end(), 0.0f);
-      }
-      batch.local_targets = {0};
-    }
-    EXPECT_FALSE(r.trainer.step(batch, 0.01).skipped);
-    for (const auto& e : r.model.parameters->entries()) {
-      if (e.parameter->name != "layers.1.ffn.norm.weight" || comm.rank() == 0) continue;
-      fill(r.stream(), e.parameter->value, std::numeric_limits<double>::quiet_NaN());
-    }
-    const StepReport report = r.trainer.step(batch, 0.01);
+    EXPECT_FALSE(r.trainer.step(batch_of(rules, comm, 0), 0.01).skipped);
+    if (comm.rank() == 1) spoil(r);
+    r.model.parameters->values_changed();
+    const StepReport report = r.trainer.step(batch_of(rules, comm, 1), 0.01);
     EXPECT_TRUE(report.skipped);
-    EXPECT_EQ(report.first_nonfinite, "gradient of embedding.weight");
+    names[static_cast<size_t>(comm.rank())] = report.first_nonfinite;
+  });
+  EXPECT_EQ(names[0], names[1]);
+  return names[0];
+}
+
+Tensor value_of(Replica& r, const std::string& name) {
+  for (const auto& e : r.model.parameters->entries()) {
+    if (e.parameter->name == name) return e.parameter->value;
+  }
+  for (PersistentBuffer* b : r.model.parameters->buffers()) {
+    if (b->name == name) return b->value;
+  }
+  throw BugError("no parameter " + name);
+}
+
+Spoil set(const std::string& name, int64_t element, double value) {
+  return [=](Replica& r) { fill(r.stream(), value_of(r, name).flat(element, 1), value); };
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
+
+TEST(FirstNonfinite, IsTheWeightOfOneExpert) {
+  // Experts of [10, 12]: element 3 * 120 + 7 is of expert 3.
+  EXPECT_EQ(named(full_options(), set("layers.1.ffn.experts.up", 367, kNan)),
+            "the value of layers.1.ffn.experts.up, expert 3 on rank 1");
+  EXPECT_EQ(named(full_options(), set("layers.1.ffn.experts.up", 367, kInf), Recompute::block),
+            "the value of layers.1.ffn.experts.up, expert 3 on rank 1");
+}
+
+TEST(FirstNonfinite, IsTheBiasOfARouterOrARowOfATable) {
+  EXPECT_EQ(named(full_options(), set("layers.1.ffn.gate.bias", 2, kNan)),
+            "the value of layers.1.ffn.gate.bias on rank 1");
+  // The second of two ranks holds rows 15 to 28.
+  const auto row = [](Replica& r) { fill(r.stream(), r.model.tables[0]->local_values().flat(3 * 2, 3 * 9), kInf); };
+  EXPECT_EQ(named(full_options(), row), "the value of layers.1.engram.table, row 17 on rank 1");
+}
+
+// All values are finite here, but their products are infinite, which neither softmax nor sqrt-softplus survives.
+TEST(FirstNonfinite, IsTheLogitsOfARouter) {
+  const auto spoil = [](Replica& r) { fill(r.stream(), value_of(r, "layers.1.ffn.gate.weight").flat(12, 12), 3e38); };
+  for (size_t variant : {4, 5}) {
+    for (Recompute recompute : {Recompute::none, Recompute::block}) {
+      EXPECT_EQ(named(variants()[variant].options, spoil, recompute),
+                "the router logits of layers.1.ffn, microbatch 1, on rank 1");
+    }
+  }
+}
+
+TEST(FirstNonfinite, IsTheOutputOfOneExpert) {
+  const auto spoil = [](Replica& r) {
+    const Tensor up = value_of(r, "layers.1.ffn.experts.up");
+    fill(r.stream(), up.flat(4 * 120, 120), 1e30);
+  };
+  EXPECT_THAT(named(full_options(), spoil),
+              ::testing::MatchesRegex("the output of expert 4 of layers.1.ffn, microbatch [123], on rank 1"));
+}
+
+TEST(FirstNonfinite, IsTheLossOfOneRank) {
+  const auto spoil = [](Replica& r) {
+    fill(r.stream(), value_of(r, "head.norm.weight"), 1e20);
+    fill(r.stream(), value_of(r, "head.weight"), 1e20);
+  };
+  EXPECT_EQ(named(variants()[1].options, spoil), "the loss, microbatch 1, on rank 1");
+}
+
+// The first half of the projection is 0, so nothing goes forward; backward, a huge second half meets a huge projection
+// down. Blocks below get what is not finite from here.
+TEST(FirstNonfinite, IsTheLastModuleWithABadGradient) {
+  const auto spoil = [](Replica& r) {
+    const Tensor up = value_of(r, "layers.1.ffn.up.weight");
+    fill(r.stream(), up.flat(0, up.count() / 2), 0);
+    fill(r.stream(), up.flat(up.count() / 2, up.count() / 2), 1e15);
+    fill(r.stream(), value_of(r, "layers.1.ffn.down.weight"), 1e37);
+  };
+  for (Recompute recompute : {Recompute::none, Recompute::block}) {
+    EXPECT_EQ(named(variants()[1].options, spoil, recompute),
+              "the gradient of layers.1.ffn.up.weight, microbatch 1, on rank 1");
+  }
+}
+
+TEST(FirstNonfinite, IsSaidToBeOnEveryRankWhereItIs) {
+  Rules rules;
+  run_ranks(2, [&](Communicator& comm) {
+    Replica r(comm, rules, trainer_options(rules));
+    set("layers.0.ffn.norm.weight", 1, kNan)(r);
+    r.model.parameters->values_changed();
+    EXPECT_EQ(r.trainer.step(batch_of(rules, comm, 0), 0.01).first_nonfinite,
+              "the value of layers.0.ffn.norm.weight on every rank");
   });
 }
 

@@ -1,39 +1,19 @@
 #include "trainer/metrics/prometheus.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "kernels/core/error.h"
+#include "tests/support/scrape.h"
 
 namespace birkhoff {
 namespace {
 
+using test::scrape;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-// What an HTTP client sees on the loopback address; "" where nobody listens.
-std::string scrape(int port, uint32_t address = INADDR_LOOPBACK) {
-  const int client = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in server{};
-  server.sin_family = AF_INET;
-  server.sin_port = htons(static_cast<uint16_t>(port));
-  server.sin_addr.s_addr = htonl(address);
-  std::string answer;
-  if (connect(client, reinterpret_cast<sockaddr*>(&server), sizeof server) == 0) {
-    const std::string request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    EXPECT_EQ(send(client, request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
-    char part[4096];
-    for (ssize_t bytes; (bytes = recv(client, part, sizeof part, 0)) > 0;)
-      answer.append(part, static_cast<size_t>(bytes));
-  }
-  close(client);
-  return answer;
-}
 
 // One server for all tests: stopping one takes the library up to two seconds.
 struct PrometheusTest : testing::Test {
@@ -59,6 +39,7 @@ TEST_F(PrometheusTest, ServesWhatWasPublished) {
                     {"tokens_total", int64_t{100} * step, MetricKind::counter},
                     {"step_duration_seconds", 0.25, MetricKind::histogram},
                     {"skipped_steps_total", int64_t{1}, MetricKind::counter, "reason=nonfinite"},
+                    {"rank_heartbeat_timestamp_seconds", 17.5, MetricKind::gauge, "rank=3", Shown::served},
                     {"secret", 1.0, MetricKind::log_only}}});
   }
   sink->publish({"eval", 2, {{"loss", 4.5}}});
@@ -68,13 +49,13 @@ TEST_F(PrometheusTest, ServesWhatWasPublished) {
                     HasSubstr("\nbirkhoff_step_duration_seconds_sum 0.5\n"),
                     HasSubstr("\nbirkhoff_skipped_steps_total{reason=\"nonfinite\"} 1\n"),
                     HasSubstr("\nbirkhoff_eval_loss 4.5\n"), HasSubstr("\nbirkhoff_build_info{version=\"1.2.3\"} 1\n"),
-                    HasSubstr("\nbirkhoff_heartbeat_timestamp_seconds ")));
+                    HasSubstr("\nbirkhoff_rank_heartbeat_timestamp_seconds{rank=\"3\"} 17.5\n")));
   EXPECT_THAT(scrape(sink->port()), AllOf(Not(HasSubstr("secret")), HasSubstr("# TYPE birkhoff_tokens_total counter")));
 }
 
 TEST_F(PrometheusTest, ListensOnTheLoopbackAddressOnly) {
   EXPECT_THAT(scrape(sink->port()), Not(IsEmpty()));
-  EXPECT_THAT(scrape(sink->port(), INADDR_LOOPBACK + 1), IsEmpty());  // 127.0.0.2 is this host too
+  EXPECT_THAT(scrape(sink->port(), 0x7f000002), IsEmpty());  // 127.0.0.2 is this host too
 }
 
 TEST_F(PrometheusTest, WarnsOfABusyPortAndDoesNotFail) {

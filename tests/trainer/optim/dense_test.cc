@@ -192,11 +192,11 @@ TEST(MuonTable, TellsTheMatricesOfEveryParameter) {
     ParameterStore store(
         {}, comm, [&](ModuleVisitor& v) { layer.visit(v); },
         [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
-    const std::string table = DenseOptimizer({}, store, options()).table();
+    const std::string table = optimizer_table({&store, options(), {}, 0});
     for (const char* text : {"10 x [5, 4]", "1 x [12, 6], 1 x [6, 6]", "1 x [7, 8], 1 x [3, 8]", "3 x [4, 5]"}) {
       EXPECT_THAT(table, HasSubstr(text));
     }
-    EXPECT_THAT(table, testing::ContainsRegex("gain +\\[11\\] +adamw +no decay"));
+    EXPECT_THAT(table, testing::ContainsRegex("gain +\\[11\\] +adamw +none"));
   });
 }
 

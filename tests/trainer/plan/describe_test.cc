@@ -11,6 +11,7 @@
 namespace birkhoff {
 namespace {
 
+using testing::ContainsRegex;
 using testing::Each;
 using testing::Field;
 using testing::HasSubstr;
@@ -76,6 +77,13 @@ TEST(DescribeModel, FlopsByFormulaAreThoseThatTheOpsCount) {
     if (std::string(change) == "model.residual.type=plain") overrides.push_back("model.residual.streams=1");
     expect_formula_equals_count(describe("quickstart.yaml", overrides));
   }
+}
+
+TEST(DescribeModel, PrintsWhichParameterHasWhichOptimizer) {
+  const std::string text = print(describe("deepseek_v3.yaml"));
+  EXPECT_THAT(text, HasSubstr("which parameter has which optimizer"));
+  EXPECT_THAT(text, ContainsRegex("layers\\.\\[3-60\\]\\.ffn\\.experts\\.up +\\[256, 4096, 7168\\] +adamw"));
+  EXPECT_THAT(text, ContainsRegex("layers\\.\\[3-60\\]\\.ffn\\.gate\\.bias +\\[256\\] +sign of the load error"));
 }
 
 TEST(DescribeModel, BytesFollowFromParametersAndTheRecipe) {

@@ -1,0 +1,101 @@
+// A checkpoint whose weights were spoilt stands for a run that went wrong: what is named, counted, and how it ends.
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "kernels/core/hash.h"
+#include "tests/e2e/training.h"
+#include "trainer/checkpoint/directory.h"
+
+namespace birkhoff::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Spoilt {
+  std::string tensor;
+  int64_t begin, count;
+  float value;
+  std::string named;
+};
+void PrintTo(const Spoilt& spoilt, std::ostream* out) { *out << spoilt.named; }
+
+// Writes a value over f32 elements of a tensor, and the checksums that make the checkpoint valid again.
+void overwrite(const fs::path& checkpoint, const Spoilt& s) {
+  Manifest manifest = open_checkpoint(checkpoint);
+  for (Manifest::Part& part : manifest.tensors.at(s.tensor).parts) {
+    std::string bytes = read_file(checkpoint / part.file);
+    const auto offset = static_cast<size_t>(part.offset);
+    const int64_t begin = std::max(s.begin, part.begin), end = std::min(s.begin + s.count, part.begin + part.count);
+    for (int64_t i = begin; i < end; ++i) {
+      std::memcpy(bytes.data() + offset + sizeof(float) * static_cast<size_t>(i - part.begin), &s.value, sizeof(float));
+    }
+    part.xxh3 = hex16(hash64(bytes.data() + offset, sizeof(float) * static_cast<size_t>(part.count)));
+    write_file(checkpoint / part.file, bytes);
+  }
+  write_file(checkpoint / kManifestName, to_text(manifest));
+}
+
+class NonFinite : public testing::TestWithParam<Spoilt> {
+ protected:
+  // Trained for 4 steps once.
+  static const fs::path& trained() {
+    static const TempDir dir;
+    static const fs::path run = dir / "run";
+    static const bool done = Training::shared().train(2, run, "--set run.steps=4").exit_code == 0;
+    EXPECT_TRUE(done);
+    return run;
+  }
+};
+
+TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
+  const Spoilt& s = GetParam();
+  const TempDir dir;
+  fs::copy(trained(), dir / "run", fs::copy_options::recursive);
+  const fs::path checkpoint = dir / "run" / "checkpoints" / checkpoint_name(4);
+  overwrite(checkpoint, s);
+  const ProgramResult run = Training::shared().train(2, dir / "run",
+                                                     "--set run.steps=400 --set optimizer.max_nonfinite_steps=3 "
+                                                     "--set metrics.jsonl=after.jsonl");
+  EXPECT_EQ(run.exit_code, 5) << run.output;
+  for (int step : {5, 6, 7}) {
+    EXPECT_THAT(run.output,
+                HasSubstr("step " + std::to_string(step) + ": " + s.named + " is not finite; the step was skipped"));
+  }
+  EXPECT_THAT(run.output, HasSubstr("stopped after 3 steps in a row that were skipped; last: " + s.named +
+                                    " is not finite. Resume from an older checkpoint"));
+  EXPECT_THAT(run.output, Not(HasSubstr("step 8:")));
+  std::istringstream lines(read_file(dir / "run" / "after.jsonl"));
+  int64_t skipped = 0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    ASSERT_EQ(json.at("event"), "step");
+    EXPECT_EQ(json.at("skipped_steps_total.nonfinite"), ++skipped);
+    EXPECT_EQ(json.at("skipped_steps_total.spike"), 0);
+  }
+  EXPECT_EQ(skipped, 3);
+}
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
+
+// An expert of layer 1 is [64, 32] above and [32, 32] below; the router is [8, 32].
+INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
+                         testing::Values(Spoilt{"model.layers.1.ffn.experts.up", 5 * 64 * 32 + 3, 1, kNan,
+                                                "the value of layers.1.ffn.experts.up, expert 5 on every rank"},
+                                         Spoilt{"model.layers.1.ffn.gate.bias", 2, 1, kNan,
+                                                "the value of layers.1.ffn.gate.bias on every rank"},
+                                         Spoilt{"model.layers.0.attention.kv_a.weight", 7, 1, kInf,
+                                                "the value of layers.0.attention.kv_a.weight on every rank"},
+                                         // Rows show when a step looks them up.
+                                         Spoilt{"model.layers.1.engram.table", 8 * 3, 8 * 500, kInf,
+                                                "the value of layers.1.engram.table, row 3 on rank 0"},
+                                         Spoilt{"model.layers.0.ffn.up.weight", 3, 1, 3e38f,
+                                                "the output of layers.0.ffn, microbatch 1, on every rank"}));
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,64 @@
+#include <gmock/gmock.h>
+
+#include "parallel/comm/threads/thread_world.h"
+#include "tests/trainer/support/tiny_model.h"
+#include "trainer/loop/trainer.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string table(const ModelOptions& model, const TrainerOptions& options) {
+  const auto world = make_thread_world(1);
+  Model built = make_model({DeviceKind::meta, 0}, *world[0], model);
+  return Trainer({{DeviceKind::meta, 0}}, *world[0], built, options).optimizer_table();
+}
+
+TEST(OptimizerTable, GivesEveryTensorItsRuleAndDecay) {
+  TrainerOptions options;
+  options.dense.kind = DenseOptions::Kind::muon;
+  options.dense.adamw.weight_decay = 0.25;
+  options.dense.muon.weight_decay = 0.125;
+  options.bias_update_speed = 0.5f;
+  options.table.learning_rate_multiplier = 7;
+  options.table_matrix_begins = {{0, 10, 20}};
+  const std::string text = table(full_options(), options);
+  EXPECT_THAT(
+      text,
+      AllOf(ContainsRegex("embedding\\.weight +\\[19, 12\\] +adamw +0\\.25 +x 1\n"),
+            ContainsRegex("layers\\.\\[0-1\\]\\.attention\\.fn +\\[24, 48\\] +muon +0\\.125 +x 1\n"),
+            ContainsRegex("layers\\.1\\.ffn\\.experts\\.up +\\[6, 10, 12\\] +muon +0\\.125"),
+            ContainsRegex("layers\\.1\\.engram\\.table +\\[29, 3\\] +balanced, 3 matrices +none +x 7\n"),
+            ContainsRegex("layers\\.1\\.ffn\\.gate\\.bias +\\[6\\] +sign of the load error +none +step 0\\.5\n")));
+  EXPECT_THAT(text, ContainsRegex("mtp\\.\\[0-1\\]\\.norm\\.weight +\\[12\\] +adamw +none"));
+}
+
+TEST(OptimizerTable, NamesOtherUpdatesOfTables) {
+  TrainerOptions options;
+  EXPECT_THAT(table(full_options(), options), HasSubstr("balanced, one matrix"));
+  options.table.kind = TableOptions::Kind::sparse_adamw;
+  EXPECT_THAT(table(full_options(), options), AllOf(HasSubstr("sparse adamw"), Not(HasSubstr("balanced"))));
+  EXPECT_THAT(table(full_options(), options), ContainsRegex("gate\\.bias .* off\n")) << "speed 0";
+}
+
+// Lines stand for all layers they name, so the layers of all lines together are all tensors.
+TEST(OptimizerTable, LeavesNoTensorOut) {
+  for (const Variant& variant : variants()) {
+    const auto world = make_thread_world(1);
+    Model built = make_model({DeviceKind::meta, 0}, *world[0], variant.options);
+    const std::string text = table(variant.options, {});
+    for (const auto& e : built.parameters->entries()) {
+      const std::string& name = e.parameter->name;
+      const size_t dot = name.find('.'), end = name.find('.', dot + 1);
+      const bool numbered = end != std::string::npos && std::isdigit(name[dot + 1]);
+      EXPECT_THAT(text, HasSubstr(numbered ? name.substr(end) + " " : "  " + name + " ")) << variant.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,134 @@
+#include "trainer/loop/telemetry.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "trainer/metrics/format.h"
+#include "trainer/plan/flops.h"
+
+namespace birkhoff {
+namespace {
+
+// "VmRSS" or "VmHWM" of this process.
+double memory_bytes(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(field + ":")) return std::stod(line.substr(field.size() + 1)) * 1024;
+  }
+  return 0;
+}
+
+}  // namespace
+
+// What a rank tells the others, in this order.
+enum Told : size_t { kTime, kResident, kPeak, kBadSamples, kNumTold };
+
+void Telemetry::gather(const StepFacts& facts) {
+  std::vector<double> mine(kNumTold), all(kNumTold * static_cast<size_t>(replicas_->size()));
+  mine[kTime] = unix_seconds_now();
+  mine[kResident] = memory_bytes("VmRSS");
+  mine[kPeak] = memory_bytes("VmHWM");
+  mine[kBadSamples] = static_cast<double>(facts.bad_samples);
+  const std::vector<int64_t> counts(static_cast<size_t>(replicas_->size()), kNumTold);
+  wait_on_host(replicas_->all_gather_v({all.data(), DType::f64, {static_cast<int64_t>(all.size())}},
+                                       {mine.data(), DType::f64, {kNumTold}}, counts));
+  heartbeats_s_.clear();
+  resident_bytes_ = peak_bytes_ = 0;
+  bad_samples_ = 0;
+  for (size_t at = 0; at < all.size(); at += kNumTold) {
+    heartbeats_s_.push_back(all[at + kTime]);
+    resident_bytes_ = std::max(resident_bytes_, all[at + kResident]);
+    peak_bytes_ = std::max(peak_bytes_, all[at + kPeak]);
+    bad_samples_ += static_cast<int64_t>(all[at + kBadSamples]);
+  }
+}
+
+double Telemetry::flops_per_token(int64_t length) {
+  double& sum = flops_[length];
+  if (sum > 0) return sum;
+  for (const FlopsTerm& term : flops_terms(model_, length)) sum += term.training;
+  return sum;
+}
+
+void Telemetry::add_ranks(Record& record) const {
+  const auto logs = Shown::logs;
+  record.numbers.push_back({"bad_samples_total", bad_samples_, MetricKind::counter, "", logs});
+  record.numbers.push_back({"memory_bytes", resident_bytes_, MetricKind::gauge, "kind=resident", logs});
+  record.numbers.push_back({"memory_bytes", peak_bytes_, MetricKind::gauge, "kind=peak", logs});
+  for (const auto& [group, seconds] : trace_->waited_s()) {
+    record.numbers.push_back({"comm_wait_seconds_total", seconds, MetricKind::counter, "group=" + group, logs});
+  }
+  for (size_t rank = 0; rank < heartbeats_s_.size(); ++rank) {
+    record.numbers.push_back({"rank_heartbeat_timestamp_seconds", heartbeats_s_[rank], MetricKind::gauge,
+                              concat("rank=", rank), Shown::served});
+  }
+}
+
+Record Telemetry::step(const StepFacts& f, bool logged) {
+  const StepReport& r = *f.report;
+  if (r.skipped) ++(r.skip_reason == "spike" ? spike_steps_ : nonfinite_steps_);
+  if (logged) gather(f);
+  Record record{"step", f.step, {}};
+  auto add = [&](std::string_view key, std::variant<int64_t, double> value, const std::string& label = "",
+                 Shown shown = Shown::everywhere, MetricKind kind = MetricKind::gauge) {
+    record.numbers.push_back({key, value, kind, label, shown});
+  };
+  const double rate = static_cast<double>(f.tokens) / f.step_s;
+  add("loss", r.loss);
+  for (size_t d = 0; d < r.mtp_loss.size(); ++d) add("mtp_loss", r.mtp_loss[d], concat("depth=", d + 1));
+  add("grad_norm", r.grad_norm);
+  add("learning_rate", f.learning_rate);
+  add("tokens_per_second", rate);
+  add("step_duration_seconds", f.step_s, "", Shown::everywhere, MetricKind::histogram);
+  if (r.expert_load_max > 0) {
+    add("expert_load_ratio", r.expert_load_max, "stat=max");
+    add("expert_load_ratio", r.expert_load_p95, "stat=p95", Shown::logs);
+    add("expert_load_ratio", r.expert_load_min, "stat=min", Shown::logs);
+    add("dead_experts", r.dead_experts, "", Shown::logs);
+    add("balance_loss", r.balance_loss, "", Shown::logs);
+  }
+  if (r.gain) {
+    add("hyper_gain_ratio", r.gain->first, "direction=forward");
+    add("hyper_gain_ratio", r.gain->second, "direction=backward", Shown::logs);
+  }
+  add("model_flops_per_second", rate * flops_per_token(f.shape.sequence_length), "", Shown::logs);
+  add("batch_sequences", f.shape.global_sequences, "", Shown::logs);
+  add("sequence_tokens", f.shape.sequence_length, "", Shown::logs);
+  add("tokens_total", f.consumed_tokens, "", Shown::logs, MetricKind::counter);
+  add("data_wait_seconds", f.data_wait_s, "", Shown::logs);
+  add("data_wait_seconds_total", f.data_wait_total_s, "", Shown::logs, MetricKind::counter);
+  add("skipped_steps_total", nonfinite_steps_, "reason=nonfinite", Shown::logs, MetricKind::counter);
+  add("skipped_steps_total", spike_steps_, "reason=spike", Shown::logs, MetricKind::counter);
+  if (logged) add_ranks(record);
+  return record;
+}
+
+Record Telemetry::checkpoint(const SaveReport& r) {
+  if (r.saved) {
+    saved_at_s_ = unix_seconds_now();
+  } else {
+    failed_saves_ += 1;
+  }
+  Record record{"checkpoint", r.step, {}};
+  auto add = [&](std::string_view key, std::variant<int64_t, double> value, const std::string& label = "",
+                 MetricKind kind = MetricKind::gauge) {
+    record.numbers.push_back({key, value, kind, label});
+  };
+  add("saved", static_cast<int64_t>(r.saved), "", MetricKind::log_only);
+  add("duration_seconds", r.copy_s, "phase=copy");
+  add("duration_seconds", r.write_s, "phase=write");
+  add("duration_seconds", r.blocked_s, "phase=blocked");
+  add("bytes", r.bytes);
+  add("failed_total", failed_saves_, "", MetricKind::counter);
+  record.numbers.push_back({"last_success_timestamp_seconds", saved_at_s_, MetricKind::gauge, "", Shown::logs});
+  return record;
+}
+
+Record Telemetry::evaluation(const EvaluationResult& e, double duration_s) {
+  return {
+      "eval",
+      e.step,
+      {{"loss", e.loss}, {"bits_per_byte", e.bits_per_byte}, {"tokens", e.tokens}, {"duration_seconds", duration_s}}};
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <iomanip>
+#include <set>
+
+#include "kernels/core/error.h"
+#include "trainer/optim/optimizer.h"
+
+namespace birkhoff {
+namespace {
+
+struct Row {
+  std::string before, after;  // the name, around the number of the layer
+  std::string shape, rule, decay, rate;
+  std::set<int64_t> layers;
+
+  bool alike(const Row& o) const {
+    return before == o.before && after == o.after && shape == o.shape && rule == o.rule && decay == o.decay &&
+           rate == o.rate && layers.empty() == o.layers.empty();
+  }
+};
+
+// "layers.3.ffn.up" -> "layers.", 3, ".ffn.up".
+Row row_of(const std::string& name) {
+  Row row;
+  const size_t dot = name.find('.'), end = dot == std::string::npos ? dot : name.find('.', dot + 1);
+  const bool numbered =
+      end != std::string::npos && end > dot + 1 &&
+      std::all_of(name.begin() + static_cast<int64_t>(dot) + 1, name.begin() + static_cast<int64_t>(end),
+                  [](char c) { return c >= '0' && c <= '9'; });
+  if (!numbered) {
+    row.before = name;
+    return row;
+  }
+  row.before = name.substr(0, dot + 1);
+  row.after = name.substr(end);
+  row.layers = {std::stoll(name.substr(dot + 1, end - dot - 1))};
+  return row;
+}
+
+// {0, 1, 2, 5} -> "[0-2,5]"; a single one stands for itself.
+std::string text_of(const std::set<int64_t>& layers) {
+  if (layers.empty()) return {};
+  if (layers.size() == 1) return std::to_string(*layers.begin());
+  std::string text;
+  for (auto first = layers.begin(); first != layers.end();) {
+    auto last = first;
+    while (std::next(last) != layers.end() && *std::next(last) == *last + 1) ++last;
+    text += concat(text.empty() ? "[" : ",", *first);
+    if (last != first) text += concat("-", *last);
+    first = std::next(last);
+  }
+  return text + "]";
+}
+
+// "2 x [64, 32]", the shapes in the order of their first matrix.
+std::string count_matrices(const Parameter& p) {
+  std::vector<std::pair<std::string, int64_t>> kinds;
+  for (const MatrixPlace& m : matrices_of(p)) {
+    const std::string shape = concat(m.shape());
+    auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const auto& k) { return k.first == shape; });
+    if (kind == kinds.end()) kind = kinds.insert(kind, {shape, 0});
+    ++kind->second;
+  }
+  std::string text;
+  for (const auto& [shape, count] : kinds) text += concat(text.empty() ? "" : ", ", count, " x ", shape);
+  return text;
+}
+
+std::string rule_of(const Parameter& p, Rule rule) {
+  const std::string name(name_of(rule));
+  return rule == Rule::muon ? concat(name, ", ", count_matrices(p)) : name;
+}
+
+std::string rule_of(const TableOptions& o) {
+  if (o.kind == TableOptions::Kind::sparse_adamw) return "sparse adamw";
+  const size_t matrices = o.matrix_begins.size();
+  return matrices == 1 ? "balanced, one matrix" : concat("balanced, ", matrices, " matrices");
+}
+
+class Rows {
+ public:
+  void add(Row row) {
+    const auto same = std::find_if(rows_.begin(), rows_.end(), [&](const Row& r) { return r.alike(row); });
+    if (same != rows_.end()) {
+      same->layers.merge(row.layers);
+    } else {
+      rows_.push_back(std::move(row));
+    }
+  }
+
+  std::string print() const {
+    std::vector<std::vector<std::string>> lines{{"parameter", "shape", "optimizer", "decay", "rate"}};
+    for (const Row& r : rows_)
+      lines.push_back({r.before + text_of(r.layers) + r.after, r.shape, r.rule, r.decay, r.rate});
+    std::vector<size_t> widths(lines[0].size(), 0);
+    for (const auto& line : lines) {
+      for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size() + 2);
+    }
+    std::ostringstream out;
+    for (const auto& line : lines) {
+      out << "  " << std::left;
+      for (size_t i = 0; i + 1 < line.size(); ++i) out << std::setw(static_cast<int>(widths[i])) << line[i];
+      out << line.back() << '\n';
+    }
+    return out.str();
+  }
+
+ private:
+  std::vector<Row> rows_;
+};
+
+}  // namespace
+
+std::string optimizer_table(const OptimizerTableArgs& args) {
+  Rows rows;
+  for (const ParameterStore::Entry& e : args.parameters->entries()) {
+    const Assignment a = assignment_of(*e.parameter, args.dense.kind);
+    Row row = row_of(e.parameter->name);
+    row.shape = concat(e.parameter->shape);
+    row.rule = rule_of(*e.parameter, a.rule);
+    const double decay = a.rule == Rule::muon ? args.dense.muon.weight_decay : args.dense.adamw.weight_decay;
+    row.decay = a.decay ? concat(decay) : "none";
+    row.rate = "x 1";
+    rows.add(std::move(row));
+  }
+  for (const TableOptimizer* t : args.tables) {
+    Row row = row_of(t->table().name());
+    row.shape = concat(Shape{t->table().num_rows(), t->table().row_width()});
+    row.rule = rule_of(t->options());
+    row.decay = "none";
+    row.rate = concat("x ", t->options().learning_rate_multiplier);
+    rows.add(std::move(row));
+  }
+  for (const ParameterStore::Router& r : args.parameters->routers()) {
+    Row row = row_of(r.bias->name);
+    row.shape = concat(r.bias->shape);
+    row.rule = "sign of the load error";
+    row.decay = "none";
+    row.rate = args.bias_update_speed == 0 ? "off" : concat("step ", args.bias_update_speed);
+    rows.add(std::move(row));
+  }
+  return rows.print();
+}
+
+}  // namespace birkhoff
