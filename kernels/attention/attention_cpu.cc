@@ -6,6 +6,7 @@
 #include "kernels/attention/attention_forward_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/product_isa.h"
 #include "kernels/core/cpu/scratch.h"
 
 namespace birkhoff::cpu {
@@ -43,9 +44,8 @@ std::vector<int64_t> document_splits(Tensor document_start) {
   return splits;
 }
 
-// Backward of one key head over the tokens [begin, end), whole documents. The triangle of (queries, keys) is walked by
-// diagonals of blocks: the blocks of one diagonal share neither queries nor keys, so they may run at once, and every
-// gradient is summed in one order.
+// Backward of one key head over the tokens [begin, end), whole documents. The triangle of (queries, keys) is cut into
+// blocks; those of one diagonal share neither queries nor keys, so they may run at once.
 template <class T>
 class RangeBackward {
  public:
@@ -63,16 +63,12 @@ class RangeBackward {
         dv_(tiles_ * kAttentionTile * attention_padded(V_), 0.0f) {}
 
   void run() {
-    const int64_t group = a_.q.shape[1] / a_.k.shape[1], blocks = (tiles_ + kBlock - 1) / kBlock;
+    const int64_t group = a_.q.shape[1] / a_.k.shape[1];
     for_tiles([&](int64_t i) { kernels().pack_keys(keys(i), head_of<T>(a_, g_ * group), first(i), count(i)); });
     // The heads that share the key head, one after the other: their sums into dk and dv have one order.
     for (int64_t h = g_ * group; h < (g_ + 1) * group; ++h) {
       pack_queries(h);
-      for (int64_t r = 0; r < blocks; ++r) {
-        parallel_for(blocks - r, 1, [&](int64_t from, int64_t to) {
-          for (int64_t j = from; j < to; ++j) add_block(j + r, j);
-        });
-      }
+      add_blocks();
       write_queries(h);
     }
     for_tiles([&](int64_t i) {
@@ -86,7 +82,7 @@ class RangeBackward {
   static constexpr int64_t kBlock = 2;
 
   static const AttentionBackward<T>& kernels() {
-    static const auto kernels = on_best_isa([]<Isa isa>() { return attention_backward_pieces<isa, T>(); });
+    static const auto kernels = on_best_product_isa([]<Isa isa>() { return attention_backward_pieces<isa, T>(); });
     return kernels;
   }
   int64_t first(int64_t tile) const { return begin_ + tile * kAttentionTile; }
@@ -115,6 +111,23 @@ class RangeBackward {
     });
   }
 
+  // A query's gradient is summed over keys descending, a key's over queries ascending. One thread goes by columns,
+  // where the keys stay in the cache, several by diagonals.
+  void add_blocks() {
+    const int64_t blocks = (tiles_ + kBlock - 1) / kBlock;
+    if (num_threads() == 1) {
+      for (int64_t j = blocks - 1; j >= 0; --j) {
+        for (int64_t i = j; i < blocks; ++i) add_block(i, j);
+      }
+      return;
+    }
+    for (int64_t r = 0; r < blocks; ++r) {
+      parallel_for(blocks - r, 1, [&](int64_t from, int64_t to) {
+        for (int64_t j = from; j < to; ++j) add_block(j + r, j);
+      });
+    }
+  }
+
   // Queries of block I with keys of block J <= I.
   void add_block(int64_t I, int64_t J) {
     Scratch<float> scratch(attention_pair_scratch(D_));
@@ -135,7 +148,7 @@ class RangeBackward {
 void attention_forward(const AttentionArgs& a) {
   const int64_t T = a.q.shape[0], blocks = (T + kAttentionBlock - 1) / kAttentionBlock;
   with_activation_type(a.q.dtype, [&]<class E>() {
-    static const auto block = on_best_isa([]<Isa isa>() { return attention_forward_block<isa, E>(); });
+    static const auto block = on_best_product_isa([]<Isa isa>() { return attention_forward_block<isa, E>(); });
     parallel_for(a.q.shape[1] * blocks, 1, [&](int64_t first, int64_t last) {
       Scratch<float> scratch(attention_forward_scratch(a.q.shape[2], a.v.shape[2]));
       for (int64_t i = first; i < last; ++i) {

@@ -66,17 +66,21 @@ enum class Into { sum, result };  // whether c is added to or overwritten
 inline constexpr int kRows = 6, kVectors = kRegisters == 32 ? 4 : 2;
 
 template <int R, int V, Into into, class U>
-[[gnu::always_inline]] inline void multiply_block(const Product<U>& p, int64_t m, int64_t n) {
+[[gnu::always_inline]] inline void multiply_block(const Product<U> p, int64_t m, int64_t n) {
   Lanes sum[R][V] = {};
   float* c = p.c + m * p.ldc + n;
   if (into == Into::sum) {
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] = load_lanes(c + r * p.ldc + v * kLanes);
+      for (int v = 0; v < V; ++v) {
+        sum[r][v] = load_lanes(c + r * p.ldc + v * kLanes);
+        __builtin_prefetch(c + (R + r) * p.ldc + v * kLanes, 1);
+      }
     }
   }
   const U *a = p.a + m * p.row, *b = p.b + n;
+#pragma GCC unroll 4
   for (int64_t k = 0; k < p.K; ++k, a += p.column, b += p.ldb) {
     decltype(load_units(b)) row[V];
 #pragma GCC unroll 8
@@ -95,7 +99,7 @@ template <int R, int V, Into into, class U>
 }
 
 template <int V, Into into, class U>
-void multiply_columns(const Product<U>& p, int64_t n) {
+void multiply_columns(const Product<U> p, int64_t n) {
   int64_t m = 0;
   for (; m + kRows <= p.M; m += kRows) multiply_block<kRows, V, into>(p, m, n);
   if (m + 4 <= p.M) multiply_block<4, V, into>(p, m, n), m += 4;

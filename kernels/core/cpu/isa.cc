@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdlib>
 
+#include "kernels/core/cpu/product_isa.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
@@ -39,6 +40,15 @@ Isa choose() {
 Isa best_isa() {
   static const Isa isa = choose();
   return isa;
+}
+
+bool has_fast_bf16_products() {
+#if defined(__x86_64__)
+  static const bool fast = std::getenv("BIRKHOFF_ISA") != nullptr || !__builtin_cpu_is("intel");
+  return fast;
+#else
+  return false;
+#endif
 }
 
 std::string_view name_of(Isa isa) { return kNames[static_cast<size_t>(isa)]; }
