@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/float_types.h"
+#include "kernels/core/cpu/matmul.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/hyper/coefficients.h"
@@ -11,8 +13,11 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens that pass all steps together, while they are in the cache.
-constexpr int64_t kTile = 16;
+// Tokens that pass all steps together, while they are in the cache. A product of more rows reads fn less often.
+constexpr int64_t kTile = 16, kMaxTile = 64, kTileBytes = 1 << 18;
+int64_t product_tile(int64_t token_bytes) {
+  return std::clamp(kTileBytes / std::max<int64_t>(token_bytes, 1) / kTile * kTile, kTile, kMaxTile);
+}
 
 template <class T>
 struct Kernels {
@@ -33,7 +38,7 @@ struct Sizes {
   bool head;
   explicit Sizes(const Tensor& x, const Tensor& base)
       : T(x.shape[0]), S(x.shape[1]), C(x.shape[2]), R(base.count()), N(S * C), head(R == S) {}
-  int64_t tiles() const { return (T + kTile - 1) / kTile; }
+  int64_t tiles(int64_t tile = kTile) const { return (T + tile - 1) / tile; }
   int64_t group(int64_t r) const { return r < S ? 0 : r < 2 * S ? 1 : 2; }
   // Rows of one token that go through a sigmoid; the others are logits.
   int64_t gates() const { return head ? S : 2 * S; }
@@ -51,15 +56,55 @@ void split_arguments(float* gates, float* logits, const float* mixes, const Tens
   }
 }
 
+// fn packed for the products with x. Where the processor multiplies bf16 and x is bf16, fn is two terms of bf16 side by
+// side, high and low: the products are exact and fn keeps 16 bits. Else both are f32.
 template <class T>
-void forward_tile(const HyperCoefficientsArgs& a, const float* packed, int64_t t, const Sizes& n) {
-  const int64_t rows = std::min(kTile, n.T - t), G = n.gates();
+class PackedFn {
+ public:
+  PackedFn(Tensor fn, const Sizes& n)
+      : split_(std::is_same_v<T, bfloat16> && best_isa() == Isa::avx512_bf16),
+        n_(n),
+        packed_(static_cast<int64_t>(packed_bytes(dtype(), n.N, columns()))) {
+    if (!split_) {
+      pack({n.N, n.R, DType::f32, DType::f32, /*transposed=*/true}, packed_.data(), fn.f32());
+      return;
+    }
+    Scratch<bfloat16> terms(2 * n.R * n.N);
+    parallel_for(n.R * n.N, 16384, [&](int64_t begin, int64_t end) {
+      kernels<T>().coefficients.split(terms.data() + begin, terms.data() + n.R * n.N + begin, fn.f32() + begin,
+                                      end - begin);
+    });
+    pack({n.N, columns(), DType::bf16, DType::bf16, /*transposed=*/true}, packed_.data(), terms.data());
+  }
+  int64_t terms() const { return split_ ? 2 : 1; }
+  int64_t columns() const { return terms() * n_.R; }
+  // products [rows, terms * R]
+  void multiply(float* products, const T* x, int64_t rows) {
+    const bool widen = std::is_same_v<T, bfloat16> && !split_;
+    Scratch<float> wide(widen ? rows * n_.N : 0);
+    if (widen) convert(wide.data(), x, rows * n_.N);
+    const void* operand = widen ? static_cast<const void*>(wide.data()) : x;
+    matmul({rows, columns(), n_.N, dtype(), DType::f32}, {products, operand, packed_.data()});
+  }
+
+ private:
+  DType dtype() const { return split_ ? DType::bf16 : DType::f32; }
+
+  bool split_;
+  Sizes n_;
+  Scratch<std::byte> packed_;
+};
+
+template <class T>
+void forward_tile(const HyperCoefficientsArgs& a, PackedFn<T>& fn, int64_t t, int64_t rows, const Sizes& n) {
+  const int64_t G = n.gates();
   const Kernels<T>& k = kernels<T>();
-  Scratch<float> gates(rows * G), work(std::max(sinkhorn_work(n.S, 1), kHyperGroup * n.N));
+  Scratch<float> gates(rows * G), work(sinkhorn_work(n.S, 1)), products(rows * fn.columns());
   const T* x = a.x.as<T>() + t * n.N;
   float *mixes = a.mixes.f32() + t * n.R, *pre = a.pre.f32() + t * n.S;
   float* comb = n.head ? nullptr : a.comb.f32() + t * n.S * n.S;
-  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, packed, rows, n.R, n.N, a.options.norm_eps, work.data());
+  fn.multiply(products.data(), x, rows);
+  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, products.data(), fn.terms(), rows, n.R, n.N, a.options.norm_eps);
   split_arguments(gates.data(), comb, mixes, a.base, a.scale, rows, n);
   k.coefficients.sigmoid(gates.data(), gates.data(), rows * G);
   for (int64_t row = 0; row < rows; ++row) {
@@ -109,7 +154,8 @@ void argument_gradients(const HyperCoefficientsBackwardArgs& a, float* dz, float
 }
 
 template <class T>
-void backward_tile(const HyperCoefficientsBackwardArgs& a, ArgumentGradients out, int64_t t, const Sizes& n) {
+void backward_tile(const HyperCoefficientsBackwardArgs& a, ArgumentGradients out, const float* panels, int64_t t,
+                   const Sizes& n) {
   const int64_t rows = std::min(kTile, n.T - t);
   Scratch<float> pre(rows * n.S), shrink(rows);
   argument_gradients<T>(a, out.dz + t * n.R, pre.data(), t, n);
@@ -125,7 +171,7 @@ void backward_tile(const HyperCoefficientsBackwardArgs& a, ArgumentGradients out
   }
   kernels<T>().coefficients.input_gradient(a.dx.as<T>() + t * n.N, a.x.as<T>() + t * n.N,
                                            a.dh.present() ? a.dh.as<T>() + t * n.C : nullptr, pre.data(),
-                                           out.draw + t * n.R, shrink.data(), a.fn.f32(), rows, n.R, n.S, n.C);
+                                           out.draw + t * n.R, shrink.data(), panels, rows, n.R, n.S, n.C);
 }
 
 void add_base_and_scale(const HyperCoefficientsBackwardArgs& a, const float* dz, const Sizes& n) {
@@ -147,11 +193,12 @@ void add_base_and_scale(const HyperCoefficientsBackwardArgs& a, const float* dz,
 void hyper_coefficients_forward(const HyperCoefficientsArgs& a) {
   const Sizes n(a.x, a.base);
   with_activation_type(a.x.dtype, [&]<class E>() {
-    const auto& rows = kernels<E>().coefficients;
-    Scratch<float> packed(rows.packed_count(n.R, n.N));
-    rows.pack(packed.data(), a.fn.f32(), n.R, n.N);
-    parallel_for(n.tiles(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) forward_tile<E>(a, packed.data(), tile * kTile, n);
+    PackedFn<E> fn(a.fn, n);
+    const int64_t tile = product_tile(n.N * static_cast<int64_t>(sizeof(E)));
+    parallel_for(n.tiles(tile), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin * tile; t < std::min(end * tile, n.T); t += tile) {
+        forward_tile<E>(a, fn, t, std::min(tile, n.T - t), n);
+      }
     });
   });
 }
@@ -160,14 +207,21 @@ void hyper_coefficients_backward(const HyperCoefficientsBackwardArgs& a) {
   const Sizes n(a.x, a.base);
   Scratch<float> dz(n.T * n.R), draw(n.T * n.R);
   with_activation_type(a.x.dtype, [&]<class E>() {
+    const auto& rows = kernels<E>().coefficients;
+    Scratch<float> panels(rows.panel_count(n.S, n.C) * rows.panel_floats(n.R));
+    parallel_for(rows.panel_count(n.S, n.C), 8, [&](int64_t begin, int64_t end) {
+      rows.pack_panels(panels.data(), a.fn.f32(), n.R, n.S, n.C, begin, end);
+    });
     parallel_for(n.tiles(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t tile = begin; tile < end; ++tile) backward_tile<E>(a, {dz.data(), draw.data()}, tile * kTile, n);
+      for (int64_t tile = begin; tile < end; ++tile) {
+        backward_tile<E>(a, {dz.data(), draw.data()}, panels.data(), tile * kTile, n);
+      }
     });
     // Whole columns a thread, every token in order: no partial sums.
     constexpr int64_t kColumns = 64;
     parallel_for((n.N + kColumns - 1) / kColumns, 4, [&](int64_t begin, int64_t end) {
-      kernels<E>().coefficients.weight_gradient(a.dfn.f32(), draw.data(), a.x.as<E>(), n.T, n.R, n.N, begin * kColumns,
-                                                std::min(end * kColumns, n.N));
+      rows.weight_gradient(a.dfn.f32(), draw.data(), a.x.as<E>(), n.T, n.R, n.N, begin * kColumns,
+                           std::min(end * kColumns, n.N));
     });
   });
   add_base_and_scale(a, dz.data(), n);

@@ -5,93 +5,62 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens that share a load of fn, and the most registers of packed rows: 8 x 3 sums of 32 registers, 4 x 3 of 16.
+// Tokens that share a load of fn, and registers of a panel: 8 x 2 sums of 32 registers, 4 x 2 of 16.
 constexpr int kTokens = kRegisters == 32 ? 8 : 4;
-static_assert(kTokens <= kHyperGroup);
-constexpr int kGroups = 3;
+constexpr int kPanelVectors = 2;
+constexpr int64_t kPanel = kPanelVectors * kLanes;
 
-// --- mixes -----------------------------------------------------------------------------------------------------------
+// --- forward ---------------------------------------------------------------------------------------------------------
 
-// Of packed fn: packed[k][r], element k of row r, rows padded to whole registers.
-int64_t width_of(int64_t R) { return (R + kLanes - 1) / kLanes * kLanes; }
-int64_t packed_count(int64_t R, int64_t N) { return N * width_of(R); }
-
-void pack(float* packed, const float* fn, int64_t R, int64_t N) {
-  for (int64_t k = 0; k < N; ++k, packed += width_of(R)) {
-    for (int64_t r = 0; r < width_of(R); ++r) packed[r] = r < R ? fn[r * N + k] : 0.0f;
-  }
-}
-
-// <fn, x> of kRows tokens for kVectors registers of rows of fn, the first of them row r.
-template <int kRows, int kVectors>
-void products(float* mixes, const float* x, const float* packed, int64_t r, int64_t R, int64_t N) {
-  Lanes total[kRows][kVectors] = {};
-  const float* w = packed + r;
-  for (int64_t k = 0; k < N; ++k, w += width_of(R)) {
-    for (int t = 0; t < kRows; ++t) {
-      for (int v = 0; v < kVectors; ++v) total[t][v] += x[t * N + k] * load_lanes(w + v * kLanes);
-    }
-  }
-  for (int t = 0; t < kRows; ++t) {
-    for (int v = 0; v < kVectors; ++v) {
-      const int64_t first = r + v * kLanes;
-      if (first < R) store_lanes(mixes + t * R + first, total[t][v], R - first < kLanes ? R - first : kLanes);
-    }
-  }
-}
-
-template <int kRows>
-void all_products(float* mixes, const float* x, const float* packed, int64_t R, int64_t N) {
-  int64_t r = 0;
-  for (; r + kGroups * kLanes <= width_of(R); r += kGroups * kLanes) {
-    products<kRows, kGroups>(mixes, x, packed, r, R, N);
-  }
-  const int64_t left = (width_of(R) - r) / kLanes;
-  if (left == 2) products<kRows, 2>(mixes, x, packed, r, R, N);
-  if (left == 1) products<kRows, 1>(mixes, x, packed, r, R, N);
-}
-
-// `count` values as f32: where they are, or converted into `work`.
-const float* as_f32(const float* x, float*, int64_t) { return x; }
-const float* as_f32(const bfloat16* x, float* work, int64_t count) {
-  for_lanes(count, [&](int64_t c, int64_t n) { store_lanes(work + c, load_lanes(x + c, n), n); });
-  return work;
-}
-
-template <int kRows, class T>
-void mixes_of_group(float* mixes, float* rstd, const T* x, const float* packed, int64_t R, int64_t N, float eps,
-                    float* work) {
-  const float* values = as_f32(x, work, kRows * N);
-  all_products<kRows>(mixes, values, packed, R, N);
-  for (int t = 0; t < kRows; ++t, values += N) {
-    Lanes squares{};
-    for_lanes(N, [&](int64_t c, int64_t n) {
-      const Lanes v = load_lanes(values + c, n);
-      squares += v * v;
-    });
-    rstd[t] = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(N) + eps);
-    for (int64_t r = 0; r < R; ++r) mixes[t * R + r] *= rstd[t];
-  }
+void split(bfloat16* high, bfloat16* low, const float* from, int64_t count) {
+  for_lanes(count, [&](int64_t k, int64_t n) {
+    const Lanes value = load_lanes(from + k, n);
+    store_lanes(high + k, value, n);
+    store_lanes(low + k, value - load_lanes(high + k, n), n);
+  });
 }
 
 template <class T>
-void mixes_of(float* mixes, float* rstd, const T* x, const float* packed, int64_t rows, int64_t R, int64_t N, float eps,
-              float* work) {
-  int64_t t = 0;
-  for (; t + kTokens <= rows; t += kTokens) {
-    mixes_of_group<kTokens>(mixes + t * R, rstd + t, x + t * N, packed, R, N, eps, work);
+void mixes_of(float* mixes, float* rstd, const T* x, const float* products, int64_t terms, int64_t rows, int64_t R,
+              int64_t N, float eps) {
+  for (int64_t t = 0; t < rows; ++t, x += N, mixes += R, products += terms * R) {
+    Lanes squares{};
+    for_lanes(N, [&](int64_t c, int64_t n) {
+      const Lanes v = load_lanes(x + c, n);
+      squares += v * v;
+    });
+    rstd[t] = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(N) + eps);
+    for (int64_t r = 0; r < R; ++r) {
+      mixes[r] = rstd[t] * (terms == 2 ? products[r] + products[R + r] : products[r]);
+    }
   }
-  for (; t < rows; ++t) mixes_of_group<1>(mixes + t * R, rstd + t, x + t * N, packed, R, N, eps, work);
 }
 
 // --- backward --------------------------------------------------------------------------------------------------------
 
-// The arguments of input_gradient for one group of tokens, at the stream's first column.
+// Panels of kPanel columns, none across two streams: element (r, c) of panel p at [(p * R + r) * kPanel + c].
+int64_t panels_of_stream(int64_t C) { return (C + kPanel - 1) / kPanel; }
+int64_t panel_count(int64_t S, int64_t C) { return S * panels_of_stream(C); }
+int64_t panel_floats(int64_t R) { return R * kPanel; }
+
+void pack_panels(float* packed, const float* fn, int64_t R, int64_t S, int64_t C, int64_t begin, int64_t end) {
+  const int64_t per_stream = panels_of_stream(C);
+  for (int64_t p = begin; p < end; ++p) {
+    const int64_t c = p % per_stream * kPanel, n = C - c < kPanel ? C - c : kPanel;
+    const float* from = fn + p / per_stream * C + c;
+    float* to = packed + p * panel_floats(R);
+    for (int64_t r = 0; r < R; ++r, from += S * C, to += kPanel) {
+      for (int64_t k = 0; k < kPanel; ++k) to[k] = k < n ? from[k] : 0.0f;
+    }
+  }
+}
+
+// The arguments of input_gradient for one group of tokens.
 template <class T>
 struct InputGradient {
   T* dx;
   const T *x, *dh;
-  const float *pre, *draw, *shrink, *fn;
+  const float *pre, *draw, *shrink, *panels;
   int64_t R, S, C;
 };
 
@@ -106,10 +75,10 @@ template <int kRows, int kVectors, class T>
       if (a.dh) total[t][v] += a.pre[t * a.S + stream] * load_lanes(a.dh + t * a.C + c + v * kLanes, n);
     }
   }
-  const float* w = a.fn + column;
-  for (int64_t r = 0; r < a.R; ++r, w += N) {
+  const float* w = a.panels + (stream * panels_of_stream(a.C) + c / kPanel) * panel_floats(a.R) + c % kPanel;
+  for (int64_t r = 0; r < a.R; ++r, w += kPanel) {
     for (int v = 0; v < kVectors; ++v) {
-      const Lanes weight = load_lanes(w + v * kLanes, n);
+      const Lanes weight = load_lanes(w + v * kLanes);
       for (int t = 0; t < kRows; ++t) total[t][v] += a.draw[t * a.R + r] * weight;
     }
   }
@@ -120,21 +89,20 @@ template <int kRows, int kVectors, class T>
 
 template <int kRows, class T>
 void input_rows(const InputGradient<T>& a) {
-  constexpr int kVectors = kRows == 1 ? 1 : 2;
   for (int64_t stream = 0; stream < a.S; ++stream) {
     int64_t c = 0;
-    for (; c + kVectors * kLanes <= a.C; c += kVectors * kLanes) input_block<kRows, kVectors>(a, stream, c, kLanes);
+    for (; c + kPanel <= a.C; c += kPanel) input_block<kRows, kPanelVectors>(a, stream, c, kLanes);
     for (; c < a.C; c += kLanes) input_block<kRows, 1>(a, stream, c, a.C - c < kLanes ? a.C - c : kLanes);
   }
 }
 
 template <class T>
 void input_gradient(T* dx, const T* x, const T* dh, const float* pre, const float* draw, const float* shrink,
-                    const float* fn, int64_t rows, int64_t R, int64_t S, int64_t C) {
+                    const float* panels, int64_t rows, int64_t R, int64_t S, int64_t C) {
   const int64_t N = S * C;
   auto from = [&](int64_t t) {
     return InputGradient<T>{
-        dx + t * N, x + t * N, dh ? dh + t * C : nullptr, pre + t * S, draw + t * R, shrink + t, fn, R, S, C};
+        dx + t * N, x + t * N, dh ? dh + t * C : nullptr, pre + t * S, draw + t * R, shrink + t, panels, R, S, C};
   };
   int64_t t = 0;
   for (; t + kTokens <= rows; t += kTokens) input_rows<kTokens>(from(t));
@@ -187,7 +155,7 @@ void sigmoid(float* y, const float* x, int64_t count) {
 
 template <class T>
 HyperCoefficientRows<T> kernels() {
-  return {packed_count, pack, mixes_of<T>, input_gradient<T>, weight_gradient<T>, sigmoid};
+  return {split, mixes_of<T>, panel_count, panel_floats, pack_panels, input_gradient<T>, weight_gradient<T>, sigmoid};
 }
 
 }  // namespace

@@ -6,22 +6,21 @@
 
 namespace birkhoff::cpu {
 
-// Most tokens that share a load of fn.
-inline constexpr int64_t kHyperGroup = 8;
-
 // Row kernels of the coefficients for one instruction set. N = S*C values a token, R rows of fn.
 template <class T>
 struct HyperCoefficientRows {
-  // fn in the order that `mixes` reads, packed_count(R, N) floats.
-  int64_t (*packed_count)(int64_t R, int64_t N);
-  void (*pack)(float* packed, const float* fn, int64_t R, int64_t N);
-  // mixes = rstd <fn, x>; `work` holds kHyperGroup * N floats. In f32 also for bf16 x: splitting fn into two bf16 terms
-  // and multiplying pairs was 1.6 times slower on Sapphire Rapids.
-  void (*mixes)(float* mixes, float* rstd, const T* x, const float* packed, int64_t rows, int64_t R, int64_t N,
-                float eps, float* work);
+  // from = high + low within 2^-17 of itself.
+  void (*split)(bfloat16* high, bfloat16* low, const float* from, int64_t count);
+  // mixes = rstd <fn, x>, given the products of x with fn's terms [rows, terms * R]: one of f32, or high and low.
+  void (*mixes)(float* mixes, float* rstd, const T* x, const float* products, int64_t terms, int64_t rows, int64_t R,
+                int64_t N, float eps);
+  // fn in the order that input_gradient reads: panels of columns, panel_count(S, C) of panel_floats(R) each.
+  int64_t (*panel_count)(int64_t S, int64_t C);
+  int64_t (*panel_floats)(int64_t R);
+  void (*pack_panels)(float* packed, const float* fn, int64_t R, int64_t S, int64_t C, int64_t begin, int64_t end);
   // dx_i += pre_i dh + draw fn - shrink x. dh may be null.
   void (*input_gradient)(T* dx, const T* x, const T* dh, const float* pre, const float* draw, const float* shrink,
-                         const float* fn, int64_t rows, int64_t R, int64_t S, int64_t C);
+                         const float* panels, int64_t rows, int64_t R, int64_t S, int64_t C);
   // Columns [begin, end) of dfn += draw^T x, tokens in ascending order.
   void (*weight_gradient)(float* dfn, const float* draw, const T* x, int64_t tokens, int64_t R, int64_t N,
                           int64_t begin, int64_t end);

@@ -1,116 +1,134 @@
 #include "kernels/hyper/sinkhorn_simd.h"
 
-#include "kernels/core/cpu/simd.h"
+#include "kernels/core/cpu/lanes.h"
 
 namespace birkhoff::cpu {
 namespace {
 
-// Matrices lie transposed, element k of matrix l at [k * L + l], so that each loop over l is one vector operation.
-constexpr int64_t L = kSinkhornTile;
+// A lane of a register belongs to one matrix: element e of kLanes matrices is m[e]. With S a constant (kS, where that
+// is not 0) and every function inlined, 4x4 matrices stay in registers.
+static_assert(kLanes <= kSinkhornTile);
 
 // Where elements of one line stand: line i over j, or line j over i.
 struct Axis {
   int64_t line, along;
 };
-Axis sums_over_outputs(int64_t S) { return {S, 1}; }
-Axis sums_over_inputs(int64_t S) { return {1, S}; }
-Axis axis_of_step(int64_t step, int64_t S) { return step % 2 ? sums_over_inputs(S) : sums_over_outputs(S); }
+[[gnu::always_inline]] inline Axis sums_over_outputs(int64_t S) { return {S, 1}; }
+[[gnu::always_inline]] inline Axis sums_over_inputs(int64_t S) { return {1, S}; }
 
-// S is kS where that is not 0, so that the compiler unrolls.
+[[gnu::always_inline]] inline Lanes exp_lanes(Lanes x) {
+  float buffer[kLanes];
+  store_lanes(buffer, x);
+  for (int l = 0; l < kLanes; ++l) buffer[l] = exp_f32(buffer[l]);
+  return load_lanes(buffer);
+}
+
 template <int kS>
-[[gnu::always_inline]] inline void divide_by_sums(float* out, float* inverse, const float* m, int64_t size, Axis axis,
-                                                  float eps) {
+[[gnu::always_inline]] inline void divide_by_sums(Lanes* m, Lanes* inverse, int64_t size, Axis axis, float eps) {
   const int64_t S = kS ? kS : size;
   for (int64_t line = 0; line < S; ++line) {
-    float total[L];
-    for (int64_t l = 0; l < L; ++l) total[l] = eps;
-    for (int64_t k = 0; k < S; ++k) {
-      const float* e = m + (line * axis.line + k * axis.along) * L;
-      for (int64_t l = 0; l < L; ++l) total[l] += e[l];
-    }
-    for (int64_t l = 0; l < L; ++l) inverse[line * L + l] = 1.0f / total[l];
-    for (int64_t k = 0; k < S; ++k) {
-      const int64_t e = (line * axis.line + k * axis.along) * L;
-      for (int64_t l = 0; l < L; ++l) out[e + l] = m[e + l] * inverse[line * L + l];
-    }
+    Lanes total = m[line * axis.line] + eps;
+    for (int64_t k = 1; k < S; ++k) total += m[line * axis.line + k * axis.along];
+    inverse[line] = 1.0f / total;
+    for (int64_t k = 0; k < S; ++k) m[line * axis.line + k * axis.along] *= inverse[line];
   }
 }
 
 template <int kS>
-[[gnu::always_inline]] inline void softmax(float* m, int64_t size, float eps) {
+[[gnu::always_inline]] inline void softmax(Lanes* m, int64_t size, float eps) {
   const int64_t S = kS ? kS : size;
-  for (int64_t i = 0; i < S; ++i, m += S * L) {
-    float most[L], total[L];
-    for (int64_t l = 0; l < L; ++l) most[l] = m[l], total[l] = 0;
-    for (int64_t j = 1; j < S; ++j) {
-      for (int64_t l = 0; l < L; ++l) most[l] = m[j * L + l] > most[l] ? m[j * L + l] : most[l];
-    }
-    for (int64_t j = 0; j < S; ++j) {
-      for (int64_t l = 0; l < L; ++l) total[l] += m[j * L + l] = exp_f32(m[j * L + l] - most[l]);
-    }
-    for (int64_t j = 0; j < S; ++j) {
-      for (int64_t l = 0; l < L; ++l) m[j * L + l] = m[j * L + l] / total[l] + eps;
-    }
+  for (int64_t i = 0; i < S; ++i, m += S) {
+    Lanes most = m[0], total{};
+    for (int64_t j = 1; j < S; ++j) most = m[j] > most ? m[j] : most;
+    for (int64_t j = 0; j < S; ++j) total += m[j] = exp_lanes(m[j] - most);
+    for (int64_t j = 0; j < S; ++j) m[j] = m[j] / total + eps;
   }
 }
 
-void gather(float* m, const float* rows, int64_t count, int64_t elements) {
+void gather(Lanes* m, const float* rows, int64_t count, int64_t elements) {
   for (int64_t k = 0; k < elements; ++k) {
-    for (int64_t l = 0; l < L; ++l) m[k * L + l] = l < count ? rows[l * elements + k] : 0.0f;
+    float buffer[kLanes];
+    for (int64_t l = 0; l < kLanes; ++l) buffer[l] = l < count ? rows[l * elements + k] : 0.0f;
+    m[k] = load_lanes(buffer);
   }
 }
 
-void scatter(float* rows, const float* m, int64_t count, int64_t elements) {
-  for (int64_t l = 0; l < count; ++l) {
-    for (int64_t k = 0; k < elements; ++k) rows[l * elements + k] = m[k * L + l];
+void scatter(float* rows, const Lanes* m, int64_t count, int64_t elements) {
+  for (int64_t k = 0; k < elements; ++k) {
+    float buffer[kLanes];
+    store_lanes(buffer, m[k]);
+    for (int64_t l = 0; l < count; ++l) rows[l * elements + k] = buffer[l];
+  }
+}
+
+// Runs every iteration on m. `record` is called before the first division and after each, with the inverse sums of the
+// last.
+template <int kS, class Record>
+[[gnu::always_inline]] inline void iterate(Lanes* m, Lanes* inverse, int64_t S, SinkhornOptions options,
+                                           Record record) {
+  softmax<kS>(m, S, options.eps);
+  record();
+  divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), options.eps);
+  record();
+  for (int i = 1; i < options.iterations; ++i) {
+    divide_by_sums<kS>(m, inverse, S, sums_over_outputs(S), options.eps);
+    record();
+    divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), options.eps);
+    record();
+  }
+}
+
+// A matrix of registers: local where S is known, so that the compiler may keep it out of memory, else in `work`.
+template <int kS, class Body>
+[[gnu::always_inline]] inline void with_matrices(Lanes* work, int64_t size, Body body) {
+  if constexpr (kS != 0) {
+    Lanes m[kS * kS], inverse[kS];
+    body(m, inverse, work);
+  } else {
+    const int64_t E = size * size;
+    body(work, work + E, work + E + size);
   }
 }
 
 template <int kS>
 void forward(float* comb, const float* logits, int64_t rows, int64_t size, SinkhornOptions options, float* work) {
   const int64_t S = kS ? kS : size, E = S * S;
-  float *m = work, *inverse = work + E * L;
-  for (int64_t t = 0; t < rows; t += L) {
-    const int64_t count = rows - t < L ? rows - t : L;
-    gather(m, logits + t * E, count, E);
-    softmax<kS>(m, S, options.eps);
-    for (int64_t step = 1; step < 2 * options.iterations; ++step) {
-      divide_by_sums<kS>(m, inverse, m, S, axis_of_step(step, S), options.eps);
+  with_matrices<kS>(reinterpret_cast<Lanes*>(work), S, [&](Lanes* m, Lanes* inverse, Lanes*) {
+    for (int64_t t = 0; t < rows; t += kLanes) {
+      const int64_t count = rows - t < kLanes ? rows - t : kLanes;
+      gather(m, logits + t * E, count, E);
+      iterate<kS>(m, inverse, S, options, [] {});
+      scatter(comb + t * E, m, count, E);
     }
-    scatter(comb + t * E, m, count, E);
-  }
+  });
 }
 
 // Through m -> m / sums, given the quotient q: g <- (g - sum g q) / sums.
 template <int kS>
-[[gnu::always_inline]] inline void divide_backward(float* g, const float* quotient, const float* inverse, int64_t size,
+[[gnu::always_inline]] inline void divide_backward(Lanes* g, const Lanes* quotient, const Lanes* inverse, int64_t size,
                                                    Axis axis) {
   const int64_t S = kS ? kS : size;
   for (int64_t line = 0; line < S; ++line) {
-    float dot[L] = {};
+    Lanes dot{};
     for (int64_t k = 0; k < S; ++k) {
-      const int64_t e = (line * axis.line + k * axis.along) * L;
-      for (int64_t l = 0; l < L; ++l) dot[l] += g[e + l] * quotient[e + l];
+      const int64_t e = line * axis.line + k * axis.along;
+      dot += g[e] * quotient[e];
     }
     for (int64_t k = 0; k < S; ++k) {
-      const int64_t e = (line * axis.line + k * axis.along) * L;
-      for (int64_t l = 0; l < L; ++l) g[e + l] = (g[e + l] - dot[l]) * inverse[line * L + l];
+      const int64_t e = line * axis.line + k * axis.along;
+      g[e] = (g[e] - dot) * inverse[line];
     }
   }
 }
 
 // g <- p (g - sum_j g p), with p + eps given.
 template <int kS>
-[[gnu::always_inline]] inline void softmax_backward(float* g, const float* shifted, int64_t size, float eps) {
+[[gnu::always_inline]] inline void softmax_backward(Lanes* g, const Lanes* shifted, int64_t size, float eps) {
   const int64_t S = kS ? kS : size;
-  for (int64_t i = 0; i < S; ++i, g += S * L, shifted += S * L) {
-    float dot[L] = {};
-    for (int64_t j = 0; j < S; ++j) {
-      for (int64_t l = 0; l < L; ++l) dot[l] += g[j * L + l] * (shifted[j * L + l] - eps);
-    }
-    for (int64_t j = 0; j < S; ++j) {
-      for (int64_t l = 0; l < L; ++l) g[j * L + l] = (shifted[j * L + l] - eps) * (g[j * L + l] - dot[l]);
-    }
+  for (int64_t i = 0; i < S; ++i, g += S, shifted += S) {
+    Lanes dot{};
+    for (int64_t j = 0; j < S; ++j) dot += g[j] * (shifted[j] - eps);
+    for (int64_t j = 0; j < S; ++j) g[j] = (shifted[j] - eps) * (g[j] - dot);
   }
 }
 
@@ -118,24 +136,31 @@ template <int kS>
 template <int kS>
 void backward(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t size,
               SinkhornOptions options, float* work) {
-  const int64_t S = kS ? kS : size, E = S * S, stride = (E + S) * L, steps = 2 * options.iterations;
-  float* g = work + steps * stride;
-  for (int64_t t = 0; t < rows; t += L) {
-    const int64_t count = rows - t < L ? rows - t : L;
-    gather(work, logits + t * E, count, E);
-    gather(g, dcomb + t * E, count, E);
-    softmax<kS>(work, S, options.eps);
-    for (int64_t step = 1; step < steps; ++step) {
-      float* m = work + step * stride;
-      divide_by_sums<kS>(m, m + E * L, m - stride, S, axis_of_step(step, S), options.eps);
+  const int64_t S = kS ? kS : size, E = S * S, stride = E + S;
+  with_matrices<kS>(reinterpret_cast<Lanes*>(work), S, [&](Lanes* m, Lanes* inverse, Lanes* record) {
+    for (int64_t t = 0; t < rows; t += kLanes) {
+      const int64_t count = rows - t < kLanes ? rows - t : kLanes;
+      Lanes* step = record;
+      gather(m, logits + t * E, count, E);
+      for (int64_t i = 0; i < S; ++i) inverse[i] = Lanes{};
+      iterate<kS>(m, inverse, S, options, [&] {
+        for (int64_t e = 0; e < E; ++e) step[e] = m[e];
+        for (int64_t i = 0; i < S; ++i) step[E + i] = inverse[i];
+        step += stride;
+      });
+      Lanes* g = m;
+      gather(g, dcomb + t * E, count, E);
+      for (step -= stride; step != record;) {
+        divide_backward<kS>(g, step, step + E, S, sums_over_inputs(S));
+        step -= stride;
+        if (step == record) break;
+        divide_backward<kS>(g, step, step + E, S, sums_over_outputs(S));
+        step -= stride;
+      }
+      softmax_backward<kS>(g, record, S, options.eps);
+      scatter(dlogits + t * E, g, count, E);
     }
-    for (int64_t step = steps - 1; step > 0; --step) {
-      const float* m = work + step * stride;
-      divide_backward<kS>(g, m, m + E * L, S, axis_of_step(step, S));
-    }
-    softmax_backward<kS>(g, work, S, options.eps);
-    scatter(dlogits + t * E, g, count, E);
-  }
+  });
 }
 
 void forward_any(float* comb, const float* logits, int64_t rows, int64_t S, SinkhornOptions options, float* work) {

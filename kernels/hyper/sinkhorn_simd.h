@@ -6,8 +6,8 @@
 
 namespace birkhoff::cpu {
 
-// Sinkhorn over `rows` matrices, 16 at a time. `work` holds sinkhorn_work(S, iterations) floats. Outputs may alias
-// inputs.
+// Sinkhorn over `rows` matrices, a register of them at a time. `work` holds sinkhorn_work(S, iterations) floats and is
+// 64-byte aligned. Outputs may alias inputs.
 struct SinkhornRows {
   void (*forward)(float* comb, const float* logits, int64_t rows, int64_t S, SinkhornOptions options, float* work);
   void (*backward)(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t S,
@@ -16,7 +16,7 @@ struct SinkhornRows {
 template <Isa isa>
 SinkhornRows sinkhorn_rows();
 
-inline constexpr int64_t kSinkhornTile = 16;
+inline constexpr int64_t kSinkhornTile = 16;  // most matrices at a time
 inline int64_t sinkhorn_work(int64_t S, int iterations) { return (2 * iterations + 1) * (S * S + S) * kSinkhornTile; }
 
 }  // namespace birkhoff::cpu

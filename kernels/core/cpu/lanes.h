@@ -19,6 +19,7 @@ inline constexpr int kLanes = 4, kRegisters = 16;
 #endif
 using Lanes [[gnu::vector_size(4 * kLanes)]] = float;
 using Words [[gnu::vector_size(4 * kLanes)]] = uint32_t;
+using Quad [[gnu::vector_size(16)]] = float;
 using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
 
 [[maybe_unused, gnu::always_inline]] inline Lanes load_lanes(const float* p) {
@@ -67,12 +68,13 @@ template <class T>
 }
 
 [[maybe_unused, gnu::always_inline]] inline float sum(Lanes v) {
-  float buffer[kLanes];
-  store_lanes(buffer, v);
-  for (int width = kLanes / 2; width > 0; width /= 2) {
-    for (int l = 0; l < width; ++l) buffer[l] += buffer[l + width];
+  Quad part[kLanes / 4];
+  __builtin_memcpy(part, &v, sizeof v);
+  for (int width = kLanes / 8; width > 0; width /= 2) {
+    for (int q = 0; q < width; ++q) part[q] += part[q + width];
   }
-  return buffer[0];
+  const Quad pairs = part[0] + __builtin_shufflevector(part[0], part[0], 2, 3, 0, 1);
+  return pairs[0] + pairs[1];
 }
 
 // Calls body(c, n) for c = 0, kLanes, ... with n = kLanes, and n = the rest for a last, partial step.
