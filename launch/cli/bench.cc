@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "data/hdf5/bulk_file.h"
 #include "data/shard/manifest.h"
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
@@ -15,7 +16,7 @@ struct Arguments {
   std::string config = "configs/bench/gpt_14m.yaml";
   std::vector<std::string> overrides;
   int64_t rounds = 10;
-  std::string directory = ".", data;
+  std::string directory = ".", data, output;
   bool json = false, speed_only = false;
 };
 
@@ -24,6 +25,9 @@ constexpr int64_t kVocabSize = 8192;
 
 BenchOptions options_of(const Arguments& a) {
   BK_CHECK(a.rounds >= 1, "--rounds is ", a.rounds, ", expected at least 1");
+  const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
+  BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
+           " is not a directory; make it first");
   BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only};
   if (o.config.model.vocab_size == 0)
     o.config.model.vocab_size = a.data.empty() ? kVocabSize : read_manifest(a.data).vocab_size;
@@ -41,7 +45,11 @@ ExitCode run(Communicator& world, const std::string& name, Scenario scenario, Ra
              " ranks were started; start it without mpirun");
   });
   const Report report = scenario(world, options);
-  if (world.rank() == 0) std::printf("%s\n", (a.json ? to_json(report) : to_text(report)).c_str());
+  agree(world, [&] {
+    if (world.rank() != 0) return;
+    std::printf("%s\n", (a.json ? to_json(report) : to_text(report)).c_str());
+    if (!a.output.empty()) publish_text(a.output, to_json(report) + "\n");
+  });
   return ExitCode::done;
 }
 
@@ -53,6 +61,7 @@ Command scenario(Command bench, const std::string& name, const std::string& help
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--rounds", a->rounds, "timed rounds, of which the median counts")
       .flag("--json", a->json, "one JSON object on one line; docs/benchmarks.md lists its keys")
+      .option("--output", a->output, "a file for the same object, besides what is printed")
       .run_parallel([=](Communicator& world) { return run(world, name, body, ranks, *a); });
   return command;
 }

@@ -1,4 +1,4 @@
-# Shared by quickstart.sh and test.sh: packages, stages, environment. Sourced, never run.
+# Shared by quickstart.sh, test.sh and bench.sh: packages, stages, environment. Sourced, never run.
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

@@ -59,9 +59,12 @@ TEST(BenchStep, PrintsSpeedByClassOfOpAndMemoryBesideItsPrediction) {
   EXPECT_TRUE(!std::filesystem::exists("/proc/self/clear_refs") || r.contains("measured_bytes"));
 }
 
-TEST(BenchStep, PrintsItsSpeedAloneWhereThatIsAsked) {
-  const Json r = run(1, "step", {"tokens_per_second", "step_duration_seconds"}, "--speed-only");
+TEST(BenchStep, PrintsItsSpeedAloneWhereThatIsAskedAndToAFileToo) {
+  const TempDir dir;
+  const Json r = run(1, "step", {"tokens_per_second", "step_duration_seconds"},
+                     "--speed-only --output " + (dir / "step.json").string());
   EXPECT_EQ(r.size(), 3u);
+  EXPECT_EQ(Json::parse(read_file(dir / "step.json"), nullptr, false), r);
 }
 
 TEST(BenchResidual, PrintsBothKindsOverAPlainResidual) {

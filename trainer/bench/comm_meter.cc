@@ -1,26 +1,43 @@
 #include "trainer/bench/comm_meter.h"
 
+#include <set>
+
 #include "trainer/bench/timing.h"
 
 namespace birkhoff {
 namespace {
 
+// Works of one rank that nobody has waited for yet.
+class MeteredWork;
+using Unwaited = std::set<MeteredWork*>;
+
 class MeteredWork final : public Work {
  public:
-  MeteredWork(CommMeter::Row& row, int64_t bytes, Communicator::Pending inner)
-      : row_(&row), bytes_(bytes), inner_(std::move(inner)) {}
+  MeteredWork(CommMeter::Row& row, int64_t bytes, Unwaited& unwaited, Communicator::Pending inner)
+      : row_(&row), bytes_(bytes), unwaited_(&unwaited), inner_(std::move(inner)) {
+    unwaited_->insert(this);
+  }
+  ~MeteredWork() override { unwaited_->erase(this); }
 
   void wait(Stream& stream) override {
     const Stopwatch watch;
-    if (inner_->done()) row_->over_before_wait += bytes_;
+    if (unwaited_->contains(this)) judge_all();
     inner_->wait(stream);
     row_->wait_s += watch.seconds();
   }
   bool done() override { return inner_->done(); }
 
  private:
+  void judge_all() {
+    for (MeteredWork* work : *unwaited_) {
+      if (work->inner_->done()) work->row_->over_before_wait += work->bytes_;
+    }
+    unwaited_->clear();
+  }
+
   CommMeter::Row* row_;
   int64_t bytes_;
+  Unwaited* unwaited_;
   Communicator::Pending inner_;
 };
 
@@ -52,12 +69,13 @@ class MeteredCommunicator final : public Communicator {
     const Stopwatch watch;
     Pending work = inner_.start(std::move(operation));
     row.start_s += watch.seconds();
-    return std::make_unique<MeteredWork>(row, bytes, std::move(work));
+    return std::make_unique<MeteredWork>(row, bytes, unwaited_, std::move(work));
   }
 
  private:
   Communicator& inner_;
   CommMeter& meter_;
+  Unwaited unwaited_;
 };
 
 }  // namespace

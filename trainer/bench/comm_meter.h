@@ -12,7 +12,8 @@ struct CommMeter {
   struct Row {
     int64_t calls = 0, bytes = 0;
     double start_s = 0, wait_s = 0;  // in the calls that start an operation, and in those that wait for it
-    int64_t over_before_wait = 0;    // bytes of operations that were over when first waited for
+    // Bytes of operations that were over when this or another was first waited for, since who waits drives all.
+    int64_t over_before_wait = 0;
   };
   std::map<std::string, Row> rows;
   double progress_s = 0;

@@ -11,33 +11,80 @@
 namespace birkhoff {
 namespace {
 
-TEST(CommMeter, CountsOperationsTheirBytesAndTheWaitForALatePeer) {
-  run_ranks(2, [](Communicator& world) {
-    CommMeter meter;
-    const auto comm = make_metered(world, meter);
-    std::vector<float> v(5, 1.0f);
-    if (comm->rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    wait_on_host(comm->all_reduce({v.data(), DType::f32, {5}}));
-    comm->progress();
-    EXPECT_EQ(v[0], 2.0f);
-    ASSERT_EQ(meter.rows.size(), 1u);
-    const CommMeter::Row& row = meter.rows.at("all_reduce");
-    EXPECT_EQ(row.calls, 1);
-    EXPECT_EQ(row.bytes, 20);
-    EXPECT_GE(row.start_s + row.wait_s, comm->rank() == 0 ? 0.02 : 0.0);
-    EXPECT_EQ(meter.progress_calls, 1);
-  });
+// Operations that end when they are told, or all together when one is waited for, after a while.
+class Scripted final : public Communicator {
+ public:
+  static constexpr std::chrono::milliseconds kWait{5};
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  int local_rank() const override { return 0; }
+  int local_size() const override { return 2; }
+  const std::string& name() const override { return name_; }
+  std::unique_ptr<Communicator> split(int, int, const std::string&) override { return nullptr; }
+  void progress() override {}
+  std::string waiting_for() const override { return ""; }
+  void abort(const std::string&, int) noexcept override {}
+  Pending start(Operation) override { return std::make_unique<ScriptedWork>(over); }
+
+  bool over = false;
+
+ private:
+  struct ScriptedWork final : Work {
+    explicit ScriptedWork(bool& all_over) : over(all_over) {}
+    void wait(Stream&) override {
+      if (!over) std::this_thread::sleep_for(kWait);
+      over = true;
+    }
+    bool done() override { return over; }
+    bool& over;
+  };
+  std::string name_ = "scripted";
+};
+
+class Metered : public ::testing::Test {
+ protected:
+  Communicator::Pending reduce() { return comm->all_reduce({values.data(), DType::f32, {4}}); }
+  const CommMeter::Row& row() { return meter.rows.at("all_reduce"); }
+
+  std::vector<float> values = std::vector<float>(4);
+  Scripted inner;
+  CommMeter meter;
+  std::unique_ptr<Communicator> comm = make_metered(inner, meter);
+};
+
+TEST_F(Metered, CountsOperationsTheirBytesAndTheTimeThatTheyAreWaitedFor) {
+  wait_on_host(reduce());
+  comm->progress();
+  EXPECT_EQ(row().calls, 1);
+  EXPECT_EQ(row().bytes, 16);
+  EXPECT_EQ(row().over_before_wait, 0);
+  EXPECT_GE(row().wait_s, std::chrono::duration<double>(Scripted::kWait).count());
+  EXPECT_EQ(meter.progress_calls, 1);
 }
 
-TEST(CommMeter, TellsWhatWasOverBeforeItWasWaitedFor) {
+TEST_F(Metered, TellsWhatWasOverBeforeItWasWaitedFor) {
+  auto work = reduce();
+  inner.over = true;
+  wait_on_host(std::move(work));
+  EXPECT_EQ(row().over_before_wait, 16);
+}
+
+// Whoever waits for one operation drives all, so the others are over when it is their turn.
+TEST_F(Metered, DoesNotTakeForHiddenWhatTheWaitForAnotherHasDriven) {
+  auto one = reduce(), two = reduce();
+  wait_on_host(std::move(two));
+  wait_on_host(std::move(one));
+  EXPECT_EQ(row().over_before_wait, 0);
+}
+
+TEST(CommMeter, LeavesResultsAsTheyAre) {
   run_ranks(2, [](Communicator& world) {
     CommMeter meter;
     const auto comm = make_metered(world, meter);
-    std::vector<float> v(4, 1.0f);
-    auto work = comm->all_reduce({v.data(), DType::f32, {4}});
-    while (!work->done()) comm->progress();
-    wait_on_host(std::move(work));
-    EXPECT_EQ(meter.rows.at("all_reduce").over_before_wait, 16);
+    std::vector<float> v(5, static_cast<float>(1 + comm->rank()));
+    wait_on_host(comm->all_reduce({v.data(), DType::f32, {5}}));
+    EXPECT_EQ(v, std::vector<float>(5, 3.0f));
+    EXPECT_EQ(meter.rows.at("all_reduce").bytes, 20);
   });
 }
 
