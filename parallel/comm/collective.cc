@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/core/error.h"
 
@@ -23,6 +24,12 @@ std::vector<int64_t> even_counts(int64_t total, int ranks) {
   return counts;
 }
 
+std::vector<int> counting_from_zero(int ranks) {
+  std::vector<int> names(static_cast<size_t>(ranks));
+  std::iota(names.begin(), names.end(), 0);
+  return names;
+}
+
 std::string describe(const StepHeader& h) {
   std::string text = concat("operation ", h.sequence, ", ", name_of(h.op));
   if (h.op == Op::all_reduce || h.op == Op::reduce_scatter_v) text += concat(' ', name_of(h.reduce));
@@ -39,22 +46,30 @@ void copy_bytes(void* to, const void* from, int64_t bytes) {
 
 }  // namespace
 
+StepHeader header_of(const Operation& o, uint64_t sequence) {
+  StepHeader header{.sequence = sequence,
+                    .op = o.op,
+                    .reduce = o.reduce,
+                    .dtype = o.dtype(),
+                    .root = o.peer,
+                    .count = o.op == Op::all_to_all_v ? 0 : o.count(),
+                    .counts_key = 0};
+  if (o.op == Op::all_gather_v) header.counts_key = key_of_counts(o.out_counts);
+  if (o.op == Op::reduce_scatter_v) header.counts_key = key_of_counts(o.in_counts);
+  return header;
+}
+
 Collective::Collective(Operation operation, uint64_t sequence, Exchange& exchange)
-    : operation_(std::move(operation)), exchange_(exchange) {
+    : Collective(operation, header_of(operation, sequence), exchange, counting_from_zero(exchange.size())) {}
+
+Collective::Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names)
+    : operation_(std::move(operation)), exchange_(exchange), header_(call), names_(std::move(names)) {
   const Operation& o = operation_;
   const auto ranks = static_cast<size_t>(exchange_.size()), here = static_cast<size_t>(exchange_.rank());
   size_of_element_ = static_cast<int64_t>(size_of(o.dtype()));
-  header_ = {.sequence = sequence,
-             .op = o.op,
-             .reduce = o.reduce,
-             .dtype = o.dtype(),
-             .root = o.peer,
-             .count = o.op == Op::all_to_all_v ? 0 : o.count(),
-             .counts_key = 0};
   auto* out = static_cast<std::byte*>(o.out.data);
   auto* in = static_cast<std::byte*>(o.in.data);
   if (o.op == Op::all_gather_v) {
-    header_.counts_key = key_of_counts(o.out_counts);
     std::vector<int64_t> mine(ranks, 0);
     mine[here] = o.in.count();
     add_phase({.pattern = Pattern::gather,
@@ -63,7 +78,6 @@ Collective::Collective(Operation operation, uint64_t sequence, Exchange& exchang
                .out_layout = layout_of(o.out_counts),
                .in_layout = layout_of(mine)});
   } else if (o.op == Op::reduce_scatter_v) {
-    header_.counts_key = key_of_counts(o.in_counts);
     add_phase(
         {.pattern = Pattern::scatter, .out = out, .in = in, .out_layout = {}, .in_layout = layout_of(o.in_counts)});
   } else if (o.op == Op::all_to_all_v) {
@@ -126,6 +140,14 @@ Collective::Piece Collective::piece(const Layout& layout, int rank) const {
   return {layout.begin[r] + from, std::min(phases_[phase_].round_elements, layout.count[r] - from)};
 }
 
+std::vector<int> Collective::missing() const {
+  std::vector<int> ranks;
+  for (int r = 0; r < exchange_.size(); ++r) {
+    if (!exchange_.has_posted(r)) ranks.push_back(names_[static_cast<size_t>(r)]);
+  }
+  return ranks;
+}
+
 bool Collective::advance() {
   for (;;) {
     switch (state_) {
@@ -168,14 +190,15 @@ void Collective::offer() {
 
 // Every rank compares all headers with rank 0's, so all of them fail alike.
 void Collective::check_headers() const {
-  const auto header_of = [&](int r) { return r == exchange_.rank() ? header_ : exchange_.from(r).header; };
-  const StepHeader first = header_of(0);
+  const auto header_from = [&](int r) { return r == exchange_.rank() ? header_ : exchange_.from(r).header; };
+  const StepHeader first = header_from(0);
   for (int r = 1; r < exchange_.size(); ++r) {
-    const StepHeader other = header_of(r);
+    const StepHeader other = header_from(r);
     if (first.same_call(other)) continue;
     const bool alike = describe(first) == describe(other);
-    throw CommError(concat("the ranks disagree: rank 0 calls ", describe(first), ", rank ", r, " calls ",
-                           describe(other), alike ? " with other counts per rank" : ""));
+    throw CommError(concat("the ranks disagree: rank ", names_[0], " calls ", describe(first), ", rank ",
+                           names_[static_cast<size_t>(r)], " calls ", describe(other),
+                           alike ? " with other counts per rank" : ""));
   }
 }
 
@@ -183,9 +206,9 @@ std::byte* Collective::received(int from, Piece expected) const {
   const Exchange::Block block = exchange_.from(from);
   const int64_t expected_bytes = expected.count * size_of_element_;
   if (block.bytes != expected_bytes) {
-    throw CommError(concat("the ranks disagree: in ", describe(header_), ", rank ", from, " gives ",
-                           block.bytes / size_of_element_, " elements to rank ", exchange_.rank(), ", which expects ",
-                           expected.count));
+    throw CommError(concat("the ranks disagree: in ", describe(header_), ", rank ", names_[static_cast<size_t>(from)],
+                           " gives ", block.bytes / size_of_element_, " elements to rank ",
+                           names_[static_cast<size_t>(exchange_.rank())], ", which expects ", expected.count));
   }
   return static_cast<std::byte*>(const_cast<void*>(block.data));
 }

@@ -6,20 +6,33 @@
 
 namespace birkhoff {
 
+// A collective on its way.
+class RunningCollective {
+ public:
+  virtual ~RunningCollective() = default;
+  // Goes as far as it can without waiting; true when over. CommError on a mismatch or a failed group.
+  virtual bool advance() = 0;
+  // Ranks of the group that this rank waits for.
+  virtual std::vector<int> missing() const = 0;
+};
+
+// What a rank calls, for comparison with what the others call.
+StepHeader header_of(const Operation& operation, uint64_t sequence);
+
 // One collective as steps of an Exchange. Large operations take several rounds, each of at most one block per pair.
 //   all_gather_v      one block for all, copied into place
 //   all_to_all_v      a block for each, copied into place
 //   reduce_scatter_v  a block for each, combined in rank order
 //   broadcast         all_gather_v in which only the root has elements
 //   all_reduce        small: one block for all, each rank combines everything; large: reduce_scatter_v, all_gather_v
-class Collective {
+class Collective final : public RunningCollective {
  public:
   Collective(Operation operation, uint64_t sequence, Exchange& exchange);
+  // As a part of what the ranks call: `call` is compared, and told of ranks by their `names`.
+  Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
 
-  // Goes as far as it can without waiting; true when over. CommError on a mismatch or a failed group.
-  bool advance();
-  const Operation& operation() const { return operation_; }
-  uint64_t sequence() const { return header_.sequence; }
+  bool advance() override;
+  std::vector<int> missing() const override;
 
  private:
   enum class Pattern : uint8_t { gather, scatter, transpose, combine };
@@ -54,6 +67,7 @@ class Collective {
   Exchange& exchange_;
   int64_t size_of_element_;
   StepHeader header_;
+  std::vector<int> names_;
   std::vector<Phase> phases_;
   size_t phase_ = 0;
   int64_t round_ = 0;

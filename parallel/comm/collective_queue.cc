@@ -5,7 +5,9 @@
 namespace birkhoff {
 
 struct CollectiveQueue::Entry {
-  Collective collective;
+  Operation operation;
+  uint64_t sequence;
+  std::unique_ptr<RunningCollective> collective;
   bool over = false;
 };
 
@@ -17,7 +19,7 @@ class CollectiveQueue::QueueWork final : public Work {
     const std::lock_guard lock(queue_->engine_->mutex());
     if (entry_->over) return;
     queue_->fail_locked(
-        concat("rank ", queue_->exchange_->rank(), " left while its ", entry_->collective.operation(), " was pending"));
+        concat("rank ", queue_->carrier_->rank(), " left while its ", entry_->operation, " was pending"));
   }
   bool done() override {
     queue_->engine_->poll();
@@ -34,8 +36,8 @@ class CollectiveQueue::QueueWork final : public Work {
   std::shared_ptr<Entry> entry_;
 };
 
-CollectiveQueue::CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Exchange> exchange, std::string name)
-    : engine_(std::move(engine)), exchange_(std::move(exchange)), name_(std::move(name)) {
+CollectiveQueue::CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name)
+    : engine_(std::move(engine)), carrier_(std::move(carrier)), name_(std::move(name)) {
   const std::lock_guard lock(engine_->mutex());
   engine_->add(*this);
 }
@@ -48,7 +50,8 @@ CollectiveQueue::~CollectiveQueue() {
 Communicator::Pending CollectiveQueue::start(Operation operation) {
   const std::lock_guard lock(engine_->mutex());
   if (!failure_.empty()) throw CommError(failure_);
-  auto entry = std::make_shared<Entry>(Entry{Collective(std::move(operation), started_++, *exchange_)});
+  auto entry = std::make_shared<Entry>(Entry{operation, started_, carrier_->begin(operation, started_)});
+  ++started_;
   pending_.push_back(entry);
   poll();
   return std::make_unique<QueueWork>(shared_from_this(), std::move(entry));
@@ -56,7 +59,7 @@ Communicator::Pending CollectiveQueue::start(Operation operation) {
 
 void CollectiveQueue::poll() noexcept {
   try {
-    while (!pending_.empty() && failure_.empty() && pending_.front()->collective.advance()) {
+    while (!pending_.empty() && failure_.empty() && pending_.front()->collective->advance()) {
       pending_.front()->over = true;
       pending_.pop_front();
     }
@@ -71,12 +74,10 @@ std::string CollectiveQueue::waiting_for() const {
   for (int i = 0; i < 100 && !lock.try_lock(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (!lock.owns_lock()) return concat("a call of group ", name_, " that does not return");
   if (pending_.empty()) return "";
-  const Collective& head = pending_.front()->collective;
+  const Entry& head = *pending_.front();
   std::string missing;
-  for (int r = 0; r < exchange_->size(); ++r) {
-    if (!exchange_->has_posted(r)) missing += concat(missing.empty() ? "" : ", ", r);
-  }
-  return concat("operation ", head.sequence(), " of group ", name_, ", ", head.operation(),
+  for (int r : head.collective->missing()) missing += concat(missing.empty() ? "" : ", ", r);
+  return concat("operation ", head.sequence, " of group ", name_, ", ", head.operation,
                 missing.empty() ? ", which all ranks have joined" : ", missing rank " + missing);
 }
 
@@ -87,7 +88,7 @@ void CollectiveQueue::fail(const std::string& why) noexcept {
 
 void CollectiveQueue::fail_locked(const std::string& why) noexcept {
   if (failure_.empty()) failure_ = why;
-  exchange_->fail(why);
+  carrier_->fail(why);
   pending_.clear();
 }
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "parallel/comm/collective.h"
+#include "parallel/comm/carrier.h"
 #include "parallel/comm/communicator.h"
 #include "parallel/comm/engine.h"
 
@@ -12,7 +12,7 @@ namespace birkhoff {
 // The collectives of one group, executed in the order they were started, one at a time.
 class CollectiveQueue final : public Pollable, public std::enable_shared_from_this<CollectiveQueue> {
  public:
-  CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Exchange> exchange, std::string name);
+  CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name);
   ~CollectiveQueue() override;
 
   Communicator::Pending start(Operation operation);
@@ -29,7 +29,7 @@ class CollectiveQueue final : public Pollable, public std::enable_shared_from_th
   void fail_locked(const std::string& why) noexcept;
 
   std::shared_ptr<Engine> engine_;
-  std::unique_ptr<Exchange> exchange_;
+  std::unique_ptr<Carrier> carrier_;
   std::string name_;
   uint64_t started_ = 0;
   std::deque<std::shared_ptr<Entry>> pending_;

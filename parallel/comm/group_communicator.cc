@@ -2,13 +2,12 @@
 
 namespace birkhoff {
 
-GroupCommunicator::GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Exchange> exchange,
-                                     std::string name)
-    : rank_(exchange->rank()),
-      size_(exchange->size()),
+GroupCommunicator::GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name)
+    : rank_(carrier->rank()),
+      size_(carrier->size()),
       name_(std::move(name)),
       engine_(std::move(engine)),
-      queue_(std::make_shared<CollectiveQueue>(engine_, std::move(exchange), name_)) {}
+      queue_(std::make_shared<CollectiveQueue>(engine_, std::move(carrier), name_)) {}
 
 Communicator::Pending GroupCommunicator::start(Operation operation) {
   const auto has_no_data = [](const Tensor& t) { return t.present() && t.data == nullptr; };

@@ -6,7 +6,7 @@
 
 namespace birkhoff {
 
-// What the backends have in common: collectives go to a queue over the backend's exchange, messages to the backend.
+// What the backends have in common: collectives go to a queue with the backend's carrier, messages to the backend.
 class GroupCommunicator : public Communicator {
  public:
   int rank() const final { return rank_; }
@@ -19,7 +19,7 @@ class GroupCommunicator : public Communicator {
   Pending start(Operation operation) final;
 
  protected:
-  GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Exchange> exchange, std::string name);
+  GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name);
 
   virtual Pending start_message(const Operation& operation) = 0;
 

@@ -3,6 +3,8 @@
 #include <climits>
 #include <cstdlib>
 #include <exception>
+#include <optional>
+#include <vector>
 
 #include "kernels/core/error.h"
 #include "parallel/comm/mpi/host_board.h"
@@ -98,9 +100,9 @@ bool MessageWork::done() {
 
 class MpiCommunicator final : public GroupCommunicator {
  public:
-  MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
-                  std::unique_ptr<Exchange> exchange, const std::string& name)
-      : GroupCommunicator(std::move(engine), std::move(exchange), name), comm_(comm), transport_(transport) {}
+  MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier,
+                  const std::string& name)
+      : GroupCommunicator(std::move(engine), std::move(carrier), name), comm_(comm), transport_(transport) {}
   // Freeing is collective: not while this rank unwinds, alone perhaps.
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() == 0 && !queue().failed()) MPI_Comm_free(&comm_);
@@ -130,30 +132,94 @@ class MpiCommunicator final : public GroupCommunicator {
   Transport transport_;
 };
 
+int rank_in(MPI_Comm comm) {
+  int rank = 0;
+  check(MPI_Comm_rank(comm, &rank));
+  return rank;
+}
+int size_of_comm(MPI_Comm comm) {
+  int size = 1;
+  check(MPI_Comm_size(comm, &size));
+  return size;
+}
+
+// The ranks of `comm` that share this rank's host, in rank order; to be freed.
+MPI_Comm ranks_of_host(MPI_Comm comm, Transport transport) {
+  MPI_Comm host = MPI_COMM_NULL;
+  if (transport == Transport::host_pairs) {
+    check(MPI_Comm_split(comm, rank_in(comm) / 2, rank_in(comm), &host));
+  } else {
+    check(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank_in(comm), MPI_INFO_NULL, &host));
+  }
+  return host;
+}
+
+// The sizes of the hosts; nothing, on every rank, where the ranks of some host are not consecutive.
+std::optional<std::vector<int>> sizes_of_hosts(MPI_Comm comm, MPI_Comm host) {
+  int first = rank_in(comm);
+  check(MPI_Bcast(&first, 1, MPI_INT, 0, host));
+  std::vector<int> firsts(static_cast<size_t>(size_of_comm(comm)));
+  check(MPI_Allgather(&first, 1, MPI_INT, firsts.data(), 1, MPI_INT, comm));
+  std::vector<int> sizes;
+  for (size_t r = 0; r < firsts.size(); ++r) {
+    if (firsts[r] == static_cast<int>(r)) {
+      sizes.push_back(0);
+    } else if (firsts[r] != firsts[r - 1]) {
+      return std::nullopt;
+    }
+    ++sizes.back();
+  }
+  return sizes;
+}
+
+// Shared memory for the ranks of `host`, or nothing on every rank of `comm` where some host grants none.
+std::optional<Board> board_of_host(MPI_Comm comm, MPI_Comm host) {
+  const bool alone = size_of_comm(host) == 1;
+  auto board = alone ? make_heap_board(1, BlockPath::direct) : make_host_board(host);
+  int everywhere = board.has_value();
+  check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, comm));
+  if (!everywhere) return std::nullopt;
+  return board;
+}
+
+std::unique_ptr<Exchange> messages_among(MPI_Comm comm) {
+  MPI_Comm own = MPI_COMM_NULL;
+  check(MPI_Comm_dup(comm, &own));
+  return make_message_exchange(own);
+}
+
+std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport) {
+  const auto sizes = sizes_of_hosts(comm, host);
+  const size_t ranks = static_cast<size_t>(size_of_comm(comm));
+  const bool shared =
+      sizes && (transport != Transport::messages || ranks == 1) && (sizes->size() < ranks || ranks == 1);
+  auto board = shared ? board_of_host(comm, host) : std::nullopt;
+  if (!board) return make_flat_carrier(messages_among(comm));
+  HostExchanges e;
+  e.host = make_memory_exchange(std::move(*board), rank_in(host));
+  if (sizes->size() == 1) return make_flat_carrier(std::move(e.host));
+  MPI_Comm leaders = MPI_COMM_NULL;
+  check(MPI_Comm_split(comm, rank_in(host) == 0 ? 0 : MPI_UNDEFINED, rank_in(comm), &leaders));
+  if (leaders != MPI_COMM_NULL) {
+    check(MPI_Comm_set_errhandler(leaders, MPI_ERRORS_RETURN));
+    e.leaders = make_message_exchange(leaders);
+  }
+  e.all = messages_among(comm);
+  e.host_sizes = *sizes;
+  return make_host_carrier(std::move(e));
+}
+
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
                                                     const std::string& name) {
   check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
-  int size = 1, local_rank = 0, local_size = 1;
-  check(MPI_Comm_size(comm, &size));
-  MPI_Comm host = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
-  check(MPI_Comm_rank(host, &local_rank));
-  check(MPI_Comm_size(host, &local_size));
+  MPI_Comm place = ranks_of_host(comm, Transport::automatic), host = ranks_of_host(comm, transport);
+  const int local_rank = rank_in(place), local_size = size_of_comm(place);
+  auto carrier = carrier_for(comm, host, transport);
+  check(MPI_Comm_free(&place));
   check(MPI_Comm_free(&host));
-  std::unique_ptr<Exchange> exchange;
-  if (size == 1) {
-    exchange = make_memory_exchange(make_heap_board(1, BlockPath::direct), 0);
-  } else if (transport == Transport::automatic && local_size == size) {
-    if (auto board = make_host_board(comm)) exchange = make_memory_exchange(std::move(*board), local_rank);
-  }
-  if (!exchange) {
-    MPI_Comm own = MPI_COMM_NULL;
-    check(MPI_Comm_dup(comm, &own));
-    exchange = make_message_exchange(own);
-  }
-  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(exchange), name);
+  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier), name);
   made->set_local(local_rank, local_size);
   return made;
 }

@@ -10,8 +10,9 @@ namespace birkhoff {
 
 // How the collectives of a group travel.
 enum class Transport : uint8_t {
-  automatic,  // through shared memory if all its ranks are on one host, else by messages
-  messages
+  automatic,  // through shared memory within a host, by messages between hosts (make_host_carrier)
+  messages,   // every rank with every other
+  host_pairs  // as automatic, but as if every two ranks had a host of their own: for tests
 };
 
 // A communicator over `comm`, which it takes over. Collective.

@@ -17,8 +17,9 @@ namespace {
 Transport transport_from_environment() {
   const char* text = std::getenv("BIRKHOFF_TRANSPORT");
   if (!text || std::string_view(text) == "automatic") return Transport::automatic;
+  if (std::string_view(text) == "host_pairs") return Transport::host_pairs;
   BK_CHECK(std::string_view(text) == "messages", "BIRKHOFF_TRANSPORT is '", text,
-           "', but must be 'automatic' or 'messages'");
+           "', but must be 'automatic', 'messages' or 'host_pairs'");
   return Transport::messages;
 }
 

@@ -7,8 +7,9 @@ namespace birkhoff {
 
 // MPI from start to finish of the process: the constructor initialises it with full thread support, the destructor
 // finalises it, except while an exception unwinds: peers may be waiting, and finalising would wait for them.
-// Started without mpirun, the world is one rank. Ranks of one host exchange through shared memory, others by messages;
-// the environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere.
+// Started without mpirun, the world is one rank. Ranks of one host exchange through shared memory, hosts by messages;
+// the environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere, host_pairs takes every two ranks for
+// a host.
 //
 // abort(why, code) ends every process of the run. Seen with mpirun 4.1.4: it returns that code, and that of a rank
 // which exits by itself with another than 0; it returns 137 when a rank is killed by SIGKILL, and ends the others

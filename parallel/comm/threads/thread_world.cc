@@ -61,7 +61,8 @@ class ThreadCommunicator final : public GroupCommunicator {
  public:
   ThreadCommunicator(std::shared_ptr<Groups> groups, std::shared_ptr<Group> group, std::shared_ptr<Engine> engine,
                      int rank, std::string name)
-      : GroupCommunicator(std::move(engine), make_memory_exchange(group->board, rank), std::move(name)),
+      : GroupCommunicator(std::move(engine), make_flat_carrier(make_memory_exchange(group->board, rank)),
+                          std::move(name)),
         groups_(std::move(groups)),
         group_(std::move(group)) {
     set_local(rank, group_->board.ranks());

@@ -45,13 +45,19 @@ std::vector<T> elements(int rank, int64_t count) {
 template <class T>
 T serial(Reduce reduce, int ranks, int64_t i) {
   using A = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
-  A sum = element<T>(0, i);
-  for (int r = 1; r < ranks; ++r) {
-    const A next = element<T>(r, i);
-    if (reduce == Reduce::sum) sum = static_cast<A>(sum + next);
-    if (reduce == Reduce::max) sum = std::max(sum, next);
-    if (reduce == Reduce::min) sum = std::min(sum, next);
-  }
+  auto add = [reduce](A sum, A next) {
+    if (reduce == Reduce::max) return std::max(sum, next);
+    if (reduce == Reduce::min) return std::min(sum, next);
+    return static_cast<A>(sum + next);
+  };
+  auto of_ranks = [&](int begin, int end) {
+    A sum = element<T>(begin, i);
+    for (int r = begin + 1; r < end; ++r) sum = add(sum, element<T>(r, i));
+    return static_cast<T>(sum);
+  };
+  const int host = ranks_per_host > 0 ? ranks_per_host : ranks;
+  A sum = of_ranks(0, std::min(host, ranks));
+  for (int r = host; r < ranks; r += host) sum = add(sum, of_ranks(r, std::min(r + host, ranks)));
   return static_cast<T>(sum);
 }
 

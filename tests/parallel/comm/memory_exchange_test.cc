@@ -19,8 +19,8 @@ void on_board(const Board& board, const std::function<void(CollectiveQueue&, int
   std::vector<std::thread> threads;
   for (int r = 0; r < board.ranks(); ++r) {
     threads.emplace_back([&board, &body, r] {
-      const auto queue =
-          std::make_shared<CollectiveQueue>(std::make_shared<Engine>(), make_memory_exchange(board, r), "board");
+      const auto queue = std::make_shared<CollectiveQueue>(std::make_shared<Engine>(),
+                                                           make_flat_carrier(make_memory_exchange(board, r)), "board");
       body(*queue, r);
     });
   }

@@ -1,3 +1,6 @@
+#include <cstdlib>
+#include <string>
+
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
@@ -10,7 +13,11 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Communicator& world() { return mpi_test_world(); }
+Communicator& world() {
+  const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
+  if (transport && std::string(transport) == "host_pairs") ranks_per_host = 2;
+  return mpi_test_world();
+}
 
 TEST(Mpi, AllReduceInRankOrder) { check_all_reduce(world()); }
 TEST(Mpi, AllGatherUnevenCounts) { check_all_gather(world()); }
@@ -31,6 +38,21 @@ TEST(Mpi, CarriesAMesh) {
   const Mesh mesh(world(), {});
   EXPECT_EQ(mesh.degree(Axis::dp), world().size());
   check_all_reduce(mesh.along(Axis::dp));
+}
+
+// The last rank is on another host than the first, where hosts are pairs.
+TEST(Mpi, AMismatchBetweenHostsIsNamed) {
+  if (world().size() < 3) GTEST_SKIP() << "one host";
+  const auto group = world().split(0, world().rank(), "doomed");
+  std::vector<float> v(12);
+  const int64_t count = world().rank() < 2 ? 12 : 11;
+  try {
+    wait_on_host(group->all_reduce({v.data(), DType::f32, {count}}));
+    ADD_FAILURE() << "the mismatch went unseen";
+  } catch (const CommError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("rank 0 calls operation 0, all_reduce sum of 12 f32, rank 2 calls operation 0, "
+                                    "all_reduce sum of 11 f32"));
+  }
 }
 
 // In a group of its own, which the failure leaves unusable.
