@@ -76,6 +76,28 @@ TEST_F(EvalReaderTest, ContextRepeatsWhatCameBeforeTheCutUnscored) {
   EXPECT_GT(repeated, 0);
 }
 
+TEST_F(EvalReaderTest, MasksWhatNoDocumentCovers) {
+  EvalReader reader(options_);
+  int64_t padding = 0, whole = 0;
+  while (const auto step = reader.next()) {
+    const Batch& batch = step->microbatches[0];
+    int64_t covered = 0;
+    for (const Piece& piece : batch.pieces) covered += piece.length;
+    padding += batch.num_tokens() - covered;
+    if (covered == batch.num_tokens()) {
+      ++whole;
+      EXPECT_TRUE(batch.token_mask.empty());
+      continue;
+    }
+    ASSERT_EQ(batch.token_mask.size(), batch.tokens.size());
+    for (size_t t = 0; t < batch.tokens.size(); ++t) {
+      EXPECT_EQ(batch.token_mask[t], static_cast<int64_t>(t) < covered) << t;
+    }
+  }
+  EXPECT_GT(padding, 0);
+  EXPECT_GT(whole, 0);
+}
+
 TEST_F(EvalReaderTest, RewindsToTheSameBatchesAndTakesAPrefixOfDocuments) {
   options_.max_documents = 5;
   EvalReader reader(options_);
