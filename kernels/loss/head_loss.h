@@ -8,8 +8,8 @@ namespace birkhoff {
 // logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. As the head is the last layer, its
 // backward needs nothing but the chunk, so all of it happens here and nothing is kept.
 //
-// The chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows. Why
-// not chunks of the vocabulary: docs/decisions/row-chunks.md.
+// The chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows.
+// Why not chunks of the vocabulary: docs/decisions/row-chunks.md.
 //
 // Shapes:  x, dx [T, C]; head weight, dhead [V, C]; targets, weight, nll [T]; loss [1]; see cross_entropy.h.
 //          dx, dhead and nll may be absent: with neither dx nor dhead it is an evaluation.

@@ -42,10 +42,12 @@ struct ResidualConfig {
 struct EngramGateConfig {
   bool root = true;
   double clamp = 1e-6;
+  double eps = 0;
 
   void visit(SettingList& s) {
     s("root", root, "the gate is the sigmoid of the score's signed square root; false: of the score");
     s("clamp", clamp, Limits{1e-12, 1}, "least magnitude of a score under the root");
+    s("eps", eps, Limits{0, 0.1}, "added to the mean squares of the two norms of a score; 0: norm_eps");
   }
   bool operator==(const EngramGateConfig&) const = default;
 };

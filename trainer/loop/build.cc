@@ -89,7 +89,7 @@ EngramOptions engram_options(const ModelConfig& m) {
   o.columns = static_cast<int64_t>(c.orders.size()) * c.num_heads;
   o.head_dim = c.head_dim;
   o.bias = c.bias;
-  o.gate = {f32(m.norm_eps), f32(c.gate.clamp), c.gate.root};
+  o.gate = {f32(c.gate.eps > 0 ? c.gate.eps : m.norm_eps), f32(c.gate.clamp), c.gate.root};
   o.conv = c.conv;
   o.conv_kernel = static_cast<int>(c.conv_kernel);
   o.conv_dilation = static_cast<int>(c.conv_dilation > 0 ? c.conv_dilation : c.orders.back());

@@ -47,6 +47,12 @@ TEST(Build, OneNumberOfRowsHoldsForEveryOrder) {
   EXPECT_EQ(options_of("model: {engram: {layers: [1], conv_dilation: 2}}\n").decoder.engram.conv_dilation, 2);
 }
 
+TEST(Build, TheNormsOfAScoreMayHaveAnEpsOfTheirOwn) {
+  const ModelOptions m = options_of("model: {norm_eps: 1e-5, engram: {layers: [1], gate: {eps: 1e-20}}}\n");
+  EXPECT_EQ(m.decoder.engram.gate.eps, 1e-20f);
+  EXPECT_EQ(m.norm_eps, 1e-5f);
+}
+
 TEST(Build, EveryChoiceOfTheModelReachesIt) {
   const ModelOptions m = options_of(
       "model: {z_loss: 1e-4, init_std: 0.03, embedding_init_std: 0.5, output_init_scale: 0.25, ffn: {clamp: 7},"
