@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the how-to pages.
+"""Documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the contracts of ops,
+ the how-to pages.
 
   tests/docs_test.py                 checks
   tests/docs_test.py --write         writes the table of docs/backends.md first
@@ -161,6 +162,20 @@ def ops_table():
     return '\n'.join(lines)
 
 
+def incomplete_contracts():
+    """The header of an op has every key. Ops are what is dispatched, and what is made of ops and takes a struct."""
+    for source in files('.cc', folders=['kernels']):
+        header = source.with_suffix('.h')
+        text = source.read_text()
+        if source.parent.name == 'core' or not header.exists() or not re.search(r'^\s*(BK_DISPATCH|BK_CHECK)', text, re.M):
+            continue
+        if not re.search(r'^struct \w+Args \{', header.read_text(), re.M):
+            continue
+        for key in ('Shapes', 'Types', 'Aliases', 'Errors', 'Cost', 'Source'):
+            if not re.search(r'^// %s:' % key, header.read_text(), re.M):
+                yield f'{name(header)}: has no {key}'
+
+
 def with_ops_table(text):
     return re.sub(r'(<!-- ops: begin -->\n).*?(<!-- ops: end -->)', lambda m: m[1] + ops_table() + '\n' + m[2], text, flags=re.S)
 
@@ -196,7 +211,7 @@ def main():
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
     found = [f for check in (broken_links, missing_files, missing_tests, missing_pages, unknown_commands, broken_shell,
-                               unknown_functions, unread_settings, stale_table)
+                               unknown_functions, unread_settings, stale_table, incomplete_contracts)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)

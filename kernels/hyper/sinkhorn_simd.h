@@ -6,8 +6,7 @@
 
 namespace birkhoff::cpu {
 
-// Sinkhorn over `rows` matrices, 16 at a time. `work` holds sinkhorn_work(S, iterations) floats. Outputs may alias
-// inputs.
+// Sinkhorn over `rows` matrices, 16 at a time. `work` holds sinkhorn_work(S, iterations) floats. Outputs may be inputs.
 struct SinkhornRows {
   void (*forward)(float* comb, const float* logits, int64_t rows, int64_t S, SinkhornOptions options, float* work);
   void (*backward)(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t S,
