@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the how-to pages.
+"""Documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the contracts of ops,
+the tests of faults, the how-to pages.
 
   tests/docs_test.py                 checks
   tests/docs_test.py --write         writes the table of docs/backends.md first
@@ -161,6 +162,67 @@ def ops_table():
     return '\n'.join(lines)
 
 
+def incomplete_contracts():
+    """The header of an op has every key. Ops are what is dispatched, and what is made of ops and takes a struct."""
+    for source in files('.cc', folders=['kernels']):
+        header = source.with_suffix('.h')
+        text = source.read_text()
+        if source.parent.name == 'core' or not header.exists() or not re.search(r'^\s*(BK_DISPATCH|BK_CHECK)', text, re.M):
+            continue
+        if not re.search(r'^struct \w+Args \{', header.read_text(), re.M):
+            continue
+        for key in ('Shapes', 'Types', 'Aliases', 'Errors', 'Cost', 'Source'):
+            if not re.search(r'^// %s:' % key, header.read_text(), re.M):
+                yield f'{name(header)}: has no {key}'
+
+
+# The numbered cases that must have a row and a test.
+FAULTS = [1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 18, 21, 22, 27, 28, 29]
+
+
+def fault_rows():
+    """Number and column `test` of each row of docs/faults.md."""
+    column = None
+    for line in (ROOT / 'docs/faults.md').read_text().splitlines():
+        cells = [c.strip() for c in line.strip('|').split(' | ')] if line.startswith('|') else []
+        if 'test' in cells:
+            column = cells.index('test')
+        elif cells and cells[0].isdigit():
+            yield int(cells[0]), cells[column]
+
+
+def named_tests(text):
+    """(file, suite, test) of `file: Suite.Test`, `Suite.Test` of the file before, and `file` Test; * stands for any letters."""
+    file = ''
+    for named, suite, test, alone, bare in re.findall(
+            r'(?:`(?:([\w/]+): )?(\w+)\.([\w*]+)`)|`([\w]+(?:/\w+)+)`|\b((?:[A-Z]+[a-z0-9]*){3,})\b', text):
+        file = named or alone or file
+        if test or bare:
+            yield file, suite, test or bare
+
+
+def untested_faults():
+    """Every case has a row in docs/faults.md, every row a test, and the tests exist."""
+    text = (ROOT / 'docs/faults.md').read_text()
+    short = dict(re.findall(r'^`(\w+/)` is `([\w/]+)`', text, re.M))
+    rows = list(fault_rows())
+    for case in sorted(set(FAULTS) - {number for number, _ in rows}):
+        yield f'docs/faults.md: no row for case {case}'
+    for number, cell in rows:
+        tests = list(named_tests(cell))
+        if not tests:
+            yield f'docs/faults.md: case {number}: a row names no test'
+        for file, suite, test in tests:
+            for abbreviation, folder in short.items():
+                file = re.sub('^' + abbreviation, folder, file)
+            source = ROOT / f'tests/{file}_test.cc'
+            pattern = r'^TEST\w*\(%s, %s\)' % (suite or r'\w+', test.replace('*', r'\w*'))
+            if not source.exists():
+                yield f'docs/faults.md: case {number}: there is no tests/{file}_test.cc'
+            elif not re.search(pattern, source.read_text(), re.M):
+                yield f'docs/faults.md: case {number}: {file} has no test {suite}.{test}'
+
+
 def with_ops_table(text):
     return re.sub(r'(<!-- ops: begin -->\n).*?(<!-- ops: end -->)', lambda m: m[1] + ops_table() + '\n' + m[2], text, flags=re.S)
 
@@ -196,7 +258,7 @@ def main():
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
     found = [f for check in (broken_links, missing_files, missing_tests, missing_pages, unknown_commands, broken_shell,
-                               unknown_functions, unread_settings, stale_table)
+                               unknown_functions, unread_settings, stale_table, incomplete_contracts, untested_faults)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)

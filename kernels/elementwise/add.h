@@ -12,6 +12,7 @@ namespace birkhoff {
 // Aliases: y may be a, b or both.
 // Errors:  UserError if a count or dtype disagrees.
 // Cost:    reads a and b once, writes y once; bound by memory bandwidth.
+// Source:  elementary.
 struct AddArgs {
   Tensor y;
   Tensor a, b;

@@ -11,6 +11,7 @@ namespace birkhoff {
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, or, on host devices, if an id is outside [0, V).
 // Cost:    reads T rows, writes y; bound by memory bandwidth.
+// Source:  elementary.
 struct EmbeddingArgs {
   Tensor y;
   Tensor table, ids;

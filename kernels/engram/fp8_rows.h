@@ -9,7 +9,9 @@ namespace birkhoff {
 //
 // Shapes:  rows, bytes [N,D]; scales [N,D/B] (B is 32 in V4.1).
 // Types:   rows f32 or bf16; bytes, scales u8.
+// Aliases: none.
 // Errors:  UserError if a shape disagrees.
+// Cost:    reads a byte and writes an element once each; bound by memory bandwidth.
 // Source:  OCP 8-bit floating point (OFP8) and microscaling (MX) specifications.
 struct Fp8RowsArgs {
   Tensor rows;

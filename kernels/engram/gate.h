@@ -14,6 +14,8 @@ namespace birkhoff {
 // Types:   out, h, kv, value f32 or bf16, the same; mask u8; all others f32. One rounding.
 // Aliases: out may be h.
 // Errors:  UserError if a shape or dtype disagrees.
+// Cost:    reads h twice (for the score and for out), every key once, v once a stream from the cache, writes out once;
+//          bound by memory bandwidth. The backward holds S C sums in f32 for every 64 tokens.
 // Source:  Engram, arXiv:2601.07372, equation 4; square root, clamp and placement as in DeepSeek-V4.1 and TileKernels.
 struct EngramGateOptions {
   float eps = 1e-6f;    // inside the root of both norms

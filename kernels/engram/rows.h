@@ -8,7 +8,11 @@ namespace birkhoff {
 //
 // Shapes:  e [T,K*D]; rows [U,D]; index [T,K] with values in [0, U).
 // Types:   e f32 or bf16; rows f32 or bf16 (f64 both on reference); index i32.
+// Aliases: none.
 // Errors:  UserError if a shape disagrees; BugError if an index is out of range.
+// Cost:    reads T K rows, writes e once; bound by memory bandwidth. The backward sorts the T K indices by row first:
+//          one thread adds all of a row.
+// Source:  Engram, arXiv:2601.07372, section 2.2.
 struct EngramGatherArgs {
   Tensor e;
   Tensor rows, index;

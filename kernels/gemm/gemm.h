@@ -15,6 +15,7 @@ namespace birkhoff {
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    2 M N K flops. Packs b in every call: for a weight use LinearGemms (precision.h), which packs once a step.
 //          The result does not depend on the number of threads.
+// Source:  elementary.
 struct GemmArgs {
   Tensor c;
   Tensor a, b;

@@ -17,6 +17,7 @@ namespace birkhoff {
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    2 R O I flops, the number reported also on the meta device, where offsets are not read. Results depend
 //          neither on the number of threads nor on the rows of other experts.
+// Source:  elementary.
 struct GroupedGemmArgs {
   Tensor y;
   Tensor x, weight, offsets;

@@ -14,6 +14,9 @@ namespace birkhoff {
 //
 // Shapes:  gain [2]; combs: at least one tensor [T,S,S], in the order of the sites. T = 0 gives 0.
 // Types:   f32.
+// Aliases: none.
+// Errors:  UserError if there is no site or a shape disagrees.
+// Cost:    2 (L - 1) T S^3 flops for L sites; reads every comb once.
 // Source:  mHC, arXiv:2512.24880, section 5.4 (Amax gain magnitude).
 struct HyperGainArgs {
   Tensor gain;

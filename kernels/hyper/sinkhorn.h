@@ -13,6 +13,8 @@ namespace birkhoff {
 // Types:   f32.
 // Aliases: comb may be logits.
 // Errors:  UserError if a shape disagrees or iterations < 1.
+// Cost:    about 4 T S^2 iterations flops. The backward computes every iteration again and keeps those of 16
+//          matrices at a time.
 // Source:  mHC, arXiv:2512.24880, equation 9; the order and the places of eps are those of the released models.
 struct SinkhornOptions {
   int iterations = 20;

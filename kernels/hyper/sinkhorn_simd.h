@@ -7,7 +7,7 @@
 namespace birkhoff::cpu {
 
 // Sinkhorn over `rows` matrices, a register of them at a time. `work` holds sinkhorn_work(S, iterations) floats and is
-// 64-byte aligned. Outputs may alias inputs.
+// 64-byte aligned. Outputs may be inputs.
 struct SinkhornRows {
   void (*forward)(float* comb, const float* logits, int64_t rows, int64_t S, SinkhornOptions options, float* work);
   void (*backward)(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t S,

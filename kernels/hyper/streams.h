@@ -10,7 +10,9 @@ namespace birkhoff {
 //
 // Shapes:  x [T,S,C]; h [T,C]. The output is overwritten.
 // Types:   f32 or bf16, the same. Sums in f32, one rounding.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
+// Cost:    reads its input and writes its output once; bound by memory bandwidth.
 // Source:  hyper-connections, arXiv:2409.19606, section 2.
 struct HyperExpandArgs {
   Tensor x;

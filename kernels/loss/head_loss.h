@@ -17,6 +17,9 @@ namespace birkhoff {
 //          loss and dhead accumulate; dx and nll are overwritten.
 // Aliases: dx may be x.
 // Errors:  UserError if a shape or dtype disagrees.
+// Cost:    2 T V C flops, 6 T V C with both gradients. Holds the logits of one chunk in f32 and, with gradients and a
+//          recipe other than f32, their gradient in its dtype.
+// Source:  that of cross_entropy.h.
 struct HeadLossArgs {
   Tensor loss, nll, dx, dhead;
   Tensor x, targets, weight;

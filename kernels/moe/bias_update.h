@@ -9,7 +9,9 @@ namespace birkhoff {
 //
 // Shapes:  bias, load [E].
 // Types:   bias f32; load i64 or f32. The sign is exact for integer loads.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
+// Cost:    two passes over E numbers, on one thread.
 // Source:  DeepSeek-V3, arXiv:2412.19437, section 2.1.2; Wang et al. 2024, arXiv:2408.15664, algorithm 1.
 struct RouterBiasUpdateArgs {
   Tensor bias;

@@ -10,8 +10,10 @@ namespace birkhoff {
 //
 // Shapes:  index, row_of [T, K]; token_of [T * K]; offsets [E + 1].
 // Types:   i32; offsets i64.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees. An index outside [0, E) is a BugError.
 // Cost:    two passes over index.
+// Source:  counting sort; Knuth, The Art of Computer Programming, volume 3, section 5.2, algorithm D.
 struct ExpertOrderArgs {
   Tensor offsets, row_of, token_of;
   Tensor index;

@@ -12,8 +12,10 @@ namespace birkhoff {
 //
 // Shapes:  rows [R, C]; x [T, C]; token_of [R].
 // Types:   rows, x f32 or bf16, the same; token_of i32.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads and writes every row once; bound by memory bandwidth.
+// Source:  elementary.
 struct PermuteArgs {
   Tensor rows;
   Tensor x, token_of;

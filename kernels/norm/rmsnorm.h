@@ -7,8 +7,7 @@ namespace birkhoff {
 // RMS normalisation over the last dim:
 //   y[t,c] = x[t,c] * rstd[t] * gain[c],   rstd[t] = 1 / sqrt(mean_c(x[t,c]^2) + eps)
 //
-// Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (per-head norms view their rows
-// so);
+// Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (as per head);
 //          rstd [T], written here and read by rmsnorm_backward.
 // Types:   x, y f32 or bf16, the same; gain, rstd f32. Sums in f32.
 // Aliases: y may be x.

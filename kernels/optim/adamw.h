@@ -22,12 +22,12 @@ struct AdamWHyper {
 //          update uses m and v before they are rounded for storage. Where no gradient arrives any more, moments end as
 //          zeros: an m that would be subnormal becomes 0, and so does such a v beside it, since subnormal arithmetic is
 //          slow and would never end.
+// Aliases: none.
 // Errors:  UserError if a count or dtype disagrees, if step < 1, or if a bf16 moment could not decay because its beta
-// is
-//          within half a unit in the last place of 1.
+//          is within half a unit in the last place of 1.
 // Cost:    reads four arrays, writes three or four, once; bound by memory bandwidth.
 // Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay not scaled by a schedule of its
-// own.
+//          own.
 struct AdamWArgs {
   Tensor weight, m, v, weight_copy;
   Tensor grad;

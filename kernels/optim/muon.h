@@ -14,8 +14,11 @@ namespace birkhoff {
 //
 // Shapes:  x [m, n], overwritten.
 // Types:   x f32 or bf16: the products are computed in that type with f32 sums.
-// Cost:    10 * (4 s^2 l + 2 s^3) FLOPs for s = min(m, n), l = max(m, n). Takes x.bytes() + 2 s^2 elements of
-// workspace. Source:  DeepSeek-V4, arXiv:2606.19348, section on Muon; Jordan et al. 2024, "Muon".
+// Aliases: none.
+// Errors:  UserError if x is no matrix.
+// Cost:    10 * (4 s^2 l + 2 s^3) FLOPs for s = min(m, n), l = max(m, n). Takes x.bytes() and 2 s^2 elements of the
+//          workspace.
+// Source:  DeepSeek-V4, arXiv:2606.19348, section on Muon; Jordan et al. 2024, "Muon".
 void newton_schulz(Stream& stream, Arena& workspace, Tensor x);
 
 struct MuonHyper {
@@ -31,8 +34,9 @@ struct MuonHyper {
 // Shapes:  weight, momentum, grad [m, n]; weight_copy too, or absent.
 // Types:   weight, grad f32; momentum f32 or bf16, rounded before it enters O; weight_copy bf16 or f32; the iteration
 //          runs in `compute`, f32 or bf16.
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-// Cost:    that of newton_schulz.
+// Cost:    that of newton_schulz, and one more matrix of the workspace.
 // Source:  as there.
 struct MuonArgs {
   Tensor weight, momentum, weight_copy;

@@ -26,12 +26,12 @@ struct SinkhornBalancedHyper {
 //          Ids ascend strictly; ids outside [first_row, first_row + m) are ignored. So one list serves every row shard,
 //          and every run of rows that is to be a matrix of its own, by views of weight and momentum.
 // Types:   weight, grad f32; momentum f32 or bf16, rounded before U is formed; weight_copy bf16 or f32; rows i32 or
-// i64.
-//          Momentum below 1e-30 becomes 0, since subnormal arithmetic is slow and would never end. weight_copy is
+//          i64. Momentum below 1e-30 becomes 0, since subnormal arithmetic is slow and would never end. weight_copy is
 //          written where the update is not zero, and so must have equalled weight before. Sums over rows in f64, in one
 //          order whatever the number of threads.
 // Shards:  where other ranks hold further rows of the matrix, num_rows is the number of all rows, and all_reduce sums a
 //          small f64 tensor over the ranks in place: once for the mean of rho, once for each even k (n elements).
+// Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, or iterations < 1.
 // Cost:    2 + iterations / 2 passes over momentum, one over weight. Takes 4 m + 12 n bytes of workspace.
 // Source:  DeepSeek-V4.1, arXiv:2609.19969, algorithm 1.

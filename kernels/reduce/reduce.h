@@ -7,9 +7,12 @@ namespace birkhoff {
 // One number from all elements of a tensor, left on the device. `out` has one element: a slot of a vector
 // (Tensor::flat) that holds the sums of many tensors, so that a global norm is the sum of its slots in one order.
 //
-// Types:   x f32, bf16 or f64.
+// Shapes:  x any; out one element.
+// Types:   x f32, bf16 or f64; out below.
+// Aliases: none.
 // Errors:  UserError if out does not have exactly one element or a dtype disagrees.
 // Cost:    reads x once; bound by memory bandwidth.
+// Source:  elementary.
 struct ReduceArgs {
   Tensor out;
   Tensor x;

@@ -14,8 +14,7 @@ enum class RopeDirection : uint8_t { forward, inverse };
 
 // Context extension: pairs that turn more than beta_fast times over original_length keep their frequency, those that
 // turn less than beta_slow times are slowed by `factor`, linear in the pair's index between. A factor of 1 is none.
-// Source: Peng et al. 2023, arXiv:2309.00071, section 3.2, with the rounding of DeepSeek's release (floor, ceil,
-// clamp).
+// Source: Peng et al. 2023, arXiv:2309.00071, section 3.2; rounding (floor, ceil, clamp) as DeepSeek released it.
 struct YarnOptions {
   double factor = 1;
   int64_t original_length = 4096;

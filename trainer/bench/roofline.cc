@@ -19,7 +19,7 @@ double product_flops_per_second(DType dtype) {
   fill(stream, b, 0.5);
   const Tensor packed = arena.take(DType::u8, {static_cast<int64_t>(cpu::packed_bytes(dtype, K, N))});
   cpu::pack({K, N, DType::f32, dtype}, packed.data, b.data);
-  const double s = best_seconds_of([&] { cpu::matmul_rows({M, N, K, dtype, dtype}, c.data, a.data, packed.data); });
+  const double s = best_seconds_of([&] { cpu::matmul_rows({M, N, K, dtype, dtype}, {c.data, a.data, packed.data}); });
   return 2.0 * M * N * K / s;
 }
 
