@@ -7,10 +7,9 @@ namespace cpu {
 void split_columns(const SplitColumnsArgs&);
 void concat_columns(const ConcatColumnsArgs&);
 }  // namespace cpu
-// Bytes are moved, whatever the type: the reference has nothing to do differently.
 namespace reference {
-using cpu::concat_columns;
-using cpu::split_columns;
+void split_columns(const SplitColumnsArgs&);
+void concat_columns(const ConcatColumnsArgs&);
 }  // namespace reference
 
 namespace {

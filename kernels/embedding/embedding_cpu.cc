@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/core/cpu/check_indices.h"
+#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/embedding/embedding.h"
@@ -16,7 +17,7 @@ void embedding_forward(const EmbeddingArgs& a) {
     E* y = a.y.as<E>();
     parallel_for(a.ids.count(), 1 + 16384 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        for (int64_t c = 0; c < C; ++c) y[t * C + c] = static_cast<E>(table[ids[t] * C + c]);
+        convert(y + t * C, table + ids[t] * C, C);
       }
     });
   });

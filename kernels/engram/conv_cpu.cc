@@ -1,13 +1,19 @@
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/engram/conv.h"
+#include "kernels/engram/conv_simd.h"
 
 namespace birkhoff::cpu {
 namespace {
+
+template <class T>
+const EngramConvRows<T>& kernels() {
+  static const auto rows = on_best_isa([]<Isa isa>() { return engram_conv_rows<isa, T>(); });
+  return rows;
+}
 
 // The convolution over [T, N] flat channels, N = S*C.
 struct Taps {
@@ -42,53 +48,62 @@ struct Taps {
   int64_t tokens_per_thread() const { return 1 + 4096 / std::max<int64_t>(N, 1); }
 };
 
-// z[q] of token t.
+// The weights by tap, [K, N], and the same times the gain.
+struct TapWeights {
+  Scratch<float> plain, gained;
+  TapWeights(const Tensor& weight, const Tensor& gain, const Taps& n) : plain(n.K * n.N), gained(n.K * n.N) {
+    for (int64_t q = 0; q < n.N; ++q) {
+      for (int64_t k = 0; k < n.K; ++k) {
+        plain[k * n.N + q] = weight.f32()[q * n.K + k];
+        gained[k * n.N + q] = weight.f32()[q * n.K + k] * gain.f32()[q];
+      }
+    }
+  }
+};
+
+// z of token t.
 template <class E, class Args>
-void arguments(float* z, const Args& a, const Taps& n, int64_t t) {
+void arguments(float* z, const Args& a, const Taps& n, TapWeights& w, int64_t t) {
   std::fill_n(z, n.N, 0.0f);
   n.for_sources(t, [&](int64_t k, int64_t from) {
-    const E* x = a.x.template as<E>() + from * n.N;
-    const float* rstd = a.rstd.f32() + from * n.S;
-    for (int64_t q = 0; q < n.N; ++q) {
-      z[q] += a.weight.f32()[q * n.K + k] * static_cast<float>(x[q]) * rstd[q / n.C] * a.gain.f32()[q];
+    for (int64_t s = 0; s < n.S; ++s) {
+      kernels<E>().add_tap(z + s * n.C, a.x.template as<E>() + from * n.N + s * n.C, &w.gained[k * n.N + s * n.C],
+                           a.rstd.f32()[from * n.S + s], n.C);
     }
   });
 }
 
 // dn of every token, and dx from it.
 template <class E>
-void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, float* dn, const float* dz, int64_t t) {
+void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, TapWeights& w, float* dn, const float* dz,
+                    int64_t t) {
   std::fill_n(dn, n.N, 0.0f);
-  n.for_targets(t, [&](int64_t k, int64_t to) {
-    for (int64_t q = 0; q < n.N; ++q) dn[q] += dz[to * n.N + q] * a.weight.f32()[q * n.K + k];
-  });
+  n.for_targets(t, [&](int64_t k, int64_t to) { kernels<E>().add_product(dn, dz + to * n.N, &w.plain[k * n.N], n.N); });
   for (int64_t s = 0; s < n.S; ++s) {
-    const float *gain = a.gain.f32() + s * n.C, *d = dn + s * n.C, rstd = a.rstd.f32()[t * n.S + s];
-    const E* x = a.x.as<E>() + t * n.N + s * n.C;
-    E* dx = a.dx.as<E>() + t * n.N + s * n.C;
-    float dot = 0;
-    for (int64_t c = 0; c < n.C; ++c) dot += d[c] * gain[c] * static_cast<float>(x[c]);
-    const float shrink = dot * rstd * rstd / static_cast<float>(n.C);
-    for (int64_t c = 0; c < n.C; ++c) dx[c] = E(rstd * (d[c] * gain[c] - static_cast<float>(x[c]) * shrink));
+    const int64_t at = t * n.N + s * n.C;
+    kernels<E>().input_gradient(a.dx.as<E>() + at, dn + s * n.C, a.x.as<E>() + at, a.gain.f32() + s * n.C,
+                                a.rstd.f32()[t * n.S + s], n.C);
   }
 }
 
-// dgain and dweight of channels [begin, end), tokens in ascending order.
+// dgain and dweight of channels [begin, end) of one stream, tokens in ascending order.
 template <class E>
 void weight_gradients(const EngramConvBackwardArgs& a, const Taps& n, const float* dn, const float* dz, int64_t begin,
                       int64_t end) {
+  const int64_t s = begin / n.C, width = end - begin;
+  const E* x = a.x.as<E>() + begin;
+  const float* rstd = a.rstd.f32() + s;
+  Scratch<float> taps(n.K * width, 0.0f);
   for (int64_t t = 0; t < n.T; ++t) {
-    const E* x = a.x.as<E>();
-    const float *rstd = a.rstd.f32(), *gain = a.gain.f32();
-    for (int64_t q = begin; q < end; ++q) {
-      a.dgain.f32()[q] += dn[t * n.N + q] * static_cast<float>(x[t * n.N + q]) * rstd[t * n.S + q / n.C];
-    }
+    kernels<E>().add_tap(a.dgain.f32() + begin, x + t * n.N, dn + t * n.N + begin, rstd[t * n.S], width);
     n.for_sources(t, [&](int64_t k, int64_t from) {
-      for (int64_t q = begin; q < end; ++q) {
-        a.dweight.f32()[q * n.K + k] +=
-            dz[t * n.N + q] * static_cast<float>(x[from * n.N + q]) * rstd[from * n.S + q / n.C] * gain[q];
-      }
+      kernels<E>().add_tap(&taps[k * width], x + from * n.N, dz + t * n.N + begin, rstd[from * n.S], width);
     });
+  }
+  for (int64_t q = 0; q < width; ++q) {
+    for (int64_t k = 0; k < n.K; ++k) {
+      a.dweight.f32()[(begin + q) * n.K + k] += taps[k * width + q] * a.gain.f32()[begin + q];
+    }
   }
 }
 
@@ -96,21 +111,18 @@ void weight_gradients(const EngramConvBackwardArgs& a, const Taps& n, const floa
 
 void engram_conv_forward(const EngramConvArgs& a) {
   const Taps n(a);
+  TapWeights weights(a.weight, a.gain, n);
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(n.T * n.S, 1 + 4096 / std::max<int64_t>(n.C, 1), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        const E* x = a.x.as<E>() + row * n.C;
-        float squares = 0;
-        for (int64_t c = 0; c < n.C; ++c) squares += static_cast<float>(x[c]) * static_cast<float>(x[c]);
-        a.rstd.f32()[row] = 1 / std::sqrt(squares / static_cast<float>(n.C) + a.eps);
+        a.rstd.f32()[row] = kernels<E>().rstd(a.x.as<E>() + row * n.C, n.C, a.eps);
       }
     });
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       Scratch<float> z(n.N);
       for (int64_t t = begin; t < end; ++t) {
-        arguments<E>(z.data(), a, n, t);
-        E* out = a.out.as<E>() + t * n.N;
-        for (int64_t q = 0; q < n.N; ++q) out[q] = E(static_cast<float>(out[q]) + z[q] / (1 + std::exp(-z[q])));
+        arguments<E>(z.data(), a, n, weights, t);
+        kernels<E>().add_silu(a.out.as<E>() + t * n.N, z.data(), n.N);
       }
     });
   });
@@ -118,23 +130,27 @@ void engram_conv_forward(const EngramConvArgs& a) {
 
 void engram_conv_backward(const EngramConvBackwardArgs& a) {
   const Taps n(a);
+  TapWeights weights(a.weight, a.gain, n);
   Scratch<float> dz(n.T * n.N), dn(n.T * n.N);
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        float* row = dz.data() + t * n.N;
-        arguments<E>(row, a, n, t);
-        for (int64_t q = 0; q < n.N; ++q) {
-          const float s = 1 / (1 + std::exp(-row[q]));
-          row[q] = static_cast<float>(a.dout.as<E>()[t * n.N + q]) * s * (1 + row[q] * (1 - s));
-        }
+        arguments<E>(&dz[t * n.N], a, n, weights, t);
+        kernels<E>().silu_gradient(&dz[t * n.N], a.dout.as<E>() + t * n.N, n.N);
       }
     });
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) input_gradient<E>(a, n, dn.data() + t * n.N, dz.data(), t);
+      for (int64_t t = begin; t < end; ++t) input_gradient<E>(a, n, weights, &dn[t * n.N], dz.data(), t);
     });
-    parallel_for(n.N, 64,
-                 [&](int64_t begin, int64_t end) { weight_gradients<E>(a, n, dn.data(), dz.data(), begin, end); });
+    // Whole columns a thread, none across two streams: no partial sums.
+    constexpr int64_t kColumns = 128;
+    const int64_t blocks = (n.C + kColumns - 1) / kColumns;
+    parallel_for(n.S * blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t first = block / blocks * n.C, c = block % blocks * kColumns;
+        weight_gradients<E>(a, n, dn.data(), dz.data(), first + c, first + std::min(c + kColumns, n.C));
+      }
+    });
   });
 }
 

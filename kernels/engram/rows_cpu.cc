@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
@@ -25,8 +26,7 @@ void engram_gather_forward(const EngramGatherArgs& a) {
     with_activation_type(a.rows.dtype, [&]<class R>() {
       parallel_for(a.index.count(), 1 + 16384 / std::max<int64_t>(D, 1), [&](int64_t begin, int64_t end) {
         for (int64_t slot = begin; slot < end; ++slot) {
-          const R* row = a.rows.as<R>() + index[slot] * D;
-          for (int64_t d = 0; d < D; ++d) a.e.as<E>()[slot * D + d] = E(static_cast<float>(row[d]));
+          convert(a.e.as<E>() + slot * D, a.rows.as<R>() + index[slot] * D, D);
         }
       });
     });

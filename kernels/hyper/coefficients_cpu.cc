@@ -1,10 +1,9 @@
 #include <algorithm>
 
-#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/float_types.h"
-#include "kernels/core/cpu/matmul.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/hyper/coefficient_products.h"
 #include "kernels/hyper/coefficients.h"
 #include "kernels/hyper/coefficients_simd.h"
 #include "kernels/hyper/read_simd.h"
@@ -13,11 +12,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens that pass all steps together, while they are in the cache. A product of more rows reads fn less often.
-constexpr int64_t kTile = 16, kMaxTile = 64, kTileBytes = 1 << 18;
-int64_t product_tile(int64_t token_bytes) {
-  return std::clamp(kTileBytes / std::max<int64_t>(token_bytes, 1) / kTile * kTile, kTile, kMaxTile);
-}
+// Tokens that pass all steps together, while they are in the cache.
+constexpr int64_t kTile = 16;
 
 template <class T>
 struct Kernels {
@@ -56,47 +52,8 @@ void split_arguments(float* gates, float* logits, const float* mixes, const Tens
   }
 }
 
-// fn packed for the products with x. Where the processor multiplies bf16 and x is bf16, fn is two terms of bf16 side by
-// side, high and low: the products are exact and fn keeps 16 bits. Else both are f32.
 template <class T>
-class PackedFn {
- public:
-  PackedFn(Tensor fn, const Sizes& n)
-      : split_(std::is_same_v<T, bfloat16> && best_isa() == Isa::avx512_bf16),
-        n_(n),
-        packed_(static_cast<int64_t>(packed_bytes(dtype(), n.N, columns()))) {
-    if (!split_) {
-      pack({n.N, n.R, DType::f32, DType::f32, /*transposed=*/true}, packed_.data(), fn.f32());
-      return;
-    }
-    Scratch<bfloat16> terms(2 * n.R * n.N);
-    parallel_for(n.R * n.N, 16384, [&](int64_t begin, int64_t end) {
-      kernels<T>().coefficients.split(terms.data() + begin, terms.data() + n.R * n.N + begin, fn.f32() + begin,
-                                      end - begin);
-    });
-    pack({n.N, columns(), DType::bf16, DType::bf16, /*transposed=*/true}, packed_.data(), terms.data());
-  }
-  int64_t terms() const { return split_ ? 2 : 1; }
-  int64_t columns() const { return terms() * n_.R; }
-  // products [rows, terms * R]
-  void multiply(float* products, const T* x, int64_t rows) {
-    const bool widen = std::is_same_v<T, bfloat16> && !split_;
-    Scratch<float> wide(widen ? rows * n_.N : 0);
-    if (widen) convert(wide.data(), x, rows * n_.N);
-    const void* operand = widen ? static_cast<const void*>(wide.data()) : x;
-    matmul({rows, columns(), n_.N, dtype(), DType::f32}, {products, operand, packed_.data()});
-  }
-
- private:
-  DType dtype() const { return split_ ? DType::bf16 : DType::f32; }
-
-  bool split_;
-  Sizes n_;
-  Scratch<std::byte> packed_;
-};
-
-template <class T>
-void forward_tile(const HyperCoefficientsArgs& a, PackedFn<T>& fn, int64_t t, int64_t rows, const Sizes& n) {
+void forward_tile(const HyperCoefficientsArgs& a, const FnProducts& fn, int64_t t, int64_t rows, const Sizes& n) {
   const int64_t G = n.gates();
   const Kernels<T>& k = kernels<T>();
   Scratch<float> gates(rows * G), work(sinkhorn_work(n.S, 1)), products(rows * fn.columns());
@@ -104,7 +61,8 @@ void forward_tile(const HyperCoefficientsArgs& a, PackedFn<T>& fn, int64_t t, in
   float *mixes = a.mixes.f32() + t * n.R, *pre = a.pre.f32() + t * n.S;
   float* comb = n.head ? nullptr : a.comb.f32() + t * n.S * n.S;
   fn.multiply(products.data(), x, rows);
-  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, products.data(), fn.terms(), rows, n.R, n.N, a.options.norm_eps);
+  k.coefficients.mixes(mixes, a.rstd.f32() + t, x, products.data(), {fn.terms(), fn.columns()}, rows, n.R, n.N,
+                       a.options.norm_eps);
   split_arguments(gates.data(), comb, mixes, a.base, a.scale, rows, n);
   k.coefficients.sigmoid(gates.data(), gates.data(), rows * G);
   for (int64_t row = 0; row < rows; ++row) {
@@ -193,8 +151,8 @@ void add_base_and_scale(const HyperCoefficientsBackwardArgs& a, const float* dz,
 void hyper_coefficients_forward(const HyperCoefficientsArgs& a) {
   const Sizes n(a.x, a.base);
   with_activation_type(a.x.dtype, [&]<class E>() {
-    PackedFn<E> fn(a.fn, n);
-    const int64_t tile = product_tile(n.N * static_cast<int64_t>(sizeof(E)));
+    const FnProducts fn(a.fn, a.x.dtype);
+    const int64_t tile = fn.tile_rows();
     parallel_for(n.tiles(tile), 1, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin * tile; t < std::min(end * tile, n.T); t += tile) {
         forward_tile<E>(a, fn, t, std::min(tile, n.T - t), n);
@@ -217,6 +175,7 @@ void hyper_coefficients_backward(const HyperCoefficientsBackwardArgs& a) {
         backward_tile<E>(a, {dz.data(), draw.data()}, panels.data(), tile * kTile, n);
       }
     });
+    if (add_fn_gradient(a.dfn.f32(), draw.data(), a.x, n.R)) return;
     // Whole columns a thread, every token in order: no partial sums.
     constexpr int64_t kColumns = 64;
     parallel_for((n.N + kColumns - 1) / kColumns, 4, [&](int64_t begin, int64_t end) {

@@ -21,9 +21,9 @@ void split(bfloat16* high, bfloat16* low, const float* from, int64_t count) {
 }
 
 template <class T>
-void mixes_of(float* mixes, float* rstd, const T* x, const float* products, int64_t terms, int64_t rows, int64_t R,
+void mixes_of(float* mixes, float* rstd, const T* x, const float* products, HyperTerms terms, int64_t rows, int64_t R,
               int64_t N, float eps) {
-  for (int64_t t = 0; t < rows; ++t, x += N, mixes += R, products += terms * R) {
+  for (int64_t t = 0; t < rows; ++t, x += N, mixes += R, products += terms.columns) {
     Lanes squares{};
     for_lanes(N, [&](int64_t c, int64_t n) {
       const Lanes v = load_lanes(x + c, n);
@@ -31,7 +31,7 @@ void mixes_of(float* mixes, float* rstd, const T* x, const float* products, int6
     });
     rstd[t] = 1.0f / __builtin_sqrtf(sum(squares) / static_cast<float>(N) + eps);
     for (int64_t r = 0; r < R; ++r) {
-      mixes[r] = rstd[t] * (terms == 2 ? products[r] + products[R + r] : products[r]);
+      mixes[r] = rstd[t] * (terms.count == 2 ? products[r] + products[R + r] : products[r]);
     }
   }
 }

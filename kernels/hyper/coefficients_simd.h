@@ -6,13 +6,17 @@
 
 namespace birkhoff::cpu {
 
+struct HyperTerms {
+  int64_t count, columns;
+};
+
 // Row kernels of the coefficients for one instruction set. N = S*C values a token, R rows of fn.
 template <class T>
 struct HyperCoefficientRows {
   // from = high + low within 2^-17 of itself.
   void (*split)(bfloat16* high, bfloat16* low, const float* from, int64_t count);
-  // mixes = rstd <fn, x>, given the products of x with fn's terms [rows, terms * R]: one of f32, or high and low.
-  void (*mixes)(float* mixes, float* rstd, const T* x, const float* products, int64_t terms, int64_t rows, int64_t R,
+  // mixes = rstd <fn, x>, given the products [rows, columns] of x with fn's terms (coefficient_products.h).
+  void (*mixes)(float* mixes, float* rstd, const T* x, const float* products, HyperTerms terms, int64_t rows, int64_t R,
                 int64_t N, float eps);
   // fn in the order that input_gradient reads: panels of columns, panel_count(S, C) of panel_floats(R) each.
   int64_t (*panel_count)(int64_t S, int64_t C);

@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/core/cpu/convert.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/hyper/hc_coefficients.h"
+#include "kernels/hyper/read_simd.h"
 
 namespace birkhoff::cpu {
 namespace {
@@ -18,6 +20,12 @@ struct Part {
   Part(float* data, int64_t S, int64_t C) : dfn(data), dbase(dfn + (S + 2) * C), dscale(dbase + S * S + 2 * S) {}
   static int64_t size(int64_t S, int64_t C) { return (S + 2) * C + S * S + 2 * S + 2; }
 };
+
+// <x, fn[r]> for rows of fn, at most kMaxStreams.
+const HyperReadRows<float>& dots() {
+  static const auto rows = on_best_isa([]<Isa isa>() { return hyper_read_rows<isa, float>(); });
+  return rows;
+}
 
 template <class E>
 void backward_row(const HcCoefficientsBackwardArgs& a, Part part, int64_t row) {
@@ -51,19 +59,19 @@ void hc_coefficients_forward(const HcCoefficientsArgs& a) {
   const int64_t T = a.x.shape[0], S = a.x.shape[1], C = a.x.shape[2], R = S + 2;
   const float *base = a.base.f32(), *scale = a.scale.f32();
   with_activation_type(a.x.dtype, [&]<class E>() {
+    const auto& kernels = dots();
     parallel_for(T * S, 1 + 4096 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
+      Scratch<float> x(C);
       for (int64_t row = begin; row < end; ++row) {
-        const E* x = a.x.as<E>() + row * C;
         const int64_t i = row % S;
         float squares = 0;
-        for (int64_t c = 0; c < C; ++c) squares += static_cast<float>(x[c]) * static_cast<float>(x[c]);
+        convert(x.data(), a.x.as<E>() + row * C, C);
+        kernels.dots(&squares, x.data(), x.data(), 1, 1, C);
         const float rstd = a.rstd.f32()[row] = 1 / std::sqrt(squares / static_cast<float>(C) + a.norm_eps);
         float* mixes = a.mixes.f32() + row * R;
-        for (int64_t r = 0; r < R; ++r) {
-          float sum = 0;
-          for (int64_t c = 0; c < C; ++c) sum += a.fn.f32()[r * C + c] * static_cast<float>(x[c]);
-          mixes[r] = sum * rstd;
-        }
+        kernels.dots(mixes, x.data(), a.fn.f32(), 1, 2, C);
+        kernels.dots(mixes + 2, x.data(), a.fn.f32() + 2 * C, 1, S, C);
+        for (int64_t r = 0; r < R; ++r) mixes[r] *= rstd;
         a.pre.f32()[row] = scale[0] * std::tanh(mixes[0]) + base[i];
         a.post.f32()[row] = scale[1] * std::tanh(mixes[1]) + base[S + i];
         for (int64_t j = 0; j < S; ++j) {

@@ -1,6 +1,6 @@
 #include "kernels/norm/layernorm_simd.h"
 
-#include "kernels/core/cpu/simd.h"
+#include "kernels/core/cpu/lanes.h"
 
 namespace birkhoff::cpu {
 namespace {
@@ -35,12 +35,12 @@ void backward(T* dx, float* dweight, float* dbias, const T* dy, const T* x, cons
     }
     sum *= inverse;
     dot *= inverse;
-    for (int64_t c = 0; c < C; ++c) {
-      const float g = load(dy + c), n = (load(x + c) - m) * r;
-      dweight[c] += g * n;
-      dbias[c] += g;
-      store(dx + c, r * (g * weight[c] - sum - n * dot));
-    }
+    for_lanes(C, [&](int64_t c, int64_t count) {
+      const Lanes g = load_lanes(dy + c, count), n = (load_lanes(x + c, count) - m) * r;
+      store_lanes(dweight + c, load_lanes(dweight + c, count) + g * n, count);
+      store_lanes(dbias + c, load_lanes(dbias + c, count) + g, count);
+      store_lanes(dx + c, r * (g * load_lanes(weight + c, count) - sum - n * dot), count);
+    });
   }
 }
 
