@@ -78,55 +78,74 @@ void finish(const AttentionHead<T>& head, HeadView<T> o, int64_t begin, const Qu
   }
 }
 
+// Keys in rows, values across, of a tile at p.
+template <class U>
+struct KeysAndValues {
+  U *k, *v;
+  KeysAndValues(float* p, int64_t D) : k(reinterpret_cast<U*>(p)), v(k + kTile * D) {}
+};
+
 template <class T>
-void forward(const AttentionHead<T>& head, HeadView<T> o, int64_t begin, int64_t end, float* scratch) {
+void pack(float* tile, const AttentionHead<T>& head, int64_t begin, int64_t count, float* scratch) {
+  using U = Unit<T>;
+  const KeysAndValues<U> to(tile, attention_padded(head.key_dim));
+  U* const rows = kPer<U> == 1 ? to.v : reinterpret_cast<U*>(scratch);
+  pack_rows(to.k, head.k, begin, count, head.key_dim);
+  pack_rows(rows, head.v, begin, count, head.value_dim);
+  pack_across(to.v, rows, head.value_dim);
+}
+
+template <class T>
+void attend(const AttentionHead<T>& head, HeadView<T> o, const float* tiles, int64_t begin, int64_t end,
+            float* scratch) {
   using U = Unit<T>;
   const int64_t D = attention_padded(head.key_dim), V = attention_padded(head.value_dim);
-  const int64_t width = row_units<U>(head.key_dim), tiles = attention_tiles(end - begin);
-  const float scale = head.scale * kLog2E;
-  U* const q_all = reinterpret_cast<U*>(scratch);
-  float* const sum_all = scratch + kAttentionBlock * D;
-  U* const k = reinterpret_cast<U*>(sum_all + kAttentionBlock * V);
-  U *const v_rows = k + kTile * D, *const v_across = v_rows + kTile * V, *const p = v_across + kTile * V;
-  float* const s = reinterpret_cast<float*>(p + kTile * kTile);
+  const int64_t width = row_units<U>(head.key_dim), count = attention_tiles(end - begin);
+  float *const q = scratch, *const sum = q + kAttentionBlock * D, *const s = sum + kAttentionBlock * V;
+  U* const p = reinterpret_cast<U*>(s + kTile * kTile);
+  float* const rows = s + 2 * kTile * kTile;
   float most[kAttentionBlock], total[kAttentionBlock];
   fill(most, kMinusInfinity, kAttentionBlock);
   fill(total, 0, kAttentionBlock);
-  fill(sum_all, 0, tiles * kTile * V);
+  fill(sum, 0, count * kTile * V);
   Queries<U> queries[kAttentionBlock / kTile];
-  for (int64_t i = 0; i < tiles; ++i) {
-    const int64_t at = begin + i * kTile, count = end - at < kTile ? end - at : kTile;
-    queries[i] = {count, q_all + i * kTile * D, sum_all + i * kTile * V, most + i * kTile, total + i * kTile, {}};
-    look(queries[i].sight, head.document_start, at, count);
-    pack_rows(k, head.q, at, count, head.key_dim);
-    transpose(queries[i].q, kTile, k, width, kTile, width);
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at = begin + i * kTile;
+    queries[i] = {end - at < kTile ? end - at : kTile,
+                  reinterpret_cast<U*>(q + i * kTile * D),
+                  sum + i * kTile * V,
+                  most + i * kTile,
+                  total + i * kTile,
+                  {}};
+    look(queries[i].sight, head.document_start, at, queries[i].count);
+    pack_rows(reinterpret_cast<U*>(rows), head.q, at, queries[i].count, head.key_dim);
+    transpose(queries[i].q, kTile, reinterpret_cast<U*>(rows), width, kTile, width);
   }
-  for (int64_t key = head.document_start[begin]; key < end; key += kTile) {
-    const int64_t keys = end - key < kTile ? end - key : kTile;
-    pack_rows(k, head.k, key, keys, head.key_dim);
-    pack_rows(v_rows, head.v, key, keys, head.value_dim);
-    const U* v = pack_across(v_across, v_rows, head.value_dim);
-    for (int64_t i = 0; i < tiles; ++i) {
+  for (int64_t key = head.document_start[begin] / kTile * kTile; key < end; key += kTile) {
+    const KeysAndValues<U> keys(
+        const_cast<float*>(tiles) + key / kTile * attention_forward_tile(head.key_dim, head.value_dim), D);
+    for (int64_t i = 0; i < count; ++i) {
       const Seen visible = seen(queries[i].sight, queries[i].count, key);
       if (visible == Seen::none) continue;
-      multiply<Into::result, U>({s, kTile, k, width, 1, queries[i].q, kTile, kTile, kTile, units<U>(head.key_dim)});
-      if (visible == Seen::all) softmax<Seen::all, T>(p, s, queries[i], key, scale, V);
-      if (visible == Seen::some) softmax<Seen::some, T>(p, s, queries[i], key, scale, V);
-      multiply<Into::sum, U>({queries[i].sum, kTile, v, 1, V, p, kTile, head.value_dim, kTile, kTile / kPer<U>});
+      multiply<Into::result, U>(
+          {s, kTile, keys.k, width, 1, queries[i].q, kTile, kTile, kTile, units<U>(head.key_dim)});
+      if (visible == Seen::all) softmax<Seen::all, T>(p, s, queries[i], key, head.scale * kLog2E, V);
+      if (visible == Seen::some) softmax<Seen::some, T>(p, s, queries[i], key, head.scale * kLog2E, V);
+      multiply<Into::sum, U>({queries[i].sum, kTile, keys.v, 1, V, p, kTile, head.value_dim, kTile, kTile / kPer<U>});
     }
   }
-  for (int64_t i = 0; i < tiles; ++i) finish(head, o, begin + i * kTile, queries[i], reinterpret_cast<float*>(v_rows));
+  for (int64_t i = 0; i < count; ++i) finish(head, o, begin + i * kTile, queries[i], rows);
 }
 
 }  // namespace
 
 template <>
-AttentionForward<float> attention_forward_block<kThisIsa, float>() {
-  return forward<float>;
+AttentionForward<float> attention_forward_pieces<kThisIsa, float>() {
+  return {pack<float>, attend<float>};
 }
 template <>
-AttentionForward<bfloat16> attention_forward_block<kThisIsa, bfloat16>() {
-  return forward<bfloat16>;
+AttentionForward<bfloat16> attention_forward_pieces<kThisIsa, bfloat16>() {
+  return {pack<bfloat16>, attend<bfloat16>};
 }
 
 }  // namespace birkhoff::cpu
