@@ -40,11 +40,17 @@ TEST_P(Resume, IsBitwiseEqualToAnUninterruptedRun) {
 
 INSTANTIATE_TEST_SUITE_P(
     Settings, Resume,
-    testing::Values(std::pair{1, std::string()}, std::pair{2, std::string()},
-                    std::pair{2, std::string("--set optimizer.type=muon --set precision.moments=bf16")},
-                    std::pair{2, std::string("--set optimizer.engram.update=sparse_adamw --set precision.recipe=f32")},
-                    std::pair{1, std::string("--set model.residual.type=mhc_single_pass --set model.norm_eps=1e-20 "
-                                             "--set precision.recipe=fp8_block --set checkpoint.async=false")}));
+    testing::Values(
+        std::pair{1, std::string()}, std::pair{2, std::string()},
+        std::pair{2, std::string("--set optimizer.type=muon --set precision.moments=bf16")},
+        std::pair{2, std::string("--set optimizer.engram.update=sparse_adamw --set precision.recipe=f32")},
+        // Step 4 lies within ramp, short sequences and the detector's window, and the resumed run leaves them.
+        std::pair{2, std::string("--set batch.ramp.initial_size=4 --set batch.ramp.increment=4 "
+                                 "--set batch.ramp.steps=6 --set optimizer.spike.z_score=0.5 "
+                                 "--set optimizer.spike.window=2 "
+                                 "--set 'batch.length_schedule=[{until_step: 5, sequence_length: 16}]'")},
+        std::pair{1, std::string("--set model.residual.type=mhc_single_pass --set model.norm_eps=1e-20 "
+                                 "--set precision.recipe=fp8_block --set checkpoint.async=false")}));
 
 TEST(Resume, OfAResumeIsBitwiseEqual) {
   const TempDir dir;
