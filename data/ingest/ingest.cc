@@ -93,6 +93,17 @@ void check(const IngestOptions& options) {
            " already holds a dataset; name another directory or remove it");
 }
 
+// What an ingestion that did not finish left behind.
+void remove_shards(const std::filesystem::path& split) {
+  if (!std::filesystem::is_directory(split)) return;
+  std::vector<std::filesystem::path> stale;
+  for (const auto& entry : std::filesystem::directory_iterator(split))
+    if (const std::string name = entry.path().filename().string();
+        name.starts_with("shard-") || name.starts_with(".shard-"))
+      stale.push_back(entry.path());
+  for (const std::filesystem::path& path : stale) std::filesystem::remove(path);
+}
+
 }  // namespace
 
 std::string tokenizer_digest(const std::string& tokenizer_json) { return sha256_hex(tokenizer_json); }
@@ -104,6 +115,7 @@ DatasetManifest ingest(const IngestOptions& options) {
   BK_CHECK(end.has_value(), options.tokenizer, " has no end-of-text token; add one, such as <|endoftext|>");
   const std::vector<std::string> files = expand_paths(options.inputs);
   std::filesystem::create_directories(options.output);
+  for (const char* split : {kTrain, kHeldout}) remove_shards(options.output / split);
 
   DatasetManifest manifest{
       tokenizer_digest(tokenizer.to_json()), tokenizer.vocab_size(), tokenizer.bos().value_or(*end), *end, {}};

@@ -57,6 +57,8 @@ class EvalReader::Impl {
     if (documents_ == 0)
       throw DataError(concat(options_.directory.string(), ": split '", options_.split, "' has no documents"));
     sequences_ = plan(shards_, documents_, options_);
+    if (options_.max_sequences > 0 && options_.max_sequences < static_cast<int64_t>(sequences_.size()))
+      sequences_.resize(static_cast<size_t>(options_.max_sequences));
     for (int64_t i = 0; i < documents_; ++i) {
       source_bytes_ += shards_.source_bytes(i);
       num_targets_ += shards_.num_tokens(i);
@@ -65,9 +67,10 @@ class EvalReader::Impl {
 
   std::optional<StepBatch> next() {
     if (at_ == num_microbatches()) return std::nullopt;
-    const int64_t microbatch = options_.replica * num_microbatches() + at_++;
+    const int64_t microbatch = at_++ * options_.num_replicas + options_.replica;
     BatchBuilder builder(options_.microbatch_sequences, options_.sequence_length, options_.mtp_depth);
     const auto first = static_cast<size_t>(microbatch * options_.microbatch_sequences);
+    // A replica past the end gets masked tokens alone.
     const size_t last = std::min(first + static_cast<size_t>(options_.microbatch_sequences), sequences_.size());
     for (size_t i = first; i < last; ++i) {
       builder.begin_sequence(static_cast<int64_t>(i));

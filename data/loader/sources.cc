@@ -1,6 +1,5 @@
 #include "data/loader/sources.h"
 
-#include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 #include "kernels/core/philox.h"
@@ -23,6 +22,10 @@ void check_dataset(const std::filesystem::path& directory, const DatasetManifest
   if (manifest.vocab_size > vocab_size)
     throw DataError(concat(directory.string(), ": its vocabulary of ", manifest.vocab_size,
                            " does not fit the model's of ", vocab_size));
+  for (const auto& [name, token] : {std::pair{"begin_token", manifest.begin_token}, {"end_token", manifest.end_token}})
+    if (token < 0 || token >= manifest.vocab_size)
+      throw DataError(concat((directory / "dataset.json").string(), ": ", name, " is ", token,
+                             ", expected one of its vocabulary of ", manifest.vocab_size));
   if (!tokenizer_digest.empty() && manifest.tokenizer_digest != tokenizer_digest)
     throw DataError(concat(directory.string(), ": made with another tokenizer: expected ", tokenizer_digest, ", found ",
                            manifest.tokenizer_digest));
@@ -67,7 +70,8 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
   if (from.order_digest != digest_) {
     BK_CHECK(change == MixtureChange::restart, "the data cursor (order ", hex16(from.order_digest),
              ") belongs to another seed, mixture or dataset than the config (order ", hex16(digest_),
-             "); restore them, or allow the mixture to change here");
+             "); restore them, give a source whose folder moved its old name (data.sources[].name), or set "
+             "data.mixture_change to restart");
     cursor = begin();
     cursor.sequences = cursor.mixture_start = from.sequences;
     cursor.tokens = from.tokens;
@@ -118,14 +122,13 @@ int32_t Sources::begin_token(const Piece& piece) const {
   return sources_[static_cast<size_t>(piece.source)]->shards.manifest().begin_token;
 }
 
-// A file that cannot be read at all is fatal under either policy: that is the machine's trouble, not the sample's.
+// Only a sample whose bytes are damaged may be skipped. A file that cannot be read at all is the machine's trouble; a
+// sample that is whole and of no use to this run, such as one of another modality, is the user's.
 TextSample Sources::read(int32_t source, int64_t document) {
   ShardSet& shards = sources_[static_cast<size_t>(source)]->shards;
   try {
     return shards.read_text(document);
-  } catch (const IoError&) {
-    throw;
-  } catch (const DataError& error) {
+  } catch (const DamagedSample& error) {
     if (policy_ == BadSamples::fail) throw;
     bad_.insert({source, document});
     if (bad_samples() > max_bad_)

@@ -30,6 +30,11 @@ Json to_json(const SplitManifest& split) {
 SplitManifest split_of(const Json& json, const std::string& path) {
   SplitManifest split;
   for (const Json& shard : json.at("shards"))
+    for (const char* count : {"samples", "tokens", "source_bytes"})
+      if (shard.at(count).get<int64_t>() < 0)
+        throw DataError(
+            concat(path, ": ", shard.at("file"), ": ", count, " is ", shard.at(count), ", a negative number"));
+  for (const Json& shard : json.at("shards"))
     split.append({shard.at("file"), shard.at("samples"), shard.at("tokens"), shard.at("source_bytes")});
   const int64_t samples = json.at("samples"), tokens = json.at("tokens"), bytes = json.at("source_bytes");
   if (samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes)
@@ -45,6 +50,8 @@ DatasetManifest manifest_of(const Json& json, const std::string& path) {
     throw DataError(concat(path, ": expected version ", kDatasetVersion, ", found version ", version));
   DatasetManifest manifest{
       json.at("tokenizer_digest"), json.at("vocab_size"), json.at("begin_token"), json.at("end_token"), {}};
+  if (manifest.vocab_size <= 0)
+    throw DataError(concat(path, ": vocab_size is ", manifest.vocab_size, ", expected at least 1"));
   for (const auto& item : json.at("splits").items()) manifest.splits[item.key()] = split_of(item.value(), path);
   return manifest;
 }

@@ -124,7 +124,7 @@ Sample ShardReader::read(int64_t id) {
       sample.segments.push_back(load(segment, file(), text ? tokens_ : bytes_, loss_mask_));
     }
     if (const uint64_t found = checksum_of(row, segments, sample); found != row.checksum)
-      throw DataError(concat("checksum: expected ", hex16(row.checksum), ", found ", hex16(found)));
+      throw DamagedSample(concat("checksum: expected ", hex16(row.checksum), ", found ", hex16(found)));
     if (sample.num_tokens() != num_tokens(id))
       throw DataError(
           concat("index and data disagree: expected ", num_tokens(id), " tokens, found ", sample.num_tokens()));
@@ -132,6 +132,8 @@ Sample ShardReader::read(int64_t id) {
     return sample;
   } catch (const IoError&) {
     throw;
+  } catch (const DamagedSample& error) {
+    throw DamagedSample(concat(path_.string(), ": sample ", id, ": ", error.what()));
   } catch (const DataError& error) {
     throw DataError(concat(path_.string(), ": sample ", id, ": ", error.what()));
   }

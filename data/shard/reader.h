@@ -11,8 +11,8 @@ namespace birkhoff {
 
 // Random access to the samples of one shard (docs/formats/shard.md). Construction reads header and index and checks the
 // index checksum; what stays in memory is 12 bytes a sample, and no file stays open. Reading a sample checks its
-// checksum and its token ids. Every complaint is a DataError with path, sample, expected and found. Not for use by two
-// threads at once.
+// checksum and its token ids. Every complaint is a DataError with path, sample, expected and found, a DamagedSample
+// where a sample's checksum is wrong. Not for use by two threads at once.
 class ShardReader {
  public:
   explicit ShardReader(std::filesystem::path path);

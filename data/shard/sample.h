@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/error.h"
 #include "kernels/core/shape.h"
 
 namespace birkhoff {
@@ -23,6 +24,12 @@ struct Segment {
   static Segment text(std::vector<int32_t> tokens);  // every token learnt
   static Segment text(std::vector<int32_t> tokens, std::vector<uint8_t> loss_mask);
   static Segment opaque(std::vector<uint8_t> bytes, Shape shape);
+};
+
+// The bytes of a sample are not those that were written. The samples beside it may be whole.
+class DamagedSample : public DataError {
+ public:
+  using DataError::DataError;
 };
 
 // One document: segments in reading order.

@@ -35,11 +35,11 @@ struct Arguments {
   std::vector<std::string> overrides;
 
   // A mistake is found on all ranks alike, and told once.
-  LoadedConfig load(Communicator& world) const {
+  LoadedConfig load(Communicator& world, ConfigUse use) const {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
     LoadedConfig loaded;
-    agree(world, [&] { loaded = load_config(config, all); });
+    agree(world, [&] { loaded = load_config(config, all, use); });
     return loaded;
   }
 };
@@ -69,7 +69,7 @@ void add_sinks(Metrics& metrics, const Config& c, Console& console) {
 }
 
 ExitCode train(Communicator& world, const Arguments& arguments) {
-  const LoadedConfig config = arguments.load(world);
+  const LoadedConfig config = arguments.load(world, ConfigUse::training);
   const bool first = world.rank() == 0;
   catch_signals();
   Metrics metrics;
@@ -82,6 +82,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
   if (first) {
     say(print_config(config.config, config.origins));
     Console& console = add_console(metrics, config.config);
+    for (const std::string& warning : config.warnings) console.say("warning: " + warning);
     add_sinks(metrics, config.config, console);
     reports.say = [&console](const std::string& line) { console.say(line); };
   }
@@ -98,7 +99,8 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
 }
 
 ExitCode evaluate(Communicator& world, const Arguments& arguments) {
-  const EvaluationResult e = run_evaluation(world, arguments.load(world), arguments.checkpoint, {say, {}, nullptr});
+  const EvaluationResult e =
+      run_evaluation(world, arguments.load(world, ConfigUse::evaluation), arguments.checkpoint, {say, {}, nullptr});
   if (world.rank() == 0) {
     std::printf("step: %lld | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %.0f | bytes: %.0f\n",
                 static_cast<long long>(e.step), e.loss, e.bits_per_byte, e.tokens, e.bytes);

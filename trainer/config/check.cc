@@ -11,10 +11,12 @@ namespace {
 bool ascending(const std::vector<int64_t>& numbers) {
   return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end();
 }
+// What keeps the data's cursor below 1 KiB (data/loader/cursor.h).
+constexpr int64_t kMaxSources = 16;
 
 class Checker {
  public:
-  explicit Checker(const Config& config) : c_(config) {}
+  Checker(const Config& config, ConfigUse use) : c_(config), use_(use) {}
 
   std::vector<Conflict> run() {
     attention();
@@ -25,8 +27,10 @@ class Checker {
     engram();
     parallel();
     optimizer();
+    schedule();
     batch();
     data();
+    needed_data();
     return std::move(conflicts_);
   }
 
@@ -149,6 +153,25 @@ class Checker {
     const OptimizerConfig& o = c_.optimizer;
     require(o.min_learning_rate <= o.learning_rate, {"optimizer.min_learning_rate", "optimizer.learning_rate"},
             "the rate decays: its end is no higher than its peak");
+    if (c_.precision.moments != MomentType::bf16) return;
+    // A bf16 has 8 significant bits: what is multiplied by more than 1 - 2^-8 may round back to itself for ever.
+    auto decays = [&](const std::string& name, double beta) {
+      require(beta <= 1 - 0x1p-8, {"optimizer." + name, "precision.moments"},
+              "a moment in bf16 decays by at most 1 - 2^-8 = 0.99609375; choose such a value, or moments in f32");
+    };
+    decays("beta1", o.beta1);
+    decays("beta2", o.beta2);
+    if (!c_.model.engram.layers.empty() && o.engram.update == TableUpdate::balanced)
+      decays("engram.beta", o.engram.beta);
+  }
+
+  void schedule() {
+    const OptimizerConfig& o = c_.optimizer;
+    const bool to_the_end = o.schedule != ScheduleType::constant && o.decay_steps == 0 && c_.run.steps > 0;
+    require(!to_the_end || o.warmup_steps + o.constant_steps <= c_.run.steps,
+            {"optimizer.warmup_steps", "optimizer.constant_steps", "run.steps"},
+            "the run ends before the decay that should lead to its end begins; give decay_steps, or shorten the phases "
+            "before it");
   }
 
   void batch() {
@@ -163,6 +186,8 @@ class Checker {
       require(phase.until_step > step, {path + ".until_step"}, "phases in ascending order of until_step");
       require(phase.sequence_length >= 1 && phase.sequence_length <= b.sequence_length,
               {path + ".sequence_length", "batch.sequence_length"}, "a phase is at most as long as the full sequence");
+      require(phase.sequence_length > c_.model.mtp.depth, {path + ".sequence_length", "model.mtp.depth"},
+              "a sequence must reach beyond the tokens predicted ahead");
       step = phase.until_step;
     }
   }
@@ -181,6 +206,8 @@ class Checker {
   }
 
   void data() {
+    require(static_cast<int64_t>(c_.data.sources.size()) <= kMaxSources, {"data.sources"},
+            concat("at most ", kMaxSources, " sources; ingest several folders as one"));
     std::set<std::string> names;
     for (size_t i = 0; i < c_.data.sources.size(); ++i) {
       const SourceConfig& source = c_.data.sources[i];
@@ -192,12 +219,62 @@ class Checker {
     }
   }
 
+  void needed_data() {
+    require(c_.eval.interval == 0 || !c_.eval.data.empty(), {"eval.interval", "eval.data"},
+            "an evaluation needs a dataset with a held-out split; name it, or set the interval to 0");
+    if (use_ == ConfigUse::description) return;
+    require(!c_.data.tokenizer.empty(), {"data.tokenizer"},
+            "the tokenizer.json of the data is needed; birkhoff tokenizer train makes one");
+    require(use_ != ConfigUse::training || !c_.data.sources.empty(), {"data.sources"},
+            "at least one dataset of birkhoff data ingest is needed");
+    require(use_ != ConfigUse::evaluation || !c_.eval.data.empty(), {"eval.data"},
+            "a dataset with a held-out split is needed");
+  }
+
   const Config& c_;
+  ConfigUse use_;
   std::vector<Conflict> conflicts_;
 };
 
 }  // namespace
 
-std::vector<Conflict> conflicts_of(const Config& config) { return Checker(config).run(); }
+std::vector<Conflict> conflicts_of(const Config& config, ConfigUse use) { return Checker(config, use).run(); }
+
+std::vector<Unused> unused_of(const Config& c) {
+  std::vector<Unused> unused;
+  auto add = [&](bool is_unused, const std::string& section, std::initializer_list<const char*> names,
+                 const std::string& why) {
+    if (!is_unused) return;
+    for (const char* name : names) unused.push_back({section + name, why});
+  };
+  const ResidualType residual = c.model.residual.type;
+  add(residual == ResidualType::plain, "model.residual.",
+      {"streams", "sinkhorn_iterations", "eps", "post_factor", "alpha_init", "phi_std", "mix_diagonal_init"},
+      "the residual is plain");
+  add(residual == ResidualType::hc, "model.residual.",
+      {"sinkhorn_iterations", "eps", "post_factor", "phi_std", "mix_diagonal_init"},
+      "hc normalises nothing, starts its matrix at 0 and its mix at the identity");
+  add(c.model.moe.num_experts == 0, "model.moe.",
+      {"top_k", "num_shared", "expert_size", "first_dense_layers", "score_function", "num_groups", "top_groups",
+       "route_scale", "renormalize", "gate_position", "bias_update_speed", "sequence_balance_loss"},
+      "model.moe.num_experts is 0");
+  const bool no_tables = c.model.engram.layers.empty();
+  add(no_tables, "model.engram.",
+      {"orders", "num_heads", "head_dim", "rows_per_head", "seed", "bias", "gate.root", "gate.clamp", "gate.eps",
+       "conv", "conv_kernel", "conv_dilation", "conv_eps", "compression", "pad_id", "init_std"},
+      "model.engram.layers is empty");
+  add(!no_tables && !c.model.engram.conv, "model.engram.", {"conv_kernel", "conv_dilation", "conv_eps"},
+      "model.engram.conv is false");
+  add(!no_tables && !c.model.engram.gate.root, "model.engram.", {"gate.clamp"}, "model.engram.gate.root is false");
+  add(c.precision.recipe != PrecisionRecipe::fp8_block, "precision.", {"fp8_scale"},
+      "precision.recipe is not fp8_block");
+  add(no_tables, "optimizer.engram.", {"update", "learning_rate_multiplier"}, "model.engram.layers is empty");
+  add(no_tables || c.optimizer.engram.update != TableUpdate::balanced, "optimizer.engram.",
+      {"granularity", "beta", "gamma", "tau", "iterations", "eps"}, "no table has the balanced update");
+  add(c.optimizer.type != OptimizerType::muon, "optimizer.muon.", {"momentum", "rms_scale"},
+      "optimizer.type is not muon");
+  add(c.model.mtp.depth == 0, "model.mtp.", {"weight"}, "model.mtp.depth is 0");
+  return unused;
+}
 
 }  // namespace birkhoff

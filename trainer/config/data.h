@@ -9,6 +9,12 @@ inline EnumNames names_of(BadSamplePolicy) {
   return names;
 }
 
+enum class MixtureChangePolicy { refuse, restart };
+inline EnumNames names_of(MixtureChangePolicy) {
+  static constexpr std::string_view names[] = {"refuse", "restart"};
+  return names;
+}
+
 struct SourceConfig {
   std::string path;
   double weight = 1;
@@ -17,7 +23,9 @@ struct SourceConfig {
   void visit(SettingList& s) {
     s("path", path, "folder of shards written by birkhoff data ingest").free("the samples must be the same");
     s("weight", weight, Limits{0, 1e12}, "share of the samples, relative to the other sources; more than 0");
-    s("name", name, "name in logs; empty: last part of the path").free();
+    s("name", name,
+      "name that the order of the samples depends on, so that a folder may move; empty: last part of the path")
+        .free("the source must keep its name, given or by its path");
   }
   bool operator==(const SourceConfig&) const = default;
 };
@@ -29,15 +37,22 @@ struct DataConfig {
   int64_t prefetch = 2;
   BadSamplePolicy bad_samples = BadSamplePolicy::fail;
   int64_t max_bad_samples = 100;
+  MixtureChangePolicy mixture_change = MixtureChangePolicy::refuse;
 
   void visit(SettingList& s) {
     s("tokenizer", tokenizer, "tokenizer.json the shards were made with").free("it must give the same ids");
     s.list("sources", sources, "what is read, mixed by weight");
     s("seed", seed, Limits{0, kMaxInt}, "order of the samples");
     s("prefetch", prefetch, Limits{0, 1024}, "steps made ready ahead by a thread; 0: none").free();
-    s("bad_samples", bad_samples, "a sample whose checksum is wrong stops the run, or the next good one replaces it")
+    s("bad_samples", bad_samples,
+      "a sample whose checksum is wrong stops the run (fail), or its tokens are masked, all others staying in place "
+      "(skip)")
         .free();
-    s("max_bad_samples", max_bad_samples, Limits{0, 1e9}, "replaced samples after which the run stops").free();
+    s("max_bad_samples", max_bad_samples, Limits{0, 1e9}, "masked samples of a rank above which the run stops").free();
+    s("mixture_change", mixture_change,
+      "a resume with other sources, weights or data.seed: refused, or quotas and order begin anew where each source of "
+      "the same name stands (restart)")
+        .free();
   }
   bool operator==(const DataConfig&) const = default;
 };

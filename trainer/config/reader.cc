@@ -51,11 +51,17 @@ class Reader {
     }
   }
 
-  LoadedConfig finish() {
+  LoadedConfig finish(ConfigUse use) {
     derive();
-    for (const Conflict& conflict : conflicts_of(config_)) report(conflict);
+    for (const Conflict& conflict : conflicts_of(config_, use)) report(conflict);
     if (!problems_.empty()) throw UserError(all_problems());
-    return {std::move(config_), std::move(origins_)};
+    std::vector<std::string> warnings;
+    for (const Unused& unused : unused_of(config_)) {
+      const std::string& origin = origins_.at(unused.path);
+      if (origin != "default" && origin != "derived")
+        warnings.push_back(concat(origin, ": ", unused.path, " has no effect: ", unused.why));
+    }
+    return {std::move(config_), std::move(origins_), std::move(warnings)};
   }
 
  private:
@@ -85,6 +91,14 @@ class Reader {
 
   void read_entry(const YamlNode& node, const std::string& path) {
     const auto found = by_path_.find(path);
+    if (found != by_path_.end() && override_.empty()) {
+      // "run.steps: 1" and "run: {steps: 1}" are the same setting.
+      const auto [first, fresh] = lines_.try_emplace(path, node.line);
+      if (!fresh) {
+        problem(where(node), concat(path, " is given twice, first on line ", first->second, "; keep one"));
+        return;
+      }
+    }
     if (found != by_path_.end() && std::holds_alternative<ListSize>(found->second->value)) {
       read_list(*found->second, node);
     } else if (found != by_path_.end()) {
@@ -210,24 +224,26 @@ class Reader {
   SettingList list_;
   std::map<std::string, const Setting*> by_path_;
   std::set<std::string> sections_, failed_;
+  std::map<std::string, int> lines_;  // of the file, where each setting was given
   Origins origins_;
   std::vector<std::string> problems_;
 };
 
 }  // namespace
 
-LoadedConfig parse_config(const std::string& text, const std::string& name, const std::vector<std::string>& overrides) {
+LoadedConfig parse_config(const std::string& text, const std::string& name, const std::vector<std::string>& overrides,
+                          ConfigUse use) {
   Reader reader(name);
   reader.read_file(text);
   for (const std::string& override : overrides) reader.read_override(override);
-  return reader.finish();
+  return reader.finish(use);
 }
 
-LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides) {
+LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigUse use) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
   BK_CHECK(file && text << file.rdbuf(), "cannot read ", path, "; expected a YAML file");
-  return parse_config(text.str(), path, overrides);
+  return parse_config(text.str(), path, overrides, use);
 }
 
 int64_t check_world(const Config& config, int64_t world_size) {
@@ -237,13 +253,18 @@ int64_t check_world(const Config& config, int64_t world_size) {
   BK_CHECK(world_size % others == 0 && (p.dp == 0 || p.dp * others == world_size), "there are ", world_size,
            " ranks, expected parallel dp * tp * pp * cp = ", p.dp, " * ", p.tp, " * ", p.pp, " * ", p.cp,
            "; start another number of ranks, or set parallel.dp to 0");
-  const int64_t dp = world_size / others;
-  BK_CHECK(b.global_batch_size % (b.micro_batch_size * dp) == 0, "batch.global_batch_size is ", b.global_batch_size,
-           ", expected a multiple of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp,
-           "; change the batch or the number of ranks");
-  BK_CHECK(b.ramp.initial_size % (b.micro_batch_size * dp) == 0 && b.ramp.increment % (b.micro_batch_size * dp) == 0,
-           "batch.ramp goes from ", b.ramp.initial_size, " by ", b.ramp.increment,
-           ", expected multiples of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp);
+  const int64_t dp = world_size / others, share = b.micro_batch_size * dp;
+  std::string problems;
+  auto require = [&](const char* name, int64_t value) {
+    if (value % share != 0)
+      problems += concat(problems.empty() ? "" : "\n", "batch.", name, " is ", value,
+                         ", expected a multiple of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp,
+                         "; change the batch or the number of ranks");
+  };
+  require("global_batch_size", b.global_batch_size);
+  require("ramp.initial_size", b.ramp.initial_size);
+  require("ramp.increment", b.ramp.increment);
+  BK_CHECK(problems.empty(), problems);
   return dp;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/config/check.h"
 #include "trainer/config/config.h"
 
 namespace birkhoff {
@@ -14,15 +15,17 @@ using Origins = std::map<std::string, std::string>;
 struct LoadedConfig {
   Config config;
   Origins origins;
+  std::vector<std::string> warnings;  // settings that somebody gave and nothing reads, a line each
 };
 
 // Reads the file, applies overrides "section.name=value" (value in YAML; later ones win), fills derived values and
 // checks ranges and combinations. Errors: UserError that lists all mistakes, each with its line, what was given, what
 // was expected, and what to do.
-LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {});
+LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {},
+                         ConfigUse use = ConfigUse::description);
 // The same for text; `name` stands for the file in messages and origins.
 LoadedConfig parse_config(const std::string& text, const std::string& name = "config",
-                          const std::vector<std::string>& overrides = {});
+                          const std::vector<std::string>& overrides = {}, ConfigUse use = ConfigUse::description);
 
 // What needs the number of ranks to be judged: dp * tp * pp * cp == world_size, whole microbatches a replica. Returns
 // dp. Errors: UserError.

@@ -43,8 +43,15 @@ std::vector<ConfigChange> diff_configs(Config before, Config after) {
 
 std::string check_resume(const Config& before, const Config& after) {
   std::string allowed, refused;
-  for (const ConfigChange& change : diff_configs(before, after))
+  const bool restart = after.data.mixture_change == MixtureChangePolicy::restart;
+  for (ConfigChange& change : diff_configs(before, after)) {
+    const bool mixture = change.path == "data.seed" || change.path.starts_with("data.sources");
+    if (restart && mixture) {
+      change.allowed = true;
+      change.note = "the mixture begins anew here";
+    }
     (change.allowed ? allowed : refused) += text_of(change);
+  }
   BK_CHECK(refused.empty(), "the run to resume was started with other settings that cannot change:", refused,
            "\n  Restore them, or start a new run in another run.dir. `birkhoff describe config` names the settings "
            "that are free "

@@ -104,7 +104,8 @@ class Run {
     const int64_t done = trainer().steps_done();
     const auto deadline = session_.watchdog().guard(concat("step ", done + 1), c.parallel.timeout_step_s);
     const double begin_s = now_s(), waited_s = loader_->wait_s();
-    const StepBatch batch = loader_->next(step_shape(c, done));
+    StepBatch batch;
+    agree(session_.replicas(), [&] { batch = loader_->next(step_shape(c, done)); });
     const double rate = learning_rate_of(c).at(done);
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);

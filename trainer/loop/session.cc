@@ -109,6 +109,8 @@ LoaderOptions Session::loader_options() const {
   o.mtp_depth = static_cast<int>(config_.model.mtp.depth);
   o.bad_samples = config_.data.bad_samples == BadSamplePolicy::skip ? BadSamples::skip : BadSamples::fail;
   o.max_bad_samples = config_.data.max_bad_samples;
+  o.mixture_change =
+      config_.data.mixture_change == MixtureChangePolicy::restart ? MixtureChange::restart : MixtureChange::refuse;
   o.replica = replicas().rank();
   o.num_replicas = replicas().size();
   o.prefetch_steps = static_cast<int>(config_.data.prefetch);
@@ -124,6 +126,7 @@ EvalOptions Session::eval_options() const {
   o.sequence_length = config_.batch.sequence_length;
   o.microbatch_sequences = config_.batch.micro_batch_size;
   o.context_tokens = config_.batch.sequence_length / 2;
+  o.max_sequences = config_.eval.sequences;
   o.mtp_depth = static_cast<int>(config_.model.mtp.depth);
   o.replica = replicas().rank();
   o.num_replicas = replicas().size();
@@ -186,15 +189,8 @@ std::string Session::load(const Found& found) {
 
 EvaluationResult Session::evaluate(EvalReader& reader) {
   reader.rewind();
-  int64_t rest = reader.num_microbatches();
-  if (config_.eval.sequences > 0) {
-    const int64_t a_round = config_.batch.micro_batch_size * replicas().size();
-    rest = std::min(rest, (config_.eval.sequences + a_round - 1) / a_round);
-  }
   std::vector<double> sums(2, 0.0);
-  for (; rest > 0; --rest) {
-    const std::optional<StepBatch> batch = reader.next();
-    if (!batch) break;
+  while (const std::optional<StepBatch> batch = reader.next()) {
     const Trainer::Evaluation e = trainer_->evaluate(*batch);
     sums[0] += e.nats;
     sums[1] += e.tokens;

@@ -1,5 +1,6 @@
 #include "data/loader/eval_reader.h"
 
+#include <algorithm>
 #include <map>
 
 #include <gmock/gmock.h>
@@ -107,6 +108,42 @@ TEST_F(EvalReaderTest, RewindsToTheSameBatchesAndTakesAPrefixOfDocuments) {
   int64_t bytes = 0;
   for (size_t i = 0; i < 5; ++i) bytes += 10 * static_cast<int64_t>(documents_[i].size());
   EXPECT_EQ(reader.source_bytes(), bytes);
+}
+
+// Tokens of the scored targets of all replicas, microbatch by microbatch.
+std::vector<std::vector<int32_t>> microbatches_of(EvalOptions options, int replicas) {
+  std::vector<std::vector<int32_t>> all;
+  std::vector<std::unique_ptr<EvalReader>> readers;
+  options.num_replicas = replicas;
+  for (options.replica = 0; options.replica < replicas; ++options.replica)
+    readers.push_back(std::make_unique<EvalReader>(options));
+  for (int64_t i = 0; i < readers[0]->num_microbatches(); ++i)
+    for (const auto& reader : readers) all.push_back(reader->next()->microbatches[0].targets[0]);
+  // A round that no longer has a sequence for every replica ends in masked ones.
+  while (std::count(all.back().begin(), all.back().end(), -1) == static_cast<int64_t>(all.back().size()))
+    all.pop_back();
+  return all;
+}
+
+TEST_F(EvalReaderTest, ScoresTheSameMicrobatchesInTheSameOrderOnAnyNumberOfReplicas) {
+  for (const int64_t sequences : {0, 1, 4, 7}) {
+    options_.max_sequences = sequences;
+    const auto one = microbatches_of(options_, 1);
+    if (sequences > 0) {
+      EXPECT_EQ(one.size(), static_cast<size_t>((sequences + 2) / 3));
+    }
+    for (const int replicas : {2, 3, 4}) EXPECT_EQ(microbatches_of(options_, replicas), one) << sequences;
+  }
+}
+
+TEST_F(EvalReaderTest, TakesTheFirstSequences) {
+  const auto all = microbatches_of(options_, 1);
+  options_.max_sequences = 4;
+  const auto first = microbatches_of(options_, 2);
+  ASSERT_EQ(first.size(), 2u);
+  EXPECT_EQ(first[0], all[0]);
+  EXPECT_TRUE(std::equal(first[1].begin(), first[1].begin() + 16, all[1].begin()));
+  EXPECT_EQ(std::count(first[1].begin() + 16, first[1].end(), -1), 32);
 }
 
 TEST_F(EvalReaderTest, RefusesNothingToScore) {

@@ -8,6 +8,7 @@
 
 #include "data/hdf5/bulk_file.h"
 #include "data/loader/engram_addresses.h"
+#include "data/shard/format.h"
 #include "kernels/core/error.h"
 #include "tests/support/datasets.h"
 #include "tests/support/temp_dir.h"
@@ -271,6 +272,41 @@ TEST_F(LoaderWithABadSample, SkipIsCapped) {
   options_.bad_samples = BadSamples::skip;
   options_.max_bad_samples = 0;
   EXPECT_THAT(message_of([&] { run(1, 0, 10); }), HasSubstr("more than 0 samples could not be read"));
+}
+
+// What is whole but of no use to the run is nothing to skip.
+TEST_F(LoaderTest, SkipIsForDamageAlone) {
+  options_.bad_samples = BadSamples::skip;
+  ShardWriter writer(dir_ / "opaque" / "train", {kTestVocab, "digest", 2000});
+  Sample sample;
+  sample.segments = {Segment::text({1000, kTestEnd}), Segment::opaque({1, 2, 3}, {3})};
+  writer.add(sample);
+  write_manifest(dir_ / "opaque", {"digest", kTestVocab, kTestBegin, kTestEnd, {{"train", writer.finish()}}});
+  options_.sources = {{"opaque", dir_ / "opaque", 1}};
+  EXPECT_THAT(message_of([&] { Loader(options_).next(kShape); }), HasSubstr("its modality is 'opaque'"));
+  std::filesystem::create_directories(dir_ / "outside" / "train");
+  write_shard(dir_ / "outside" / "train" / "shard-00000.h5", {kShardVersion, kTestVocab, "digest"},
+              {{{Segment::text({static_cast<int32_t>(kTestVocab), kTestEnd})}, 8}});
+  DatasetManifest manifest{"digest", kTestVocab, kTestBegin, kTestEnd, {}};
+  manifest.splits["train"].append({"shard-00000.h5", 1, 2, 8});
+  write_manifest(dir_ / "outside", manifest);
+  options_.sources = {{"outside", dir_ / "outside", 1}};
+  EXPECT_THAT(message_of([&] { Loader(options_).next(kShape); }), HasSubstr("is outside the vocabulary of"));
+}
+
+TEST_F(LoaderTest, RefusesFramingTokensThatAreNoTokens) {
+  const DatasetManifest good = read_manifest(dir_ / "s0");
+  for (const int32_t token : {-1, static_cast<int32_t>(kTestVocab)}) {
+    DatasetManifest bad = good;
+    bad.end_token = token;
+    write_manifest(dir_ / "s0", bad);
+    EXPECT_THAT(message_of([&] { Loader loader(options_); }), HasSubstr(concat("end_token is ", token, ", expected")));
+    bad = good;
+    bad.begin_token = token;
+    write_manifest(dir_ / "s0", bad);
+    EXPECT_THAT(message_of([&] { Loader loader(options_); }),
+                HasSubstr(concat("begin_token is ", token, ", expected")));
+  }
 }
 
 TEST_F(LoaderTest, AShardDeletedWhileRunningIsFatalUnderEitherPolicy) {

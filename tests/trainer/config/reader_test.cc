@@ -152,6 +152,28 @@ INSTANTIATE_TEST_SUITE_P(
                   "x.yaml:4: batch.length_schedule[1].until_step is 9"},
         BadConfig{"PhaseTooLong", "batch:\n  length_schedule: [{until_step: 9, sequence_length: 2048}]\n",
                   "at most as long"},
+        BadConfig{
+            "PhaseShorterThanMtp",
+            "model: {mtp: {depth: 3}}\nbatch:\n  length_schedule: [{until_step: 9, sequence_length: 3}]\n",
+            "batch.length_schedule[0].sequence_length is 3 (x.yaml:3), model.mtp.depth is 3 (x.yaml:1): a sequence "
+            "must reach beyond"},
+        BadConfig{
+            "MomentThatCannotDecay", "precision: {moments: bf16}\noptimizer: {beta2: 0.999}\n",
+            "optimizer.beta2 is 0.999 (x.yaml:2), precision.moments is bf16 (x.yaml:1): a moment in bf16 decays by "
+            "at most"},
+        BadConfig{"MomentumOfTablesThatCannotDecay",
+                  "precision: {moments: bf16}\noptimizer: {engram: {beta: 0.999}}\nmodel: {engram: {layers: [1]}}\n",
+                  "optimizer.engram.beta is 0.999"},
+        BadConfig{"EvaluationOfNothing", "eval: {interval: 5}\n", "an evaluation needs a dataset"},
+        BadConfig{"NoRoomForTheDecay",
+                  "run: {steps: 10}\noptimizer: {schedule: cosine, warmup_steps: 8, "
+                  "constant_steps: 3}\n",
+                  "optimizer.warmup_steps is 8 (x.yaml:2), optimizer.constant_steps is 3 (x.yaml:2), run.steps is 10 "
+                  "(x.yaml:1): the run ends before the decay"},
+        BadConfig{"DottedKeyTwice", "run.steps: 2\nrun: {steps: 1}\n",
+                  "x.yaml:2: run.steps is given twice, first on line 1; keep one"},
+        BadConfig{"DottedListTwice", "data.sources: [{path: a}]\ndata: {sources: [{path: b}]}\n",
+                  "x.yaml:2: data.sources is given twice, first on line 1"},
         BadConfig{"WeightZero", "data:\n  sources: [{path: a, weight: 0}]\n", "a weight above 0"},
         BadConfig{"WeightNegative", "data:\n  sources: [{path: a, weight: -1}]\n", "data.sources[0].weight is '-1'"},
         BadConfig{"WeightNan", "data:\n  sources: [{path: a, weight: .nan}]\n", "data.sources[0].weight is '.nan'"},
@@ -174,6 +196,59 @@ TEST(Reader, ReportsAllMistakesAtOnce) {
   EXPECT_THAT(message,
               AllOf(HasSubstr("--set run.steps=abc: run.steps is 'abc'"),
                     HasSubstr("--set nonsense: expected section.name=value"), HasSubstr("model.moe.top_k is 5")));
+}
+
+TEST(Reader, LimitsTheSourcesToWhatACursorHolds) {
+  std::string sources;
+  for (int i = 0; i < 17; ++i) sources += concat(i ? ", " : "", "{path: p", i, "}");
+  EXPECT_THAT(refusal("data: {sources: [" + sources + "]}\n"), HasSubstr("at most 16 sources"));
+}
+
+TEST(Reader, AsksForDataWhereItIsNeededAndTellsItWithAllElse) {
+  const std::string yaml = "optimizer: {learning_rate: 7}\n";
+  auto message = [&](ConfigUse use) {
+    try {
+      parse_config(yaml, "x.yaml", {}, use);
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(message(ConfigUse::description), StartsWith("x.yaml has 1 mistake:"));
+  EXPECT_THAT(message(ConfigUse::training), AllOf(StartsWith("x.yaml has 3 mistakes:"), HasSubstr("data.tokenizer is"),
+                                                  HasSubstr("data.sources is"), HasSubstr("learning_rate is '7'")));
+  EXPECT_THAT(message(ConfigUse::evaluation),
+              AllOf(StartsWith("x.yaml has 3 mistakes:"), HasSubstr("eval.data is"), HasSubstr("data.tokenizer is")));
+}
+
+TEST(Reader, WarnsOfSettingsThatNothingReads) {
+  const auto warnings = [](const std::string& yaml, const std::vector<std::string>& overrides = {}) {
+    return parse_config(yaml, "x.yaml", overrides).warnings;
+  };
+  EXPECT_THAT(
+      warnings("model:\n  residual: {type: hc, streams: 2, alpha_init: 1, phi_std: 1, eps: 0.1}\n"),
+      testing::ElementsAre(StartsWith("x.yaml:2: model.residual.eps has no effect: hc normalises nothing"),
+                           StartsWith("x.yaml:2: model.residual.phi_std has no effect: hc normalises nothing")));
+  EXPECT_THAT(warnings("model: {residual: {type: mhc, eps: 0.1, phi_std: 1, sinkhorn_iterations: 3}}\n"),
+              testing::IsEmpty());
+  EXPECT_THAT(warnings("model: {moe: {num_experts: 4, top_k: 2}}\n", {"model.moe.num_experts=0"}),
+              testing::ElementsAre("x.yaml:1: model.moe.top_k has no effect: model.moe.num_experts is 0"));
+  EXPECT_THAT(warnings("run: {seed: 1}\n", {"optimizer.muon.momentum=0.5"}),
+              testing::ElementsAre("--set: optimizer.muon.momentum has no effect: optimizer.type is not muon"));
+  EXPECT_THAT(warnings("model: {engram: {layers: [1]}}\noptimizer: {engram: {update: sparse_adamw, tau: 0.1}}\n"),
+              testing::ElementsAre("x.yaml:2: optimizer.engram.tau has no effect: no table has the balanced update"));
+  EXPECT_THAT(warnings("run: {seed: 1}\n"), testing::IsEmpty()) << "defaults are nobody's mistake";
+}
+
+TEST(Resume, AllowsAnotherMixtureOnlyWhereItIsAskedFor) {
+  const Config before = parse_config("data: {sources: [{path: a}]}\n").config;
+  const std::string changed = "data: {seed: 2, sources: [{path: a, weight: 2}, {path: b}]";
+  EXPECT_THAT([&] { check_resume(before, parse_config(changed + "}\n").config); },
+              testing::ThrowsMessage<UserError>(AllOf(HasSubstr("data.seed: 1 -> 2"), HasSubstr("data.sources: 1"),
+                                                      HasSubstr("data.sources[0].weight: 1 -> 2"))));
+  EXPECT_THAT(check_resume(before, parse_config(changed + ", mixture_change: restart}\n").config),
+              AllOf(HasSubstr("data.seed: 1 -> 2 (the mixture begins anew here)"),
+                    HasSubstr("data.sources: 1 elements -> 2 elements (the mixture begins anew here)")));
 }
 
 TEST(Reader, DoesNotRepeatAMistakeAsAConflict) {
@@ -283,6 +358,10 @@ TEST(World, GivesTheReplicasOrSaysWhyNot) {
   Config c = parse_config("batch: {global_batch_size: 12, micro_batch_size: 2}\n").config;
   EXPECT_EQ(check_world(c, 3), 3);
   EXPECT_THAT([&] { check_world(c, 4); }, testing::ThrowsMessage<UserError>(HasSubstr("expected a multiple of")));
+  c.batch.ramp = {6, 6, 3};
+  EXPECT_THAT([&] { check_world(c, 2); }, testing::ThrowsMessage<UserError>(AllOf(
+                                              HasSubstr("ramp.initial_size is 6"), HasSubstr("ramp.increment is 6"),
+                                              testing::Not(HasSubstr("global_batch_size is")))));
   c.parallel.dp = 2;
   EXPECT_THAT([&] { check_world(c, 3); }, testing::ThrowsMessage<UserError>(HasSubstr("there are 3 ranks")));
 }

@@ -1,0 +1,92 @@
+#include <map>
+#include <mutex>
+
+#include <gtest/gtest.h>
+
+#include "kernels/core/copy.h"
+#include "kernels/core/philox.h"
+#include "tests/support/op_case.h"
+#include "tests/support/run_ranks.h"
+#include "trainer/optim/optimizer.h"
+
+namespace birkhoff::test {
+namespace {
+
+constexpr int64_t kWidth = 3;
+constexpr int kSteps = 3;
+
+// Gradient rows of a step: every third row or so, of the whole table.
+struct Rows {
+  std::vector<int64_t> numbers;
+  std::vector<float> values;
+};
+Rows gradient_rows(int64_t rows, int step) {
+  const Philox random(7, static_cast<uint64_t>(step));
+  Rows r;
+  for (int64_t row = 0; row < rows; ++row) {
+    if (random.uniform(static_cast<uint64_t>(row)) < 0.6) continue;
+    r.numbers.push_back(row);
+    for (int64_t i = 0; i < kWidth; ++i)
+      r.values.push_back(static_cast<float>(random.normal(static_cast<uint64_t>(1000 + row * kWidth + i))));
+  }
+  return r;
+}
+
+// Values of a table of `rows` rows after some steps; `first` is where it lies in the table that the gradients are of.
+std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64_t all, const TableOptions& options) {
+  Stream stream;
+  ShardedRowStore table({}, comm, "t", rows, kWidth);
+  fill_zero(stream, table.local_values());
+  TableOptimizer optimizer({}, table, options);
+  for (int step = 0; step < kSteps; ++step) {
+    const Rows whole = gradient_rows(all, step);
+    Rows mine;
+    for (size_t i = 0; comm.rank() == 0 && i < whole.numbers.size(); ++i) {
+      const int64_t row = whole.numbers[i] - first;
+      if (row < 0 || row >= rows) continue;
+      mine.numbers.push_back(row);
+      for (int64_t k = 0; k < kWidth; ++k) mine.values.push_back(whole.values[i * kWidth + static_cast<size_t>(k)]);
+    }
+    table.add_gradients(stream, mine.numbers,
+                        {mine.values.data(), DType::f32, {static_cast<int64_t>(mine.numbers.size()), kWidth}});
+    optimizer.step(stream, {0.01, 1, step + 1});
+  }
+  return read_values(stream, table.local_values());
+}
+
+class Granularity : public ::testing::TestWithParam<int> {};
+
+// A segment of a table that is divided over ranks, some of its segments by a border, is updated as if it were a table
+// of its own.
+TEST_P(Granularity, OfAHeadIsThatOfATableOfItsOwn) {
+  const std::vector<int64_t> begins{0, 7, 18}, ends{7, 18, 29};
+  TableOptions whole, segments;
+  segments.matrix_begins = begins;
+  std::vector<double> apart;
+  run_ranks(1, [&](Communicator& comm) {
+    for (size_t m = 0; m < begins.size(); ++m) {
+      const auto values = train(comm, begins[m], ends[m] - begins[m], 29, whole);
+      apart.insert(apart.end(), values.begin(), values.end());
+    }
+  });
+  std::map<int, std::vector<double>> together, one_matrix;
+  std::mutex mutex;
+  run_ranks(GetParam(), [&](Communicator& comm) {
+    const auto by_head = train(comm, 0, 29, 29, segments), by_table = train(comm, 0, 29, 29, whole);
+    const std::lock_guard lock(mutex);
+    together[comm.rank()] = by_head;
+    one_matrix[comm.rank()] = by_table;
+  });
+  const auto joined = [](const std::map<int, std::vector<double>>& parts) {
+    std::vector<double> all;
+    for (const auto& part : parts) all.insert(all.end(), part.second.begin(), part.second.end());
+    return all;
+  };
+  EXPECT_LE(scaled_error(joined(together), apart), 1e-6);
+  EXPECT_GT(scaled_error(joined(one_matrix), apart), 1e-2) << "one matrix is another update";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Granularity, ::testing::Values(1, 2, 3));
+
+}  // namespace
+}  // namespace birkhoff::test
