@@ -91,6 +91,7 @@ endfunction()
 
 # What every test's environment has, besides what its author set.
 set(BIRKHOFF_TEST_ENVIRONMENT OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+  OMPI_MCA_odls_base_sigkill_timeout=1
   BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR} BIRKHOFF_VECTORS=$ENV{BIRKHOFF_VECTORS})
 if(BIRKHOFF_SANITIZE)
   set(support ${PROJECT_SOURCE_DIR}/tests/support)

@@ -72,8 +72,12 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
 }
 
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
-  if (stream.device.kind == DeviceKind::meta) return;
   step_.reset();
+  if (stream.device.kind == DeviceKind::meta) {
+    const int64_t most = std::min(static_cast<int64_t>(rows.size()), values_.shape[0]);
+    gradient_ = {step_.take(DType::i64, {most}), step_.take(values_.dtype, {most, width_})};
+    return;
+  }
   const std::vector<int64_t> counts = split_by_owner(rows);
   const Requests given = exchange_rows(stream, rows, counts);
   const Tensor arrived = step_.take(values_.dtype, {static_cast<int64_t>(given.rows.size()), width_});
