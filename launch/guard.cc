@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <new>
 #include <string>
 #include <thread>
 
@@ -14,6 +15,7 @@ namespace {
 
 ExitCode code_of(const std::exception& error) {
   if (dynamic_cast<const UserError*>(&error)) return ExitCode::user_error;
+  if (dynamic_cast<const std::bad_alloc*>(&error)) return ExitCode::user_error;
   if (dynamic_cast<const DataError*>(&error)) return ExitCode::data_error;
   if (dynamic_cast<const CommError*>(&error)) return ExitCode::comm_error;
   return ExitCode::internal_error;
@@ -32,6 +34,12 @@ const char* title_of(ExitCode code) {
   }
 }
 
+std::string message_of(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error)
+             ? "memory ran out: smaller sizes, fewer ranks or more memory are needed"
+             : error.what();
+}
+
 // Ranks that meet the same error one by one would all print it. The lowest speaks first; its abort then ends the others
 // within the delay. A lost peer is often only the echo of an error which that peer is about to report: it waits
 // longest.
@@ -46,7 +54,7 @@ ExitCode report(Communicator& world, const std::exception& error) {
   if (agreed && world.rank() != 0) return code;
   if (!alone && !agreed) let_lower_ranks_speak(world.rank(), code);
   const std::string where = alone || agreed ? "" : concat("[rank ", world.rank(), " of ", world.size(), "] ");
-  std::fprintf(stderr, "%s%s: %s\n", where.c_str(), title_of(code), error.what());
+  std::fprintf(stderr, "%s%s: %s\n", where.c_str(), title_of(code), message_of(error).c_str());
   std::fflush(stderr);
   if (!alone && !agreed) world.abort(error.what(), static_cast<int>(code));
   return code;
@@ -67,7 +75,7 @@ ExitCode guarded(const std::function<ExitCode()>& body) noexcept {
     return body();
   } catch (const std::exception& e) {
     const ExitCode code = code_of(e);
-    std::fprintf(stderr, "%s: %s\n", title_of(code), e.what());
+    std::fprintf(stderr, "%s: %s\n", title_of(code), message_of(e).c_str());
     return code;
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <new>
 #include <vector>
 
 #include "kernels/core/cuda/memory.h"
@@ -21,7 +22,7 @@ void* allocate(Device device, size_t bytes) {
   }
   BK_CHECK(device.kind != DeviceKind::cuda, "this build has no CUDA backend; configure with -DBIRKHOFF_CUDA=ON");
   void* data = std::aligned_alloc(Arena::kAlignment, round_up(bytes));
-  BK_CHECK(data != nullptr, "out of host memory: ", bytes, " bytes were asked for");
+  if (data == nullptr) throw std::bad_alloc();
   return data;
 }
 

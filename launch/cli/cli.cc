@@ -85,7 +85,9 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
   return {app_->add_subcommand(name, help), actions_};
 }
 void Command::run(Action action) { actions_->emplace_back(app_, std::move(action)); }
-void Command::run_parallel(ParallelAction action) { actions_->emplace_back(app_, std::move(action)); }
+void Command::run_parallel(std::function<ExitCode(Communicator& world)> action, std::function<void()> before) {
+  actions_->emplace_back(app_, ParallelAction{std::move(action), std::move(before)});
+}
 
 Cli::Cli(const std::string& version)
     : app_(std::make_unique<CLI::App>("Birkhoff trains large language models across many processes.", "birkhoff")) {

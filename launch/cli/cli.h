@@ -17,7 +17,10 @@ namespace birkhoff {
 
 // What a command does. One that takes the world is started with MPI, the other without.
 using Action = std::function<ExitCode()>;
-using ParallelAction = std::function<ExitCode(Communicator& world)>;
+struct ParallelAction {
+  std::function<ExitCode(Communicator& world)> run;
+  std::function<void()> before;  // ahead of MPI's start; may be empty
+};
 using AnyAction = std::variant<std::monostate, Action, ParallelAction>;
 
 // One command or subcommand. The variables that receive arguments must outlive the action; their values are the
@@ -43,7 +46,7 @@ class Command {
 
   Command subcommand(const std::string& name, const std::string& help);
   void run(Action action);
-  void run_parallel(ParallelAction action);
+  void run_parallel(std::function<ExitCode(Communicator& world)> action, std::function<void()> before = {});
 
  private:
   CLI::App* app_;

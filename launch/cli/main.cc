@@ -20,8 +20,10 @@ ExitCode run(const std::vector<std::string>& arguments) {
   for (const auto add : kCommands) add(cli);
   const AnyAction action = cli.parse(arguments);
   if (const auto* alone = std::get_if<Action>(&action)) return (*alone)();
+  const auto& parallel = std::get<ParallelAction>(action);
+  if (parallel.before) parallel.before();
   MpiWorld mpi;
-  return guarded(mpi.world(), [&] { return std::get<ParallelAction>(action)(mpi.world()); });
+  return guarded(mpi.world(), [&] { return parallel.run(mpi.world()); });
 }
 
 }  // namespace

@@ -1,8 +1,12 @@
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <exception>
+#include <fstream>
 
 #include "kernels/core/error.h"
+#include "kernels/core/hash.h"
 #include "launch/cli/commands.h"
 #include "parallel/comm/agree.h"
 #include "trainer/loop/run.h"
@@ -13,7 +17,10 @@
 namespace birkhoff {
 namespace {
 
-// Requests to stop. The loop asks once a step; a second request changes nothing.
+// Where the time budget counts from.
+const auto process_started = std::chrono::steady_clock::now();
+
+// Requests to stop. The loop asks at least once a step; a second request changes nothing.
 std::atomic<bool> stop_requested{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 void on_signal(int) { stop_requested = true; }
@@ -30,16 +37,36 @@ void say(const std::string& line) {
   std::fflush(stdout);
 }
 
+// Ranks of one run have one binary: its version, and the digest of its bytes.
+std::string program() {
+  std::ifstream in("/proc/self/exe", std::ios::binary);
+  Hasher hasher;
+  std::vector<char> part(1 << 20);
+  while (in.read(part.data(), static_cast<std::streamsize>(part.size())), in.gcount() > 0)
+    hasher.update(part.data(), static_cast<size_t>(in.gcount()));
+  return concat(BIRKHOFF_VERSION, ' ', hex16(hasher.digest()));
+}
+
 struct Arguments {
   std::string config, resume, checkpoint;
   std::vector<std::string> overrides;
 
   // A mistake is found on all ranks alike, and told once.
-  LoadedConfig load(Communicator& world, ConfigUse use) const {
+  LoadedConfig load(WatchedWorld& watched, ConfigUse use) const {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
     LoadedConfig loaded;
-    agree(world, [&] { loaded = load_config(config, all, use); });
+    std::exception_ptr mistake;
+    try {
+      loaded = load_config(config, all, use);
+    } catch (...) {
+      mistake = std::current_exception();
+    }
+    const auto deadline =
+        watched.watchdog().guard("start-up", loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s");
+    agree(watched.world(), [&] {
+      if (mistake) std::rethrow_exception(mistake);
+    });
     return loaded;
   }
 };
@@ -69,24 +96,22 @@ void add_sinks(Metrics& metrics, const Config& c, Console& console) {
 }
 
 ExitCode train(Communicator& world, const Arguments& arguments) {
-  const LoadedConfig config = arguments.load(world, ConfigUse::training);
-  const bool first = world.rank() == 0;
-  catch_signals();
+  WatchedWorld watched(world);
+  const LoadedConfig config = arguments.load(watched, ConfigUse::training);
   Metrics metrics;
-  agree(world, [&] {
-    std::error_code error;
-    if (first) std::filesystem::create_directories(config.config.run.dir, error);
-    BK_CHECK(!error, config.config.run.dir, " cannot be made: ", error.message(), ". Choose another run.dir");
-  });
-  RunReports reports{{}, [] { return stop_requested.load(); }, &metrics};
-  if (first) {
+  RunReports reports;
+  reports.stop_requested = [] { return stop_requested.load(); };
+  reports.metrics = &metrics;
+  reports.program = program();
+  reports.started = process_started;
+  if (world.rank() == 0) {
     say(print_config(config.config, config.origins));
     Console& console = add_console(metrics, config.config);
     for (const std::string& warning : config.warnings) console.say("warning: " + warning);
-    add_sinks(metrics, config.config, console);
     reports.say = [&console](const std::string& line) { console.say(line); };
+    reports.directories_ready = [&] { add_sinks(metrics, config.config, console); };
   }
-  const Outcome outcome = run_training(world, config, reports);
+  const Outcome outcome = run_training(watched, config, reports);
   switch (outcome) {
     case Outcome::done:
       return ExitCode::done;
@@ -94,13 +119,19 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
       return ExitCode::nonfinite;
     case Outcome::stopped:
       return ExitCode::stopped;
+    case Outcome::unsaved:
+      return ExitCode::unsaved;
   }
   return ExitCode::internal_error;
 }
 
 ExitCode evaluate(Communicator& world, const Arguments& arguments) {
+  WatchedWorld watched(world);
+  RunReports reports;
+  reports.say = say;
+  reports.program = program();
   const EvaluationResult e =
-      run_evaluation(world, arguments.load(world, ConfigUse::evaluation), arguments.checkpoint, {say, {}, nullptr});
+      run_evaluation(watched, arguments.load(watched, ConfigUse::evaluation), arguments.checkpoint, reports);
   if (world.rank() == 0) {
     std::printf("step: %lld | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %.0f | bytes: %.0f\n",
                 static_cast<long long>(e.step), e.loss, e.bits_per_byte, e.tokens, e.bytes);
@@ -117,7 +148,7 @@ void add_train(Cli& cli) {
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--resume", a->resume,
               "auto: from the newest valid checkpoint, if any; none: anew; or a checkpoint's folder")
-      .run_parallel([a](Communicator& world) { return train(world, *a); });
+      .run_parallel([a](Communicator& world) { return train(world, *a); }, catch_signals);
 }
 
 void add_eval(Cli& cli) {

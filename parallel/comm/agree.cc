@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <new>
+#include <numeric>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -10,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-enum class Outcome : uint8_t { fine, user, data, comm, bug };
+enum class Outcome : uint8_t { fine, user, data, comm, memory, bug };
 
 struct Report {
   Outcome outcome = Outcome::fine;
@@ -23,6 +25,8 @@ class AgreedError final : public E, public Agreed {
   using E::E;
 };
 
+class AgreedBadAlloc final : public std::bad_alloc, public Agreed {};
+
 Report outcome_of(const std::function<void()>& body) {
   try {
     body();
@@ -33,6 +37,8 @@ Report outcome_of(const std::function<void()>& body) {
     return {Outcome::data, e.what()};
   } catch (const CommError& e) {
     return {Outcome::comm, e.what()};
+  } catch (const std::bad_alloc& e) {
+    return {Outcome::memory, e.what()};
   } catch (const std::exception& e) {
     return {Outcome::bug, e.what()};
   }
@@ -42,6 +48,7 @@ Report outcome_of(const std::function<void()>& body) {
   if (outcome == Outcome::user) throw AgreedError<UserError>(message);
   if (outcome == Outcome::data) throw AgreedError<DataError>(message);
   if (outcome == Outcome::comm) throw AgreedError<CommError>(message);
+  if (outcome == Outcome::memory) throw AgreedBadAlloc();
   throw AgreedError<BugError>(message);
 }
 
@@ -78,5 +85,25 @@ void require_same(Communicator& comm, const std::string& what, const std::string
   const std::string expected = broadcast_text(comm, text, 0);
   agree(comm, text == expected, concat(what, " differs: '", text, "' here, '", expected, "' on rank 0"));
 }
+
+std::vector<std::string> gather_texts(Communicator& comm, const std::string& text) {
+  const auto size = static_cast<size_t>(comm.size());
+  std::vector<int64_t> lengths(size, 0);
+  lengths[static_cast<size_t>(comm.rank())] = static_cast<int64_t>(text.size());
+  wait_on_host(comm.all_reduce({lengths.data(), DType::i64, {comm.size()}}));
+  const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+  std::string all(static_cast<size_t>(total), ' '), own = text;
+  wait_on_host(comm.all_gather_v({all.data(), DType::u8, {total}},
+                                 {own.data(), DType::u8, {lengths[static_cast<size_t>(comm.rank())]}}, lengths));
+  std::vector<std::string> texts;
+  size_t begin = 0;
+  for (const int64_t length : lengths) {
+    texts.push_back(all.substr(begin, static_cast<size_t>(length)));
+    begin += static_cast<size_t>(length);
+  }
+  return texts;
+}
+
+void throw_on_all(const std::string& message) { raise(Outcome::comm, message); }
 
 }  // namespace birkhoff

@@ -31,9 +31,9 @@ Watchdog::~Watchdog() {
   thread_.join();
 }
 
-Watchdog::Scope Watchdog::guard(std::string phase, double deadline_s) {
+Watchdog::Scope Watchdog::guard(std::string phase, double deadline_s, std::string setting) {
   const std::lock_guard lock(mutex_);
-  phases_.push_back({std::move(phase), deadline_s});
+  phases_.push_back({std::move(phase), std::move(setting), deadline_s});
   return Scope(*this);
 }
 
@@ -52,7 +52,9 @@ void Watchdog::watch() {
     Phase& phase = phases_.back();
     phase.spent_s += tick_s;
     if (phase.spent_s <= phase.deadline_s) continue;
-    const std::string why = concat(phase.name, " did not end within ", phase.deadline_s, " s");
+    const std::string advice =
+        phase.setting.empty() ? "" : concat(" (", phase.setting, ": raise it if that is too short)");
+    const std::string why = concat(phase.name, " did not end within ", phase.deadline_s, " s", advice);
     lock.unlock();
     return on_expiry_(why);
   }
@@ -61,15 +63,16 @@ void Watchdog::watch() {
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why) {
   const std::string waiting = trace.waiting_for();
   const std::string path = concat(folder, "/watchdog_rank_", world.rank(), ".json");
+  bool dumped = false;
   const nlohmann::json dump{{"rank", world.rank()},
                             {"size", world.size()},
                             {"why", why},
                             {"waiting_for", waiting},
                             {"operations", nlohmann::json::parse(trace.to_json())}};
-  std::ofstream(path) << dump.dump(1) << '\n';
+  if (!folder.empty()) dumped = static_cast<bool>(std::ofstream(path) << dump.dump(1) << std::endl);
   std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
-  std::fprintf(stderr, "error: %s: rank %d of %d: %s. Last operations: %s\n", why.c_str(), world.rank(), world.size(),
-               waiting.c_str(), path.c_str());
+  std::fprintf(stderr, "error: %s: rank %d of %d: %s.%s\n", why.c_str(), world.rank(), world.size(), waiting.c_str(),
+               dumped ? concat(" Last operations: ", path).c_str() : "");
   world.abort(why, kExitLostPeer);
   std::_Exit(kExitLostPeer);
 }

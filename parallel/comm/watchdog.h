@@ -33,12 +33,13 @@ class Watchdog {
     explicit Scope(Watchdog& watchdog) : watchdog_(watchdog) {}
     Watchdog& watchdog_;
   };
-  // "start-up", "step 12", "checkpoint". A deadline of 0 never expires.
-  Scope guard(std::string phase, double deadline_s);
+  // "start-up", "step 12", "checkpoint". A deadline of 0 never expires. `setting` is the one that gives the deadline:
+  // `why` tells to raise it.
+  Scope guard(std::string phase, double deadline_s, std::string setting = {});
 
  private:
   struct Phase {
-    std::string name;
+    std::string name, setting;
     double deadline_s, spent_s = 0;
   };
   void leave();
@@ -52,8 +53,9 @@ class Watchdog {
   std::thread thread_;
 };
 
-// What a run does on expiry: writes FOLDER/watchdog_rank_N.json with the trace, leaves the peers a moment to do so too,
-// then one rank says on stderr which operation it waits in and who is missing, and all end with exit code 4.
+// What a run does on expiry: writes FOLDER/watchdog_rank_N.json with the trace (nothing where `folder` is empty),
+// leaves the peers a moment to do so too, then one rank says on stderr which operation it waits in and who is missing,
+// and all end with exit code 4.
 inline constexpr int kExitLostPeer = 4;
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why);
 

@@ -27,40 +27,137 @@ std::vector<int> ranks_of(const std::filesystem::path& dir) {
   return pids;
 }
 
-class Signals : public testing::TestWithParam<std::pair<int, int>> {};
+enum class Whom { one_rank, all_ranks };
+enum class When { training, twice, saving, evaluating, before_step_1 };
+
+struct SignalCase {
+  std::string name;
+  int ranks, number;
+  Whom whom;
+  When when;
+};
+
+class Signals : public testing::TestWithParam<SignalCase> {
+ protected:
+  void send(Background& run) {
+    const SignalCase& c = GetParam();
+    if (c.ranks == 1) return run.signal(c.number);
+    const std::vector<int> pids = ranks_of(dir_ / "run");
+    ASSERT_EQ(pids.size(), 2u);
+    for (const int pid : pids) {
+      if (c.whom == Whom::all_ranks || pid == pids[1]) kill(pid, c.number);
+    }
+  }
+  static std::string arguments() {
+    const When when = GetParam().when;
+    std::string settings =
+        "--set run.steps=100000 --set checkpoint.interval=" + std::string(when == When::saving ? "1" : "0");
+    if (when == When::evaluating) settings += Training::shared().long_evaluation();
+    return settings + " --set eval.interval=" + (when == When::evaluating ? "1" : "0");
+  }
+  static std::string cue() {
+    switch (GetParam().when) {
+      case When::saving:
+        return "checkpoint of step 3: ";
+      case When::evaluating:
+        return "step: 1/";
+      case When::before_step_1:
+        return "optimizer:";  // of the printed configuration
+      default:
+        return "step: 3/";
+    }
+  }
+  TempDir dir_;
+};
 
 TEST_P(Signals, StopAllRanksAtOneStepWithACheckpointAndCode75) {
-  const auto [ranks, number] = GetParam();
-  const TempDir dir;
-  Background run(Training::shared().command(ranks, dir / "run", kLong), dir / "log");
-  ASSERT_TRUE(run.shows("step: 3/", 60)) << run.output();
-  // One rank alone is told, as by a scheduler: the others learn it from it. (mpirun forwards SIGUSR1 to all; on SIGTERM
-  // it ends with a code of its own, after the ranks have saved.)
-  if (number == SIGUSR1 || ranks == 1) {
-    run.signal(number);
-  } else {
-    const std::vector<int> pids = ranks_of(dir / "run");
-    ASSERT_EQ(pids.size(), 2u);
-    kill(pids[1], number);
-  }
+  const When when = GetParam().when;
+  Background run(Training::shared().command(GetParam().ranks, dir_ / "run", arguments()), dir_ / "log");
+  ASSERT_TRUE(run.shows(cue(), 60)) << run.output();
+  send(run);
+  if (when == When::twice) send(run);
   EXPECT_EQ(run.wait(60), 75) << run.output();
   EXPECT_THAT(run.output(), HasSubstr("on request"));
-  const std::vector<int64_t> saved = list_checkpoints(dir / "run" / "checkpoints");
-  ASSERT_EQ(saved.size(), 1u);
-  EXPECT_EQ(open_checkpoint(dir / "run" / "checkpoints" / checkpoint_name(saved[0])).integers.at("trainer.steps"),
-            saved[0]);
+  if (when == When::evaluating) {
+    EXPECT_THAT(run.output(), HasSubstr("was broken off"));
+  }
+  const std::filesystem::path saved = dir_ / "run" / "checkpoints";
+  const std::vector<int64_t> steps = list_checkpoints(saved);
+  ASSERT_FALSE(steps.empty());
+  if (when != When::saving) {
+    EXPECT_EQ(steps.size(), 1u);
+  }
+  if (when == When::before_step_1) {
+    EXPECT_EQ(steps.back(), 0);
+  }
+  EXPECT_EQ(verify_checkpoint(saved / checkpoint_name(steps.back())).integers.at("trainer.steps"), steps.back());
+  EXPECT_THAT(run.output(), HasSubstr("stopped after step " + std::to_string(steps.back()) + " on request"));
+  const ProgramResult next =
+      Training::shared().train(GetParam().ranks, dir_ / "run", "--set run.steps=" + std::to_string(steps.back() + 1));
+  EXPECT_EQ(next.exit_code, 0) << next.output;
+  EXPECT_THAT(next.output, HasSubstr(", step " + std::to_string(steps.back())));
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, Signals,
-                         testing::Values(std::pair{1, SIGTERM}, std::pair{1, SIGUSR1}, std::pair{2, SIGTERM},
-                                         std::pair{2, SIGUSR1}));
+INSTANTIATE_TEST_SUITE_P(
+    Cases, Signals,
+    testing::Values(SignalCase{"TermToTheOnlyRank", 1, SIGTERM, Whom::all_ranks, When::training},
+                    SignalCase{"Usr1ToTheOnlyRank", 1, SIGUSR1, Whom::all_ranks, When::training},
+                    SignalCase{"TermToOneRank", 2, SIGTERM, Whom::one_rank, When::training},
+                    SignalCase{"Usr1ToOneRank", 2, SIGUSR1, Whom::one_rank, When::training},
+                    SignalCase{"TermToAllRanks", 2, SIGTERM, Whom::all_ranks, When::training},
+                    SignalCase{"Usr1ToAllRanks", 2, SIGUSR1, Whom::all_ranks, When::training},
+                    SignalCase{"TermTwice", 2, SIGTERM, Whom::all_ranks, When::twice},
+                    SignalCase{"Usr1Twice", 2, SIGUSR1, Whom::one_rank, When::twice},
+                    SignalCase{"TermDuringASave", 2, SIGTERM, Whom::one_rank, When::saving},
+                    SignalCase{"Usr1DuringASave", 2, SIGUSR1, Whom::all_ranks, When::saving},
+                    SignalCase{"TermDuringAnEvaluation", 2, SIGTERM, Whom::one_rank, When::evaluating},
+                    SignalCase{"Usr1DuringAnEvaluation", 2, SIGUSR1, Whom::all_ranks, When::evaluating},
+                    SignalCase{"TermBeforeTheFirstStep", 2, SIGTERM, Whom::one_rank, When::before_step_1},
+                    SignalCase{"Usr1BeforeTheFirstStep", 1, SIGUSR1, Whom::all_ranks, When::before_step_1}),
+    [](const auto& info) { return info.param.name; });
+
+// mpirun ends with a code of its own, but leaves the ranks the time to save that it is told to.
+TEST(Mpirun, PassesSigtermOnAndLetsTheRanksSave) {
+  const TempDir dir;
+  // It reads nothing from the ranks meanwhile: many step lines would fill the pipe and hold them up.
+  Background run("env OMPI_MCA_odls_base_sigkill_timeout=5 " +
+                     Training::shared().command(2, dir / "run", std::string(kLong) + " --set run.log_interval=100000"),
+                 dir / "log");
+  ASSERT_TRUE(run.shows("training ", 60)) << run.output();
+  run.signal(SIGTERM);
+  EXPECT_GT(run.wait(60), 0) << run.output();
+  const std::filesystem::path saved = dir / "run" / "checkpoints";
+  ASSERT_EQ(list_checkpoints(saved).size(), 1u) << run.output();
+  verify_checkpoint(saved / checkpoint_name(list_checkpoints(saved)[0]));
+}
 
 TEST(TimeBudget, StopsWithACheckpointAndCode75) {
   const TempDir dir;
-  const ProgramResult run = Training::shared().train(1, dir / "run", std::string(kLong) + " --set run.time_budget_s=1");
+  const ProgramResult run = Training::shared().train(1, dir / "run", std::string(kLong) + " --set run.time_budget_s=2");
   EXPECT_EQ(run.exit_code, 75) << run.output;
   EXPECT_THAT(run.output, HasSubstr("by the time budget"));
   EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
+}
+
+TEST(TimeBudget, ThatExpiresWithinAnEvaluationBreaksItOff) {
+  const TempDir dir;
+  const ProgramResult run = Training::shared().train(
+      2, dir / "run",
+      "--set run.steps=100000 --set checkpoint.interval=0 --set eval.interval=1 --set run.time_budget_s=3" +
+          Training::shared().long_evaluation());
+  EXPECT_EQ(run.exit_code, 75) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("was broken off"));
+  EXPECT_THAT(run.output, HasSubstr("by the time budget"));
+  EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
+}
+
+// The start-up counts: with less than it takes there is no step.
+TEST(TimeBudget, CountsFromTheStartOfTheProcess) {
+  const TempDir dir;
+  const ProgramResult run =
+      Training::shared().train(1, dir / "run", std::string(kLong) + " --set run.time_budget_s=0.001");
+  EXPECT_EQ(run.exit_code, 75) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("stopped after step 0 by the time budget"));
 }
 
 TEST(Directory, IsRefusedToASecondRun) {

@@ -24,7 +24,7 @@ const Training& Training::shared() {
 }
 
 // The texts of the repository itself: enough words for a vocabulary of 400.
-Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json") {
+Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json"), heldout_(dir_ / "heldout") {
   const std::vector<std::string> inputs{source_dir() + "/LICENSE", source_dir() + "/docs"};
   SplitRule rule;
   rule.kind = SplitRule::Kind::blank_lines;
@@ -42,7 +42,13 @@ Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json")
   ingestion.split = rule;
   ingestion.heldout_fraction = 0.1;
   ingest(ingestion);
+  ingestion.output = heldout_;
+  ingestion.heldout_fraction = 0.9;
+  for (int copy = 0; copy < 3; ++copy) ingestion.inputs.insert(ingestion.inputs.end(), inputs.begin(), inputs.end());
+  ingest(ingestion);
 }
+
+std::string Training::long_evaluation() const { return " --set eval.sequences=0 --set eval.data=" + heldout_.string(); }
 
 std::string Training::data_arguments() const {
   return " --set data.tokenizer=" + tokenizer_.string() + " --set 'data.sources=[{path: " + data_.string() +

@@ -19,11 +19,14 @@ class Training {
   ProgramResult train(int ranks, const std::filesystem::path& dir, const std::string& arguments = "") const;
   std::string data_arguments() const;
   const std::filesystem::path& data() const { return data_; }
+  const std::filesystem::path& tokenizer() const { return tokenizer_; }
+  // A held-out split whose evaluation takes seconds.
+  std::string long_evaluation() const;
 
  private:
   Training();
   TempDir dir_;
-  std::filesystem::path data_, tokenizer_;
+  std::filesystem::path data_, tokenizer_, heldout_;
 };
 
 Manifest manifest_of(const std::filesystem::path& dir, int64_t step);

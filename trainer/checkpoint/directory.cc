@@ -15,7 +15,8 @@ namespace birkhoff {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr const char *kFinished = "step-", *kUnfinished = ".unfinished-step-", *kReplaced = ".replaced-step-";
+constexpr const char *kFinished = "step-", *kUnfinished = ".unfinished-step-", *kReplaced = ".replaced-step-",
+                     *kAbandoned = "abandoned-step-";
 
 std::string numbered(const char* prefix, int64_t step) {
   std::ostringstream name;
@@ -92,6 +93,25 @@ void give_name(const fs::path& directory, int64_t step) {
     rename_or_throw(unfinished, name);
   }
   sync_directory(directory);
+}
+
+std::vector<fs::path> set_aside(const fs::path& directory, int64_t step) {
+  std::vector<fs::path> entries = entries_of(directory), moved;
+  std::sort(entries.begin(), entries.end());
+  for (const fs::path& path : entries) {
+    auto later = step_of(path, kFinished);
+    if (!later) later = step_of(path, kReplaced);
+    if (!later || *later <= step) continue;
+    const std::string name = numbered(kAbandoned, *later);
+    fs::path to = directory / name;
+    for (int i = 2; fs::exists(to); ++i) to = directory / concat(name, '.', i);
+    if (::rename(path.c_str(), to.c_str()) != 0) {
+      throw DataError(concat(path.string(), ": cannot be renamed to ", to.string(), ": ", std::strerror(errno)));
+    }
+    moved.push_back(to);
+  }
+  if (!moved.empty()) sync_directory(directory);
+  return moved;
 }
 
 void prune(const fs::path& directory, int64_t keep, int64_t newest) {

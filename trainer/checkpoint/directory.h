@@ -1,9 +1,13 @@
 #pragma once
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "trainer/checkpoint/manifest.h"
@@ -40,29 +44,47 @@ void give_name(const std::filesystem::path& directory, int64_t step);
 // `keep`, and what killed saves left. Later steps, from which the run did not go on, are neither counted nor touched.
 void prune(const std::filesystem::path& directory, int64_t keep, int64_t newest);
 
-// Holds a run's directory for this process and its peers: created at construction, removed at destruction. UserError,
-// with host and process, if another live run holds it. A lock left by a dead process of this host, or one of another
-// host that was not refreshed for two minutes, is taken over; `notice` says so.
+// Renames the checkpoints of steps later than `step` to abandoned-step-00001000, or with a number behind it where that
+// is taken, so that the newest is that of the line which is trained from `step` on. Returns their new paths. DataError
+// where one cannot be renamed.
+std::vector<std::filesystem::path> set_aside(const std::filesystem::path& directory, int64_t step);
+
+// Holds a directory for this process and its peers: created at construction, removed at destruction, refreshed by a
+// thread of its own in between. UserError, with host and process, if another live run holds it. A lock left by a dead
+// process of this host is taken over. Of a process of another host nothing is known but the age of its lock: it is
+// waited for until it is refreshed, which is a UserError, or too old for a live run.
 class DirectoryLock {
  public:
   struct Owner {
     std::string host;
     int pid = 0;
   };
-  DirectoryLock(const std::filesystem::path& directory, std::string& notice);
-  // To be called at least every minute.
-  void refresh();
+  struct Options {
+    std::string setting = "run.dir";              // what a refusal tells to change
+    std::function<void(const std::string&)> say;  // told of a wait and of a lock taken over
+    double stale_after_s = 120, refresh_every_s = 30;
+  };
+  DirectoryLock(const std::filesystem::path& directory, Options options);
   ~DirectoryLock();
   DirectoryLock(const DirectoryLock&) = delete;
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
-  void claim(const std::filesystem::path& directory, const std::optional<Owner>& before) const;
+  void claim(const std::optional<Owner>& before) const;
+  void await_sign_of_life(const Owner& owner) const;
+  [[noreturn]] void refuse(const std::optional<Owner>& owner) const;
+  void say(const std::string& line) const;
   void sign();
+  void refresh();
   void release();
 
-  std::filesystem::path path_;
+  std::filesystem::path directory_, path_;
+  Options options_;
   int fd_ = -1;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool ending_ = false;
+  std::thread refresher_;
 };
 
 }  // namespace birkhoff

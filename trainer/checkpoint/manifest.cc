@@ -63,6 +63,39 @@ void check_cover(const std::string& name, Manifest::Entry& entry) {
     throw DataError(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
 }
 
+std::string shown(int64_t value) { return concat(value); }
+std::string shown(double value) { return concat(value, " (", hex16(std::bit_cast<uint64_t>(value)), ")"); }
+std::string shown(const std::string& value) {
+  return value.size() <= 60 ? concat("'", value, "'") : concat(value.size(), " bytes");
+}
+bool same(int64_t a, int64_t b) { return a == b; }
+bool same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
+bool same(const std::string& a, const std::string& b) { return a == b; }
+
+// A value is one for all ranks: where they differ, one of them went astray, and no choice among them is right.
+template <class T>
+void check_equal(const std::map<std::string, T>& first, const std::map<std::string, T>& other, size_t writer) {
+  for (const auto& [name, value] : other) {
+    const auto at = first.find(name);
+    if (at == first.end()) throw DataError(concat(name, ": writer ", writer, " has it, writer 0 does not"));
+    if (!same(at->second, value)) {
+      throw DataError(concat(name, ": writer ", writer, " has ", shown(value), ", writer 0 ", shown(at->second)));
+    }
+  }
+  for (const auto& [name, value] : first) {
+    if (!other.contains(name)) throw DataError(concat(name, ": writer 0 has it, writer ", writer, " does not"));
+  }
+}
+
+void check_values(const Manifest& first, const Manifest& other, size_t writer) {
+  if (other.step != first.step) {
+    throw DataError(concat("the step: writer ", writer, " has ", other.step, ", writer 0 ", first.step));
+  }
+  check_equal(first.integers, other.integers, writer);
+  check_equal(first.reals, other.reals, writer);
+  check_equal(first.texts, other.texts, writer);
+}
+
 }  // namespace
 
 std::string to_text(const Manifest& m) {
@@ -106,6 +139,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path) {
 Manifest join(const std::vector<Manifest>& writers) {
   Manifest all = writers.at(0);
   for (size_t i = 1; i < writers.size(); ++i) {
+    check_values(writers[0], writers[i], i);
     for (const auto& [name, entry] : writers[i].tensors) {
       auto [place, added] = all.tensors.try_emplace(name, entry);
       if (added) continue;

@@ -49,7 +49,7 @@ std::string to_text(const Manifest& manifest);
 Manifest parse_manifest(const std::string& text, const std::string& path);
 
 // Joins what the writers recorded of their own files. DataError if the parts of a tensor leave a gap or overlap, or its
-// shape or dtype differ between writers.
+// shape or dtype, the step or a value differ between writers.
 Manifest join(const std::vector<Manifest>& writers);
 
 }  // namespace birkhoff

@@ -11,6 +11,8 @@ struct ParallelConfig {
   int64_t ep = 1;
   double timeout_init_s = 300;
   double timeout_step_s = 300;
+  double timeout_checkpoint_s = 1800;
+  double timeout_eval_s = 1800;
 
   void visit(SettingList& s) {
     s("dp", dp, Limits{0, 1e6}, "replicas; 0: all ranks that the other degrees leave").free();
@@ -18,8 +20,10 @@ struct ParallelConfig {
     s("pp", pp, Limits{1, 1e6}, "pipeline stages").free();
     s("cp", cp, Limits{1, 1e6}, "context parallel ranks").free();
     s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
-    s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of a collective before the first step").free();
-    s("timeout_step_s", timeout_step_s, Limits{1, 1e6}, "deadline of a collective from the first step on").free();
+    s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of the start-up, up to the first step").free();
+    s("timeout_step_s", timeout_step_s, Limits{1, 1e6}, "deadline of a step").free();
+    s("timeout_checkpoint_s", timeout_checkpoint_s, Limits{1, 1e6}, "deadline of a wait for a checkpoint").free();
+    s("timeout_eval_s", timeout_eval_s, Limits{1, 1e6}, "deadline of an evaluation").free();
   }
   bool operator==(const ParallelConfig&) const = default;
 };

@@ -1,10 +1,15 @@
 #include "trainer/loop/run.h"
 
+#include <array>
 #include <chrono>
 #include <cmath>
+#include <utility>
 
+#include "data/hdf5/bulk_file.h"
 #include "parallel/comm/agree.h"
-#include "trainer/checkpoint/writer.h"
+#include "trainer/loop/directories.h"
+#include "trainer/loop/same_run.h"
+#include "trainer/loop/saver.h"
 #include "trainer/loop/session.h"
 #include "trainer/loop/telemetry.h"
 
@@ -18,43 +23,23 @@ enum class Stop : int32_t { no = 0, requested = 1, budget = 2 };
 // A training run from its first step to its last.
 class Run {
  public:
-  Run(Communicator& world, const LoadedConfig& config, const RunReports& reports)
-      : reports_(reports), session_(prepare(world, config), config, reports) {}
+  Run(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports)
+      : origins_(config.origins), reports_(reports), session_(watched, config, reports) {}
 
   Outcome go() {
-    const Config& c = session_.config();
     begin();
-    while (trainer().steps_done() < c.run.steps) {
+    while (trainer().steps_done() < session_.config().run.steps && stop_ == Stop::no) {
+      const auto deadline = session_.guard_step();
       const StepReport report = step();
-      if (skipped_in_a_row_ >= c.optimizer.max_nonfinite_steps) return give_up(report);
-      const int64_t done = trainer().steps_done();
-      if (const Stop stop = stop_wanted(); stop != Stop::no && done < c.run.steps) return leave(stop);
-      if (c.checkpoint.interval > 0 && done % c.checkpoint.interval == 0) save();
-      if (c.eval.interval > 0 && done % c.eval.interval == 0 && done < c.run.steps) evaluate();
+      if (progress_.skipped_in_a_row >= session_.config().optimizer.max_nonfinite_steps) return give_up(report);
+      save_and_evaluate();
     }
-    return end();
+    return trainer().steps_done() < session_.config().run.steps ? leave() : end();
   }
+
+  void within_memory(const std::function<void()>& body) { session_.within_memory(body); }
 
  private:
-  // The directory is made, tried and locked before anything slow happens.
-  Communicator& prepare(Communicator& world, const LoadedConfig& loaded) {
-    const Config& c = loaded.config;
-    agree(world, [&] {
-      BK_CHECK(!c.data.sources.empty(), "data.sources is empty; expected at least one dataset of birkhoff data ingest");
-      if (world.rank() != 0) return;
-      for (const std::string& dir : {c.run.dir, c.checkpoint.dir}) {
-        std::error_code error;
-        std::filesystem::create_directories(dir, error);
-        BK_CHECK(!error && std::filesystem::is_directory(dir), dir, " cannot be made: ", error.message(),
-                 ". Choose another run.dir");
-      }
-      std::string notice;
-      lock_ = std::make_unique<DirectoryLock>(c.run.dir, notice);
-      if (!notice.empty() && reports_.say) reports_.say(notice);
-    });
-    return world;
-  }
-
   Trainer& trainer() { return session_.trainer(); }
 
   // A ramp that does not divide among the replicas would stop the run at some later step.
@@ -71,54 +56,86 @@ class Run {
 
   void begin() {
     const Config& c = session_.config();
-    const auto deadline = session_.watchdog().guard("start-up", c.parallel.timeout_init_s);
+    const auto deadline = session_.guard_startup();
     agree(session_.replicas(), [&] { check_shapes(); });
     const std::optional<Found> found = session_.find();
     std::optional<Cursor> cursor;
     if (found) {
-      std::string text = session_.load(*found);
-      cursor = parse_cursor(text);
+      progress_ = session_.load(*found);
+      cursor = parse_cursor(progress_.cursor);
+      tokens_ = cursor->tokens;
     }
     agree(session_.replicas(), [&] {
       loader_ = std::make_unique<Loader>(session_.loader_options(), cursor);
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
-    writer_ = std::make_unique<CheckpointWriter>(
-        session_.replicas(), device_of(c),
-        CheckpointOptions{session_.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
+    const int64_t from = found && is_ours(*found) ? found->manifest.step : -1;
     telemetry_ =
         std::make_unique<Telemetry>(session_.replicas(), session_.trace(), session_.model().decoder->options());
-    // What was loaded from elsewhere is not yet among the run's own checkpoints.
-    const bool own = found && std::filesystem::weakly_canonical(found->path.parent_path()) ==
-                                  std::filesystem::weakly_canonical(session_.checkpoints());
-    last_saved_ = own ? trainer().steps_done() : -1;
-    started_s_ = now_s();
+    saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
+      publish(telemetry_->checkpoint(report, progress_.failed_saves));
+    });
+    agree(session_.replicas(), [&] { take_directory(from); });
+    look();
     session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
                         session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
                         ", from step ", trainer().steps_done(), " to ", c.run.steps));
     session_.say("which parameter has which optimizer:\n" + trainer().optimizer_table());
   }
 
+  bool is_ours(const Found& found) const {
+    std::error_code error;
+    return std::filesystem::equivalent(std::filesystem::absolute(found.path).parent_path(), session_.checkpoints(),
+                                       error);
+  }
+
+  // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
+  void take_directory(int64_t from) {
+    if (!session_.first()) return;
+    for (const std::filesystem::path& path : set_aside(session_.checkpoints(), from)) {
+      session_.say(concat("set aside, since this run does not go on from it: ", path.string()));
+    }
+    try {
+      publish_text(session_.directory() / "config.yaml", print_config(session_.config(), origins_));
+    } catch (const IoError& e) {
+      throw UserError(concat(e.what(), ". Make room, or choose another run.dir"));
+    }
+  }
+
   StepReport step() {
     const Config& c = session_.config();
     const int64_t done = trainer().steps_done();
-    const auto deadline = session_.watchdog().guard(concat("step ", done + 1), c.parallel.timeout_step_s);
     const double begin_s = now_s(), waited_s = loader_->wait_s();
     StepBatch batch;
     agree(session_.replicas(), [&] { batch = loader_->next(step_shape(c, done)); });
     const double rate = learning_rate_of(c).at(done);
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);
-    const StepReport report = trainer().step(batch, rate, [&] { writer_->wait_copied(); });
+    const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
-    skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
+    progress_.skipped_in_a_row = report.skipped ? progress_.skipped_in_a_row + 1 : 0;
+    if (report.skipped) ++(report.skip_reason == "spike" ? progress_.skipped_spikes : progress_.skipped_nonfinite);
+    look(batch.bad_samples - std::exchange(bad_samples_here_, batch.bad_samples));
     if (!report.skip_reason.empty()) say_skip(report);
-    publish(telemetry_->step({done + 1, &report, step_shape(c, done), batch.global_tokens, tokens_, batch.bad_samples,
-                              rate, now_s() - begin_s, loader_->wait_s() - waited_s, loader_->wait_s()},
+    publish(telemetry_->step({done + 1, &report, &progress_, step_shape(c, done), batch.global_tokens, tokens_, rate,
+                              now_s() - begin_s, loader_->wait_s() - waited_s, loader_->wait_s()},
                              logged));
-    poll_save();
-    if (lock_) lock_->refresh();
+    saver_->poll();
     return report;
+  }
+
+  // While steps are skipped no checkpoint is due: the weights may be what makes them fail, and each new checkpoint
+  // would push out one from before.
+  void save_and_evaluate() {
+    const Config& c = session_.config();
+    const int64_t done = trainer().steps_done();
+    const bool save_now =
+        c.checkpoint.interval > 0 && done % c.checkpoint.interval == 0 && progress_.skipped_in_a_row == 0;
+    const bool evaluate_now =
+        c.eval.interval > 0 && done % c.eval.interval == 0 && done < c.run.steps && stop_ == Stop::no;
+    if (save_now) save();
+    if (evaluate_now) evaluate();
+    if (save_now || evaluate_now) look();
   }
 
   static std::string reason_of(const StepReport& r) {
@@ -134,112 +151,130 @@ class Run {
     if (session_.first() && reports_.metrics != nullptr) reports_.metrics->publish(record);
   }
 
-  // One decision on all ranks: the highest reason that any of them has.
-  Stop stop_wanted() {
+  // What the ranks have seen since they last looked: one decision on all.
+  Stop look(int64_t new_bad_samples = 0) {
     const Config& c = session_.config();
-    int32_t reason = static_cast<int32_t>(Stop::no);
-    if (reports_.stop_requested && reports_.stop_requested()) reason = static_cast<int32_t>(Stop::requested);
-    if (c.run.time_budget_s > 0 && now_s() - started_s_ >= c.run.time_budget_s)
-      reason = static_cast<int32_t>(Stop::budget);
-    Stream host;
-    session_.replicas().all_reduce({&reason, DType::i32, {1}}, Reduce::max)->wait(host);
-    return static_cast<Stop>(reason);
+    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - reports_.started;
+    std::array<int64_t, 3> seen{};
+    seen[0] = reports_.stop_requested && reports_.stop_requested();
+    seen[1] = c.run.time_budget_s > 0 && spent.count() >= c.run.time_budget_s;
+    seen[2] = new_bad_samples;
+    wait_on_host(session_.replicas().all_reduce({seen.data(), DType::i64, {3}}));
+    progress_.bad_samples += seen[2];
+    if (stop_ == Stop::no && seen[1] > 0) stop_ = Stop::budget;
+    if (stop_ == Stop::no && seen[0] > 0) stop_ = Stop::requested;
+    return stop_;
   }
 
   void save() {
-    const auto deadline = session_.watchdog().guard("checkpoint", session_.config().parallel.timeout_step_s);
-    cursor_ = to_string(loader_->cursor());
-    last_saved_ = trainer().steps_done();
-    writer_->begin(
-        last_saved_, [&](StateVisitor& v) { session_.state(v, cursor_); }, session_.attachments());
-    poll_save();
+    progress_.cursor = to_string(loader_->cursor());
+    saver_->begin();
   }
 
-  void poll_save() {
-    if (const auto report = writer_->poll()) tell(*report);
-  }
-
-  void tell(const SaveReport& r) {
-    if (r.saved) {
-      session_.say(concat("checkpoint of step ", r.step, ": ", r.bytes, " bytes of this rank, copied in ", r.copy_s,
-                          " s, written in ", r.write_s, " s, training waited ", r.blocked_s, " s"));
-    } else {
-      session_.say(concat("warning: the checkpoint of step ", r.step,
-                          " was not saved, the older ones are untouched: ", r.error));
-    }
-    publish(telemetry_->checkpoint(r));
-  }
-
-  void evaluate() {
-    if (!eval_) return;
-    const auto deadline = session_.watchdog().guard("evaluation", session_.config().parallel.timeout_step_s);
+  // Whether it came to its end.
+  bool evaluate() {
+    if (!eval_) return true;
     const double begin_s = now_s();
-    const EvaluationResult e = session_.evaluate(*eval_);
-    publish(Telemetry::evaluation(e, now_s() - begin_s));
+    const auto e = session_.evaluate(*eval_, [&] { return look() != Stop::no; });
+    if (!e) {
+      session_.say(concat("the evaluation after step ", trainer().steps_done(), " was broken off"));
+      return false;
+    }
+    publish(Telemetry::evaluation(*e, now_s() - begin_s));
+    return true;
   }
 
-  // The last checkpoint must be on disk before the process ends.
-  bool save_and_wait() {
-    if (last_saved_ != trainer().steps_done()) save();
-    const auto deadline = session_.watchdog().guard("checkpoint", session_.config().parallel.timeout_step_s);
-    if (const auto report = writer_->finish()) tell(*report);
-    return telemetry_->failed_saves() == 0;
-  }
-
+  // The last checkpoint is written while the evaluation runs.
   Outcome end() {
-    evaluate();
-    save_and_wait();
+    if (!saver_->has_begun()) save();
+    const bool evaluated = evaluate();
+    if (!evaluated) return leave();
+    if (!finish_save()) return Outcome::unsaved;
     session_.say(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
     return Outcome::done;
   }
 
-  Outcome leave(Stop stop) {
-    save_and_wait();
+  Outcome leave() {
+    if (!finish_save()) return Outcome::unsaved;
     session_.say(concat("stopped after step ", trainer().steps_done(),
-                        stop == Stop::budget ? " by the time budget" : " on request",
+                        stop_ == Stop::budget ? " by the time budget" : " on request",
                         "; start again with the same command to go on"));
     return Outcome::stopped;
   }
 
-  // The weights are those of the last good step, but what follows them is not worth saving.
+  // The last checkpoint must be on disk before the process ends.
+  bool finish_save() {
+    progress_.cursor = to_string(loader_->cursor());
+    if (saver_->finish()) return true;
+    const int64_t step = saver_->saved_step();
+    session_.say(concat("error: the last checkpoint could not be saved, what was trained after ",
+                        step < 0 ? "the start" : concat("step ", step), " is lost. Make room in ",
+                        session_.checkpoints().string(), " and start again with the same command"));
+    return false;
+  }
+
+  // No checkpoint of the skipped steps is left: one from before them is what to go on from.
   Outcome give_up(const StepReport& r) {
-    if (const auto report = writer_->finish()) tell(*report);
-    session_.say(concat("stopped after ", skipped_in_a_row_, " steps in a row that were skipped; last: ", reason_of(r),
-                        ". Resume from an older checkpoint with a lower learning rate or other data"));
+    saver_->settle();
+    session_.say(concat("stopped after ", progress_.skipped_in_a_row, " steps in a row that were skipped; last: ",
+                        reason_of(r), ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 
+  Origins origins_;
   RunReports reports_;
-  std::unique_ptr<DirectoryLock> lock_;
   Session session_;
+  Progress progress_;
+  int64_t tokens_ = 0, bad_samples_here_ = 0;  // the latter by this replica since it started
+  Stop stop_ = Stop::no;
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EvalReader> eval_;
-  std::unique_ptr<CheckpointWriter> writer_;
   std::unique_ptr<Telemetry> telemetry_;
-  std::string cursor_;
-  double started_s_ = 0;
-  int64_t tokens_ = 0, skipped_in_a_row_ = 0, last_saved_ = -1;
+  std::unique_ptr<Saver> saver_;
 };
+
+// What can be known before anything slow happens.
+std::unique_ptr<RunDirectories> prepare(WatchedWorld& watched, const Config& c, const RunReports& reports) {
+  Communicator& world = watched.world();
+  // Another host's lock may have to be waited for.
+  const auto deadline = watched.watchdog().guard(
+      "start-up", c.parallel.timeout_init_s + 2 * DirectoryLock::Options().stale_after_s, "parallel.timeout_init_s");
+  check_same_run(world, c, reports.program);
+  auto directories = std::make_unique<RunDirectories>(world, c, reports.say);
+  watched.set_folder(c.run.dir);
+  agree(world, [&] {
+    if (world.rank() == 0 && reports.directories_ready) reports.directories_ready();
+  });
+  return directories;
+}
 
 }  // namespace
 
-Outcome run_training(Communicator& world, const LoadedConfig& config, const RunReports& reports) {
-  Run run(world, config, reports);
-  return run.go();
+Outcome run_training(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports) {
+  const auto directories = prepare(watched, config.config, reports);
+  Run run(watched, config, reports);
+  Outcome outcome = Outcome::done;
+  run.within_memory([&] { outcome = run.go(); });
+  return outcome;
 }
 
-EvaluationResult run_evaluation(Communicator& world, const LoadedConfig& config, const std::string& checkpoint,
+EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& config, const std::string& checkpoint,
                                 const RunReports& reports) {
-  Session session(world, config, reports);
-  agree(world, [&] {
-    BK_CHECK(!config.config.eval.data.empty(), "eval.data is not set; expected a dataset with a held-out split");
-  });
+  const Config& c = config.config;
+  const auto deadline = watched.watchdog().guard("start-up", c.parallel.timeout_init_s, "parallel.timeout_init_s");
+  check_same_run(watched.world(), c, reports.program);
+  Session session(watched, config, reports);
   const std::optional<Found> found = checkpoint.empty() ? find_newest_valid(session.replicas(), session.checkpoints())
                                                         : require_valid(session.replicas(), checkpoint);
   if (!found) throw DataError(session.checkpoints().string() + " holds no checkpoint to evaluate");
-  session.load(*found);
-  EvalReader reader(session.eval_options());
-  return session.evaluate(reader);
+  EvaluationResult result;
+  session.within_memory([&] {
+    session.load(*found);
+    std::unique_ptr<EvalReader> reader;
+    agree(session.replicas(), [&] { reader = std::make_unique<EvalReader>(session.eval_options()); });
+    result = *session.evaluate(*reader);
+  });
+  return result;
 }
 
 }  // namespace birkhoff

@@ -1,8 +1,9 @@
 #pragma once
+#include <chrono>
 #include <functional>
 #include <string>
 
-#include "parallel/comm/communicator.h"
+#include "parallel/comm/watched.h"
 #include "trainer/config/reader.h"
 #include "trainer/metrics/metrics.h"
 
@@ -12,19 +13,24 @@ enum class Outcome : uint8_t {
   done,
   nonfinite,  // too many steps in a row were skipped: a loss or gradient that is not finite, or a spike
   stopped,    // on request or by the time budget, a checkpoint written
+  unsaved,    // done or stopped, but the last checkpoint could not be written
 };
 
 // What a run reports to. All may be empty.
 struct RunReports {
   std::function<void(const std::string& line)> say;  // called on rank 0 only
-  std::function<bool()> stop_requested;              // asked once a step, on every rank
+  std::function<bool()> stop_requested;              // asked at least once a step, on every rank
   Metrics* metrics = nullptr;                        // published to on rank 0 only
+  std::function<void()> directories_ready;           // called on rank 0 once run.dir is this run's own
+  std::string program;                               // version and digest of the binary: all ranks must have the same
+  // From when run.time_budget_s counts.
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 };
 
 // Trains what the configuration describes, from its newest valid checkpoint where it has one. Collective.
 // Everything a user can get wrong is refused before the first step.
 // Errors: UserError, DataError, CommError.
-Outcome run_training(Communicator& world, const LoadedConfig& config, const RunReports& reports);
+Outcome run_training(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
 // Held-out loss of the newest valid checkpoint of the run, or of `checkpoint`, which may be empty.
 struct EvaluationResult {
@@ -33,7 +39,7 @@ struct EvaluationResult {
   double bits_per_byte = 0;  // of the raw text
   double tokens = 0, bytes = 0;
 };
-EvaluationResult run_evaluation(Communicator& world, const LoadedConfig& config, const std::string& checkpoint,
+EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& config, const std::string& checkpoint,
                                 const RunReports& reports);
 
 }  // namespace birkhoff

@@ -14,6 +14,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
+#include "trainer/plan/memory.h"
 
 namespace birkhoff {
 namespace {
@@ -47,39 +48,77 @@ int threads_of(const Config& config, Communicator& world) {
 
 }  // namespace
 
-Session::Session(Communicator& world, const LoadedConfig& loaded, const RunReports& reports)
-    : config_(loaded.config), origins_(loaded.origins), reports_(reports) {
-  require_same(world, "configuration", hex16(digest_config(config_)));
-  check_world(config_, world.size());
-  world_ = make_traced(world, trace_);
+Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunReports& reports)
+    : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
+  const auto deadline = guard_startup();
   MeshDegrees degrees;
   degrees.dp = static_cast<int>(config_.parallel.dp);
-  mesh_ = std::make_unique<Mesh>(*world_, degrees);
-  watchdog_ = std::make_unique<Watchdog>(
-      [this](const std::string& why) { dump_and_abort(*world_, trace_, directory().string(), why); });
-  const auto deadline = watchdog_->guard("start-up", config_.parallel.timeout_init_s);
-  set_num_threads(threads_of(config_, *world_));
-  agree(*world_, [&] {
-    BK_CHECK(!config_.data.tokenizer.empty(), "data.tokenizer is not set; expected the tokenizer.json of the data");
-    tokenizer_ = Tokenizer::load(config_.data.tokenizer);
-  });
-  agree(*world_, [&] { build_model(); });
+  mesh_ = std::make_unique<Mesh>(world(), degrees);
+  set_num_threads(threads_of(config_, world()));
+  agree(world(), [&] { load_tokenizer(); });
+  agree(world(), [&] { plan_memory(); });
+  if (!memory_plan_.empty()) say(memory_plan_);
+  agree(world(), [&] { within_memory([&] { build_model(); }); });
+}
+
+Watchdog::Scope Session::guard_startup() const {
+  return watched_->watchdog().guard("start-up", config_.parallel.timeout_init_s, "parallel.timeout_init_s");
+}
+
+Watchdog::Scope Session::guard_step() const {
+  return watched_->watchdog().guard(concat("step ", trainer_->steps_done() + 1), config_.parallel.timeout_step_s,
+                                    "parallel.timeout_step_s");
+}
+
+Watchdog::Scope Session::guard_checkpoint() const {
+  return watched_->watchdog().guard("checkpoint", config_.parallel.timeout_checkpoint_s,
+                                    "parallel.timeout_checkpoint_s");
+}
+
+Watchdog::Scope Session::guard_evaluation() const {
+  return watched_->watchdog().guard("evaluation", config_.parallel.timeout_eval_s, "parallel.timeout_eval_s");
+}
+
+void Session::load_tokenizer() {
+  BK_CHECK(!config_.data.tokenizer.empty(), "data.tokenizer is not set; expected the tokenizer.json of the data");
+  tokenizer_ = Tokenizer::load(config_.data.tokenizer);
+  tokenizer_digest_ = tokenizer_digest(tokenizer_->to_json());
+  const int64_t vocab = tokenizer_->vocab_size(), asked = config_.model.vocab_size;
+  BK_CHECK(asked == 0 || asked >= vocab, "model.vocab_size is ", asked, ", but ", config_.data.tokenizer, " has ",
+           vocab, " tokens; set model.vocab_size to 0 or at least ", vocab);
+  BK_CHECK(config_.model.engram.layers.empty() || config_.model.engram.pad_id < vocab, "model.engram.pad_id is ",
+           config_.model.engram.pad_id, ", but the tokenizer has ", vocab, " tokens");
+}
+
+int64_t Session::vocab_rows() const {
+  return config_.model.vocab_size > 0 ? config_.model.vocab_size : tokenizer_->vocab_size();
+}
+
+void Session::plan_memory() {
+  Config config = config_;
+  config.model.vocab_size = vocab_rows();
+  const MemoryPlan plan = birkhoff::plan_memory(config, replicas().size(), world().local_size());
+  memory_plan_ = print(plan, memory_room());
+}
+
+void Session::within_memory(const std::function<void()>& body) const {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    throw UserError(concat("memory ran out\n", memory_plan_, kMemoryRemedies));
+  }
 }
 
 void Session::build_model() {
   const ModelConfig& m = config_.model;
-  const int64_t vocab = tokenizer_->vocab_size();
-  BK_CHECK(m.vocab_size == 0 || m.vocab_size >= vocab, "model.vocab_size is ", m.vocab_size, ", but ",
-           config_.data.tokenizer, " has ", vocab, " tokens; set model.vocab_size to 0 or at least ", vocab);
-  const int64_t rows = m.vocab_size > 0 ? m.vocab_size : vocab;
+  const int64_t rows = vocab_rows();
   if (!m.engram.layers.empty()) {
     TokenizerCompression map = compress_tokenizer(*tokenizer_);
     if (!m.engram.compression) {
       map.compressed_size = tokenizer_->vocab_size();
       std::iota(map.map.begin(), map.map.end(), 0);
     }
-    BK_CHECK(m.engram.pad_id < vocab, "model.engram.pad_id is ", m.engram.pad_id, ", but the tokenizer has ", vocab,
-             " tokens");
+    token_map_digest_ = map.sha256_int32();
     const int64_t pad = map.map[static_cast<size_t>(m.engram.pad_id)];
     engram_ = std::make_shared<EngramAddresses>(engram_hash_spec(config_, map.compressed_size, pad), map.map);
   }
@@ -105,7 +144,7 @@ LoaderOptions Session::loader_options() const {
   }
   o.seed = static_cast<uint64_t>(config_.data.seed);
   o.vocab_size = model_->decoder->options().vocab_size;
-  o.tokenizer_digest = tokenizer_digest(tokenizer_->to_json());
+  o.tokenizer_digest = tokenizer_digest_;
   o.mtp_depth = static_cast<int>(config_.model.mtp.depth);
   o.bad_samples = config_.data.bad_samples == BadSamplePolicy::skip ? BadSamples::skip : BadSamples::fail;
   o.max_bad_samples = config_.data.max_bad_samples;
@@ -122,7 +161,7 @@ EvalOptions Session::eval_options() const {
   EvalOptions o;
   o.directory = config_.eval.data;
   o.vocab_size = model_->decoder->options().vocab_size;
-  o.tokenizer_digest = tokenizer_digest(tokenizer_->to_json());
+  o.tokenizer_digest = tokenizer_digest_;
   o.sequence_length = config_.batch.sequence_length;
   o.microbatch_sequences = config_.batch.micro_batch_size;
   o.context_tokens = config_.batch.sequence_length / 2;
@@ -149,15 +188,41 @@ std::string Session::table_description() const {
   return out.str();
 }
 
-void Session::state(StateVisitor& v, std::string& cursor) {
-  trainer_->state(v);
+void Progress::state(StateVisitor& v) {
   v.text("data.cursor", cursor);
+  v.integer("run.skipped_nonfinite", skipped_nonfinite);
+  v.integer("run.skipped_spikes", skipped_spikes);
+  v.integer("run.skipped_in_a_row", skipped_in_a_row);
+  v.integer("run.failed_saves", failed_saves);
+  v.integer("run.bad_samples", bad_samples);
+}
+
+// Weights are of one numbering of tokens: another makes nonsense of them without any other sign.
+void Session::check_tokenizer(StateVisitor& v) const {
+  std::string stored = tokenizer_digest_, map = token_map_digest_;
+  v.text("tokenizer.digest", stored);
+  BK_CHECK(stored == tokenizer_digest_, "the checkpoint was trained with another tokenizer, of digest ", stored,
+           "; data.tokenizer, ", config_.data.tokenizer, ", has ", tokenizer_digest_,
+           ". Give the one of the run, which the checkpoint holds as tokenizer.json, or start a new run in another "
+           "run.dir");
+  v.text("engram.token_map", map);
+  if (map != token_map_digest_) {
+    throw DataError(concat("the checkpoint's Engram tables are addressed by another map of the tokens, of digest ", map,
+                           "; this program makes ", token_map_digest_,
+                           " of the same tokenizer. Resume with the program that wrote it"));
+  }
+}
+
+void Session::state(StateVisitor& v, Progress& progress) {
+  check_tokenizer(v);
+  trainer_->state(v);
+  progress.state(v);
   const std::string ours = table_description();
   std::string stored = ours;
   v.text("engram.tables", stored);
   if (stored != ours) {
     throw DataError(concat("the checkpoint's Engram tables are addressed as\n", stored,
-                           "but this run addresses them as\n", ours, "Is the tokenizer another?"));
+                           "but this run addresses them as\n", ours, "Resume with the program that wrote it"));
   }
 }
 
@@ -172,25 +237,29 @@ std::optional<Found> Session::find() const {
   return find_newest_valid(replicas(), checkpoints());
 }
 
-std::string Session::load(const Found& found) {
+Progress Session::load(const Found& found) {
   for (const std::string& why : found.passed_over) say("passed over: " + why);
-  agree(*world_, [&] {
+  agree(world(), [&] {
     const std::string text = read_attachment(found.path, "config.yaml");
     const std::string changes = check_resume(parse_config(text, (found.path / "config.yaml").string()).config, config_);
     if (!changes.empty()) say(changes);
   });
-  std::string cursor;
+  Progress progress;
   load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
-                  [&](StateVisitor& v) { state(v, cursor); });
+                  [&](StateVisitor& v) { state(v, progress); });
   model_->parameters->values_changed();
   say(concat("resumed from ", found.path.string(), ", step ", found.manifest.step));
-  return cursor;
+  return progress;
 }
 
-EvaluationResult Session::evaluate(EvalReader& reader) {
+std::optional<EvaluationResult> Session::evaluate(EvalReader& reader, const std::function<bool()>& stop) {
+  const auto deadline = guard_evaluation();
   reader.rewind();
   std::vector<double> sums(2, 0.0);
-  while (const std::optional<StepBatch> batch = reader.next()) {
+  while (true) {
+    if (stop && stop()) return std::nullopt;
+    const std::optional<StepBatch> batch = reader.next();
+    if (!batch) break;
     const Trainer::Evaluation e = trainer_->evaluate(*batch);
     sums[0] += e.nats;
     sums[1] += e.tokens;

@@ -6,8 +6,6 @@
 #include <vector>
 
 #include "data/tokenizer/tokenizer.h"
-#include "parallel/comm/traced.h"
-#include "parallel/comm/watchdog.h"
 #include "parallel/mesh/mesh.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/reader.h"
@@ -16,50 +14,70 @@
 
 namespace birkhoff {
 
-// What training and evaluation both stand on: the ranks, the tokenizer, the model and its state.
+// What a run has counted, and where its data stands. Equal on all ranks; survives in checkpoints.
+struct Progress {
+  std::string cursor;
+  int64_t skipped_nonfinite = 0, skipped_spikes = 0, skipped_in_a_row = 0;  // steps
+  int64_t failed_saves = 0;
+  int64_t bad_samples = 0;  // over all replicas
+  void state(StateVisitor& visitor);
+};
+
+// What training and evaluation both stand on: the ranks, the tokenizer, the model and its state. All that it does
+// together with its peers has a deadline.
 class Session {
  public:
-  Session(Communicator& world, const LoadedConfig& config, const RunReports& reports);
+  // Collective; the ranks have been found to run the same (same_run.h).
+  Session(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
   const Config& config() const { return config_; }
   Communicator& replicas() const { return mesh_->along(Axis::dp); }
   Trainer& trainer() { return *trainer_; }
   Model& model() { return *model_; }
-  Watchdog& watchdog() { return *watchdog_; }
-  const Trace& trace() const { return trace_; }
+  Watchdog::Scope guard_startup() const;
+  Watchdog::Scope guard_step() const;
+  Watchdog::Scope guard_checkpoint() const;
+  Watchdog::Scope guard_evaluation() const;
+  const Trace& trace() const { return watched_->trace(); }
   const std::optional<Tokenizer>& tokenizer() const { return tokenizer_; }
   std::filesystem::path directory() const { return config_.run.dir; }
   std::filesystem::path checkpoints() const;
 
   LoaderOptions loader_options() const;
   EvalOptions eval_options() const;
-  bool first() const { return world_->rank() == 0; }
+  Communicator& world() const { return watched_->world(); }
+  bool first() const { return world().rank() == 0; }
   void say(const std::string& line) const;
 
-  // Everything a checkpoint holds beside `cursor`, the data's place, which is replaced on loading.
-  void state(StateVisitor& visitor, std::string& cursor);
+  // Everything a checkpoint holds. UserError where it was trained with another tokenizer.
+  void state(StateVisitor& visitor, Progress& progress);
   // Files a checkpoint carries so that it needs nothing else.
   std::map<std::string, std::string> attachments() const;
   // Loads a checkpoint: compares its configuration with this run's, prints what changed, refuses what may not.
-  // Returns the data's cursor.
-  std::string load(const Found& found);
+  Progress load(const Found& found);
   // The checkpoint that the settings ask for; nothing to start anew.
   std::optional<Found> find() const;
-  // Held-out loss.
-  EvaluationResult evaluate(EvalReader& reader);
+  // Held-out loss; nothing where `stop`, asked on all ranks alike before each microbatch, says so.
+  std::optional<EvaluationResult> evaluate(EvalReader& reader, const std::function<bool()>& stop = {});
+
+  // Runs `body`; where memory runs out, a UserError says what the run needs of it and what to do.
+  void within_memory(const std::function<void()>& body) const;
 
  private:
+  void load_tokenizer();
+  void plan_memory();
   void build_model();
+  int64_t vocab_rows() const;
   std::string table_description() const;
+  void check_tokenizer(StateVisitor& visitor) const;
 
   Config config_;
   Origins origins_;
   RunReports reports_;
-  Trace trace_;
-  std::unique_ptr<Communicator> world_;
+  WatchedWorld* watched_;
   std::unique_ptr<Mesh> mesh_;
-  std::unique_ptr<Watchdog> watchdog_;
   std::optional<Tokenizer> tokenizer_;
+  std::string tokenizer_digest_, token_map_digest_, memory_plan_;
   std::shared_ptr<const EngramAddresses> engram_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Trainer> trainer_;

@@ -21,25 +21,22 @@ double memory_bytes(const std::string& field) {
 }  // namespace
 
 // What a rank tells the others, in this order.
-enum Told : size_t { kTime, kResident, kPeak, kBadSamples, kNumTold };
+enum Told : size_t { kTime, kResident, kPeak, kNumTold };
 
-void Telemetry::gather(const StepFacts& facts) {
+void Telemetry::gather() {
   std::vector<double> mine(kNumTold), all(kNumTold * static_cast<size_t>(replicas_->size()));
   mine[kTime] = unix_seconds_now();
   mine[kResident] = memory_bytes("VmRSS");
   mine[kPeak] = memory_bytes("VmHWM");
-  mine[kBadSamples] = static_cast<double>(facts.bad_samples);
   const std::vector<int64_t> counts(static_cast<size_t>(replicas_->size()), kNumTold);
   wait_on_host(replicas_->all_gather_v({all.data(), DType::f64, {static_cast<int64_t>(all.size())}},
                                        {mine.data(), DType::f64, {kNumTold}}, counts));
   heartbeats_s_.clear();
   resident_bytes_ = peak_bytes_ = 0;
-  bad_samples_ = 0;
   for (size_t at = 0; at < all.size(); at += kNumTold) {
     heartbeats_s_.push_back(all[at + kTime]);
     resident_bytes_ = std::max(resident_bytes_, all[at + kResident]);
     peak_bytes_ = std::max(peak_bytes_, all[at + kPeak]);
-    bad_samples_ += static_cast<int64_t>(all[at + kBadSamples]);
   }
 }
 
@@ -52,7 +49,6 @@ double Telemetry::flops_per_token(int64_t length) {
 
 void Telemetry::add_ranks(Record& record) const {
   const auto logs = Shown::logs;
-  record.numbers.push_back({"bad_samples_total", bad_samples_, MetricKind::counter, "", logs});
   record.numbers.push_back({"memory_bytes", resident_bytes_, MetricKind::gauge, "kind=resident", logs});
   record.numbers.push_back({"memory_bytes", peak_bytes_, MetricKind::gauge, "kind=peak", logs});
   for (const auto& [group, seconds] : trace_->waited_s()) {
@@ -66,8 +62,7 @@ void Telemetry::add_ranks(Record& record) const {
 
 Record Telemetry::step(const StepFacts& f, bool logged) {
   const StepReport& r = *f.report;
-  if (r.skipped) ++(r.skip_reason == "spike" ? spike_steps_ : nonfinite_steps_);
-  if (logged) gather(f);
+  if (logged) gather();
   Record record{"step", f.step, {}};
   auto add = [&](std::string_view key, std::variant<int64_t, double> value, const std::string& label = "",
                  Shown shown = Shown::everywhere, MetricKind kind = MetricKind::gauge) {
@@ -97,18 +92,15 @@ Record Telemetry::step(const StepFacts& f, bool logged) {
   add("tokens_total", f.consumed_tokens, "", Shown::logs, MetricKind::counter);
   add("data_wait_seconds", f.data_wait_s, "", Shown::logs);
   add("data_wait_seconds_total", f.data_wait_total_s, "", Shown::logs, MetricKind::counter);
-  add("skipped_steps_total", nonfinite_steps_, "reason=nonfinite", Shown::logs, MetricKind::counter);
-  add("skipped_steps_total", spike_steps_, "reason=spike", Shown::logs, MetricKind::counter);
+  add("skipped_steps_total", f.progress->skipped_nonfinite, "reason=nonfinite", Shown::logs, MetricKind::counter);
+  add("skipped_steps_total", f.progress->skipped_spikes, "reason=spike", Shown::logs, MetricKind::counter);
+  add("bad_samples_total", f.progress->bad_samples, "", Shown::logs, MetricKind::counter);
   if (logged) add_ranks(record);
   return record;
 }
 
-Record Telemetry::checkpoint(const SaveReport& r) {
-  if (r.saved) {
-    saved_at_s_ = unix_seconds_now();
-  } else {
-    failed_saves_ += 1;
-  }
+Record Telemetry::checkpoint(const SaveReport& r, int64_t failed_saves) {
+  if (r.saved) saved_at_s_ = unix_seconds_now();
   Record record{"checkpoint", r.step, {}};
   auto add = [&](std::string_view key, std::variant<int64_t, double> value, const std::string& label = "",
                  MetricKind kind = MetricKind::gauge) {
@@ -119,7 +111,7 @@ Record Telemetry::checkpoint(const SaveReport& r) {
   add("duration_seconds", r.write_s, "phase=write");
   add("duration_seconds", r.blocked_s, "phase=blocked");
   add("bytes", r.bytes);
-  add("failed_total", failed_saves_, "", MetricKind::counter);
+  add("failed_total", failed_saves, "", MetricKind::counter);
   record.numbers.push_back({"last_success_timestamp_seconds", saved_at_s_, MetricKind::gauge, "", Shown::logs});
   return record;
 }

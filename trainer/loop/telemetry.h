@@ -6,8 +6,7 @@
 
 #include "parallel/comm/traced.h"
 #include "trainer/checkpoint/writer.h"
-#include "trainer/loop/run.h"
-#include "trainer/loop/trainer.h"
+#include "trainer/loop/session.h"
 #include "trainer/metrics/metrics.h"
 
 namespace birkhoff {
@@ -16,15 +15,15 @@ namespace birkhoff {
 struct StepFacts {
   int64_t step = 0;  // counted from 1
   const StepReport* report = nullptr;
+  const Progress* progress = nullptr;
   StepShape shape;
   int64_t tokens = 0, consumed_tokens = 0;  // of all replicas: in this step, in the run
-  int64_t bad_samples = 0;                  // of this replica, so far
   double learning_rate = 0;
   double step_s = 0, data_wait_s = 0;
   double data_wait_total_s = 0;
 };
 
-// Makes records, and keeps what they count. Every rank has one; records are rank 0's to publish.
+// Makes records. Every rank has one; records are rank 0's to publish.
 class Telemetry {
  public:
   Telemetry(Communicator& replicas, const Trace& trace, const DecoderOptions& model)
@@ -32,12 +31,11 @@ class Telemetry {
 
   // Collective where `logged`, when the ranks tell each other what only they know.
   Record step(const StepFacts& facts, bool logged);
-  Record checkpoint(const SaveReport& report);
+  Record checkpoint(const SaveReport& report, int64_t failed_saves);
   static Record evaluation(const EvaluationResult& result, double duration_s);
-  int64_t failed_saves() const { return failed_saves_; }
 
  private:
-  void gather(const StepFacts& facts);
+  void gather();
   void add_ranks(Record& record) const;
   double flops_per_token(int64_t length);
 
@@ -47,11 +45,8 @@ class Telemetry {
   // As the ranks told at the last logged step, rank 0's view.
   std::vector<double> heartbeats_s_;
   double resident_bytes_ = 0, peak_bytes_ = 0;  // of the rank that has most
-  int64_t bad_samples_ = 0;
-  int64_t nonfinite_steps_ = 0, spike_steps_ = 0;
-  int64_t failed_saves_ = 0;
-  double saved_at_s_ = 0;            // unix time of the last success
-  std::map<int64_t, double> flops_;  // per token, by sequence length
+  double saved_at_s_ = 0;                       // unix time of the last success
+  std::map<int64_t, double> flops_;             // per token, by sequence length
 };
 
 }  // namespace birkhoff

@@ -75,8 +75,8 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
   step_.reset();
   if (stream.device.kind == DeviceKind::meta) {
-    const int64_t U = static_cast<int64_t>(rows.size());
-    gradient_ = {step_.take(Precision::offset(), {U}), step_.take(values_.dtype, {U, width_})};
+    const int64_t most = std::min(static_cast<int64_t>(rows.size()), values_.shape[0]);
+    gradient_ = {step_.take(Precision::offset(), {most}), step_.take(values_.dtype, {most, width_})};
     return;
   }
   const std::vector<int64_t> counts = split_by_owner(rows);

@@ -57,6 +57,22 @@ TEST(CheckpointDirectory, KeepsTheOneJustSavedWhateverLaterStepsThereAre) {
   EXPECT_EQ(load_newest(1, dir.path(), same)->manifest.step, 25);
 }
 
+TEST(CheckpointDirectory, WhatARunDoesNotGoOnFromIsSetAsideAndNeverLost) {
+  const TempDir dir;
+  for (const char* name : {"step-00000010", "step-00000020", "step-00000030", ".replaced-step-00000030",
+                           ".unfinished-step-00000040", "abandoned-step-00000020", "other"}) {
+    std::filesystem::create_directory(dir / name);
+  }
+  EXPECT_THAT(set_aside(dir.path(), 10), ElementsAre(dir / "abandoned-step-00000030", dir / "abandoned-step-00000020.2",
+                                                     dir / "abandoned-step-00000030.2"));
+  EXPECT_THAT(list_checkpoints(dir.path()), ElementsAre(10));
+  EXPECT_THAT(names_in(dir.path()),
+              ElementsAre(".unfinished-step-00000040", "abandoned-step-00000020", "abandoned-step-00000020.2",
+                          "abandoned-step-00000030", "abandoned-step-00000030.2", "other", "step-00000010"));
+  EXPECT_EQ(set_aside(dir.path(), -1).size(), 1u);
+  EXPECT_THAT(set_aside("/nowhere/at/all", -1), testing::IsEmpty());
+}
+
 TEST(CheckpointDirectory, UnfinishedFoldersAreIgnoredAndRemovedByTheNextSave) {
   const TempDir dir;
   save_once(2, dir.path(), 10, 10);

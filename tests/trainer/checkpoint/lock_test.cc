@@ -1,6 +1,7 @@
 // One run per directory: who holds it is named, and what the dead left is taken over.
 #include <chrono>
 #include <csignal>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <sys/wait.h>
@@ -22,12 +23,17 @@ std::string host() {
   return name;
 }
 
-// The error, or the notice behind "locked: ".
-std::string try_lock(const std::filesystem::path& directory) {
-  std::string notice;
+// The error, or "locked" and what was said.
+std::string try_lock(const std::filesystem::path& directory, double stale_after_s = 120,
+                     const std::string& setting = "run.dir") {
+  std::string said;
+  DirectoryLock::Options options;
+  options.setting = setting;
+  options.say = [&](const std::string& line) { said += ": " + line; };
+  options.stale_after_s = stale_after_s;
   try {
-    const DirectoryLock lock(directory, notice);
-    return "locked: " + notice;
+    const DirectoryLock lock(directory, options);
+    return "locked" + said;
   } catch (const UserError& e) {
     return e.what();
   }
@@ -41,8 +47,7 @@ class Holder {
     if (::pipe(ready) != 0) throw BugError("pipe");
     pid_ = ::fork();
     if (pid_ == 0) {
-      std::string notice;
-      const DirectoryLock lock(directory, notice);
+      const DirectoryLock lock(directory, {});
       if (::write(ready[1], "x", 1) == 1) ::pause();
       ::_exit(0);
     }
@@ -86,34 +91,64 @@ TEST(DirectoryLock, TakesOverTheLockOfADeadProcess) {
   EXPECT_TRUE(std::filesystem::exists(dir / ".lock"));
   EXPECT_EQ(try_lock(dir.path()),
             concat("locked: the lock of process ", pid, " on ", host(), ", which has ended, was taken over"));
-  EXPECT_EQ(try_lock(dir.path()), "locked: ");
+  EXPECT_EQ(try_lock(dir.path()), "locked");
 }
 
-TEST(DirectoryLock, WaitsForTheAgeOfAnotherHostsLock) {
+TEST(DirectoryLock, AnotherHostsLockIsTakenOverOnceItIsTooOld) {
   const TempDir dir;
   write_file(dir / ".lock", "elsewhere 17\n");
-  set_age(dir / ".lock", 60);
-  EXPECT_THAT(try_lock(dir.path()), AllOf(HasSubstr("was locked by process 17 on elsewhere, last seen 60 s ago"),
-                                          HasSubstr("free after 120 s")));
-  EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n") << "a refusal leaves the owner's name";
+  set_age(dir / ".lock", 118);
+  const std::string said = try_lock(dir.path());
+  EXPECT_THAT(said, AllOf(HasSubstr("was locked by process 17 on elsewhere, last seen 118 s ago: waiting up to 2 s"),
+                          HasSubstr("the lock of process 17 on elsewhere, which has ended, was taken over")));
+  write_file(dir / ".lock", "elsewhere 17\n");
   set_age(dir / ".lock", 121);
   EXPECT_EQ(try_lock(dir.path()), "locked: the lock of process 17 on elsewhere, which has ended, was taken over");
 }
 
-TEST(DirectoryLock, RefreshingKeepsItYoung) {
+TEST(DirectoryLock, AnotherHostsLockThatIsRefreshedIsRefused) {
   const TempDir dir;
-  std::string notice;
-  DirectoryLock lock(dir.path(), notice);
+  write_file(dir / ".lock", "elsewhere 17\n");
+  set_age(dir / ".lock", 60);
+  std::thread owner([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    set_age(dir / ".lock", 0);
+  });
+  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is in use by process 17 on elsewhere. Two runs"));
+  owner.join();
+  EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n") << "a refusal leaves the owner's name";
+}
+
+// Its clock is ahead of ours: the age says nothing, watching does.
+TEST(DirectoryLock, AnotherHostsClockDoesNotKeepItsLockAlive) {
+  const TempDir dir;
+  write_file(dir / ".lock", "elsewhere 17\n");
+  set_age(dir / ".lock", -3600);
+  EXPECT_THAT(try_lock(dir.path(), 0.5), HasSubstr("which has ended, was taken over"));
+}
+
+TEST(DirectoryLock, StaysYoungWithoutHelp) {
+  const TempDir dir;
+  DirectoryLock::Options options;
+  options.refresh_every_s = 0.05;
+  const DirectoryLock lock(dir.path(), options);
   set_age(dir / ".lock", 100);
-  lock.refresh();
-  EXPECT_LT(std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(dir / ".lock"),
-            std::chrono::seconds(30));
+  const auto young = [&] {
+    const auto changed = std::filesystem::last_write_time(dir / ".lock");
+    return std::filesystem::file_time_type::clock::now() - changed < std::chrono::seconds(50);
+  };
+  for (int i = 0; i < 500 && !young(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_TRUE(young());
 }
 
 TEST(DirectoryLock, IsGoneAfterwards) {
   const TempDir dir;
-  EXPECT_EQ(try_lock(dir.path()), "locked: ");
+  EXPECT_EQ(try_lock(dir.path()), "locked");
   EXPECT_FALSE(std::filesystem::exists(dir / ".lock"));
+}
+
+TEST(DirectoryLock, ARefusalNamesTheSettingToChange) {
+  EXPECT_THAT(try_lock("/proc", 120, "checkpoint.dir"), HasSubstr("Choose another checkpoint.dir"));
 }
 
 TEST(DirectoryLock, ADirectoryThatCannotBeWrittenIsFoundAtOnce) {

@@ -8,11 +8,10 @@
 #include <thread>
 
 #include <fcntl.h>
-#include <sys/mount.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "data/hdf5/bulk_file.h"
+#include "tests/support/tiny_disk.h"
 #include "tests/trainer/checkpoint/saves.h"
 #include "trainer/checkpoint/save.h"
 
@@ -258,39 +257,11 @@ int open_files() {
   return count;
 }
 
-// A file system of 1 MiB of which only so many pages are free.
-class TinyDisk {
- public:
-  TinyDisk() : mounted_(::mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, "size=1m") == 0), code_(errno) {}
-  ~TinyDisk() {
-    if (mounted_) ::umount2(dir_.path().c_str(), MNT_DETACH);
-  }
-  bool mounted() const { return mounted_; }
-  std::string reason() const { return std::strerror(code_); }
-  const std::filesystem::path& path() const { return dir_.path(); }
-
-  void leave(int pages) const {
-    const std::filesystem::path ballast = path() / "ballast";
-    std::ofstream(ballast).close();
-    struct statvfs disk {};
-    ASSERT_EQ(::statvfs(path().c_str(), &disk), 0);
-    const int fd = ::open(ballast.c_str(), O_WRONLY);
-    const auto bytes = static_cast<off_t>(disk.f_bavail * disk.f_bsize) - off_t{4096} * pages;
-    EXPECT_EQ(::posix_fallocate(fd, 0, bytes), 0);
-    ::close(fd);
-  }
-
- private:
-  const TempDir dir_;
-  bool mounted_;
-  int code_;
-};
-
 // The disk is full at every page of a save in turn: in HDF5's own writes, the data, the records, the manifest.
 TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
   const TinyDisk disk;
   const int open_before = open_files();
-  if (!disk.mounted()) GTEST_SKIP() << "no tmpfs can be mounted: " << disk.reason();
+  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
   run_ranks(2, [&](Communicator& comm) {
     RankedState state(comm.rank(), 2, 1);
     CheckpointWriter writer(comm, Device{}, {disk.path(), 100, true});
@@ -302,7 +273,9 @@ TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
     int failed = 0, saved = 0;
     for (int pages = 0; pages < 44; ++pages) {
       comm.barrier();
-      if (comm.rank() == 0) disk.leave(pages);
+      if (comm.rank() == 0) {
+        EXPECT_TRUE(disk.leave(pages));
+      }
       comm.barrier();
       const SaveReport report = save(2);
       (report.saved ? saved : failed) += 1;

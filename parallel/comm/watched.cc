@@ -1,0 +1,18 @@
+#include "parallel/comm/watched.h"
+
+namespace birkhoff {
+
+WatchedWorld::WatchedWorld(Communicator& world)
+    : world_(world), traced_(make_traced(world, trace_)), watchdog_([this](const std::string& why) { expire(why); }) {}
+
+void WatchedWorld::set_folder(const std::string& folder) {
+  const std::lock_guard lock(mutex_);
+  folder_ = folder;
+}
+
+void WatchedWorld::expire(const std::string& why) {
+  const std::lock_guard lock(mutex_);
+  dump_and_abort(world_, trace_, folder_, why);
+}
+
+}  // namespace birkhoff

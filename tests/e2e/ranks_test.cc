@@ -1,0 +1,78 @@
+// Ranks that do not run the same, and those whose deadline passes.
+#include <fstream>
+
+#include <gmock/gmock.h>
+
+#include "tests/e2e/training.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+// Two ranks, each by its own command.
+ProgramResult run_pair(const std::string& first, const std::string& second) {
+  std::string launch = mpirun(2);
+  launch.erase(launch.find("-n 2 "), 5);
+  return run_program(launch + "-n 1 " + first + " : -n 1 " + second);
+}
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST(SameRun, RanksWithOtherConfigurationsAreRefusedWithTheTable) {
+  const TempDir dir;
+  const ProgramResult run =
+      run_pair(Training::shared().command(1, dir / "run"),
+               Training::shared().command(1, dir / "run", "--set run.steps=9 --set optimizer.learning_rate=1e-3"));
+  EXPECT_EQ(run.exit_code, 4) << run.output;
+  EXPECT_THAT(run.output,
+              AllOf(HasSubstr("the ranks do not run the same:"), HasSubstr("rank | host | binary | configuration"),
+                    HasSubstr("run.steps: 8 on rank 0, 9 on rank 1"),
+                    HasSubstr("optimizer.learning_rate: 0.002 on rank 0"), Not(HasSubstr("step: 1/"))));
+  EXPECT_EQ(count(run.output, "the ranks do not run the same"), 1u) << run.output;
+}
+
+TEST(SameRun, RanksOfOtherBinariesAreRefusedWithTheTable) {
+  const TempDir dir;
+  std::filesystem::copy(BIRKHOFF_PROGRAM, dir / "birkhoff");
+  std::ofstream(dir / "birkhoff", std::ios::app) << "another build";
+  const std::string command = Training::shared().command(1, dir / "run");
+  std::string other = command;
+  other.replace(0, std::string(BIRKHOFF_PROGRAM).size(), (dir / "birkhoff").string());
+  const ProgramResult run = run_pair(command, other);
+  EXPECT_EQ(run.exit_code, 4) << run.output;
+  EXPECT_THAT(run.output, AllOf(HasSubstr("rank | host | binary | configuration"), HasSubstr("\n     0 | "),
+                                HasSubstr("\n     1 | "), Not(HasSubstr(" on rank 0, "))));
+}
+
+TEST(SameRun, AWorldThatDoesNotFitTheDegreesIsRefused) {
+  const TempDir dir;
+  const ProgramResult run = Training::shared().train(2, dir / "run", "--set parallel.dp=3");
+  EXPECT_EQ(run.exit_code, 2) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("parallel.dp"));
+  EXPECT_EQ(count(run.output, "error: "), 1u) << run.output;
+}
+
+TEST(SameRun, ProcessesThatEachAreAWorldAreRefused) {
+  const TempDir dir;
+  const ProgramResult run = run_program("env OMPI_COMM_WORLD_SIZE=4 " + Training::shared().command(1, dir / "run"));
+  EXPECT_EQ(run.exit_code, 2) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("the launcher started 4 processes (OMPI_COMM_WORLD_SIZE)"));
+}
+
+TEST(Deadline, OfAnEvaluationIsItsOwnAndNamesItsSetting) {
+  const TempDir dir;
+  const std::string arguments = Training::shared().long_evaluation() + " --set run.steps=1 --set checkpoint.interval=0";
+  const ProgramResult late = Training::shared().train(1, dir / "late", arguments + " --set parallel.timeout_eval_s=1");
+  EXPECT_EQ(late.exit_code, 4) << late.output;
+  EXPECT_THAT(late.output, HasSubstr("evaluation did not end within 1 s (parallel.timeout_eval_s: raise it"));
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,76 @@
+#include "trainer/plan/memory.h"
+
+#include <cstdlib>
+
+#include <gmock/gmock.h>
+
+#include "trainer/config/reader.h"
+#include "trainer/plan/describe.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Config config(std::vector<std::string> overrides = {}) {
+  const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
+  overrides.push_back("model.vocab_size=400");
+  return load_config(std::string(source ? source : ".") + "/configs/test.yaml", overrides).config;
+}
+
+int64_t row(const MemoryPlan& plan, const std::string& name) {
+  for (const auto& [row, bytes] : plan.bytes) {
+    if (row == name) return bytes;
+  }
+  return 0;
+}
+
+TEST(MemoryPlan, OfOneReplicaIsThatOfTheModel) {
+  const Config c = config();
+  const ModelDescription::Bytes b = describe_model(c).bytes;
+  const MemoryPlan plan = plan_memory(c, 1, 1);
+  EXPECT_EQ(row(plan, "weights"), b.weights);
+  EXPECT_EQ(row(plan, "moments"), b.moments);
+  EXPECT_EQ(row(plan, "activations of a microbatch"), b.activations);
+  EXPECT_EQ(row(plan, "checkpoint staging"), b.weights + b.moments + b.tables + b.table_moments);
+  EXPECT_EQ(row(plan, "communication buffers"), 0);
+  // 12 sequences of 32 tokens, 4 rows each of width 8, in f32; the gradients of the same size.
+  EXPECT_EQ(row(plan, "Engram rows of a step"), 2 * 12 * 32 * 4 * 8 * 4);
+}
+
+TEST(MemoryPlan, ReplicasDivideMomentsAndTablesButNotWeights) {
+  const MemoryPlan one = plan_memory(config(), 1, 1), three = plan_memory(config(), 3, 3);
+  EXPECT_EQ(row(three, "weights"), row(one, "weights"));
+  for (const char* name : {"moments", "Engram tables", "moments of tables"}) {
+    EXPECT_EQ(row(three, name), (row(one, name) + 2) / 3) << name;
+  }
+  EXPECT_GT(row(three, "communication buffers"), 0);
+}
+
+TEST(MemoryPlan, KnowsEveryOptimizerOfTables) {
+  const Config c = config({"optimizer.engram.update=sparse_adamw"});
+  EXPECT_EQ(row(plan_memory(c, 1, 1), "moments of tables"), 2 * row(plan_memory(config(), 1, 1), "moments of tables"));
+}
+
+TEST(MemoryPlan, FitsWhereAllRanksOfTheHostAndEachProcessDo) {
+  MemoryPlan plan;
+  plan.bytes = {{"weights", int64_t{3} << 20}, {"moments", int64_t{1} << 20}};
+  plan.ranks_on_host = 2;
+  EXPECT_EQ(plan.total(), int64_t{4} << 20);
+  EXPECT_THAT(print(plan, {int64_t{8} << 20, "available"}),
+              HasSubstr("2 ranks of this host: 8.0 of 8.0 available: fits"));
+  EXPECT_THAT(print(plan, {(int64_t{8} << 20) - 1, "available"}), HasSubstr(": DOES NOT FIT"));
+  EXPECT_THAT(print(plan, {int64_t{9} << 20, "available", int64_t{3} << 20}),
+              HasSubstr("3.0 left to a process by ulimit -v: DOES NOT FIT"));
+}
+
+TEST(MemoryRoom, OfThisMachineIsKnown) {
+  const MemoryRoom room = memory_room();
+  EXPECT_GT(room.of_host, int64_t{1} << 20);
+  EXPECT_LT(room.of_host, INT64_MAX);
+  EXPECT_THAT(room.limited_by, Not(testing::IsEmpty()));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,139 @@
+#include "trainer/plan/memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iomanip>
+#include <optional>
+#include <sstream>
+
+#include <sys/resource.h>
+
+#include "parallel/comm/memory_exchange.h"
+#include "trainer/plan/describe.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int kGroups = 3;  // of ranks that exchange: all, the replicas, those of the checkpoint
+
+std::string mib(int64_t bytes) {
+  std::ostringstream out;
+  out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20);
+  return out.str();
+}
+
+int64_t share(int64_t bytes, int64_t ranks) { return (bytes + ranks - 1) / ranks; }
+
+// The rows of all microbatches of a step and their gradients, where no two tokens share one.
+int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t replicas) {
+  const int64_t tokens = share(c.batch.global_batch_size, replicas) * c.batch.sequence_length;
+  int64_t bytes = 0;
+  for (const ModelDescription::Table& t : d.tables) {
+    bytes += 2 * std::min(t.rows, tokens * t.rows_per_token) * t.width * static_cast<int64_t>(sizeof(float));
+  }
+  return bytes;
+}
+
+// "Key:   123 kB" of a file of /proc, in bytes.
+std::optional<int64_t> field_of(const std::string& path, const std::string& key) {
+  std::ifstream in(path);
+  for (std::string word; in >> word;) {
+    int64_t value = 0;
+    if (word == key && in >> value) return value * 1024;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> number_in(const std::string& path) {
+  std::ifstream in(path);
+  int64_t value = 0;
+  if (in >> value) return value;
+  return std::nullopt;
+}
+
+// What this control group leaves, pages of files that the kernel would give back included.
+std::optional<int64_t> group_room() {
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (!line.starts_with("0::")) continue;
+    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
+    const auto limit = number_in(folder + "/memory.max"), used = number_in(folder + "/memory.current");
+    if (!limit || !used) continue;
+    std::ifstream stat(folder + "/memory.stat");
+    int64_t value = 0, files = 0;
+    for (std::string key; stat >> key >> value;) files = key == "inactive_file" ? value : files;
+    return *limit - *used + files;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const char* const kMemoryRemedies =
+    "What helps, one of:\n"
+    "  - smaller microbatches or less kept for the backward: batch.micro_batch_size, model.recompute=block\n"
+    "  - a smaller model: model.hidden_size, model.num_layers, model.engram.rows_per_head\n"
+    "  - more memory: fewer ranks on a host, or more hosts, which divide moments and tables among them (parallel.dp)\n";
+
+int64_t MemoryPlan::total() const {
+  int64_t sum = 0;
+  for (const auto& [name, count] : bytes) sum += count;
+  return sum;
+}
+
+MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
+  const ModelDescription d = describe_model(config);
+  const ModelDescription::Bytes& b = d.bytes;
+  // The reference device computes in f64.
+  const int64_t widen = config.run.device == RunDevice::reference ? 2 : 1;
+  const int64_t moments = share(b.moments, replicas), tables = share(b.tables, replicas);
+  const int64_t table_moments = share(b.table_moments, replicas);
+  MemoryPlan plan;
+  plan.ranks_on_host = ranks_on_host;
+  plan.bytes = {{"weights", widen * b.weights},
+                {"packed weights", b.packed_weights},
+                {"gradients", widen * b.gradients},
+                {"moments", widen * moments},
+                {"Engram tables", widen * tables},
+                {"moments of tables", widen * table_moments},
+                {"activations of a microbatch", widen * b.activations},
+                {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
+                {"checkpoint staging", widen * (share(b.weights, replicas) + moments + tables + table_moments)}};
+  if (replicas > 1) {
+    const auto board = static_cast<int64_t>(Board::bytes_for(ranks_on_host, BlockPath::staged));
+    plan.bytes.emplace_back("communication buffers", kGroups * share(board, ranks_on_host));
+  }
+  return plan;
+}
+
+MemoryRoom memory_room() {
+  MemoryRoom room{field_of("/proc/meminfo", "MemAvailable:").value_or(INT64_MAX), "available on this host"};
+  if (const auto group = group_room(); group && *group < room.of_host) room = {*group, "left to this control group"};
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    const int64_t used = field_of("/proc/self/status", "VmSize:").value_or(0);
+    room.of_process = std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - used);
+  }
+  return room;
+}
+
+std::string print(const MemoryPlan& plan, const MemoryRoom& room) {
+  std::ostringstream out;
+  const auto row = [&](const std::string& name, int64_t bytes) {
+    out << "  " << std::left << std::setw(32) << name << std::right << std::setw(14) << mib(bytes) << '\n';
+  };
+  out << "memory of a rank, MiB\n";
+  for (const auto& [name, bytes] : plan.bytes) {
+    if (bytes > 0) row(name, bytes);
+  }
+  row("all", plan.total());
+  const int64_t needed = plan.total() * plan.ranks_on_host;
+  const bool fits = needed <= room.of_host && plan.total() <= room.of_process;
+  out << "  " << plan.ranks_on_host << (plan.ranks_on_host == 1 ? " rank" : " ranks")
+      << " of this host: " << mib(needed) << " of " << mib(room.of_host) << ' ' << room.limited_by;
+  if (room.of_process != INT64_MAX) out << ", " << mib(room.of_process) << " left to a process by ulimit -v";
+  out << (fits ? ": fits\n" : ": DOES NOT FIT\n");
+  return out.str();
+}
+
+}  // namespace birkhoff
