@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Builds Birkhoff, runs every bench scenario and prints one table of ratios beside their goals (docs/benchmarks.md).
-#   launch/bench.sh [--torch] [--rounds N] [--directory DIR]
-# --torch installs python3-torch by apt, for the comparison with PyTorch, which is left out where there is none. Reports go
-# to build/cpu/bench; the checkpoints of bench checkpoint to DIR, that folder by default.
+#   launch/bench.sh [--torch | --no-torch] [--rounds N] [--directory DIR]
+# --torch installs python3-torch by apt, for the comparison with PyTorch, which is left out where there is none, or with
+# --no-torch. Reports go to build/cpu/bench; the checkpoints of bench checkpoint to DIR, that folder by default.
 source "$(dirname "$0")/shell/common.sh"
 
 ROUNDS=10 TORCH='' OUT=$ROOT/build/cpu/bench DIRECTORY=''
 while [ $# -gt 0 ]; do
   case $1 in
     --torch) TORCH=yes ;;
+    --no-torch) TORCH=no ;;
     --rounds) ROUNDS=${2:?--rounds needs a number}; shift ;;
     --directory) DIRECTORY=${2:?--directory needs a folder}; shift ;;
     -h | --help) sed -n '2,5s/^# \?//p' "$0"; exit 0 ;;
-    *) die "unknown argument '$1'; expected --torch, --rounds N or --directory DIR" ;;
+    *) die "unknown argument '$1'; expected --torch, --no-torch, --rounds N or --directory DIR" ;;
   esac
   shift
 done
@@ -38,7 +39,7 @@ row() {
 
 stage "packages"
 install_packages "${BUILD_PACKAGES[@]}" python3
-if [ -n "$TORCH" ]; then install_packages python3-torch; fi
+if [ "$TORCH" = yes ]; then install_packages python3-torch; fi
 stage "build: the program birkhoff, into build/cpu"
 installed libgtest-dev && installed libgmock-dev || TESTS=OFF
 configure_and_build cpu birkhoff
@@ -47,6 +48,7 @@ mkdir -p "$OUT"
 DIRECTORY=${DIRECTORY:-$OUT}
 
 for recipe in f32 bf16; do
+  if [ "$TORCH" = no ]; then break; fi
   stage "$recipe: birkhoff and PyTorch in turn"
   status=0
   python3 "$ROOT/tests/bench/dense_torch.py" --birkhoff "$BIRKHOFF" --recipe $recipe \

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 
 #include "data/hdf5/bulk_file.h"
@@ -7,6 +8,7 @@
 #include "trainer/bench/scratch_folder.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
+#include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/loop/build.h"
 
@@ -16,15 +18,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kWarmUp = 1;
+constexpr int64_t kKeepAll = 1 << 30;
 
-// Bytes in the same directory, by pwrite in blocks and one fsync.
-double plain_write_s(const fs::path& directory, const std::vector<char>& block, int64_t bytes) {
+// As many bytes from memory to the same directory, by pwrite in blocks of 1 MiB and one fsync.
+double plain_write_s(const fs::path& directory, const std::vector<char>& bytes) {
+  constexpr size_t kBlock = size_t{1} << 20;
   const fs::path path = directory / "plain";
   const double seconds = seconds_of([&] {
     const BulkFile file = BulkFile::create(path);
-    for (int64_t done = 0; done < bytes; done += static_cast<int64_t>(block.size())) {
-      file.write(done, block.data(),
-                 static_cast<size_t>(std::min<int64_t>(bytes - done, static_cast<int64_t>(block.size()))));
+    for (size_t done = 0; done < bytes.size(); done += kBlock) {
+      file.write(static_cast<int64_t>(done), bytes.data() + done, std::min(bytes.size() - done, kBlock));
     }
     file.sync();
   });
@@ -35,12 +38,14 @@ double plain_write_s(const fs::path& directory, const std::vector<char>& block, 
 class Saves {
  public:
   Saves(Communicator& alone, Subject& subject, const fs::path& directory)
-      : subject_(subject), writer_(alone, device_of(subject.config()), {directory, 1, true}) {}
+      : subject_(subject),
+        directory_(directory),
+        writer_(alone, device_of(subject.config()), {directory, kKeepAll, true}) {}
 
   // A save with nothing beside it.
   SaveReport quiet() {
     begin();
-    return checked(writer_.finish());
+    return removed(writer_.finish());
   }
   // A save under a step, whose forward and backward run while the state is copied, and the steps after it, as in
   // training. `steps` receives the times of the steps that ran while the save did.
@@ -51,20 +56,23 @@ class Saves {
       steps.push_back(subject_.step([&] { writer_.wait_copied(); }).step);
       report = writer_.poll();
     }
-    return checked(report);
+    return removed(report);
   }
 
  private:
   void begin() {
     writer_.begin(++saves_, [&](StateVisitor& v) { subject_.trainer().state(v); }, {});
   }
-  static SaveReport checked(const std::optional<SaveReport>& report) {
+  // Checkpoints are removed here, since the plain write has no older one to remove within its time.
+  SaveReport removed(const std::optional<SaveReport>& report) const {
     if (!report || !report->saved)
-      throw DataError("the checkpoint was not saved: " + (report ? report->error : "no report"));
+      throw DataError("the checkpoint was not saved: " + (report ? report->error : std::string("no report")));
+    fs::remove_all(directory_ / checkpoint_name(report->step));
     return *report;
   }
 
   Subject& subject_;
+  fs::path directory_;
   CheckpointWriter writer_;
   int64_t saves_ = 0;
 };
@@ -78,11 +86,11 @@ Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
   subject.step();
   Saves saves(alone, subject, folder.path());
   const int64_t bytes = saves.quiet().bytes;
-  const std::vector<char> block(size_t{1} << 20, 'x');
+  const std::vector<char> plain_bytes(static_cast<size_t>(bytes), 'x');
   std::vector<double> speed, blocked, blocked_s, save_s, plain_s, copy_s, write_s, during, quiet;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
     const SaveReport still = saves.quiet();
-    const double plain = plain_write_s(folder.path(), block, bytes);
+    const double plain = plain_write_s(folder.path(), plain_bytes);
     quiet.push_back(subject.step().step);
     const SaveReport busy = saves.training(during);
     if (i < kWarmUp) continue;
