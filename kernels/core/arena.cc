@@ -103,7 +103,8 @@ void Arena::rewind(Mark mark) {
 
 void Arena::reset() {
   Impl& a = *impl_;
-  if (a.chunks.size() > 1) {
+  // A rewind may have given back chunks that the next use needs again.
+  if (a.chunks.size() > 1 || (!a.chunks.empty() && a.chunks.back().capacity < a.peak)) {
     while (!a.chunks.empty()) a.drop_last();
     a.add(a.peak);
   }
