@@ -6,8 +6,8 @@ namespace birkhoff {
 
 // Causal attention within documents, in tiles: no T x T matrix exists in memory. Query head h reads key head
 // h / (H / Hkv). Key j is visible to query t where document_start[t] <= j <= t:
-//   s[t,j] = scale * sum_d q[t,h,d] k[j,d],   lse[t,h] = ln sum_j exp(s[t,j]),   o[t,h] = sum_j exp(s[t,j] - lse[t,h])
-//   v[j]
+//   s[t,j] = scale * sum_d q[t,h,d] k[j,d],   lse[t,h] = ln sum_j exp(s[t,j])
+//   o[t,h] = sum_j exp(s[t,j] - lse[t,h]) v[j]
 //
 // Shapes:  q [T, H, Dqk]; k [T, Hkv, Dqk]; v [T, Hkv, Dv]; o [T, H, Dv]; lse [T, H], written here and read by the
 //          backward; document_start i32 [T], non-decreasing, document_start[t] <= t, equal within a document.
@@ -15,9 +15,8 @@ namespace birkhoff {
 //          bf16, the weights of a product (p, and ds of the backward) are rounded to it.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, or H is no multiple of Hkv.
-// Cost:    counted as 2 H (Dqk + Dv) T (L + 1) / 2 operations with L = max_length, the longest document there can be (T
-//          where it is 0); the backward as 2.5 times that. Work done follows the documents. Holds k
-//          and v, repacked, of a few key heads. Pieces for threads: heads times blocks of 256 queries.
+// Cost:    counted as 2 H (Dqk + Dv) T (L + 1) / 2 operations with L = max_length, the longest document there can be
+//          (0: T); the backward as 2.5 times that. Work done follows the documents.
 // Source:  Dao 2023, arXiv:2307.08691, algorithms 1 and 2.
 struct AttentionArgs {
   Tensor o, lse;

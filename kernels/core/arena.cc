@@ -103,8 +103,8 @@ void Arena::rewind(Mark mark) {
 
 void Arena::reset() {
   Impl& a = *impl_;
-  // A rewind may have given back chunks that the next use needs again.
-  if (a.chunks.size() > 1 || (!a.chunks.empty() && a.chunks.back().capacity < a.peak)) {
+  // A scope may have given the later chunks back already.
+  if (a.chunks.size() > 1 || (a.chunks.size() == 1 && a.chunks.back().capacity < a.peak)) {
     while (!a.chunks.empty()) a.drop_last();
     a.add(a.peak);
   }
