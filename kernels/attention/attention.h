@@ -16,7 +16,8 @@ namespace birkhoff {
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, or H is no multiple of Hkv.
 // Cost:    counted as 2 H (Dqk + Dv) T (L + 1) / 2 operations with L = max_length, the longest document there can be
-//          (0: T); the backward as 2.5 times that. Work done follows the documents.
+//          (0: T); the backward as 2.5 times that. Work done follows the documents. Holds k and v, repacked, of a few
+//          key heads. Pieces for threads: heads times blocks of 256 queries.
 // Source:  Dao 2023, arXiv:2307.08691, algorithms 1 and 2.
 struct AttentionArgs {
   Tensor o, lse;
