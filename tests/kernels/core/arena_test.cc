@@ -32,6 +32,17 @@ TEST(Arena, GrowsWithoutMovingWhatItGaveAndRewindsAcrossChunks) {
   EXPECT_EQ(arena.used_bytes(), 0u);
 }
 
+TEST(Arena, IsOneBlockAfterAResetThatFollowsARewind) {
+  Arena arena{Device{}, 256};
+  arena.take(DType::f32, {32});
+  const auto mark = arena.mark();
+  arena.take(DType::f32, {1 << 20});
+  arena.rewind(mark);
+  arena.reset();
+  const Tensor a = arena.take(DType::f32, {32}), b = arena.take(DType::f32, {1 << 20});
+  EXPECT_EQ(b.f32(), a.f32() + 32);
+}
+
 TEST(Arena, ReservedGivesTheSameAddressesAfterEveryReset) {
   Arena arena{Device{}};
   arena.reserve(3 << 20);
