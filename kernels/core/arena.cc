@@ -103,7 +103,8 @@ void Arena::rewind(Mark mark) {
 
 void Arena::reset() {
   Impl& a = *impl_;
-  if (a.chunks.size() > 1) {
+  // A scope may have given the later chunks back already.
+  if (a.chunks.size() > 1 || (a.chunks.size() == 1 && a.chunks.back().capacity < a.peak)) {
     while (!a.chunks.empty()) a.drop_last();
     a.add(a.peak);
   }
