@@ -21,8 +21,9 @@ struct Part {
   static int64_t size(int64_t S, int64_t C) { return (S + 2) * C + S * S + 2 * S + 2; }
 };
 
-// <x, fn[r]> for rows of fn, at most kMaxStreams.
-const HyperReadRows<float>& dots() {
+// Sums over rows of fn and products with them, which the read has too: <x, fn[r]> of at most kMaxStreams rows,
+// sum_r w[r] fn[r], and dfn[r] += w[r] x.
+const HyperReadRows<float>& rows_of_fn() {
   static const auto rows = on_best_isa([]<Isa isa>() { return hyper_read_rows<isa, float>(); });
   return rows;
 }
@@ -32,10 +33,9 @@ void backward_row(const HcCoefficientsBackwardArgs& a, Part part, int64_t row) {
   const int64_t S = a.x.shape[1], C = a.x.shape[2], R = S + 2, i = row % S;
   const float *fn = a.fn.f32(), *mixes = a.mixes.f32() + row * R;
   const float rstd = a.rstd.f32()[row];
-  const E* x = a.x.as<E>() + row * C;
-  E* dx = a.dx.as<E>() + row * C;
-  Scratch<float> total(C);
-  for (int64_t c = 0; c < C; ++c) total[c] = static_cast<float>(dx[c]);
+  Scratch<float> x(C), dx(C), through(C), weights(R);
+  convert(x.data(), a.x.as<E>() + row * C, C);
+  convert(dx.data(), a.dx.as<E>() + row * C, C);
   float dot = 0;  // <dmixes, mixes>
   for (int64_t r = 0; r < R; ++r) {
     const float d = r == 0 ? a.dpre.f32()[row] : r == 1 ? a.dpost.f32()[row] : a.dcomb.f32()[row * S + r - 2];
@@ -44,13 +44,13 @@ void backward_row(const HcCoefficientsBackwardArgs& a, Part part, int64_t row) {
     part.dbase[r < 2 ? r * S + i : 2 * S + i * S + r - 2] += d;
     part.dscale[group] += d * value;
     dot += dmix * mixes[r];
-    for (int64_t c = 0; c < C; ++c) {
-      part.dfn[r * C + c] += dmix * rstd * static_cast<float>(x[c]);
-      total[c] += dmix * rstd * fn[r * C + c];
-    }
+    weights[r] = dmix * rstd;
   }
+  rows_of_fn().spread(part.dfn, x.data(), weights.data(), 1, R, C);
+  rows_of_fn().forward(through.data(), fn, weights.data(), 1, R, C);
   const float shrink = dot * rstd * rstd / static_cast<float>(C);
-  for (int64_t c = 0; c < C; ++c) dx[c] = E(total[c] - shrink * static_cast<float>(x[c]));
+  for (int64_t c = 0; c < C; ++c) dx[c] += through[c] - shrink * x[c];
+  convert(a.dx.as<E>() + row * C, dx.data(), C);
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ void hc_coefficients_forward(const HcCoefficientsArgs& a) {
   const int64_t T = a.x.shape[0], S = a.x.shape[1], C = a.x.shape[2], R = S + 2;
   const float *base = a.base.f32(), *scale = a.scale.f32();
   with_activation_type(a.x.dtype, [&]<class E>() {
-    const auto& kernels = dots();
+    const auto& kernels = rows_of_fn();
     parallel_for(T * S, 1 + 4096 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
       Scratch<float> x(C);
       for (int64_t row = begin; row < end; ++row) {
