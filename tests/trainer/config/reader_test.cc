@@ -188,7 +188,8 @@ TEST(Reader, ReportsAllMistakesAtOnce) {
 TEST(Reader, LimitsTheSourcesToWhatACursorHolds) {
   std::string sources;
   for (int i = 0; i < 17; ++i) sources += concat(i ? ", " : "", "{path: p", i, "}");
-  EXPECT_THAT(refusal("data: {sources: [" + sources + "]}\n"), HasSubstr("at most 16 sources"));
+  EXPECT_THAT(refusal("data: {sources: [" + sources + "]}\n"),
+              HasSubstr("data.sources is 17 elements (x.yaml:1): at most 16 sources"));
 }
 
 TEST(Reader, AsksForDataWhereItIsNeededAndTellsItWithAllElse) {
@@ -206,6 +207,19 @@ TEST(Reader, AsksForDataWhereItIsNeededAndTellsItWithAllElse) {
                                                   HasSubstr("data.sources is"), HasSubstr("learning_rate is '7'")));
   EXPECT_THAT(message(ConfigUse::evaluation),
               AllOf(StartsWith("x.yaml has 3 mistakes:"), HasSubstr("eval.data is"), HasSubstr("data.tokenizer is")));
+}
+
+TEST(Reader, AsksForNoDataOfAFileItCannotRead) {
+  const auto message = [](const std::string& yaml) {
+    try {
+      parse_config(yaml, "x.yaml", {}, ConfigUse::training);
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(message("run:\n\tsteps: 1\n"), StartsWith("x.yaml has 1 mistake:"));
+  EXPECT_THAT(message("data: {sources: here, tokenizer: t}\n"), StartsWith("x.yaml has 1 mistake:"));
 }
 
 TEST(Reader, WarnsOfSettingsThatNothingReads) {
