@@ -220,9 +220,10 @@ class Checker {
   }
 
   void needed_data() {
-    require(c_.eval.interval == 0 || !c_.eval.data.empty(), {"eval.interval", "eval.data"},
-            "an evaluation needs a dataset with a held-out split; name it, or set the interval to 0");
     if (use_ == ConfigUse::description) return;
+    require(use_ != ConfigUse::training || c_.eval.interval == 0 || !c_.eval.data.empty(),
+            {"eval.interval", "eval.data"},
+            "an evaluation needs a dataset with a held-out split; name it, or set the interval to 0");
     require(!c_.data.tokenizer.empty(), {"data.tokenizer"},
             "the tokenizer.json of the data is needed; birkhoff tokenizer train makes one");
     require(use_ != ConfigUse::training || !c_.data.sources.empty(), {"data.sources"},

@@ -32,6 +32,7 @@ class Reader {
       }
     } catch (const UserError& e) {
       problem(name_, e.what());
+      unreadable_ = true;
     }
   }
 
@@ -53,7 +54,10 @@ class Reader {
 
   LoadedConfig finish(ConfigUse use) {
     derive();
-    for (const Conflict& conflict : conflicts_of(config_, use)) report(conflict);
+    // Of a file that could not be read, nothing is known but that.
+    if (!unreadable_) {
+      for (const Conflict& conflict : conflicts_of(config_, use)) report(conflict);
+    }
     if (!problems_.empty()) throw UserError(all_problems());
     std::vector<std::string> warnings;
     for (const Unused& unused : unused_of(config_)) {
@@ -127,6 +131,7 @@ class Reader {
     const std::string path = setting.path;
     if (node.kind != YamlNode::Kind::sequence) {
       problem(where(node), path + " is a list, expected one '- ' for each of its elements");
+      failed_.insert(path);
       return;
     }
     const ListSize& size = std::get<ListSize>(setting.value);
@@ -203,7 +208,9 @@ class Reader {
       if (failed_.contains(path)) return;
       BK_ASSERT(by_path_.contains(path), path);
       const std::string& origin = origins_[path];
-      values += (values.empty() ? "" : ", ") + path + " is " + yaml_of(*by_path_[path]) + " (" + origin + ")";
+      const auto* list = std::get_if<ListSize>(&by_path_[path]->value);
+      const std::string value = list && list->get() > 0 ? concat(list->get(), " elements") : yaml_of(*by_path_[path]);
+      values += (values.empty() ? "" : ", ") + path + " is " + value + " (" + origin + ")";
       if (at.empty() && origin != "default" && origin != "derived") at = origin;
     }
     problem(at.empty() ? name_ : at, values + ": " + conflict.expected);
@@ -224,6 +231,7 @@ class Reader {
   SettingList list_;
   std::map<std::string, const Setting*> by_path_;
   std::set<std::string> sections_, failed_;
+  bool unreadable_ = false;
   std::map<std::string, int> lines_;  // of the file, where each setting was given
   Origins origins_;
   std::vector<std::string> problems_;

@@ -80,7 +80,9 @@ class Run {
     session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
                         session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
                         ", from step ", trainer().steps_done(), " to ", c.run.steps));
-    session_.say("which parameter has which optimizer:\n" + trainer().optimizer_table());
+    std::string table = trainer().optimizer_table();
+    table.pop_back();
+    session_.say("which parameter has which optimizer:\n" + table);
   }
 
   bool is_ours(const Found& found) const {

@@ -230,6 +230,12 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   EXPECT_THAT(complaint(), HasSubstr("expected the format birkhoff.dataset, found x"));
   write_file(dir / "dataset.json", R"({"format": "birkhoff.dataset", "version": 9})");
   EXPECT_THAT(complaint(), HasSubstr("expected version 1, found version 9"));
+  DatasetManifest negative{"d", 10, 1, 2, {}};
+  negative.splits["train"].append({"shard-00000.h5", 3, -1, 8});
+  write_manifest(dir.path(), negative);
+  EXPECT_THAT(complaint(), HasSubstr("\"shard-00000.h5\": tokens is -1, a negative number"));
+  write_manifest(dir.path(), {"d", 0, 0, 0, {}});
+  EXPECT_THAT(complaint(), HasSubstr("vocab_size is 0, expected at least 1"));
   write_manifest(dir.path(), {"d", 10, 1, 2, {{"train", {}}}});
   EXPECT_THAT(message_of([&] { read_manifest(dir.path()).split("eval"); }), HasSubstr("no split 'eval'; it has train"));
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);

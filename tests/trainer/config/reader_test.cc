@@ -164,7 +164,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"MomentumOfTablesThatCannotDecay",
                   "precision: {moments: bf16}\noptimizer: {engram: {beta: 0.999}}\nmodel: {engram: {layers: [1]}}\n",
                   "optimizer.engram.beta is 0.999"},
-        BadConfig{"EvaluationOfNothing", "eval: {interval: 5}\n", "an evaluation needs a dataset"},
         BadConfig{"NoRoomForTheDecay",
                   "run: {steps: 10}\noptimizer: {schedule: cosine, warmup_steps: 8, "
                   "constant_steps: 3}\n",
@@ -201,11 +200,12 @@ TEST(Reader, ReportsAllMistakesAtOnce) {
 TEST(Reader, LimitsTheSourcesToWhatACursorHolds) {
   std::string sources;
   for (int i = 0; i < 17; ++i) sources += concat(i ? ", " : "", "{path: p", i, "}");
-  EXPECT_THAT(refusal("data: {sources: [" + sources + "]}\n"), HasSubstr("at most 16 sources"));
+  EXPECT_THAT(refusal("data: {sources: [" + sources + "]}\n"),
+              HasSubstr("data.sources is 17 elements (x.yaml:1): at most 16 sources"));
 }
 
 TEST(Reader, AsksForDataWhereItIsNeededAndTellsItWithAllElse) {
-  const std::string yaml = "optimizer: {learning_rate: 7}\n";
+  const std::string yaml = "optimizer: {learning_rate: 7}\neval: {interval: 5}\n";
   auto message = [&](ConfigUse use) {
     try {
       parse_config(yaml, "x.yaml", {}, use);
@@ -215,10 +215,26 @@ TEST(Reader, AsksForDataWhereItIsNeededAndTellsItWithAllElse) {
     return std::string();
   };
   EXPECT_THAT(message(ConfigUse::description), StartsWith("x.yaml has 1 mistake:"));
-  EXPECT_THAT(message(ConfigUse::training), AllOf(StartsWith("x.yaml has 3 mistakes:"), HasSubstr("data.tokenizer is"),
-                                                  HasSubstr("data.sources is"), HasSubstr("learning_rate is '7'")));
+  EXPECT_THAT(message(ConfigUse::training),
+              AllOf(StartsWith("x.yaml has 4 mistakes:"), HasSubstr("data.tokenizer is"), HasSubstr("data.sources is"),
+                    HasSubstr("learning_rate is '7'"),
+                    HasSubstr("x.yaml:2: eval.interval is 5 (x.yaml:2), eval.data is \"\" "
+                              "(default): an evaluation needs a dataset")));
   EXPECT_THAT(message(ConfigUse::evaluation),
               AllOf(StartsWith("x.yaml has 3 mistakes:"), HasSubstr("eval.data is"), HasSubstr("data.tokenizer is")));
+}
+
+TEST(Reader, AsksForNoDataOfAFileItCannotRead) {
+  const auto message = [](const std::string& yaml) {
+    try {
+      parse_config(yaml, "x.yaml", {}, ConfigUse::training);
+    } catch (const UserError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(message("run:\n\tsteps: 1\n"), StartsWith("x.yaml has 1 mistake:"));
+  EXPECT_THAT(message("data: {sources: here, tokenizer: t}\n"), StartsWith("x.yaml has 1 mistake:"));
 }
 
 TEST(Reader, WarnsOfSettingsThatNothingReads) {
