@@ -107,8 +107,8 @@ std::string Trace::waiting_for() const {
   std::string text;
   for (const auto& r : records_) {
     if (r->state != State::waiting) continue;
-    text += concat("it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ", r->operation,
-                   " of group ", r->group, " (", r->where, ")");
+    text += concat(text.empty() ? "" : "; ", "it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ",
+                   r->operation, " of group ", r->group, " (", r->where, ")");
   }
   for (const Communicator* group : groups_) {
     const std::string waiting = group->waiting_for();

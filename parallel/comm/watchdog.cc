@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -18,6 +20,16 @@ constexpr auto kTick = std::chrono::milliseconds(50);
 constexpr double kLongestTick_s = 1.0;
 // How long a rank lets the others write their dumps and, by rank, speak first.
 constexpr auto kGrace = std::chrono::milliseconds(500);
+// Dumps of one expiry are written within this time of each other.
+constexpr auto kSameExpiry = std::chrono::seconds(30);
+
+std::optional<std::filesystem::file_time_type> changed_at(const std::string& path) {
+  std::error_code missing;
+  const auto time = std::filesystem::last_write_time(path, missing);
+  if (missing) return std::nullopt;
+  return time;
+}
+
 }  // namespace
 
 Watchdog::Watchdog(OnExpiry on_expiry) : on_expiry_(std::move(on_expiry)), thread_([this] { watch(); }) {}
@@ -60,9 +72,25 @@ void Watchdog::watch() {
   }
 }
 
+std::string dump_path(const std::string& folder, int rank) { return concat(folder, "/watchdog_rank_", rank, ".json"); }
+
+namespace {
+
+// Whether a lower rank has left its dump about when this one did: then it speaks.
+bool lower_rank_speaks(const std::string& folder, int rank) {
+  const auto own = changed_at(dump_path(folder, rank));
+  for (int lower = 0; own && lower < rank; ++lower) {
+    const auto other = changed_at(dump_path(folder, lower));
+    if (other && *own - *other < kSameExpiry) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why) {
   const std::string waiting = trace.waiting_for();
-  const std::string path = concat(folder, "/watchdog_rank_", world.rank(), ".json");
+  const std::string path = dump_path(folder, world.rank());
   bool dumped = false;
   const nlohmann::json dump{{"rank", world.rank()},
                             {"size", world.size()},
@@ -71,8 +99,9 @@ void dump_and_abort(Communicator& world, const Trace& trace, const std::string& 
                             {"operations", nlohmann::json::parse(trace.to_json())}};
   if (!folder.empty()) dumped = static_cast<bool>(std::ofstream(path) << dump.dump(1) << std::endl);
   std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
-  std::fprintf(stderr, "error: %s: rank %d of %d: %s.%s\n", why.c_str(), world.rank(), world.size(), waiting.c_str(),
-               dumped ? concat(" Last operations: ", path).c_str() : "");
+  if (!dumped || !lower_rank_speaks(folder, world.rank()))
+    std::fprintf(stderr, "error: %s: rank %d of %d: %s.%s\n", why.c_str(), world.rank(), world.size(), waiting.c_str(),
+                 dumped ? concat(" Last operations: ", path).c_str() : "");
   world.abort(why, kExitLostPeer);
   std::_Exit(kExitLostPeer);
 }

@@ -53,10 +53,11 @@ class Watchdog {
   std::thread thread_;
 };
 
-// What a run does on expiry: writes FOLDER/watchdog_rank_N.json with the trace (nothing where `folder` is empty),
-// leaves the peers a moment to do so too, then one rank says on stderr which operation it waits in and who is missing,
+// What a run does on expiry: writes dump_path(folder, rank) with the trace (nothing where `folder` is empty), leaves
+// the peers a moment to do so too, then the lowest rank says on stderr which operation it waits in and who is missing,
 // and all end with exit code 4.
 inline constexpr int kExitLostPeer = 4;
+std::string dump_path(const std::string& folder, int rank);
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why);
 
 }  // namespace birkhoff

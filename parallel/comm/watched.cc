@@ -1,5 +1,7 @@
 #include "parallel/comm/watched.h"
 
+#include <filesystem>
+
 namespace birkhoff {
 
 WatchedWorld::WatchedWorld(Communicator& world)
@@ -8,6 +10,9 @@ WatchedWorld::WatchedWorld(Communicator& world)
 void WatchedWorld::set_folder(const std::string& folder) {
   const std::lock_guard lock(mutex_);
   folder_ = folder;
+  const std::filesystem::path dump = dump_path(folder, world_.rank());
+  std::error_code missing;
+  std::filesystem::rename(dump, dump.string() + ".before", missing);
 }
 
 void WatchedWorld::expire(const std::string& why) {

@@ -17,7 +17,7 @@ class WatchedWorld {
   Communicator& world() { return *traced_; }
   Watchdog& watchdog() { return watchdog_; }
   const Trace& trace() const { return trace_; }
-  // Where dumps go from now on; before, there are none.
+  // Where dumps go from now on; before, there are none. One that an earlier run left there gets the ending .before.
   void set_folder(const std::string& folder);
 
  private:

@@ -26,6 +26,9 @@ TEST(Memory, OfARankIsToldBeforeTheFirstStep) {
 
 // Tables of 13 GB where a process may have 3.
 TEST(Memory, ThatRunsOutEndsTheRunWithTheTableAndRemedies) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
+#endif
   const TempDir dir;
   const std::string train =
       Training::shared().command(1, dir / "run", "--set run.steps=1 --set model.engram.rows_per_head=100000000");

@@ -160,6 +160,75 @@ TEST(TimeBudget, CountsFromTheStartOfTheProcess) {
   EXPECT_THAT(run.output, HasSubstr("stopped after step 0 by the time budget"));
 }
 
+// With a checkpoint of each step, keeping two, a streak would soon have pushed out all from before it.
+TEST(NonFinite, SkippedStepsPushOutNoCheckpoint) {
+  const TempDir dir;
+  const ProgramResult run =
+      Training::shared().train(1, dir / "run",
+                               "--set optimizer.learning_rate=1 --set optimizer.warmup_steps=0 "
+                               "--set optimizer.clip_norm=0 --set optimizer.weight_decay=0 "
+                               "--set optimizer.eps=0 --set optimizer.max_nonfinite_steps=4 "
+                               "--set model.norm_eps=0 --set model.init_std=10 --set eval.interval=0 "
+                               "--set run.steps=400 --set checkpoint.interval=1 --set checkpoint.keep=2");
+  ASSERT_EQ(run.exit_code, 5) << run.output;
+  const size_t last = run.output.rfind("\nstep: ");
+  ASSERT_NE(last, std::string::npos);
+  const int64_t steps = std::stoll(run.output.substr(last + 7));
+  const std::vector<int64_t> all = list_checkpoints(dir / "run" / "checkpoints");
+  EXPECT_FALSE(all.empty()) << run.output;
+  for (const int64_t saved : all) {
+    EXPECT_LE(saved, steps - 4);
+    EXPECT_EQ(manifest_of(dir / "run", saved).integers.at("run.skipped_in_a_row"), 0);
+  }
+}
+
+TEST(Spikes, InARowEndTheRunAndAreNamed) {
+  const TempDir dir;
+  const ProgramResult run =
+      Training::shared().train(1, dir / "run",
+                               std::string(kLong) +
+                                   " --set optimizer.learning_rate=0 --set optimizer.spike.z_score=0.001 "
+                                   "--set optimizer.spike.window=16 --set optimizer.max_nonfinite_steps=2");
+  EXPECT_EQ(run.exit_code, 5) << run.output.substr(run.output.size() > 3000 ? run.output.size() - 3000 : 0);
+  EXPECT_THAT(run.output,
+              testing::ContainsRegex("steps in a row that were skipped; last: the loss [0-9.]+ is a spike"));
+}
+
+// A restart does not give a run of skipped steps a new count.
+TEST(NonFinite, StepsInARowAreCountedAcrossARestart) {
+  const TempDir dir;
+  const std::string spikes =
+      " --set optimizer.learning_rate=0 --set optimizer.spike.z_score=0.001 --set eval.interval=0 "
+      "--set optimizer.max_nonfinite_steps=1000 --set optimizer.spike.window=16 --set run.steps=40";
+  ASSERT_EQ(Training::shared().train(1, dir / "run", spikes).exit_code, 0);
+  const auto before = manifest_of(dir / "run", 40).integers;
+  EXPECT_GT(before.at("run.skipped_spikes"), 0);
+  ASSERT_EQ(Training::shared().train(1, dir / "run", spikes + " --set run.steps=41").exit_code, 0);
+  const auto after = manifest_of(dir / "run", 41).integers;
+  const int64_t skipped = after.at("run.skipped_spikes") - before.at("run.skipped_spikes");
+  EXPECT_EQ(after.at("run.skipped_in_a_row"), skipped > 0 ? before.at("run.skipped_in_a_row") + 1 : 0);
+}
+
+TEST(BadSamples, OfAllReplicasAreCountedAndOutliveARestart) {
+  const TempDir dir;
+  std::filesystem::copy(Training::shared().data(), dir / "data", std::filesystem::copy_options::recursive);
+  const std::filesystem::path shard = dir / "data" / "train" / "shard-00000.h5";
+  std::string bytes = read_file(shard);
+  for (size_t at = bytes.size() * 4 / 10; at < bytes.size() * 6 / 10; at += 512) bytes[at] ^= 0x55;
+  write_file(shard, bytes);
+  const std::string settings =
+      " --set eval.interval=0 --set data.bad_samples=skip --set data.max_bad_samples=100000 "
+      "--set 'data.sources=[{path: " +
+      (dir / "data").string() + ", name: data}]'";
+  const ProgramResult run = Training::shared().train(2, dir / "run", settings);
+  ASSERT_EQ(run.exit_code, 0) << run.output;
+  const int64_t before = manifest_of(dir / "run", 8).integers.at("run.bad_samples");
+  EXPECT_GT(before, 0);
+  const ProgramResult next = Training::shared().train(2, dir / "run", settings + " --set run.steps=9");
+  ASSERT_EQ(next.exit_code, 0) << next.output;
+  EXPECT_GE(manifest_of(dir / "run", 9).integers.at("run.bad_samples"), before);
+}
+
 TEST(Directory, IsRefusedToASecondRun) {
   const TempDir dir;
   Background first(Training::shared().command(1, dir / "run", kLong), dir / "log");

@@ -23,7 +23,7 @@ struct Build {
   Precision precision{Recipe::f32};
   NormKind norm = NormKind::rmsnorm;
   float norm_eps = 1e-6f;
-  InitOptions init;
+  InitOptions init = {};
   int num_slots = 0;  // handed out so far
 
   template <class T>

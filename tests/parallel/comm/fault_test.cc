@@ -109,12 +109,13 @@ TEST_F(Fault, AKilledRankEndsTheRun) {
   EXPECT_LT(o.seconds, kLongest_s);
 }
 
-// With this option mpirun neither kills the others nor reports their exit codes: each leaves by its own watchdog.
+// With this option mpirun neither kills the others nor reports their exit codes: each leaves by its own watchdog,
+// the lowest speaking for all.
 TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   const Outcome o = run(mpirun_ + " --enable-recovery", "kill 1");
-  EXPECT_EQ(errors_in(o.output), 2) << o.output;
+  EXPECT_EQ(errors_in(o.output), 1) << o.output;
   EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 2 of 3: it has waited "));
+  EXPECT_TRUE(dump_of(2).is_object());
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
   EXPECT_LT(o.seconds, kLongest_s);
 }

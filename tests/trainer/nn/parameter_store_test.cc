@@ -71,7 +71,7 @@ TEST_P(ParameterStoreOnRanks, SumsGradientsOverReplicasAndPublishesWhatTheOwners
       EXPECT_THAT(values_of(d.load.value), testing::Each(0.0));
       for (Parameter* p : {&d.matrix, &d.gain, &d.table}) fill(stream, p->grad, comm.rank() + 1 + step);
       fill(stream, d.load.value, 3);
-      for (int unit : {1, 0}) store.start_reduce(unit);
+      for (int unit : {1, 0}) store.start_reduce(stream, unit);
       store.wait_reduced(stream);
       const uint64_t version = d.gain.version;
       for (const ParameterStore::Owned& o : store.owned()) {

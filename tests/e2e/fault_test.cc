@@ -1,0 +1,100 @@
+// A rank of a real training run that dies or stands still, wherever it is: the others end by the deadline.
+#include <csignal>
+#include <ostream>
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "tests/e2e/training.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::HasSubstr;
+
+struct Place {
+  std::string name, place;
+  int count;          // which operation of that place
+  std::string phase;  // that outlasts its deadline
+};
+
+// A step has 4 microbatches on each of 3 replicas; operations of the first step are left alone.
+const Place kPlaces[] = {
+    {"StartUp", "agree_on", 6, "start-up did not end within 4 s (parallel.timeout_init_s"},
+    {"Forward", "forward", 3, "step 1 did not end within 3 s (parallel.timeout_step_s"},
+    {"Backward", "bucket.cc", 12, " did not end within 3 s (parallel.timeout_step_s"},
+    {"RowExchange", "exchange_rows", 7, " did not end within 3 s (parallel.timeout_step_s"},
+    {"Optimizer", "table.cc", 5, " did not end within 3 s (parallel.timeout_step_s"},
+    {"Decision", "look", 3, " did not end within 3 s (parallel.timeout_step_s"},
+    {"Save", "checkpoint", 2, " did not end within "},
+};
+
+void PrintTo(const Place& place, std::ostream* out) { *out << place.name; }
+
+class Fault : public testing::TestWithParam<Place> {
+ protected:
+  ProgramResult run(int signal, const std::string& launch = "") const {
+    const Place& p = GetParam();
+    const std::string faulty = std::string(BIRKHOFF_FAULT_TRAIN) + " " + std::to_string(signal) + " 1 " + p.place +
+                               " " + std::to_string(p.count);
+    std::string command = Training::shared().command(
+        3, dir_ / "run",
+        "--set run.steps=100000 --set checkpoint.interval=2 --set eval.interval=0 --set parallel.timeout_init_s=4 "
+        "--set parallel.timeout_step_s=3 --set parallel.timeout_checkpoint_s=3");
+    command.replace(command.find(BIRKHOFF_PROGRAM), std::string(BIRKHOFF_PROGRAM).size(), faulty);
+    return run_program(launch.empty() ? command : command.insert(command.find(" -n 3"), " " + launch));
+  }
+  // Processes, zombies among them, that the run left. The last may take a moment to go.
+  static int left() {
+    int count = processes();
+    for (int i = 0; i < 200 && count > 0; ++i, count = processes()) usleep(50'000);
+    return count;
+  }
+  static int processes() {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      const std::string name = read_file(entry.path() / "comm");
+      count += name == std::filesystem::path(BIRKHOFF_FAULT_TRAIN).filename().string().substr(0, 15) + "\n";
+    }
+    return count;
+  }
+  static size_t count(const std::string& text, const std::string& part) {
+    size_t n = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+    return n;
+  }
+  TempDir dir_;
+};
+
+TEST_P(Fault, ARankThatStandsStillIsNamedAndEndsTheRunWithCodeFour) {
+  const ProgramResult r = run(SIGSTOP);
+  EXPECT_EQ(r.exit_code, 4) << r.output;
+  EXPECT_EQ(count(r.output, "\nerror: "), 1u) << r.output;
+  EXPECT_THAT(r.output, HasSubstr(GetParam().phase));
+  EXPECT_THAT(r.output, HasSubstr("missing rank 1"));
+  EXPECT_EQ(left(), 0);
+}
+
+TEST_P(Fault, ARankThatIsKilledEndsTheRun) {
+  const ProgramResult r = run(SIGKILL);
+  EXPECT_EQ(r.exit_code, 128 + SIGKILL) << r.output;
+  EXPECT_EQ(left(), 0);
+}
+
+using FaultOfAKeptRun = Fault;
+
+// mpirun keeps the others: they end by themselves.
+TEST_P(FaultOfAKeptRun, ARankThatIsKilledIsNamedByTheOthers) {
+  const ProgramResult r = run(SIGKILL, "--enable-recovery");
+  EXPECT_EQ(count(r.output, "\nerror: "), 1u) << r.output;
+  EXPECT_THAT(r.output, HasSubstr(GetParam().phase));
+  EXPECT_THAT(r.output, HasSubstr("missing rank 1"));
+  EXPECT_EQ(left(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(At, FaultOfAKeptRun, testing::Values(kPlaces[2], kPlaces[6]),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(At, Fault, testing::ValuesIn(kPlaces), [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace birkhoff::test

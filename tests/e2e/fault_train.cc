@@ -1,0 +1,78 @@
+// The program itself, on a communicator that raises a signal in one rank at a chosen operation.
+//   fault_train SIGNAL RANK PLACE COUNT train CONFIG ...
+// PLACE is the function, the file or the group of the operation, COUNT which of those it is; "forward" is a call for
+// progress between the ops of a step, of which there are many.
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+
+#include "launch/cli/commands.h"
+#include "launch/guard.h"
+#include "parallel/comm/mpi/mpi_world.h"
+
+namespace birkhoff {
+namespace {
+
+struct Fault {
+  int signal = 0, rank = 0;
+  std::string place;
+  std::atomic<int> left;
+
+  void at(const Communicator& world, const std::string& here) {
+    if (world.rank() == rank && here == place && --left == 0) std::raise(signal);
+  }
+};
+
+class FaultyCommunicator final : public Communicator {
+ public:
+  FaultyCommunicator(Communicator& inner, Fault& fault) : inner_(inner), fault_(fault) {}
+  FaultyCommunicator(std::unique_ptr<Communicator> inner, Fault& fault) : FaultyCommunicator(*inner, fault) {
+    owned_ = std::move(inner);
+  }
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  int local_rank() const override { return inner_.local_rank(); }
+  int local_size() const override { return inner_.local_size(); }
+  const std::string& name() const override { return inner_.name(); }
+  std::string waiting_for() const override { return inner_.waiting_for(); }
+  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+  void progress() override {
+    fault_.at(inner_, "forward");
+    inner_.progress();
+  }
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    return std::make_unique<FaultyCommunicator>(inner_.split(color, key, name), fault_);
+  }
+  Pending start(Operation operation) override {
+    fault_.at(inner_, operation.where.function_name());
+    fault_.at(inner_, std::filesystem::path(operation.where.file_name()).filename().string());
+    fault_.at(inner_, inner_.name());
+    return inner_.start(std::move(operation));
+  }
+
+ private:
+  std::unique_ptr<Communicator> owned_;
+  Communicator& inner_;
+  Fault& fault_;
+};
+
+ExitCode run(const std::vector<std::string>& arguments) {
+  Fault fault{std::stoi(arguments.at(0)), std::stoi(arguments.at(1)), arguments.at(2), std::stoi(arguments.at(3))};
+  Cli cli(BIRKHOFF_VERSION);
+  add_train(cli);
+  const auto action = std::get<ParallelAction>(cli.parse({arguments.begin() + 4, arguments.end()}));
+  action.before();
+  MpiWorld mpi;
+  FaultyCommunicator world(mpi.world(), fault);
+  return guarded(world, [&] { return action.run(world); });
+}
+
+}  // namespace
+}  // namespace birkhoff
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  return static_cast<int>(birkhoff::guarded([&] { return birkhoff::run(arguments); }));
+}
