@@ -17,7 +17,8 @@ namespace birkhoff {
 // Shapes:  x [T,S,C], stream-major; fn [R,S*C], base [R], scale [3], R = S*S + 2S in the order pre | post | comb with
 //          comb[input][output] row-major, or R = S (scale [1]); mixes [T,R], rstd [T], pre, post [T,S], comb [T,S,S];
 //          h [T,C] or absent.
-// Types:   x, h f32 or bf16, the same; all others f32. Sums in f32.
+// Types:   x, h f32 or bf16, the same; all others f32. Sums in f32. With x bf16 on a processor that multiplies bf16, fn
+//          counts with the 16 bits of two bf16 terms.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    2 T R S C flops; reads x once from memory, a tile of tokens at a time.

@@ -5,7 +5,7 @@
 //
 // Rules for such a file, which keep code for one processor out of the path of another: everything but the one exported
 // specialisation lives in an anonymous namespace, and no standard container or inline function of another header is
-// used beyond <cmath>, <cstdint> and kernels/core/cpu/simd.h.
+// used beyond <cmath>, <cstdint>, kernels/core/cpu/simd.h and, where the instruction set is certain, intrinsics.
 #include <cstdint>
 #include <string_view>
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/core/copy.h"
+#include "kernels/core/cpu/parallel.h"
 #include "tests/support/op_case.h"
 
 namespace birkhoff::test {
@@ -31,7 +32,22 @@ TEST_P(Bias, CpuEqualsReferenceAndGradientsMatchFiniteDifferences) {
   make(T, C).expect_gradients({"x", "bias"}, {"y"});
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, Bias, testing::Values(std::pair{0, 3}, std::pair{1, 1}, std::pair{37, 129}));
+INSTANTIATE_TEST_SUITE_P(Sizes, Bias,
+                         testing::Values(std::pair{0, 3}, std::pair{1, 1}, std::pair{37, 129}, std::pair{200, 300}));
+
+TEST(BiasGradient, DoesNotDependOnTheNumberOfThreads) {
+  const auto gradient = [](int num) {
+    const int threads = num_threads();
+    set_num_threads(num);
+    OpCase c;
+    c.activation("dy", {333, 150}).parameter("dbias", {150});
+    c.forward([](Stream& s, const Tensors& t) { bias_gradient(s, {t["dbias"], t["dy"]}); });
+    const auto result = c.result(Device{}, DType::bf16, "dbias");
+    set_num_threads(threads);
+    return result;
+  };
+  EXPECT_EQ(gradient(1), gradient(3));
+}
 
 }  // namespace
 }  // namespace birkhoff::test

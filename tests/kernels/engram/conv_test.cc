@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "tests/support/op_case.h"
 
@@ -47,7 +48,18 @@ TEST_P(EngramConv, BackwardMatchesFiniteDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(Sizes, EngramConv,
                          testing::Values(Size{0, 4, 8, 4, 3}, Size{3, 1, 7, 4, 3}, Size{20, 2, 9, 4, 2},
-                                         Size{30, 4, 35, 3, 1}));
+                                         Size{30, 4, 35, 3, 1}, Size{9, 2, 150, 2, 1}));
+
+TEST(EngramConv, DoesNotDependOnTheNumberOfThreads) {
+  const int threads = num_threads();
+  for (const char* name : {"out", "d_x", "d_gain", "d_weight"}) {
+    set_num_threads(1);
+    const auto one = conv_case({101, 2, 150, 4, 3}).result(Device{}, DType::bf16, name);
+    set_num_threads(3);
+    EXPECT_EQ(conv_case({101, 2, 150, 4, 3}).result(Device{}, DType::bf16, name), one) << name;
+  }
+  set_num_threads(threads);
+}
 
 TEST(EngramConv, AZeroWeightAddsNothing) {
   OpCase c = conv_case({9, 2, 4, 4, 2});
