@@ -13,6 +13,8 @@ namespace {
 
 constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 4 << 20, kSmallestBlock_bytes = 64 << 10;
 
+constexpr int kStepTag = 0, kFailureTag = 1;
+
 struct Head {
   StepHeader header;
   int64_t bytes;
@@ -52,9 +54,7 @@ class MessageExchange final : public Exchange {
   void release() override {}
   bool reusable() override;
   bool has_posted(int rank) const override { return receives_[index(rank)] == MPI_REQUEST_NULL; }
-  void fail(const std::string& why) noexcept override {
-    if (failure_.empty()) failure_ = why;
-  }
+  void fail(const std::string& why) noexcept override;
 
  private:
   using Buffer = std::vector<std::byte>;
@@ -71,6 +71,7 @@ class MessageExchange final : public Exchange {
   void throw_if_failed() const {
     if (!failure_.empty()) throw CommError(failure_);
   }
+  void hear_of_failures();
 
   MPI_Comm comm_;
   int rank_ = 0, size_ = 1;
@@ -86,7 +87,7 @@ void MessageExchange::post(const StepHeader& header) {
     if (r == rank_) continue;
     Buffer& in = incoming_[index(r)];
     in.resize(largest);
-    check(MPI_Irecv(in.data(), static_cast<int>(largest), MPI_BYTE, r, 0, comm_, &receives_[index(r)]));
+    check(MPI_Irecv(in.data(), static_cast<int>(largest), MPI_BYTE, r, kStepTag, comm_, &receives_[index(r)]));
   }
   for (int r = 0; r < size_; ++r) {
     if (r == rank_) continue;
@@ -94,7 +95,7 @@ void MessageExchange::post(const StepHeader& header) {
     auto& head = *reinterpret_cast<Head*>(out.data());
     head.header = header;
     const auto bytes = static_cast<int>(sizeof(Head) + static_cast<size_t>(head.bytes));
-    check(MPI_Isend(out.data(), bytes, MPI_BYTE, r, 0, comm_, &sends_[index(r)]));
+    check(MPI_Isend(out.data(), bytes, MPI_BYTE, r, kStepTag, comm_, &sends_[index(r)]));
   }
 }
 
@@ -106,7 +107,34 @@ bool MessageExchange::arrived() {
     if (request != MPI_REQUEST_NULL) check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
     all = all && flag;
   }
+  if (!all) hear_of_failures();
   return all;
+}
+
+// Another rank may have failed for a reason that this one cannot see, in a group that they do not share.
+void MessageExchange::hear_of_failures() {
+  int flag = 0, bytes = 0;
+  MPI_Status status;
+  check(MPI_Iprobe(MPI_ANY_SOURCE, kFailureTag, comm_, &flag, &status));
+  if (!flag) return;
+  check(MPI_Get_count(&status, MPI_CHAR, &bytes));
+  std::string why(static_cast<size_t>(bytes), ' ');
+  check(MPI_Recv(why.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kFailureTag, comm_, MPI_STATUS_IGNORE));
+  failure_ = why;
+  throw_if_failed();
+}
+
+// The text outlives the exchange: nobody waits for its delivery.
+void MessageExchange::fail(const std::string& why) noexcept {
+  if (!failure_.empty()) return;
+  failure_ = why;
+  const auto* text = new std::string(why);
+  for (int r = 0; r < size_; ++r) {
+    if (r == rank_) continue;
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Isend(text->data(), static_cast<int>(text->size()), MPI_CHAR, r, kFailureTag, comm_, &request);
+    if (request != MPI_REQUEST_NULL) MPI_Request_free(&request);
+  }
 }
 
 bool MessageExchange::reusable() {

@@ -54,21 +54,30 @@ Gradients perturbed(const ModelOptions& options, const StepBatch& batch, double 
   return gradients_of(model, batch, loss);
 }
 
-// How far errors of `eps` in the weights move each gradient, the median of five draws.
+double median(std::vector<double> v) {
+  const auto middle = v.begin() + static_cast<int64_t>(v.size() / 2);
+  std::nth_element(v.begin(), middle, v.end());
+  return *middle;
+}
+// Of each column.
+std::vector<double> medians(const std::vector<std::vector<double>>& rows) {
+  std::vector<double> out;
+  for (size_t i = 0; i < rows[0].size(); ++i) {
+    std::vector<double> column;
+    for (const auto& row : rows) column.push_back(row[i]);
+    out.push_back(median(column));
+  }
+  return out;
+}
+
+// How far errors of `eps` in the weights move each gradient.
 std::vector<double> conditions(const ModelOptions& options, const StepBatch& batch, double eps,
                                const Gradients& exact) {
-  constexpr size_t kDraws = 5;
-  std::vector<std::vector<double>> moved(exact.size() + 1);
-  for (size_t draw = 0; draw < kDraws; ++draw) {
-    const std::vector<double> d = distances(perturbed(options, batch, eps, 100 + draw), exact);
-    for (size_t i = 0; i < d.size(); ++i) moved[i].push_back(d[i]);
+  std::vector<std::vector<double>> moved;
+  for (uint64_t draw = 0; draw < 5; ++draw) {
+    moved.push_back(distances(perturbed(options, batch, eps, 100 + draw), exact));
   }
-  std::vector<double> median;
-  for (auto& m : moved) {
-    std::nth_element(m.begin(), m.begin() + kDraws / 2, m.end());
-    median.push_back(m[kDraws / 2]);
-  }
-  return median;
+  return medians(moved);
 }
 
 class ModelDevice : public ::testing::TestWithParam<Variant> {
@@ -78,20 +87,34 @@ class ModelDevice : public ::testing::TestWithParam<Variant> {
   // So the bound is a multiple of what such errors do, measured in f64. Where parts cancel for a reason that wrong
   // weights do not disturb, as the gradient behind a norm and the streams that it is orthogonal to, their rounding
   // stays: an eps of the whole gradient.
+  //
+  // A batch may lie where a gradient is not smooth, at the corner of a clamp or a small score, and be off by ten times
+  // as much; a defect shows in every batch. So the median of several is judged, of each tensor and of all together.
   static void expect_near_reference(ModelOptions options, Recipe recipe, double eps) {
     options.recipe = recipe;
-    TinyModel cpu({}, options), reference({DeviceKind::reference}, options);
-    const StepBatch batch = tiny_batch(options, {});
-    double loss = 0, exact_loss = 0;
-    const Gradients actual = gradients_of(cpu, batch, loss), exact = gradients_of(reference, batch, exact_loss);
-    EXPECT_NEAR(loss, exact_loss, 4 * eps * exact_loss);
-    const std::vector<double> errors = distances(actual, exact), moved = conditions(options, batch, eps, exact);
-    double size = 0;
-    for (const TinyModel::Gradient& g : exact)
-      size = std::hypot(size, distance(g.values, std::vector<double>(g.values.size(), 0)));
-    for (size_t i = 0; i < exact.size(); ++i) EXPECT_LE(errors[i], 4 * moved[i] + eps * size) << exact[i].name;
-    EXPECT_LE(errors.back(), 2 * moved.back());
-    EXPECT_GT(size, 1000 * eps) << "the case tests nothing";
+    std::vector<std::string> names;
+    std::vector<std::vector<double>> shares;  // of what is allowed, by batch
+    for (uint64_t seed = 1; seed <= 5; ++seed) {
+      TinyModel cpu({}, options), reference({DeviceKind::reference}, options);
+      const StepBatch batch = tiny_batch(options, {.seed = seed});
+      double loss = 0, exact_loss = 0;
+      const Gradients actual = gradients_of(cpu, batch, loss), exact = gradients_of(reference, batch, exact_loss);
+      EXPECT_NEAR(loss, exact_loss, 4 * eps * exact_loss);
+      const std::vector<double> errors = distances(actual, exact), moved = conditions(options, batch, eps, exact);
+      names.clear();
+      double size = 0;
+      for (const TinyModel::Gradient& g : exact) {
+        names.push_back(g.name);
+        size = std::hypot(size, distance(g.values, std::vector<double>(g.values.size(), 0)));
+      }
+      EXPECT_GT(size, 1000 * eps) << "the case tests nothing";
+      shares.emplace_back();
+      for (size_t i = 0; i < names.size(); ++i) shares.back().push_back(errors[i] / (4 * moved[i] + eps * size));
+      shares.back().push_back(errors.back() / (2 * moved.back()));
+    }
+    names.push_back("all");
+    const std::vector<double> typical = medians(shares);
+    for (size_t i = 0; i < names.size(); ++i) EXPECT_LE(typical[i], 1) << names[i];
   }
 };
 

@@ -30,8 +30,8 @@ TEST(OptimizerTable, GivesEveryTensorItsRuleAndDecay) {
   EXPECT_THAT(
       text,
       AllOf(ContainsRegex("embedding\\.weight +\\[19, 12\\] +adamw +0\\.25 +x 1\n"),
-            ContainsRegex("layers\\.\\[0-1\\]\\.attention\\.fn +\\[24, 48\\] +muon +0\\.125 +x 1\n"),
-            ContainsRegex("layers\\.1\\.ffn\\.experts\\.up +\\[6, 10, 12\\] +muon +0\\.125"),
+            ContainsRegex("layers\\.\\[0-1\\]\\.attention\\.fn +\\[24, 48\\] +muon, 1 x \\[24, 48\\] +0\\.125 +x 1\n"),
+            ContainsRegex("layers\\.1\\.ffn\\.experts\\.up +\\[6, 10, 12\\] +muon, 12 x \\[5, 12\\] +0\\.125"),
             ContainsRegex("layers\\.1\\.engram\\.table +\\[29, 3\\] +balanced, 3 matrices +none +x 7\n"),
             ContainsRegex("layers\\.1\\.ffn\\.gate\\.bias +\\[6\\] +sign of the load error +none +step 0\\.5\n")));
   EXPECT_THAT(text, ContainsRegex("mtp\\.\\[0-1\\]\\.norm\\.weight +\\[12\\] +adamw +none"));
