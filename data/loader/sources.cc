@@ -75,9 +75,14 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
     cursor = begin();
     cursor.sequences = cursor.mixture_start = from.sequences;
     cursor.tokens = from.tokens;
-    for (SourceCursor& source : cursor.sources)
-      for (const SourceCursor& old : from.sources)
-        if (old.key == source.key) source = {old.key, old.epoch, old.ordinal, old.offset, 0};
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      for (const SourceCursor& old : from.sources) {
+        SourceCursor& source = cursor.sources[i];
+        if (old.key != source.key) continue;
+        source = {old.key, old.epoch, old.ordinal, old.offset, 0};
+        if (sources_[i]->shards.num_samples() > 0) sources_[i]->stream.fit(source);
+      }
+    }
   }
   if (cursor.sources.size() != sources_.size())
     throw DataError(concat("data cursor: expected ", sources_.size(), " sources, found ", cursor.sources.size()));

@@ -40,6 +40,14 @@ std::vector<Piece> SourceStream::take(int64_t length, SourceCursor& cursor) {
   return pieces;
 }
 
+void SourceStream::fit(SourceCursor& cursor) {
+  if (cursor.ordinal >= shards_->num_samples()) {
+    cursor.ordinal = cursor.offset = 0;
+    ++cursor.epoch;
+  }
+  if (cursor.offset > 0 && cursor.offset >= shards_->num_tokens(document_at(cursor))) cursor.offset = 0;
+}
+
 BatchBuilder::BatchBuilder(int64_t num_sequences, int64_t sequence_length, int mtp_depth) {
   batch_.num_sequences = num_sequences;
   batch_.sequence_length = sequence_length;

@@ -221,6 +221,23 @@ TEST_F(LoaderTest, ACursorOfAnotherOrderIsRefusedOrBeginsANewMixture) {
   EXPECT_EQ(Loader(options_, after.cursor()).cursor(), after.cursor());
 }
 
+// In another order the document at the same place is another one, mostly of another length.
+TEST_F(LoaderTest, ANewMixtureOfAnotherSeedGoesOnWherever) {
+  options_.mixture_change = MixtureChange::restart;
+  const uint64_t first_seed = options_.seed;
+  for (uint64_t other = 1; other <= 40; ++other) {
+    options_.seed = first_seed;
+    Loader before(options_);
+    for (uint64_t i = 0; i < 1 + other % 3; ++i) before.next(kShape);
+    options_.seed = first_seed + other;
+    Loader after(options_, before.cursor());
+    const StepBatch step = after.next(kShape);
+    for (const Batch& batch : step.microbatches) {
+      EXPECT_EQ(static_cast<int64_t>(batch.tokens.size()), batch.num_tokens()) << other;
+    }
+  }
+}
+
 TEST_F(LoaderTest, ACursorOutOfRangeIsRefused) {
   Cursor cursor = Loader(options_).cursor();
   cursor.sources[0].ordinal = 90;
