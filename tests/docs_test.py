@@ -195,7 +195,7 @@ def named_tests(text):
     """(file, suite, test) of `file: Suite.Test`, `Suite.Test` of the file before, and `file` Test; * stands for any letters."""
     file = ''
     for named, suite, test, alone, bare in re.findall(
-            r'(?:`(?:([\w/]+): )?(\w+)\.([\w*]+)`)|`([\w]+(?:/\w+)+)`|\b((?:[A-Z]+[a-z0-9]*){3,})\b', text):
+            r'(?:`(?:([\w/]+): )?(?:\w+/)?(\w+)\.([\w*]+)`)|`([\w]+(?:/\w+)+)`|\b((?:[A-Z]+[a-z0-9]*){3,})\b', text):
         file = named or alone or file
         if test or bare:
             yield file, suite, test or bare

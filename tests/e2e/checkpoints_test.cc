@@ -173,9 +173,9 @@ TEST(Configuration, IsSavedAsItWasResolved) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(1, dir / "run", "--set run.steps=1");
   ASSERT_EQ(run.exit_code, 0) << run.output;
-  EXPECT_EQ(read_file(dir / "run" / "config.yaml"),
+  EXPECT_EQ(read_file(dir / "run" / "resolved.yaml"),
             read_file(dir / "run" / "checkpoints" / checkpoint_name(1) / "config.yaml"));
-  EXPECT_THAT(read_file(dir / "run" / "config.yaml"), HasSubstr("# from --set"));
+  EXPECT_THAT(read_file(dir / "run" / "resolved.yaml"), HasSubstr("# from --set"));
 }
 
 TEST(Tokenizer, ThatIsAnotherIsRefusedOnAResume) {

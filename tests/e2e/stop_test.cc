@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "data/hdf5/file.h"
 #include "tests/e2e/training.h"
 #include "trainer/checkpoint/directory.h"
 
@@ -26,6 +27,9 @@ std::vector<int> ranks_of(const std::filesystem::path& dir) {
   }
   return pids;
 }
+
+// A table that takes a while to fill.
+constexpr const char* kLongStartUp = " --set model.engram.rows_per_head=300000";
 
 enum class Whom { one_rank, all_ranks };
 enum class When { training, twice, saving, evaluating, before_step_1 };
@@ -53,6 +57,7 @@ class Signals : public testing::TestWithParam<SignalCase> {
     std::string settings =
         "--set run.steps=100000 --set checkpoint.interval=" + std::string(when == When::saving ? "1" : "0");
     if (when == When::evaluating) settings += Training::shared().long_evaluation();
+    if (when == When::before_step_1) settings += kLongStartUp;
     return settings + " --set eval.interval=" + (when == When::evaluating ? "1" : "0");
   }
   static std::string cue() {
@@ -92,8 +97,9 @@ TEST_P(Signals, StopAllRanksAtOneStepWithACheckpointAndCode75) {
   }
   EXPECT_EQ(verify_checkpoint(saved / checkpoint_name(steps.back())).integers.at("trainer.steps"), steps.back());
   EXPECT_THAT(run.output(), HasSubstr("stopped after step " + std::to_string(steps.back()) + " on request"));
-  const ProgramResult next =
-      Training::shared().train(GetParam().ranks, dir_ / "run", "--set run.steps=" + std::to_string(steps.back() + 1));
+  const ProgramResult next = Training::shared().train(
+      GetParam().ranks, dir_ / "run",
+      "--set run.steps=" + std::to_string(steps.back() + 1) + (when == When::before_step_1 ? kLongStartUp : ""));
   EXPECT_EQ(next.exit_code, 0) << next.output;
   EXPECT_THAT(next.output, HasSubstr(", step " + std::to_string(steps.back())));
 }
@@ -214,7 +220,8 @@ TEST(BadSamples, OfAllReplicasAreCountedAndOutliveARestart) {
   std::filesystem::copy(Training::shared().data(), dir / "data", std::filesystem::copy_options::recursive);
   const std::filesystem::path shard = dir / "data" / "train" / "shard-00000.h5";
   std::string bytes = read_file(shard);
-  for (size_t at = bytes.size() * 4 / 10; at < bytes.size() * 6 / 10; at += 512) bytes[at] ^= 0x55;
+  const H5Dataset tokens = H5File::open(shard).root().dataset("tokens");
+  for (size_t i = 0; i < tokens.bytes(); i += 512) bytes[static_cast<size_t>(tokens.offset) + i] ^= 0x55;
   write_file(shard, bytes);
   const std::string settings =
       " --set eval.interval=0 --set data.bad_samples=skip --set data.max_bad_samples=100000 "

@@ -98,7 +98,7 @@ class Run {
       session_.say(concat("set aside, since this run does not go on from it: ", path.string()));
     }
     try {
-      publish_text(session_.directory() / "config.yaml", print_config(session_.config(), origins_));
+      publish_text(session_.directory() / "resolved.yaml", print_config(session_.config(), origins_));
     } catch (const IoError& e) {
       throw UserError(concat(e.what(), ". Make room, or choose another run.dir"));
     }
