@@ -1,6 +1,4 @@
 // From settings to what they do: each acts where its documentation says.
-#include "trainer/loop/build.h"
-
 #include <cmath>
 #include <numeric>
 
@@ -10,6 +8,7 @@
 #include "kernels/core/philox.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/config/reader.h"
+#include "trainer/loop/build.h"
 
 namespace birkhoff {
 namespace {

@@ -1,6 +1,4 @@
 // Gradient rows that several ranks touched.
-#include "trainer/nn/row_store.h"
-
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -8,6 +6,7 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/philox.h"
 #include "tests/support/run_ranks.h"
+#include "trainer/nn/row_store.h"
 
 namespace birkhoff {
 namespace {
