@@ -152,6 +152,12 @@ void publish_file(const std::filesystem::path& temporary, const std::filesystem:
   sync_directory(final.has_parent_path() ? final.parent_path() : ".");
 }
 
+void write_text(const std::filesystem::path& path, const std::string& text, Durability durability) {
+  const BulkFile out = BulkFile::create(path);
+  out.write(0, text.data(), text.size());
+  if (durability == Durability::durable) out.sync();
+}
+
 void publish_text(const std::filesystem::path& final, const std::string& text) {
   const auto temporary = temporary_name(final);
   ::close(open_or_throw(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));

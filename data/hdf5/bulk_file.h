@@ -75,6 +75,10 @@ void sync_directory(const std::filesystem::path& directory);
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& final);
 // Writes a small text file through a temporary neighbour and publishes it.
 void publish_text(const std::filesystem::path& final, const std::string& text);
+// A file of a folder that nobody looks into yet: on disk when this returns, if `durable`, its name with the folder's
+// sync_directory.
+enum class Durability : uint8_t { none, durable };
+void write_text(const std::filesystem::path& path, const std::string& text, Durability durability);
 // The name under which a file is written before publish_file: a hidden neighbour, unique to this process.
 std::filesystem::path temporary_name(const std::filesystem::path& final);
 

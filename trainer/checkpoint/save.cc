@@ -124,7 +124,8 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   }
   out.sync();
   record.files[name] = {layout.bytes(), ""};
-  publish_text(folder / rank_name(rank, ".json"), to_text(record));
+  // Read by rank 0 and removed, so it need not outlive the machine.
+  write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
   at(SavePoint::own_written, rank);
 }
 
@@ -139,11 +140,12 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
   }
   Manifest manifest = join(records);
   for (const auto& [name, text] : attachments) {
-    publish_text(folder / name, text);
+    write_text(folder / name, text, Durability::durable);
     manifest.files[name] = {static_cast<int64_t>(text.size()), hex16(hash64(text.data(), text.size()))};
   }
   at(SavePoint::manifest, 0);
-  publish_text(folder / kManifestName, to_text(manifest));
+  write_text(folder / kManifestName, to_text(manifest), Durability::durable);
+  sync_directory(folder);
   at(SavePoint::rename, 0);
   give_name(directory, step);
   at(SavePoint::published, 0);
