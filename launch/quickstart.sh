@@ -139,7 +139,12 @@ echo "gzip -9: $GZIP bits per byte; xz -9: $XZ; $BIGRAM_ALL"
 
 stage "training, first half: two ranks, until they are asked to stop"
 FIRST_HALF=''
-if [ -d "$RUN/checkpoints" ]; then echo "kept: $RUN/checkpoints (remove it to train anew)"; else FIRST_HALF=yes && train_first_half; fi
+if ls -d "$RUN"/checkpoints/step-* >/dev/null 2>&1; then
+  echo "kept: $RUN/checkpoints (remove it to train anew)"
+else
+  FIRST_HALF=yes
+  train_first_half
+fi
 
 stage "training, second half: the same command again, from the checkpoint to the end"
 train_second_half

@@ -99,9 +99,13 @@ void remove_shards(const std::filesystem::path& split) {
   std::vector<std::filesystem::path> stale;
   for (const auto& entry : std::filesystem::directory_iterator(split))
     if (const std::string name = entry.path().filename().string();
-        name.starts_with("shard-") || name.starts_with(".shard-"))
+        entry.is_regular_file() && (name.starts_with("shard-") || name.starts_with(".shard-")))
       stale.push_back(entry.path());
-  for (const std::filesystem::path& path : stale) std::filesystem::remove(path);
+  for (const std::filesystem::path& path : stale) {
+    std::error_code error;
+    std::filesystem::remove(path, error);
+    BK_CHECK(!error, path.string(), " of an earlier ingestion cannot be removed: ", error.message());
+  }
 }
 
 }  // namespace

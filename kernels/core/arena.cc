@@ -95,6 +95,7 @@ Arena::Mark Arena::mark() const {
 
 void Arena::rewind(Mark mark) {
   Impl& a = *impl_;
+  if (a.chunks.empty()) return;
   BK_ASSERT(mark.chunk <= a.chunks.size());
   // A mark taken before the first chunk existed means: everything.
   const size_t keep = std::max<size_t>(mark.chunk, a.chunks.empty() ? 0 : 1);
@@ -107,7 +108,10 @@ void Arena::reset() {
   // A scope may have given the later chunks back already.
   if (a.chunks.size() > 1 || (a.chunks.size() == 1 && a.chunks.back().capacity < a.peak)) {
     while (!a.chunks.empty()) a.drop_last();
-    a.add(a.peak);
+    try {
+      a.add(a.peak);
+    } catch (const std::bad_alloc&) {  // destructors call this; the next take() asks again
+    }
   }
   if (!a.chunks.empty()) a.chunks.back().used = 0;
 }

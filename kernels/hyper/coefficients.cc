@@ -2,6 +2,7 @@
 
 #include "kernels/core/dispatch.h"
 #include "kernels/hyper/check_shape.h"
+#include "kernels/hyper/write_mix.h"
 
 namespace birkhoff {
 namespace cpu {
@@ -26,6 +27,7 @@ Sizes checked_sizes(const Tensor& x, const Tensor& fn, const Tensor& base, const
   BK_CHECK(x.shape.rank() == 3, kOp, ": x is ", x.shape, ", expected [T,S,C]");
   const int64_t T = x.shape[0], S = x.shape[1], C = x.shape[2], R = fn.shape.rows();
   const bool head = R == S;
+  BK_CHECK(S >= 1 && S <= kMaxStreams, kOp, ": ", S, " streams, expected 1 to ", kMaxStreams);
   BK_CHECK(head || R == S * S + 2 * S, kOp, ": fn has ", R, " rows, expected ", S * S + 2 * S, ", or ", S,
            " for the head");
   BK_CHECK(options.sinkhorn.iterations >= 1, kOp, ": ", options.sinkhorn.iterations,

@@ -20,7 +20,7 @@ namespace birkhoff {
 // Types:   x, h f32 or bf16, the same; all others f32. Sums in f32. With x bf16 on a processor that multiplies bf16, fn
 //          counts with the 16 bits of two bf16 terms.
 // Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees.
+// Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    2 T R S C flops; reads x once from memory, a tile of tokens at a time.
 // Source:  mHC, arXiv:2512.24880, equations 7-9 and 14-19; head and eps as in DeepSeek-V4.
 struct HyperOptions {

@@ -2,6 +2,7 @@
 
 #include "kernels/core/dispatch.h"
 #include "kernels/hyper/check_shape.h"
+#include "kernels/hyper/write_mix.h"
 
 namespace birkhoff {
 namespace cpu {
@@ -19,6 +20,7 @@ constexpr const char* kOp = "hc_coefficients";
 double checked_flops(const Tensor& x, const Tensor& fn, const Tensor& scale, const Tensor& mixes, const Tensor& rstd) {
   BK_CHECK(x.shape.rank() == 3, kOp, ": x is ", x.shape, ", expected [T,S,C]");
   const int64_t T = x.shape[0], S = x.shape[1], C = x.shape[2];
+  BK_CHECK(S >= 1 && S <= kMaxStreams, kOp, ": ", S, " streams, expected 1 to ", kMaxStreams);
   check_shape(kOp, "fn", fn, {S + 2, C});
   check_shape(kOp, "scale", scale, {2});
   check_shape(kOp, "mixes", mixes, {T, S, S + 2});

@@ -15,7 +15,7 @@ namespace birkhoff {
 // Shapes:  x [T,S,C]; fn [S+2,C], base [S*S+2S], scale [2]; mixes [T,S,S+2], rstd, pre, post [T,S], comb [T,S,S].
 // Types:   x f32 or bf16; all others f32. Sums in f32.
 // Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees.
+// Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    2 T S (S + 2) C flops, reads x once; the backward twice that, with the sums of 64 tokens held apart.
 // Source:  hyper-connections, arXiv:2409.19606, equations 10-13; the norm's weight is folded into fn.
 struct HcCoefficientsArgs {

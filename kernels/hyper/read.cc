@@ -2,6 +2,7 @@
 
 #include "kernels/core/dispatch.h"
 #include "kernels/hyper/check_shape.h"
+#include "kernels/hyper/write_mix.h"
 
 namespace birkhoff {
 namespace cpu {
@@ -16,6 +17,7 @@ void hyper_read_backward(const HyperReadBackwardArgs&);
 void hyper_read_forward(Stream& stream, const HyperReadArgs& a) {
   const Shape s = a.x.shape;
   BK_CHECK(s.rank() == 3, "hyper_read: x is ", s, ", expected [T,S,C]");
+  BK_CHECK(s[1] >= 1 && s[1] <= kMaxStreams, "hyper_read: ", s[1], " streams, expected 1 to ", kMaxStreams);
   check_activation("hyper_read", "h", a.h, {s[0], s[2]}, a.x.dtype);
   check_shape("hyper_read", "pre", a.pre, {s[0], s[1]});
   OpScope scope(stream, "hyper_read");

@@ -10,7 +10,7 @@ namespace birkhoff {
 // Shapes:  h [T,C]; x [T,S,C]; pre [T,S].
 // Types:   h, x f32 or bf16, the same; pre f32. Sums in f32, one rounding.
 // Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees.
+// Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    reads x once, writes h once; bound by memory bandwidth. The backward reads and writes dx besides.
 // Source:  mHC, arXiv:2512.24880, equation 3.
 struct HyperReadArgs {

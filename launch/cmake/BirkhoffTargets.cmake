@@ -91,7 +91,7 @@ endfunction()
 
 # What every test's environment has, besides what its author set; the rest is inherited.
 set(BIRKHOFF_TEST_ENVIRONMENT OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-  OMPI_MCA_odls_base_sigkill_timeout=1
+  OMPI_MCA_odls_base_sigkill_timeout=1 PRTE_MCA_odls_base_sigkill_timeout=1
   BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR})
 # The end of the output where everything was skipped. A failure stands after what was skipped, and so stays a failure.
 set(BIRKHOFF_ALL_SKIPPED "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+\n*$")

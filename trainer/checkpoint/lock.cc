@@ -22,12 +22,6 @@ std::string host_name() {
   return name;
 }
 
-// A file system that does not carry flock() between hosts leaves the age of the last refresh.
-double age_s(const std::filesystem::path& path) {
-  const auto age = std::filesystem::file_time_type::clock::now() - std::filesystem::last_write_time(path);
-  return std::chrono::duration<double>(age).count();
-}
-
 using Owner = DirectoryLock::Owner;
 
 std::optional<Owner> read_owner(const std::filesystem::path& path) {
@@ -52,6 +46,14 @@ timespec changed_at(int fd) {
   struct stat file {};
   ::fstat(fd, &file);
   return file.st_mtim;
+}
+// A file system that does not carry flock() between hosts leaves the age of the last refresh. Of the open file, which
+// its owner may remove meanwhile.
+double age_s(int fd) {
+  const timespec at = changed_at(fd);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec - at.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec - at.tv_nsec);
 }
 
 }  // namespace
@@ -89,7 +91,7 @@ void DirectoryLock::claim(const std::optional<Owner>& before) const {
 
 // Clocks of hosts differ: a lock is too old by its age, or because it did not change while we watched for so long.
 void DirectoryLock::await_sign_of_life(const Owner& owner) const {
-  const double age = age_s(path_), limit = options_.stale_after_s;
+  const double age = age_s(fd_), limit = options_.stale_after_s;
   if (age >= limit) return;
   say(concat(directory_.string(), " was locked by ", describe(owner), ", last seen ", std::lround(age),
              " s ago: waiting up to ", std::lround(std::min(limit, limit - age)), " s for a sign of it"));
@@ -98,7 +100,7 @@ void DirectoryLock::await_sign_of_life(const Owner& owner) const {
   const auto watched_s = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - watched_from).count();
   };
-  while (same_file(fd_, path_) && age_s(path_) < limit && watched_s() < limit) {
+  while (same_file(fd_, path_) && age_s(fd_) < limit && watched_s() < limit) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     const timespec now = changed_at(fd_);
     if (now.tv_sec != seen.tv_sec || now.tv_nsec != seen.tv_nsec) refuse(owner);

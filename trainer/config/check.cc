@@ -275,6 +275,14 @@ std::vector<Unused> unused_of(const Config& c) {
   add(c.optimizer.type != OptimizerType::muon, "optimizer.muon.", {"momentum", "rms_scale"},
       "optimizer.type is not muon");
   add(c.model.mtp.depth == 0, "model.mtp.", {"weight"}, "model.mtp.depth is 0");
+  add(c.model.attention.type != AttentionType::mla, "model.attention.",
+      {"q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"},
+      "model.attention.type is not mla");
+  add(c.optimizer.schedule == ScheduleType::constant, "optimizer.",
+      {"min_learning_rate", "constant_steps", "decay_steps"}, "optimizer.schedule is constant");
+  add(c.optimizer.spike.z_score == 0, "optimizer.spike.", {"window", "skip"}, "optimizer.spike.z_score is 0");
+  add(c.data.bad_samples == BadSamplePolicy::fail, "data.", {"max_bad_samples"}, "data.bad_samples is fail");
+  add(c.batch.ramp.initial_size == 0, "batch.ramp.", {"increment", "steps"}, "batch.ramp.initial_size is 0");
   return unused;
 }
 

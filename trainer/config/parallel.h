@@ -21,7 +21,9 @@ struct ParallelConfig {
     s("cp", cp, Limits{1, 1e6}, "context parallel ranks").free();
     s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
     s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of the start-up, up to the first step").free();
-    s("timeout_step_s", timeout_step_s, Limits{1, 1e6}, "deadline of a step").free();
+    s("timeout_step_s", timeout_step_s, Limits{1, 1e6},
+      "deadline of a step; one that is not finite takes up to four times as long")
+        .free();
     s("timeout_checkpoint_s", timeout_checkpoint_s, Limits{1, 1e6}, "deadline of a wait for a checkpoint").free();
     s("timeout_eval_s", timeout_eval_s, Limits{1, 1e6}, "deadline of an evaluation").free();
   }

@@ -83,7 +83,10 @@ std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, cons
   std::optional<Suspect> last;
   for (int64_t i = count - 1; i >= 0 && !last; --i) {
     const Parameter& p = *entries[static_cast<size_t>(i)].parameter;
-    if (!finite(p.grad)) last = {2 * (count - i), "the gradient of " + p.name + part_of(finite, p, p.grad)};
+    for (int use = 0; use < p.num_uses && !last; ++use) {
+      const Tensor grad = p.grad_of(use);
+      if (!finite(grad)) last = {2 * (count - i), "the gradient of " + p.name + part_of(finite, p, grad)};
+    }
   }
   for (size_t t = 0; t < row_gradients.size(); ++t) {
     const std::string& name = model.tables[t]->name();

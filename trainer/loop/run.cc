@@ -199,8 +199,7 @@ class Run {
   Outcome leave() {
     if (!finish_save()) return Outcome::unsaved;
     session_.say(concat("stopped after step ", trainer().steps_done(),
-                        stop_ == Stop::budget ? " by the time budget" : " on request",
-                        "; start again with the same command to go on"));
+                        stop_ == Stop::budget ? " by the time budget" : " on request", "; ", again(), " to go on"));
     return Outcome::stopped;
   }
 
@@ -211,8 +210,14 @@ class Run {
     const int64_t step = saver_->saved_step();
     session_.say(concat("error: the last checkpoint could not be saved, what was trained after ",
                         step < 0 ? "the start" : concat("step ", step), " is lost. Make room in ",
-                        session_.checkpoints().string(), " and start again with the same command"));
+                        session_.checkpoints().string(), " and ", again()));
     return false;
+  }
+
+  // A start anew, or from a named checkpoint, would leave this line of training.
+  std::string again() const {
+    return session_.config().checkpoint.resume == "auto" ? "start again with the same command"
+                                                         : "start again with --resume auto";
   }
 
   // No checkpoint of the skipped steps is left: one from before them is what to go on from.

@@ -60,10 +60,10 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline void store_lanes(T* p, Lanes v, int64_t n) {
   if (n == kLanes) return store_lanes(p, v);
-  float buffer[kLanes];
+  T buffer[kLanes];  // rounded as whole registers are
   store_lanes(buffer, v);
   for (int l = 0; l < kLanes; ++l) {
-    if (l < n) store(p + l, buffer[l]);
+    if (l < n) p[l] = buffer[l];
   }
 }
 

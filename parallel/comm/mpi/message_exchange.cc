@@ -150,7 +150,7 @@ MessageExchange::~MessageExchange() {
     // The group failed in the middle of a step. MPI may still use the buffers until the process ends: leave them to it.
     new std::vector<Buffer>(std::move(outgoing_));
     new std::vector<Buffer>(std::move(incoming_));
-  } else if (failure_.empty()) {
+  } else if (failure_.empty() && std::uncaught_exceptions() == 0) {
     MPI_Comm_free(&comm_);
   }
 }

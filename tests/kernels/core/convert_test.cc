@@ -1,5 +1,6 @@
 #include "kernels/core/cpu/convert.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -38,6 +39,19 @@ TEST(Convert, KeepsZeroInfinityAndNaN) {
   cpu::convert(to.data(), from.data(), static_cast<int64_t>(from.size()));
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(to[i].bits, bfloat16(from[i]).bits) << from[i];
   EXPECT_TRUE(std::isnan(static_cast<float>(to[4])));
+}
+
+// Threads cut a range anywhere.
+TEST(Convert, GivesTheSameWhereverARangeEnds) {
+  std::vector<float> from = numbers(64);
+  for (size_t i = 0; i < from.size(); i += 2) from[i] = std::bit_cast<float>(static_cast<uint32_t>(0x00700000u + i));
+  std::vector<bfloat16> whole(from.size()), parts(from.size());
+  cpu::convert(whole.data(), from.data(), 64);
+  for (size_t begin = 0; begin < 64; begin += 5) {
+    const size_t count = std::min<size_t>(5, 64 - begin);
+    cpu::convert(parts.data() + begin, from.data() + begin, static_cast<int64_t>(count));
+  }
+  for (size_t i = 0; i < 64; ++i) EXPECT_EQ(parts[i].bits, whole[i].bits) << from[i];
 }
 
 TEST(Convert, WidensExactly) {
