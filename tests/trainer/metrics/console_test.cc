@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -94,15 +95,16 @@ std::string shown_on_terminal(const std::string& text) {
 
 TEST(Console, KeepsTheBarBelowLinesAndMessages) {
   std::FILE* both = std::tmpfile();
-  Console console({both, both, LineFormat::text, 4, 2});
-  console.say("before");
-  for (int64_t step = 1; step <= 3; ++step) console.publish({"step", step, {}});
-  console.say("a message");
-  console.publish({"eval", 3, {}});
+  auto console = std::make_unique<Console>(ConsoleOptions{both, both, LineFormat::text, 4, 2});
+  console->say("before");
+  for (int64_t step = 1; step <= 3; ++step) console->publish({"step", step, {}});
+  console->say("a message");
+  console->publish({"eval", 3, {}});
   const std::string shown = shown_on_terminal(content(both));
   EXPECT_THAT(shown, StartsWith("before\nstep: 2/4\na message\neval step: 3/4\n[=="));
   EXPECT_THAT(shown, HasSubstr("] 3/4"));
   EXPECT_EQ(std::count(shown.begin(), shown.end(), '['), 1) << shown;
+  console.reset();  // clears the bar
   std::fclose(both);
 }
 
