@@ -124,7 +124,7 @@ def main():
     compiler = Compiler(build, copy)
     check_targets(compiler, copy)
     reference = copy / 'docs/config.md'  # as `birkhoff describe config` would write it
-    row = '| `progress` | `true` |'
+    row = '| `jsonl` |'
     text = reference.read_text()
     at = text.index('\n', text.index(row)) + 1
     reference.write_text(text[:at] + '| `bar_width` | `24` | a whole number in [1, 200] | columns of the progress bar | free |\n' + text[at:])
