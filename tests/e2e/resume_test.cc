@@ -29,6 +29,7 @@ TEST_P(Resume, IsBitwiseEqualToAnUninterruptedRun) {
   const TempDir dir;
   const ProgramResult straight = Training::shared().train(ranks, dir / "straight", arguments);
   ASSERT_EQ(straight.exit_code, 0) << straight.output;
+  ASSERT_TRUE(fs::exists(dir / "straight" / "checkpoints" / checkpoint_name(4))) << straight.output;
   forget_after_four(dir / "straight", dir / "resumed");
   const ProgramResult resumed = Training::shared().train(ranks, dir / "resumed", arguments);
   ASSERT_EQ(resumed.exit_code, 0) << resumed.output;

@@ -1,7 +1,13 @@
 #include "tests/e2e/training.h"
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <random>
 #include <sstream>
+#include <unordered_map>
+
+#include <gtest/gtest.h>
 
 #include "data/ingest/commands.h"
 #include "data/tokenizer/commands.h"
@@ -16,6 +22,26 @@ std::string source_dir() {
   return dir ? dir : ".";
 }
 
+// English that is the same whenever the tests are built: `documents` walks over the pairs of words of the licence.
+void write_texts(const std::filesystem::path& file, int documents, int words) {
+  std::ifstream in(source_dir() + "/LICENSE");
+  const std::vector<std::string> said{std::istream_iterator<std::string>(in), {}};
+  ASSERT_GT(said.size(), 1000u) << "no LICENSE in " << source_dir();
+  std::unordered_map<std::string, std::vector<std::string>> followers;
+  for (size_t i = 0; i < said.size(); ++i) followers[said[i]].push_back(said[(i + 1) % said.size()]);
+  std::mt19937 random(1);
+  std::ofstream out(file);
+  for (int d = 0; d < documents; ++d) {
+    std::string word = said[random() % said.size()];
+    for (int w = 0; w < words; ++w) {
+      out << word << ((w + 1) % 12 == 0 ? '\n' : ' ');
+      const std::vector<std::string>& next = followers.at(word);
+      word = next[random() % next.size()];
+    }
+    out << "\n\n";
+  }
+}
+
 }  // namespace
 
 const Training& Training::shared() {
@@ -23,9 +49,9 @@ const Training& Training::shared() {
   return training;
 }
 
-// The texts of the repository itself: enough words for a vocabulary of 400.
 Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json"), heldout_(dir_ / "heldout") {
-  const std::vector<std::string> inputs{source_dir() + "/LICENSE", source_dir() + "/docs"};
+  write_texts(dir_ / "texts.txt", 500, 46);
+  const std::vector<std::string> inputs{dir_ / "texts.txt"};
   SplitRule rule;
   rule.kind = SplitRule::Kind::blank_lines;
   rule.min_bytes = 200;
