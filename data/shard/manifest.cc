@@ -31,9 +31,8 @@ SplitManifest split_of(const Json& json, const std::string& path) {
   SplitManifest split;
   for (const Json& shard : json.at("shards"))
     for (const char* count : {"samples", "tokens", "source_bytes"})
-      if (shard.at(count).get<int64_t>() < 0)
-        throw DataError(
-            concat(path, ": ", shard.at("file"), ": ", count, " is ", shard.at(count), ", a negative number"));
+      if (const auto value = shard.at(count).get<int64_t>(); value < 0)
+        throw DataError(concat(path, ": ", shard.at("file").dump(), ": ", count, " is ", value, ", a negative number"));
   for (const Json& shard : json.at("shards"))
     split.append({shard.at("file"), shard.at("samples"), shard.at("tokens"), shard.at("source_bytes")});
   const int64_t samples = json.at("samples"), tokens = json.at("tokens"), bytes = json.at("source_bytes");

@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
 
+#include "tests/support/program.h"
+
 namespace birkhoff {
 namespace {
 
@@ -70,7 +72,7 @@ class Fault : public ::testing::Test {
   // The deadline of a step is 1 s; launch, grace and a loaded machine come on top.
   static constexpr int kLongest_s = 12;
   std::filesystem::path folder_;
-  const std::string mpirun_ = "mpirun -n 3 --oversubscribe --bind-to none";
+  const std::string mpirun_ = test::mpirun(3);
 };
 
 TEST_F(Fault, HealthyRanksRaiseNoAlarm) {
@@ -112,7 +114,7 @@ TEST_F(Fault, AKilledRankEndsTheRun) {
 // With this option mpirun neither kills the others nor reports their exit codes: each leaves by its own watchdog,
 // the lowest speaking for all.
 TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
-  const Outcome o = run(mpirun_ + " --enable-recovery", "kill 1");
+  const Outcome o = run(mpirun_ + "--enable-recovery", "kill 1");
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
   EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
   EXPECT_TRUE(dump_of(2).is_object());
@@ -128,7 +130,7 @@ TEST_F(Fault, AnExceptionOnOneRankEndsAllWithItsCode) {
 }
 
 TEST_F(Fault, MessagesInsteadOfSharedMemoryChangeNothing) {
-  const Outcome o = run(mpirun_ + " -x BIRKHOFF_TRANSPORT=messages", "stop 1");
+  const Outcome o = run(mpirun_ + "-x BIRKHOFF_TRANSPORT=messages", "stop 1");
   EXPECT_EQ(o.code, 4) << o.output;
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
 }

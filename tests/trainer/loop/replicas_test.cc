@@ -16,13 +16,12 @@
 namespace birkhoff::test {
 namespace {
 
-constexpr int kSteps = 10;
-
 struct Rules {
   ModelOptions model = full_options();
   DeviceKind device = DeviceKind::cpu;
   DenseOptions::Kind dense = DenseOptions::Kind::adamw;
   TableOptions::Kind table = TableOptions::Kind::balanced;
+  int steps = 10;
 };
 
 ModelOptions model_options(const Rules& s) {
@@ -93,13 +92,14 @@ Outcome train(const Rules& rules, int ranks) {
   run_ranks(ranks, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));
     Outcome& mine = outcomes[static_cast<size_t>(comm.rank())];
-    for (int step = 0; step < kSteps; ++step) mine.reports.push_back(r.trainer.step(batch_of(rules, comm, step), 0.01));
+    for (int step = 0; step < rules.steps; ++step)
+      mine.reports.push_back(r.trainer.step(batch_of(rules, comm, step), 0.01));
     mine.values = values_of_model(r);
   });
   for (int rank = 1; rank < ranks; ++rank) {
     const Outcome& other = outcomes[static_cast<size_t>(rank)];
     EXPECT_EQ(other.values, outcomes[0].values) << "replica " << rank << " differs from replica 0";
-    for (int step = 0; step < kSteps; ++step) {
+    for (int step = 0; step < rules.steps; ++step) {
       const size_t i = static_cast<size_t>(step);
       EXPECT_EQ(other.reports[i].loss, outcomes[0].reports[i].loss);
       EXPECT_EQ(other.reports[i].grad_norm, outcomes[0].reports[i].grad_norm);
@@ -109,8 +109,8 @@ Outcome train(const Rules& rules, int ranks) {
 }
 
 void expect_near(const Outcome& actual, const Outcome& expected, double bound, double weight_bound) {
-  for (int step = 0; step < kSteps; ++step) {
-    const StepReport &a = actual.reports[static_cast<size_t>(step)], &e = expected.reports[static_cast<size_t>(step)];
+  for (size_t step = 0; step < expected.reports.size(); ++step) {
+    const StepReport &a = actual.reports[step], &e = expected.reports[step];
     EXPECT_FALSE(a.skipped);
     EXPECT_NEAR(a.loss, e.loss, bound * e.loss) << "step " << step;
     EXPECT_NEAR(a.grad_norm, e.grad_norm, 10 * bound * e.grad_norm) << "step " << step;
@@ -126,17 +126,20 @@ void expect_near(const Outcome& actual, const Outcome& expected, double bound, d
 
 class Replicas : public ::testing::TestWithParam<std::tuple<DenseOptions::Kind, TableOptions::Kind>> {
  protected:
-  void expect_equal_to_one(DeviceKind device, double bound, double weight_bound) {
-    const Rules rules{full_options(), device, std::get<0>(GetParam()), std::get<1>(GetParam())};
+  void expect_equal_to_one(DeviceKind device, int steps, double bound, double weight_bound) {
+    const Rules rules{full_options(), device, std::get<0>(GetParam()), std::get<1>(GetParam()), steps};
     const Outcome one = train(rules, 1);
-    EXPECT_LT(one.reports[kSteps - 2].loss, one.reports[0].loss) << "the same batch";
+    EXPECT_LT(one.reports[static_cast<size_t>(steps) - 2].loss, one.reports[0].loss) << "the same batch";
     for (int ranks : {2, 3}) expect_near(train(rules, ranks), one, bound, weight_bound);
   }
 };
 
-TEST_P(Replicas, OfTheReferenceEqualOneToTheLastDigits) { expect_equal_to_one(DeviceKind::reference, 1e-11, 1e-10); }
+// Training this tiny model multiplies a difference by about 3 a step.
+TEST_P(Replicas, OfTheReferenceEqualOneToTheLastDigits) {
+  expect_equal_to_one(DeviceKind::reference, 10, 1e-11, 1e-10);
+}
 // Muon gives the directions of a matrix that have hardly any gradient the same weight as all others.
-TEST_P(Replicas, InF32EqualOneUpToTheOrderOfSums) { expect_equal_to_one(DeviceKind::cpu, 1e-4, 5e-3); }
+TEST_P(Replicas, InF32EqualOneUpToTheOrderOfSums) { expect_equal_to_one(DeviceKind::cpu, 6, 1e-4, 5e-3); }
 
 INSTANTIATE_TEST_SUITE_P(Updates, Replicas,
                          ::testing::Combine(::testing::Values(DenseOptions::Kind::adamw, DenseOptions::Kind::muon),
