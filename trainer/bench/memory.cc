@@ -1,9 +1,8 @@
 #include "trainer/bench/memory.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 
+#include "kernels/core/process_memory.h"
 #include "kernels/loss/head_loss.h"
 #include "trainer/bench/subject.h"
 #include "trainer/loop/build.h"
@@ -83,38 +82,18 @@ std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBat
           {"kernel_scratch", scratch_bytes(s)}};
 }
 
-std::optional<double> field_of(const std::string& status, const std::string& name) {
-  const size_t at = status.find(name + ":");
-  if (at == std::string::npos) return std::nullopt;
-  return std::stod(status.substr(at + name.size() + 1)) * 1024;
-}
+bool is_known(const ProcessMemory& m) { return m.resident && m.peak_resident && m.mapped_files; }
 
 }  // namespace
-
-std::optional<ResidentMemory> resident_memory() {
-  std::ifstream file("/proc/self/status");
-  std::ostringstream text;
-  text << file.rdbuf();
-  const auto now = field_of(text.str(), "VmRSS"), peak = field_of(text.str(), "VmHWM");
-  const auto files = field_of(text.str(), "RssFile"), shared = field_of(text.str(), "RssShmem");
-  if (!now || !peak || !files || !shared) return std::nullopt;
-  return ResidentMemory{*now, *peak, *files};
-}
-
-bool reset_resident_peak() {
-  std::ofstream file("/proc/self/clear_refs");
-  file << '5';
-  return static_cast<bool>(file.flush());
-}
 
 MemoryUse measure_memory(Communicator& replicas, const Config& config) {
   MemoryUse use;
   const bool reset = reset_resident_peak();
-  const auto before = resident_memory();
+  const ProcessMemory before = process_memory();
   Subject subject(replicas, config, device_of(config));
   const StepBatch batch = subject.make_batch();
   for (int i = 0; i < 2; ++i) subject.step(batch);
-  const auto after = resident_memory();
+  const ProcessMemory after = process_memory();
   Subject meta(replicas, config, Device{DeviceKind::meta});
   for (int i = 0; i < 2; ++i) meta.step(batch);
   const auto predicted = classes_of(meta, batch), counted = classes_of(subject, batch);
@@ -122,10 +101,12 @@ MemoryUse measure_memory(Communicator& replicas, const Config& config) {
     use.classes.push_back({predicted[i].first, predicted[i].second, counted[i].second});
     use.predicted += predicted[i].second;
   }
+  if (!is_known(before) || !is_known(after)) return use;
   // A peak of before that could not be cleared, and was never exceeded, tells nothing.
-  if (before && after && (reset || after->peak > before->peak)) {
-    use.mapped_files = after->files - before->files;
-    use.measured = after->peak - before->now - *use.mapped_files;
+  if (reset || *after.peak_resident > *before.peak_resident) {
+    const int64_t files = *after.mapped_files - *before.mapped_files;
+    use.mapped_files = static_cast<double>(files);
+    use.measured = static_cast<double>(*after.peak_resident - *before.resident - files);
   }
   return use;
 }
