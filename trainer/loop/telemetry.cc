@@ -10,12 +10,12 @@
 namespace birkhoff {
 namespace {
 
+// What a rank tells the others, in this order.
+enum Told : size_t { kTime, kResident, kPeak, kNumTold };
+
 double or_zero(std::optional<int64_t> bytes) { return static_cast<double>(bytes.value_or(0)); }
 
 }  // namespace
-
-// What a rank tells the others, in this order.
-enum Told : size_t { kTime, kResident, kPeak, kNumTold };
 
 void Telemetry::gather() {
   std::vector<double> mine(kNumTold), all(kNumTold * static_cast<size_t>(replicas_->size()));
