@@ -1,11 +1,9 @@
 #include "trainer/bench/memory.h"
 
-#include <algorithm>
-
 #include "kernels/core/process_memory.h"
-#include "kernels/loss/head_loss.h"
 #include "trainer/bench/subject.h"
 #include "trainer/loop/build.h"
+#include "trainer/plan/kernel_scratch.h"
 
 namespace birkhoff {
 namespace {
@@ -42,26 +40,6 @@ double batch_bytes(const StepBatch& batch) {
   return sum;
 }
 
-// The largest weight gradient: both operands are laid out anew for the product.
-double scratch_bytes(Subject& s) {
-  const DecoderOptions& o = s.model().decoder->options();
-  const int64_t T = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
-  const double element = static_cast<double>(size_of(s.model().build.precision.activation()));
-  double most = 0;
-  for (const ParameterStore::Entry& e : s.model().parameters->entries()) {
-    const Parameter& p = *e.parameter;
-    if (p.shape.rank() < 2) continue;
-    const bool head = p.role == Role::head || (o.tie_embeddings && p.shape[0] == o.vocab_size);
-    if (p.role == Role::embedding && !head) continue;
-    const int64_t rows = head                      ? std::min(T, head_loss_rows(o.vocab_size))
-                         : p.role == Role::experts ? T * o.moe.top_k
-                                                   : T;
-    const int64_t width = p.shape.back() + p.shape[p.shape.rank() - 2];
-    most = std::max(most, element * static_cast<double>(rows * width));
-  }
-  return most;
-}
-
 // By class, in the order of the report.
 std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBatch& batch) {
   double gradients = 0;
@@ -69,6 +47,7 @@ std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBat
   WorkingCopies copies;
   s.model().decoder->visit(copies);
   const Trainer& t = s.trainer();
+  const int64_t tokens = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
   return {{"weights", static_cast<double>(s.model().parameters->bytes()) - gradients},
           {"gradients", gradients},
           {"moments", static_cast<double>(t.optimizer().bytes())},
@@ -79,7 +58,7 @@ std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBat
           {"step_workspace", static_cast<double>(t.workspace_bytes())},
           {"table_rows", row_bytes(s, batch)},
           {"batch", batch_bytes(batch)},
-          {"kernel_scratch", scratch_bytes(s)}};
+          {"kernel_scratch", static_cast<double>(kernel_scratch_bytes(s.model(), tokens))}};
 }
 
 bool is_known(const ProcessMemory& m) { return m.resident && m.peak_resident && m.mapped_files; }

@@ -7,6 +7,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/loop/build.h"
+#include "trainer/plan/kernel_scratch.h"
 
 namespace birkhoff {
 namespace {
@@ -140,6 +141,7 @@ void run_step(const Config& c, const TrainerOptions& options, Communicator& alon
   WorkingCopies copies;
   model.decoder->visit(copies);
   d.bytes.packed_weights = copies.total;
+  d.bytes.kernel_scratch = kernel_scratch_bytes(model, batch.local_tokens);
   d.optimizers = trainer.optimizer_table();
 }
 

@@ -85,8 +85,9 @@ int64_t MemoryPlan::total() const {
 MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
   const ModelDescription d = describe_model(config);
   const ModelDescription::Bytes& b = d.bytes;
-  // The reference device computes in f64.
-  const int64_t widen = config.run.device == RunDevice::reference ? 2 : 1;
+  // The reference device computes in f64, by loops that lay nothing out anew.
+  const bool reference = config.run.device == RunDevice::reference;
+  const int64_t widen = reference ? 2 : 1;
   const int64_t moments = share(b.moments, replicas), tables = share(b.tables, replicas);
   const int64_t table_moments = share(b.table_moments, replicas);
   MemoryPlan plan;
@@ -98,6 +99,7 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
                 {"Engram tables", widen * tables},
                 {"moments of tables", widen * table_moments},
                 {"activations of a microbatch", widen * b.activations},
+                {"kernel scratch", reference ? 0 : b.kernel_scratch},
                 {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
                 {"checkpoint staging", widen * (share(b.weights, replicas) + moments + tables + table_moments)}};
   if (replicas > 1) {
