@@ -18,8 +18,9 @@ TEST(Memory, OfARankIsToldBeforeTheFirstStep) {
   ASSERT_NE(table, std::string::npos) << run.output;
   EXPECT_LT(table, run.output.find("step: 1/"));
   EXPECT_EQ(run.output.find("memory of a rank", table + 1), std::string::npos) << "once, not by each rank";
-  for (const char* row : {"weights", "gradients", "moments", "Engram tables", "activations of a microbatch",
-                          "communication buffers", "checkpoint staging", "2 ranks of this host: ", ": fits\n"}) {
+  for (const char* row :
+       {"weights", "gradients", "moments", "Engram tables", "activations of a microbatch", "kernel scratch",
+        "communication buffers", "checkpoint staging", "2 ranks of this host: ", ": fits\n"}) {
     EXPECT_THAT(run.output.substr(table, 2000), HasSubstr(row));
   }
 }

@@ -1,12 +1,9 @@
 #include "trainer/bench/memory.h"
 
-#include <algorithm>
-#include <fstream>
-#include <sstream>
-
-#include "kernels/loss/head_loss.h"
+#include "kernels/core/process_memory.h"
 #include "trainer/bench/subject.h"
 #include "trainer/loop/build.h"
+#include "trainer/plan/kernel_scratch.h"
 
 namespace birkhoff {
 namespace {
@@ -43,26 +40,6 @@ double batch_bytes(const StepBatch& batch) {
   return sum;
 }
 
-// The largest weight gradient: both operands are laid out anew for the product.
-double scratch_bytes(Subject& s) {
-  const DecoderOptions& o = s.model().decoder->options();
-  const int64_t T = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
-  const double element = static_cast<double>(size_of(s.model().build.precision.activation()));
-  double most = 0;
-  for (const ParameterStore::Entry& e : s.model().parameters->entries()) {
-    const Parameter& p = *e.parameter;
-    if (p.shape.rank() < 2) continue;
-    const bool head = p.role == Role::head || (o.tie_embeddings && p.shape[0] == o.vocab_size);
-    if (p.role == Role::embedding && !head) continue;
-    const int64_t rows = head                      ? std::min(T, head_loss_rows(o.vocab_size))
-                         : p.role == Role::experts ? T * o.moe.top_k
-                                                   : T;
-    const int64_t width = p.shape.back() + p.shape[p.shape.rank() - 2];
-    most = std::max(most, element * static_cast<double>(rows * width));
-  }
-  return most;
-}
-
 // By class, in the order of the report.
 std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBatch& batch) {
   double gradients = 0;
@@ -70,6 +47,7 @@ std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBat
   WorkingCopies copies;
   s.model().decoder->visit(copies);
   const Trainer& t = s.trainer();
+  const int64_t tokens = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
   return {{"weights", static_cast<double>(s.model().parameters->bytes()) - gradients},
           {"gradients", gradients},
           {"moments", static_cast<double>(t.optimizer().bytes())},
@@ -80,41 +58,21 @@ std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBat
           {"step_workspace", static_cast<double>(t.workspace_bytes())},
           {"table_rows", row_bytes(s, batch)},
           {"batch", batch_bytes(batch)},
-          {"kernel_scratch", scratch_bytes(s)}};
+          {"kernel_scratch", static_cast<double>(kernel_scratch_bytes(s.model(), tokens))}};
 }
 
-std::optional<double> field_of(const std::string& status, const std::string& name) {
-  const size_t at = status.find(name + ":");
-  if (at == std::string::npos) return std::nullopt;
-  return std::stod(status.substr(at + name.size() + 1)) * 1024;
-}
+bool is_known(const ProcessMemory& m) { return m.resident && m.peak_resident && m.mapped_files; }
 
 }  // namespace
-
-std::optional<ResidentMemory> resident_memory() {
-  std::ifstream file("/proc/self/status");
-  std::ostringstream text;
-  text << file.rdbuf();
-  const auto now = field_of(text.str(), "VmRSS"), peak = field_of(text.str(), "VmHWM");
-  const auto files = field_of(text.str(), "RssFile"), shared = field_of(text.str(), "RssShmem");
-  if (!now || !peak || !files || !shared) return std::nullopt;
-  return ResidentMemory{*now, *peak, *files};
-}
-
-bool reset_resident_peak() {
-  std::ofstream file("/proc/self/clear_refs");
-  file << '5';
-  return static_cast<bool>(file.flush());
-}
 
 MemoryUse measure_memory(Communicator& replicas, const Config& config) {
   MemoryUse use;
   const bool reset = reset_resident_peak();
-  const auto before = resident_memory();
+  const ProcessMemory before = process_memory();
   Subject subject(replicas, config, device_of(config));
   const StepBatch batch = subject.make_batch();
   for (int i = 0; i < 2; ++i) subject.step(batch);
-  const auto after = resident_memory();
+  const ProcessMemory after = process_memory();
   Subject meta(replicas, config, Device{DeviceKind::meta});
   for (int i = 0; i < 2; ++i) meta.step(batch);
   const auto predicted = classes_of(meta, batch), counted = classes_of(subject, batch);
@@ -122,10 +80,12 @@ MemoryUse measure_memory(Communicator& replicas, const Config& config) {
     use.classes.push_back({predicted[i].first, predicted[i].second, counted[i].second});
     use.predicted += predicted[i].second;
   }
+  if (!is_known(before) || !is_known(after)) return use;
   // A peak of before that could not be cleared, and was never exceeded, tells nothing.
-  if (before && after && (reset || after->peak > before->peak)) {
-    use.mapped_files = after->files - before->files;
-    use.measured = after->peak - before->now - *use.mapped_files;
+  if (reset || *after.peak_resident > *before.peak_resident) {
+    const int64_t files = *after.mapped_files - *before.mapped_files;
+    use.mapped_files = static_cast<double>(files);
+    use.measured = static_cast<double>(*after.peak_resident - *before.resident - files);
   }
   return use;
 }

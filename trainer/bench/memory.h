@@ -27,13 +27,4 @@ struct MemoryUse {
 // since freed memory that is used again is no growth.
 MemoryUse measure_memory(Communicator& replicas, const Config& config);
 
-// Resident memory of this process, in bytes.
-struct ResidentMemory {
-  double now = 0, peak = 0, files = 0;
-};
-// Nothing where /proc/self/status lacks a field.
-std::optional<ResidentMemory> resident_memory();
-// Lets the peak begin anew at the present size. Whether the kernel does so for this process.
-bool reset_resident_peak();
-
 }  // namespace birkhoff

@@ -1,6 +1,5 @@
 #include "trainer/checkpoint/writer.h"
 
-#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "kernels/core/arena.h"
+#include "kernels/core/clock.h"
 #include "kernels/core/copy.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
@@ -17,8 +17,6 @@
 
 namespace birkhoff {
 namespace {
-
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // What went wrong; empty if nothing did.
 std::string error_of(const std::function<void()>& body) noexcept {

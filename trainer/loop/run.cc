@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/hdf5/bulk_file.h"
+#include "kernels/core/clock.h"
 #include "parallel/comm/agree.h"
 #include "trainer/loop/directories.h"
 #include "trainer/loop/same_run.h"
@@ -15,8 +16,6 @@
 
 namespace birkhoff {
 namespace {
-
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 enum class Stop : int32_t { no = 0, requested = 1, budget = 2 };
 

@@ -1,13 +1,8 @@
 #include "trainer/loop/saver.h"
 
-#include <chrono>
+#include "kernels/core/clock.h"
 
 namespace birkhoff {
-namespace {
-
-double now_s() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
 
 Saver::Saver(Session& session, Progress& progress, int64_t saved_step, Ended ended)
     : session_(session),

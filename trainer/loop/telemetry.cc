@@ -1,33 +1,28 @@
 #include "trainer/loop/telemetry.h"
 
 #include <algorithm>
-#include <fstream>
+#include <optional>
 
+#include "kernels/core/process_memory.h"
 #include "trainer/metrics/format.h"
 #include "trainer/plan/flops.h"
 
 namespace birkhoff {
 namespace {
 
-// "VmRSS" or "VmHWM" of this process.
-double memory_bytes(const std::string& field) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(field + ":")) return std::stod(line.substr(field.size() + 1)) * 1024;
-  }
-  return 0;
-}
-
-}  // namespace
-
 // What a rank tells the others, in this order.
 enum Told : size_t { kTime, kResident, kPeak, kNumTold };
+
+double or_zero(std::optional<int64_t> bytes) { return static_cast<double>(bytes.value_or(0)); }
+
+}  // namespace
 
 void Telemetry::gather() {
   std::vector<double> mine(kNumTold), all(kNumTold * static_cast<size_t>(replicas_->size()));
   mine[kTime] = unix_seconds_now();
-  mine[kResident] = memory_bytes("VmRSS");
-  mine[kPeak] = memory_bytes("VmHWM");
+  const ProcessMemory memory = process_memory();
+  mine[kResident] = or_zero(memory.resident);
+  mine[kPeak] = or_zero(memory.peak_resident);
   const std::vector<int64_t> counts(static_cast<size_t>(replicas_->size()), kNumTold);
   wait_on_host(replicas_->all_gather_v({all.data(), DType::f64, {static_cast<int64_t>(all.size())}},
                                        {mine.data(), DType::f64, {kNumTold}}, counts));

@@ -7,6 +7,7 @@
 #include "kernels/hyper/gain.h"
 #include "kernels/moe/bias_update.h"
 #include "kernels/reduce/reduce.h"
+#include "trainer/loop/nonfinite.h"
 
 namespace birkhoff {
 
@@ -42,7 +43,9 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   read_loads(report);
   reduce_gain(report);
   if (report.skip_reason == "non-finite") {
-    const std::string where = find_nonfinite(batch, normalizers);
+    const std::string where =
+        find_nonfinite({stream_, replicas_, model_, &frame_, &row_gradients_, batch.microbatches.size(),
+                        [&](size_t m) { return run_forward(batch.microbatches[m], normalizers); }});
     if (!where.empty()) report.first_nonfinite = where;
   }
   if (before_update) before_update();
@@ -214,43 +217,6 @@ void Trainer::reduce_gain(StepReport& report) {
   if (gain_.empty()) return;
   replicas_->all_reduce({gain_.data(), DType::f64, {2}}, Reduce::max)->wait(stream_);
   report.gain = {gain_[0], gain_[1]};
-}
-
-// After a step that will be skipped, so its gradients and counters may be overwritten.
-std::string Trainer::find_nonfinite(const StepBatch& batch, const Normalizers& normalizers) {
-  std::string where = first_of_all(*replicas_, find_bad_value(stream_, *model_));
-  if (where.empty()) where = first_of_all(*replicas_, bad_forward(batch, normalizers));
-  if (where.empty()) where = first_of_all(*replicas_, bad_backward(batch, normalizers));
-  return where;
-}
-
-std::optional<Suspect> Trainer::bad_forward(const StepBatch& batch, const Normalizers& normalizers) {
-  std::optional<Suspect> first;
-  for (size_t m = 0; m < batch.microbatches.size(); ++m) {
-    model_->parameters->begin_step(stream_);
-    const ForwardCheck check(stream_, frame_);
-    const State out = run_forward(batch.microbatches[m], normalizers);
-    model_->decoder->loss(frame_, out, Pass::training);
-    if (!check.found() || (first && first->order <= check.found()->order)) continue;
-    first = check.found();
-    first->what += concat(", microbatch ", m + 1, ",");
-  }
-  return first;
-}
-
-std::optional<Suspect> Trainer::bad_backward(const StepBatch& batch, const Normalizers& normalizers) {
-  std::optional<Suspect> first;
-  for (size_t m = 0; m < batch.microbatches.size(); ++m) {
-    model_->parameters->begin_step(stream_);
-    for (const Tensor& rows : row_gradients_) fill_zero(stream_, rows);
-    const State out = run_forward(batch.microbatches[m], normalizers);
-    model_->decoder->backward(frame_, model_->decoder->loss(frame_, out, Pass::training));
-    std::optional<Suspect> found = find_bad_gradient(stream_, *model_, row_gradients_);
-    if (!found || (first && first->order <= found->order)) continue;
-    first = std::move(found);
-    first->what += concat(", microbatch ", m + 1, ",");
-  }
-  return first;
 }
 
 void Trainer::update(double learning_rate, double grad_scale) {

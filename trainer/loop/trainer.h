@@ -7,7 +7,6 @@
 
 #include "trainer/loop/device_batch.h"
 #include "trainer/loop/model.h"
-#include "trainer/loop/nonfinite.h"
 #include "trainer/loop/progress_between_ops.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/spike.h"
@@ -83,9 +82,6 @@ class Trainer {
   void read_loads(StepReport& report);
   void add_gain();
   void reduce_gain(StepReport& report);
-  std::string find_nonfinite(const StepBatch& batch, const Normalizers& normalizers);
-  std::optional<Suspect> bad_forward(const StepBatch& batch, const Normalizers& normalizers);
-  std::optional<Suspect> bad_backward(const StepBatch& batch, const Normalizers& normalizers);
   void update(double learning_rate, double grad_scale);
   void reduce_counters();
 

@@ -7,6 +7,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/loop/build.h"
+#include "trainer/plan/kernel_scratch.h"
 
 namespace birkhoff {
 namespace {
@@ -122,7 +123,9 @@ void list_sites(const Model& model, ModelDescription& d) {
   for (const std::string& site : order) d.sites.push_back({site, sizes[site]});
 }
 
-// One forward as an evaluation runs it, and one training step up to the optimizer's part.
+// One forward as an evaluation runs it, and two training steps up to the optimizer's part: memory is at its peak when
+// the frame's two arenas of gradients have changed places, and when a logged step, which keeps the mixing matrices
+// apart to measure the gain, has come after one that is not logged, where there are such.
 void run_step(const Config& c, const TrainerOptions& options, Communicator& alone, Model& model, ModelDescription& d) {
   WorkCount work;
   Stream stream{model.build.device};
@@ -132,6 +135,9 @@ void run_step(const Config& c, const TrainerOptions& options, Communicator& alon
   const double tokens = static_cast<double>(batch.local_tokens);
   trainer.evaluate(batch);
   d.counted_forward = work.total / tokens;
+  trainer.measure_gain(c.run.log_interval == 1);
+  trainer.step(batch, 0);
+  trainer.measure_gain(true);
   work.total = 0;
   trainer.step(batch, 0, [&] { d.counted_training = work.total / tokens; });
   d.bytes.activations = static_cast<int64_t>(trainer.peak_activation_bytes());
@@ -140,6 +146,7 @@ void run_step(const Config& c, const TrainerOptions& options, Communicator& alon
   WorkingCopies copies;
   model.decoder->visit(copies);
   d.bytes.packed_weights = copies.total;
+  d.bytes.kernel_scratch = kernel_scratch_bytes(model, batch.local_tokens);
   d.optimizers = trainer.optimizer_table();
 }
 

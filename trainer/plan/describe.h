@@ -38,6 +38,7 @@ struct ModelDescription {
   // Bytes of one replica that is alone; with more, moments and tables are divided among them.
   struct Bytes {
     int64_t weights = 0, packed_weights = 0, gradients = 0, moments = 0, tables = 0, table_moments = 0, activations = 0;
+    int64_t kernel_scratch = 0;
   };
   Bytes bytes;
   int64_t microbatch_tokens = 0, sequence_length = 0;

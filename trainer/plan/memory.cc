@@ -8,6 +8,7 @@
 
 #include <sys/resource.h>
 
+#include "kernels/core/process_memory.h"
 #include "parallel/comm/memory_exchange.h"
 #include "trainer/plan/describe.h"
 
@@ -34,12 +35,12 @@ int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t repli
   return bytes;
 }
 
-// "Key:   123 kB" of a file of /proc, in bytes.
-std::optional<int64_t> field_of(const std::string& path, const std::string& key) {
-  std::ifstream in(path);
+// What the host has left, in bytes.
+std::optional<int64_t> available() {
+  std::ifstream in("/proc/meminfo");
   for (std::string word; in >> word;) {
-    int64_t value = 0;
-    if (word == key && in >> value) return value * 1024;
+    int64_t kilobytes = 0;
+    if (word == "MemAvailable:" && in >> kilobytes) return kilobytes * 1024;
   }
   return std::nullopt;
 }
@@ -84,8 +85,9 @@ int64_t MemoryPlan::total() const {
 MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
   const ModelDescription d = describe_model(config);
   const ModelDescription::Bytes& b = d.bytes;
-  // The reference device computes in f64.
-  const int64_t widen = config.run.device == RunDevice::reference ? 2 : 1;
+  // The reference device computes in f64, by loops that lay nothing out anew.
+  const bool reference = config.run.device == RunDevice::reference;
+  const int64_t widen = reference ? 2 : 1;
   const int64_t moments = share(b.moments, replicas), tables = share(b.tables, replicas);
   const int64_t table_moments = share(b.table_moments, replicas);
   MemoryPlan plan;
@@ -97,6 +99,7 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
                 {"Engram tables", widen * tables},
                 {"moments of tables", widen * table_moments},
                 {"activations of a microbatch", widen * b.activations},
+                {"kernel scratch", reference ? 0 : b.kernel_scratch},
                 {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
                 {"checkpoint staging", widen * (share(b.weights, replicas) + moments + tables + table_moments)}};
   if (replicas > 1) {
@@ -107,11 +110,11 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
 }
 
 MemoryRoom memory_room() {
-  MemoryRoom room{field_of("/proc/meminfo", "MemAvailable:").value_or(INT64_MAX), "available on this host"};
+  MemoryRoom room{available().value_or(INT64_MAX), "available on this host"};
   if (const auto group = group_room(); group && *group < room.of_host) room = {*group, "left to this control group"};
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-    const int64_t used = field_of("/proc/self/status", "VmSize:").value_or(0);
+    const int64_t used = process_memory().virtual_size.value_or(0);
     room.of_process = std::max<int64_t>(0, static_cast<int64_t>(limit.rlim_cur) - used);
   }
   return room;

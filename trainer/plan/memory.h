@@ -9,8 +9,7 @@
 namespace birkhoff {
 
 // The memory that training takes on a rank, by what it is for. Beside it stands what the process takes anyway: the
-// program, its libraries, the tokenizer, a few steps of tokens, and scratch of the kernels, mostly both operands of the
-// largest weight gradient.
+// program, its libraries, the tokenizer and a few steps of tokens.
 struct MemoryPlan {
   std::vector<std::pair<std::string, int64_t>> bytes;  // of the rank that holds most
   int ranks_on_host = 1;

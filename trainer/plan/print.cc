@@ -82,12 +82,13 @@ void print_bytes(Text& text, const ModelDescription& d) {
                                                   {"moments", b.moments},
                                                   {"Engram tables", b.tables},
                                                   {"moments of tables", b.table_moments}};
-  int64_t sum = b.activations;
+  int64_t sum = b.activations + b.kernel_scratch;
   for (const auto& [name, bytes] : rows) {
     sum += bytes;
     if (bytes > 0) text.row(name, grouped(bytes));
   }
   text.row("activations of a microbatch", grouped(b.activations), grouped(d.microbatch_tokens) + " tokens");
+  text.row("kernel scratch", grouped(b.kernel_scratch));
   text.row("all", grouped(sum));
 }
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/threads/thread_world.h"
+#include "trainer/bench/subject.h"
 #include "trainer/config/reader.h"
 
 namespace birkhoff {
@@ -16,10 +18,13 @@ using testing::Each;
 using testing::Field;
 using testing::HasSubstr;
 
-ModelDescription describe(const std::string& name, std::vector<std::string> overrides = {}) {
+Config load(const std::string& name, const std::vector<std::string>& overrides) {
   const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
-  const std::string path = std::string(source ? source : ".") + "/configs/" + name;
-  return describe_model(load_config(path, overrides).config);
+  return load_config(std::string(source ? source : ".") + "/configs/" + name, overrides).config;
+}
+
+ModelDescription describe(const std::string& name, const std::vector<std::string>& overrides = {}) {
+  return describe_model(load(name, overrides));
 }
 
 void expect_formula_equals_count(const ModelDescription& d) {
@@ -108,6 +113,21 @@ TEST(DescribeModel, RecomputationTakesLessMemory) {
   };
   EXPECT_LT(bytes("block"), bytes("none"));
   EXPECT_LT(bytes("mhc"), bytes("none"));
+}
+
+// Beside the places that the matrices have among the activations of other steps: 4 x 4 in f32 for 32 tokens, of 2
+// layers and a predictor with 2 sublayers each.
+TEST(DescribeModel, ActivationsCountTheMixingMatricesThatLoggedStepsKeep) {
+  const auto alone = make_thread_world(1);
+  for (const char* recompute : {"none", "mhc", "block"}) {
+    SCOPED_TRACE(recompute);
+    const Config c =
+        load("test.yaml", {"model.vocab_size=400", "run.log_interval=10", std::string("model.recompute=") + recompute});
+    Subject unlogged(*alone[0], c, Device{DeviceKind::meta});
+    for (int i = 0; i < 2; ++i) unlogged.step();
+    EXPECT_EQ(describe_model(c).bytes.activations,
+              static_cast<int64_t>(unlogged.trainer().peak_activation_bytes()) + 6 * 32 * 16 * 4);
+  }
 }
 
 TEST(DescribeModel, SaysWhatIsMissingWhereTheTokenizerGivesTheVocabulary) {

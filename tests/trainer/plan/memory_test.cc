@@ -33,10 +33,19 @@ TEST(MemoryPlan, OfOneReplicaIsThatOfTheModel) {
   EXPECT_EQ(row(plan, "weights"), b.weights);
   EXPECT_EQ(row(plan, "moments"), b.moments);
   EXPECT_EQ(row(plan, "activations of a microbatch"), b.activations);
+  EXPECT_EQ(row(plan, "kernel scratch"), b.kernel_scratch);
   EXPECT_EQ(row(plan, "checkpoint staging"), b.weights + b.moments + b.tables + b.table_moments);
   EXPECT_EQ(row(plan, "communication buffers"), 0);
   // 12 sequences of 32 tokens, 4 rows each of width 8, in f32; the gradients of the same size.
   EXPECT_EQ(row(plan, "Engram rows of a step"), 2 * 12 * 32 * 4 * 8 * 4);
+}
+
+TEST(MemoryPlan, KernelScratchIsBothOperandsOfTheLargestWeightGradient) {
+  // The head: 32 tokens, 400 words, 32 channels, in bf16.
+  EXPECT_EQ(row(plan_memory(config(), 1, 1), "kernel scratch"), 32 * (400 + 32) * 2);
+  // Each token goes through 8 experts with 64 columns up.
+  EXPECT_EQ(row(plan_memory(config({"model.moe.top_k=8"}), 1, 1), "kernel scratch"), 8 * 32 * (64 + 32) * 2);
+  EXPECT_EQ(row(plan_memory(config({"run.device=reference"}), 1, 1), "kernel scratch"), 0);
 }
 
 TEST(MemoryPlan, ReplicasDivideMomentsAndTablesButNotWeights) {

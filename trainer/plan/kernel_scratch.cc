@@ -1,0 +1,31 @@
+#include "trainer/plan/kernel_scratch.h"
+
+#include <algorithm>
+
+#include "kernels/loss/head_loss.h"
+
+namespace birkhoff {
+namespace {
+
+// Of the input and of the gradient of the output, over which the gradient of `p` sums; 0 where it is no product.
+int64_t rows_of_product(const Parameter& p, const DecoderOptions& o, int64_t tokens) {
+  const bool head = p.role == Role::head || (o.tie_embeddings && p.shape[0] == o.vocab_size);
+  if (p.shape.rank() < 2 || (p.role == Role::embedding && !head)) return 0;
+  if (head) return std::min(tokens, head_loss_rows(o.vocab_size));
+  return p.role == Role::experts ? tokens * o.moe.top_k : tokens;
+}
+
+}  // namespace
+
+int64_t kernel_scratch_bytes(const Model& model, int64_t tokens) {
+  const auto element = static_cast<int64_t>(size_of(model.build.precision.activation()));
+  int64_t most = 0;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    const int64_t rows = rows_of_product(p, model.decoder->options(), tokens);
+    if (rows > 0) most = std::max(most, element * rows * (p.shape.back() + p.shape[p.shape.rank() - 2]));
+  }
+  return most;
+}
+
+}  // namespace birkhoff
