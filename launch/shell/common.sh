@@ -2,7 +2,6 @@
 set -euo pipefail
 export LC_ALL=C.UTF-8  # numbers with a point
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 # What the ranks have from the SIGTERM of mpirun to its SIGKILL, to write a checkpoint (docs/exit_codes.md).

@@ -39,40 +39,49 @@ struct Block {
   }
 };
 
-// Columns of one strip: a cache line of them. Within a strip rows go by in order, so a line is read while it is hot.
+// Elements of a cache line: squares of so many rows and columns are read and written in whole lines.
 template <class T>
-inline constexpr int64_t kStrip = 64 / static_cast<int64_t>(sizeof(T));
+inline constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(T));
 
 template <class T>
-void strip(T* to, const T* from, const Transpose& s, int64_t begin, int64_t end) {
+void square(T* to, const T* from, int64_t rows, int64_t stride) {
   constexpr int N = 16 / sizeof(T);
-  int64_t r = 0;
-  for (; end - begin == kStrip<T> && r + kStrip<T> <= s.rows; r += kStrip<T>) {
-    // Rows are too far apart for the processor to see that they are read in order.
-    for (int64_t k = r + kStrip<T>; k < std::min(r + 2 * kStrip<T>, s.rows); ++k) {
-      __builtin_prefetch(from + k * s.stride + begin);
-    }
-    for (int64_t c = begin; c < end; c += N) {
-      for (int64_t k = r; k < r + kStrip<T>; k += N) {
-        Block<T, N> block;
-        block.load(from + k * s.stride + c, s.stride);
-        block.transpose();
-        block.store(to + c * s.rows + k, s.rows);
-      }
+  for (int64_t c = 0; c < kLine<T>; c += N) {
+    for (int64_t r = 0; r < kLine<T>; r += N) {
+      Block<T, N> block;
+      block.load(from + r * stride + c, stride);
+      block.transpose();
+      block.store(to + c * rows + r, rows);
     }
   }
-  for (; r < s.rows; ++r) {
+}
+
+// Columns [begin, end), by bands of rows: few rows at a time, since each may lie in a page of its own.
+template <class T>
+void columns(T* to, const T* from, const Transpose& s, int64_t begin, int64_t end) {
+  const int64_t whole_rows = s.rows / kLine<T> * kLine<T>, whole_end = end - (end - begin) % kLine<T>;
+  for (int64_t r = 0; r < whole_rows; r += kLine<T>) {
+    for (int64_t c = begin; c < whole_end; c += kLine<T>) {
+      // Rows are too far apart for the processor to see that they are read in order.
+      for (int64_t k = r + kLine<T>; k < std::min(r + 2 * kLine<T>, s.rows); ++k) {
+        __builtin_prefetch(from + k * s.stride + c);
+      }
+      square(to + c * s.rows + r, from + r * s.stride + c, s.rows, s.stride);
+    }
+    for (int64_t c = whole_end; c < end; ++c) {
+      for (int64_t k = r; k < r + kLine<T>; ++k) to[c * s.rows + k] = from[k * s.stride + c];
+    }
+  }
+  for (int64_t r = whole_rows; r < s.rows; ++r) {
     for (int64_t c = begin; c < end; ++c) to[c * s.rows + r] = from[r * s.stride + c];
   }
 }
 
 template <class T>
 void transpose(const Transpose& s, T* to, const T* from) {
-  const int64_t strips = (s.columns + kStrip<T> - 1) / kStrip<T>;
-  parallel_for(strips, 1 + 65536 / (s.rows * kStrip<T> + 1), [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      strip(to, from, s, i * kStrip<T>, std::min((i + 1) * kStrip<T>, s.columns));
-    }
+  const int64_t lines = (s.columns + kLine<T> - 1) / kLine<T>;
+  parallel_for(lines, 1 + 65536 / (s.rows * kLine<T> + 1), [&](int64_t first, int64_t last) {
+    columns(to, from, s, first * kLine<T>, std::min(last * kLine<T>, s.columns));
   });
 }
 
