@@ -102,6 +102,12 @@ void BulkFile::sync() const {
   if (fsync_fn.load()(fd_) != 0) fail(path_, "sync", errno);
 }
 
+void BulkFile::begin_sync([[maybe_unused]] int64_t offset, [[maybe_unused]] int64_t bytes) const noexcept {
+#ifdef SYNC_FILE_RANGE_WRITE
+  ::sync_file_range(fd_, offset, bytes, SYNC_FILE_RANGE_WRITE);
+#endif
+}
+
 void BulkFile::reserve(int64_t bytes) const {
   if (bytes == 0 || ::fallocate(fd_, 0, 0, bytes) == 0) return;
   const bool unsupported = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR;

@@ -37,6 +37,8 @@ class BulkFile {
   void read(const H5Dataset& dataset, int64_t first, int64_t count, void* out) const;
   void write(const H5Dataset& dataset, int64_t first, int64_t count, const void* data) const;
   void sync() const;
+  // Lets the disk begin on a range that was written, where the system can: a later sync() has less to wait for.
+  void begin_sync(int64_t offset, int64_t bytes) const noexcept;
   // Makes a new file `bytes` long and claims disk space for it where the file system can, so that a full disk is found
   // before anything is written.
   void reserve(int64_t bytes) const;

@@ -3,16 +3,10 @@
 #include "kernels/core/process_memory.h"
 #include "trainer/bench/subject.h"
 #include "trainer/loop/build.h"
-#include "trainer/plan/kernel_scratch.h"
+#include "trainer/plan/model_memory.h"
 
 namespace birkhoff {
 namespace {
-
-class WorkingCopies final : public ModuleVisitor {
- public:
-  void working_copies(size_t bytes) override { total += static_cast<double>(bytes); }
-  double total = 0;
-};
 
 double table_bytes(Subject& s) {
   double sum = 0;
@@ -44,14 +38,12 @@ double batch_bytes(const StepBatch& batch) {
 std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBatch& batch) {
   double gradients = 0;
   for (const auto& e : s.model().parameters->entries()) gradients += static_cast<double>(e.parameter->grad.bytes());
-  WorkingCopies copies;
-  s.model().decoder->visit(copies);
   const Trainer& t = s.trainer();
   const int64_t tokens = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
   return {{"weights", static_cast<double>(s.model().parameters->bytes()) - gradients},
           {"gradients", gradients},
           {"moments", static_cast<double>(t.optimizer().bytes())},
-          {"packed_weights", copies.total},
+          {"packed_weights", static_cast<double>(packed_weight_bytes(s.model()))},
           {"tables", table_bytes(s)},
           {"table_moments", static_cast<double>(t.table_state_bytes())},
           {"activations", static_cast<double>(t.peak_activation_bytes())},

@@ -70,7 +70,7 @@ std::vector<H5Dataset> lay_out(MemoryFile& layout, const std::vector<Piece>& pie
   return places;
 }
 
-// In blocks that stay in the cache between the hash and the write.
+// In blocks that stay in the cache between the hash and the write, and which the disk writes while others are hashed.
 constexpr size_t kBlock = size_t{1} << 20;
 std::string write_hashed(const BulkFile& out, int64_t offset, const Tensor& data) {
   Hasher hasher;
@@ -79,6 +79,7 @@ std::string write_hashed(const BulkFile& out, int64_t offset, const Tensor& data
     const size_t part = std::min(kBlock, data.bytes() - done);
     hasher.update(bytes + done, part);
     out.write(offset + static_cast<int64_t>(done), bytes + done, part);
+    if (part == kBlock) out.begin_sync(offset + static_cast<int64_t>(done), static_cast<int64_t>(part));
     done += part;
   }
   return hex16(hasher.digest());

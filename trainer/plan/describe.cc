@@ -7,7 +7,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/loop/build.h"
-#include "trainer/plan/kernel_scratch.h"
+#include "trainer/plan/model_memory.h"
 
 namespace birkhoff {
 namespace {
@@ -43,12 +43,6 @@ class WorkCount final : public OpObserver {
   void end() override {}
   void flops(double count) override { total += count; }
   double total = 0;
-};
-
-class WorkingCopies final : public ModuleVisitor {
- public:
-  void working_copies(size_t bytes) override { total += static_cast<int64_t>(bytes); }
-  int64_t total = 0;
 };
 
 // Sums the tensors of a run's state by what they are.
@@ -143,9 +137,7 @@ void run_step(const Config& c, const TrainerOptions& options, Communicator& alon
   d.bytes.activations = static_cast<int64_t>(trainer.peak_activation_bytes());
   StateBytes state(d.bytes);
   trainer.state(state);
-  WorkingCopies copies;
-  model.decoder->visit(copies);
-  d.bytes.packed_weights = copies.total;
+  d.bytes.packed_weights = packed_weight_bytes(model);
   d.bytes.kernel_scratch = kernel_scratch_bytes(model, batch.local_tokens);
   d.optimizers = trainer.optimizer_table();
 }

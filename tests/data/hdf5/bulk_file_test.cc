@@ -87,6 +87,16 @@ TEST_F(BulkFileFaults, ReadingPastTheEndSaysExpectedAndFound) {
   }
 }
 
+TEST_F(BulkFileFaults, ASyncThatWasBegunChangesNothingAndHidesNoError) {
+  const BulkFile file = BulkFile::create(dir_ / "a");
+  file.write(0, text_.data(), text_.size());
+  file.begin_sync(0, static_cast<int64_t>(text_.size()));
+  file.write(4, "QUICK", 5);
+  EXPECT_EQ(read_file(dir_ / "a"), "the QUICK" + text_.substr(9));
+  inject_fsync(broken_fsync);
+  EXPECT_THROW(file.sync(), IoError);
+}
+
 TEST_F(BulkFileFaults, OpeningWhatIsNotThereSaysSo) {
   EXPECT_THROW(BulkFile::open_to_read(dir_ / "none"), IoError);
   EXPECT_THROW(BulkFile::open_to_write(dir_ / "none"), IoError);

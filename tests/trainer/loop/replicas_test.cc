@@ -91,6 +91,7 @@ Outcome train(const Rules& rules, int ranks) {
   std::vector<Outcome> outcomes(static_cast<size_t>(ranks));
   run_ranks(ranks, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));
+    r.trainer.measure_gain(true);
     Outcome& mine = outcomes[static_cast<size_t>(comm.rank())];
     for (int step = 0; step < rules.steps; ++step)
       mine.reports.push_back(r.trainer.step(batch_of(rules, comm, step), 0.01));
@@ -124,13 +125,27 @@ void expect_near(const Outcome& actual, const Outcome& expected, double bound, d
   }
 }
 
+void expect_gains_near(const Outcome& actual, const Outcome& expected, double bound) {
+  for (size_t step = 0; step < expected.reports.size(); ++step) {
+    const auto &a = actual.reports[step].gain, &e = expected.reports[step].gain;
+    ASSERT_TRUE(a && e);
+    EXPECT_NEAR(a->first, e->first, bound * e->first) << "step " << step;
+    EXPECT_NEAR(a->second, e->second, bound * e->second) << "step " << step;
+  }
+}
+
 class Replicas : public ::testing::TestWithParam<std::tuple<DenseOptions::Kind, TableOptions::Kind>> {
  protected:
   void expect_equal_to_one(DeviceKind device, int steps, double bound, double weight_bound) {
     const Rules rules{full_options(), device, std::get<0>(GetParam()), std::get<1>(GetParam()), steps};
     const Outcome one = train(rules, 1);
     EXPECT_LT(one.reports[static_cast<size_t>(steps) - 2].loss, one.reports[0].loss) << "the same batch";
-    for (int ranks : {2, 3}) expect_near(train(rules, ranks), one, bound, weight_bound);
+    for (int ranks : {2, 3}) {
+      const Outcome many = train(rules, ranks);
+      expect_near(many, one, bound, weight_bound);
+      // The gain is the largest of the microbatches, and those of three replicas are those of one.
+      if (ranks == 3) expect_gains_near(many, one, 10 * bound);
+    }
   }
 };
 

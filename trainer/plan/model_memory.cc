@@ -1,4 +1,4 @@
-#include "trainer/plan/kernel_scratch.h"
+#include "trainer/plan/model_memory.h"
 
 #include <algorithm>
 
@@ -6,6 +6,12 @@
 
 namespace birkhoff {
 namespace {
+
+class WorkingCopies final : public ModuleVisitor {
+ public:
+  void working_copies(size_t bytes) override { total += static_cast<int64_t>(bytes); }
+  int64_t total = 0;
+};
 
 // Of the input and of the gradient of the output, over which the gradient of `p` sums; 0 where it is no product.
 int64_t rows_of_product(const Parameter& p, const DecoderOptions& o, int64_t tokens) {
@@ -16,6 +22,12 @@ int64_t rows_of_product(const Parameter& p, const DecoderOptions& o, int64_t tok
 }
 
 }  // namespace
+
+int64_t packed_weight_bytes(const Model& model) {
+  WorkingCopies copies;
+  model.decoder->visit(copies);
+  return copies.total;
+}
 
 int64_t kernel_scratch_bytes(const Model& model, int64_t tokens) {
   const auto element = static_cast<int64_t>(size_of(model.build.precision.activation()));
