@@ -39,7 +39,7 @@ row() {
 
 stage "packages"
 install_packages "${BUILD_PACKAGES[@]}" python3
-if [ "$TORCH" = yes ]; then install_packages python3-torch; fi
+if [ "$TORCH" = yes ]; then install_packages python3-torch libopenblas0-pthread; fi  # its f32 products are BLAS
 stage "build: the program birkhoff, into build/cpu"
 installed libgtest-dev && installed libgmock-dev || TESTS=OFF
 configure_and_build cpu birkhoff
