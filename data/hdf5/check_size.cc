@@ -22,9 +22,11 @@ uint64_t little_endian_64(const unsigned char* bytes) {
 void check_h5_size(const std::filesystem::path& path) {
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) throw DataError(path.string() + ": no such file");
-  if (!std::filesystem::is_regular_file(status)) throw DataError(path.string() + ": not a regular file");
-  const uint64_t found = std::filesystem::file_size(path);
+  if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status))
+    throw DataError(path.string() + ": not a regular file");
+  const uint64_t found = std::filesystem::file_size(path, error);
+  if (error == std::errc::no_such_file_or_directory) throw DataError(path.string() + ": no such file");
+  if (error) throw DataError(path.string() + ": " + error.message());
   if (found == 0) throw DataError(path.string() + ": the file is empty (0 bytes)");
 
   std::array<unsigned char, kHeaderBytes> head{};

@@ -129,7 +129,9 @@ H5File H5File::open(const std::filesystem::path& path) {
   silence_h5();
   const std::string what = path.string() + ": damaged";
   const H5Handle access = access_properties(what);
-  return {H5Handle(check_h5(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), what)), path};
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id());
+  if (file < 0) check_h5_size(path);  // what is gone since is not damaged
+  return {H5Handle(check_h5(file, what)), path};
 }
 
 H5Group H5File::root() const {
