@@ -10,7 +10,7 @@ Regex regex_from_json(const Json& pattern) {
   allow_fields(pattern, "a pattern", {"String", "Regex"});
   BK_CHECK(pattern.size() == 1, "a pattern of the tokenizer file must be one String or one Regex, not ",
            pattern.dump());
-  const auto& text = pattern.begin().value().get_ref<const std::string&>();
+  const auto text = pattern.begin().value().get<std::string>();
   return pattern.contains("String") ? Regex::literal(text) : Regex(text);
 }
 
