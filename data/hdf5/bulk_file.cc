@@ -21,6 +21,7 @@ std::atomic<FsyncFn> fsync_fn{::fsync};
 
 int open_or_throw(const std::filesystem::path& path, int flags, const char* action) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (fd < 0 && errno == ENOENT && (flags & O_CREAT) == 0) throw IoError(path.string() + ": no such file", ENOENT);
   if (fd < 0) fail(path, action, errno);
   return fd;
 }

@@ -31,7 +31,9 @@ void check_h5_size(const std::filesystem::path& path) {
 
   std::array<unsigned char, kHeaderBytes> head{};
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw DataError(path.string() + ": cannot be opened for reading");
+  if (!in)
+    throw DataError(path.string() +
+                    (std::filesystem::exists(path, error) ? ": cannot be opened for reading" : ": no such file"));
   in.read(reinterpret_cast<char*>(head.data()), kHeaderBytes);
   if (std::memcmp(head.data(), kSignature.data(), kSignature.size()) != 0)
     throw DataError(path.string() + ": not an HDF5 file: its first 8 bytes are not the signature");
