@@ -40,10 +40,8 @@ int64_t byte_offset(const H5Dataset& dataset, int64_t element) {
 void inject_pwrite(PwriteFn fn) { pwrite_fn = fn != nullptr ? fn : ::pwrite; }
 void inject_fsync(FsyncFn fn) { fsync_fn = fn != nullptr ? fn : ::fsync; }
 
-bool IoError::disk_full() const { return code_ == ENOSPC || code_ == EDQUOT; }
-
 BulkFile BulkFile::open_to_read(const std::filesystem::path& path) {
-  return {open_or_throw(path, O_RDONLY, "open for reading"), path};
+  return {open_regular_file(path), path};
 }
 
 BulkFile BulkFile::open_to_write(const std::filesystem::path& path) {
@@ -145,7 +143,7 @@ void MemoryFile::copy_to(const BulkFile& out) const {
 }
 
 void sync_directory(const std::filesystem::path& directory) {
-  const BulkFile handle = BulkFile::open_to_read(directory);
+  const BulkFile handle(open_or_throw(directory, O_RDONLY | O_DIRECTORY, "open for reading"), directory);
   handle.sync();
 }
 

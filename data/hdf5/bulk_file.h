@@ -4,26 +4,16 @@
 
 #include <sys/types.h>
 
+#include "data/file/regular_file.h"
 #include "data/hdf5/file.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 
-// The operating system refused a read or write: code is errno (ENOSPC, EDQUOT, EIO, ...).
-class IoError : public DataError {
- public:
-  IoError(const std::string& message, int code) : DataError(message), code_(code) {}
-  int code() const { return code_; }
-  bool disk_full() const;
-
- private:
-  int code_;
-};
-
 // Bytes of a file at absolute offsets, by pread and pwrite. One object may be used by several threads at once.
 class BulkFile {
  public:
-  static BulkFile open_to_read(const std::filesystem::path& path);
+  static BulkFile open_to_read(const std::filesystem::path& path);   // by open_regular_file()
   static BulkFile open_to_write(const std::filesystem::path& path);  // the file exists
   static BulkFile create(const std::filesystem::path& path);         // or truncates it
   BulkFile(BulkFile&& other) noexcept;
@@ -45,6 +35,7 @@ class BulkFile {
 
  private:
   friend class MemoryFile;
+  friend void sync_directory(const std::filesystem::path& directory);
   BulkFile(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
 
   int fd_ = -1;

@@ -1,0 +1,79 @@
+#include "data/file/regular_file.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace birkhoff {
+namespace {
+
+const char* kind_of(mode_t mode) {
+  if (S_ISDIR(mode)) return "folder";
+  if (S_ISFIFO(mode)) return "pipe";
+  if (S_ISSOCK(mode)) return "socket";
+  return "device";
+}
+
+// Closes the descriptor whichever way the scope is left.
+struct Descriptor {
+  int fd;
+  ~Descriptor() { ::close(fd); }
+};
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const char* action, int code) {
+  if (code == ENOENT) throw IoError(path.string() + ": no such file", code);
+  throw IoError(concat(path.string(), ": cannot ", action, ": ", std::strerror(code)), code);
+}
+
+}  // namespace
+
+bool IoError::disk_full() const { return code_ == ENOSPC || code_ == EDQUOT; }
+
+int open_regular_file(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a pipe that nobody writes to would wait. It does not change how a regular file is read.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  // A socket cannot be opened at all, and the reason that the system gives (ENXIO) would not say so.
+  struct stat status {};
+  if (fd < 0 && errno == ENXIO && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    throw DataError(concat(path.string(), ": is a ", kind_of(status.st_mode), ", expected a regular file"));
+  }
+  if (fd < 0) refuse(path, "open for reading", errno);
+  if (::fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) return fd;
+  ::close(fd);
+  throw DataError(concat(path.string(), ": is a ", kind_of(status.st_mode), ", expected a regular file"));
+}
+
+std::string read_regular_file(const std::filesystem::path& path, int64_t max_bytes) {
+  const Descriptor file{open_regular_file(path)};
+  struct stat status {};
+  if (::fstat(file.fd, &status) != 0) refuse(path, "read", errno);
+  if (status.st_size > max_bytes) {
+    throw DataError(
+        concat(path.string(), ": has ", status.st_size, " bytes, expected a text file of at most ", max_bytes));
+  }
+  // Files of /proc say 0 bytes and hold more, and a file may grow meanwhile: read until the end, not until the size.
+  std::string text(static_cast<size_t>(status.st_size) + 1, '\0');
+  size_t done = 0;
+  while (true) {
+    const ssize_t n = ::read(file.fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) refuse(path, "read", errno);
+    if (n == 0) break;
+    done += static_cast<size_t>(n);
+    if (static_cast<int64_t>(done) > max_bytes) {
+      throw DataError(concat(path.string(), ": has more than the ", max_bytes, " bytes that a text file may have"));
+    }
+    if (done == text.size()) text.resize(2 * text.size());
+  }
+  text.resize(done);
+  return text;
+}
+
+bool is_plain_name(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos && name.find('\0') == name.npos;
+}
+
+}  // namespace birkhoff
