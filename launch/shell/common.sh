@@ -10,6 +10,9 @@ export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-
 export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_default_binding_policy=none
 export PRTE_MCA_odls_base_sigkill_timeout=$OMPI_MCA_odls_base_sigkill_timeout
 
+# Paths below the checkout are hashed relative to the build folder, so that clones in other places share compiled files.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
   libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-cpp-dev prometheus-cpp-dev libcurl4-openssl-dev zlib1g-dev
   libdnnl-dev ocl-icd-opencl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
