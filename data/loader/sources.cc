@@ -101,20 +101,20 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
   return cursor;
 }
 
-std::vector<Piece> Sources::next_sequence(int64_t length, Cursor& cursor) {
+std::vector<DocumentPiece> Sources::next_sequence(int64_t length, Cursor& cursor) {
   std::vector<int64_t> counts;
   for (const SourceCursor& source : cursor.sources) counts.push_back(source.sequences);
   const int chosen = mixture_.next(counts);
   SourceCursor& at = cursor.sources[static_cast<size_t>(chosen)];
-  std::vector<Piece> pieces = sources_[static_cast<size_t>(chosen)]->stream.take(length, at);
-  for (Piece& piece : pieces) piece.source = chosen;
+  std::vector<DocumentPiece> pieces = sources_[static_cast<size_t>(chosen)]->stream.take(length, at);
+  for (DocumentPiece& piece : pieces) piece.source = chosen;
   ++at.sequences;
   ++cursor.sequences;
   cursor.tokens += length;
   return pieces;
 }
 
-const TextSample& Sources::document(const Piece& piece) {
+const TextSample& Sources::document(const DocumentPiece& piece) {
   Source& source = *sources_[static_cast<size_t>(piece.source)];
   if (source.held != piece.document) {
     source.text = read(piece.source, piece.document);
@@ -123,7 +123,7 @@ const TextSample& Sources::document(const Piece& piece) {
   return source.text;
 }
 
-int32_t Sources::begin_token(const Piece& piece) const {
+int32_t Sources::begin_token(const DocumentPiece& piece) const {
   return sources_[static_cast<size_t>(piece.source)]->shards.manifest().begin_token;
 }
 

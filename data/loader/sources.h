@@ -23,10 +23,10 @@ class Sources {
   Cursor begin() const;
   Cursor resume(const Cursor& cursor, MixtureChange change) const;
   // The pieces of the next sequence; moves the cursor behind it.
-  std::vector<Piece> next_sequence(int64_t length, Cursor& cursor);
+  std::vector<DocumentPiece> next_sequence(int64_t length, Cursor& cursor);
   // Kept until another document of the same source is asked for.
-  const TextSample& document(const Piece& piece);
-  int32_t begin_token(const Piece& piece) const;
+  const TextSample& document(const DocumentPiece& piece);
+  int32_t begin_token(const DocumentPiece& piece) const;
   int64_t bad_samples() const { return static_cast<int64_t>(bad_.size()); }
 
  private:
