@@ -12,6 +12,7 @@
 #include "data/loader/engram_addresses.h"
 #include "data/loader/step_builder.h"
 #include "kernels/core/error.h"
+#include "kernels/core/thread.h"
 
 namespace birkhoff {
 namespace {
@@ -70,7 +71,7 @@ class Loader::Impl {
       error_ = nullptr;
       ++generation_;
     }
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    if (!thread_.joinable()) thread_ = start_thread("reads the data", [this] { work(); });
     changed_.notify_all();
     changed_.wait(lock, [&] { return !queue_.empty() || error_; });
     if (queue_.empty()) std::rethrow_exception(error_);

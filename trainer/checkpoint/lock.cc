@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kernels/core/error.h"
+#include "kernels/core/thread.h"
 #include "trainer/checkpoint/directory.h"
 
 namespace birkhoff {
@@ -77,7 +78,7 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
   }
   if (before) say(concat("the lock of ", describe(before), ", which has ended, was taken over"));
   sign();
-  refresher_ = std::thread([this] { refresh(); });
+  refresher_ = start_thread("keeps the lock of a directory fresh", [this] { refresh(); });
 }
 
 void DirectoryLock::claim(const std::optional<Owner>& before) const {

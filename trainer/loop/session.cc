@@ -54,7 +54,10 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   MeshDegrees degrees;
   degrees.dp = static_cast<int>(config_.parallel.dp);
   mesh_ = std::make_unique<Mesh>(world(), degrees);
-  set_num_threads(threads_of(config_, world()));
+  {
+    const int threads = threads_of(config_, world());
+    agree(world(), [&] { start_team(threads); });
+  }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });
   if (!memory_plan_.empty()) say(memory_plan_);
