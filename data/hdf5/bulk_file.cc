@@ -1,5 +1,6 @@
 #include "data/hdf5/bulk_file.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -7,6 +8,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace birkhoff {
@@ -14,6 +16,7 @@ namespace {
 
 std::atomic<PwriteFn> pwrite_fn{::pwrite};
 std::atomic<FsyncFn> fsync_fn{::fsync};
+std::atomic<LseekFn> lseek_fn{::lseek};
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action, int code) {
   throw IoError(concat(path.string(), ": cannot ", action, ": ", std::strerror(code)), code);
@@ -21,6 +24,10 @@ std::atomic<FsyncFn> fsync_fn{::fsync};
 
 int open_or_throw(const std::filesystem::path& path, int flags, const char* action) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (fd < 0 && errno == ELOOP && (flags & O_NOFOLLOW) != 0 && std::filesystem::is_symlink(path)) {
+    throw IoError(concat(path.string(), " is a symbolic link, and what is written here follows none: remove it"),
+                  ELOOP);
+  }
   if (fd < 0 && errno == ENOENT && (flags & O_CREAT) == 0) throw IoError(path.string() + ": no such file", ENOENT);
   if (fd < 0) fail(path, action, errno);
   return fd;
@@ -39,17 +46,16 @@ int64_t byte_offset(const H5Dataset& dataset, int64_t element) {
 
 void inject_pwrite(PwriteFn fn) { pwrite_fn = fn != nullptr ? fn : ::pwrite; }
 void inject_fsync(FsyncFn fn) { fsync_fn = fn != nullptr ? fn : ::fsync; }
+void inject_lseek(LseekFn fn) { lseek_fn = fn != nullptr ? fn : ::lseek; }
 
-BulkFile BulkFile::open_to_read(const std::filesystem::path& path) {
-  return {open_regular_file(path), path};
-}
+BulkFile BulkFile::open_to_read(const std::filesystem::path& path) { return {open_regular_file(path), path}; }
 
 BulkFile BulkFile::open_to_write(const std::filesystem::path& path) {
-  return {open_or_throw(path, O_WRONLY, "open for writing"), path};
+  return {open_or_throw(path, O_WRONLY | O_NOFOLLOW, "open for writing"), path};
 }
 
 BulkFile BulkFile::create(const std::filesystem::path& path) {
-  return {open_or_throw(path, O_WRONLY | O_CREAT | O_TRUNC, "create"), path};
+  return {open_or_throw(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, "create"), path};
 }
 
 BulkFile::BulkFile(BulkFile&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
@@ -113,66 +119,43 @@ void BulkFile::reserve(int64_t bytes) const {
   if (!unsupported || ::ftruncate(fd_, bytes) != 0) fail(path_, "write", errno);
 }
 
-MemoryFile::MemoryFile() : path_("/dev/shm/birkhoff-XXXXXX"), fd_(::mkostemp(path_.data(), O_CLOEXEC)) {
-  if (fd_ < 0) fail(path_, "create", errno);
+std::string BulkFile::descriptor_path() const { return concat("/proc/self/fd/", fd_); }
+
+MemoryFile::MemoryFile() : file_(::memfd_create("birkhoff", MFD_CLOEXEC), "a file in memory") {
+  if (file_.fd_ < 0) fail(file_.path_, "create", errno);
 }
 
-MemoryFile::~MemoryFile() {
-  unname();
-  ::close(fd_);
-}
+int64_t MemoryFile::bytes() const { return ::lseek(file_.fd_, 0, SEEK_END); }
 
-void MemoryFile::unname() {
-  if (!path_.empty()) ::unlink(path_.c_str());
-  path_.clear();
-}
-
-int64_t MemoryFile::bytes() const { return ::lseek(fd_, 0, SEEK_END); }
-
+// ENXIO alone says that only a hole is left. Where the system cannot tell holes from data, all that is left is data.
 void MemoryFile::copy_to(const BulkFile& out) const {
-  const BulkFile in(::fcntl(fd_, F_DUPFD_CLOEXEC, 0), "/dev/shm");
-  std::vector<char> block;
-  for (off_t hole = 0;;) {
-    const off_t begin = ::lseek(fd_, hole, SEEK_DATA);
-    if (begin < 0) return;  // only a hole is left
-    hole = ::lseek(fd_, begin, SEEK_HOLE);
-    block.resize(static_cast<size_t>(hole - begin));
-    in.read(begin, block.data(), block.size());
-    out.write(begin, block.data(), block.size());
+  const int64_t size = bytes();
+  for (int64_t end = 0; end < size;) {
+    const int64_t data = lseek_fn.load()(file_.fd_, end, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return;
+    const int64_t hole = data < 0 ? -1 : lseek_fn.load()(file_.fd_, data, SEEK_HOLE);
+    const int64_t begin = data < 0 ? end : data;
+    end = hole < 0 ? size : hole;
+    copy_range(out, begin, end);
+  }
+}
+
+// Zeros need not be copied. They would be much where holes are taken for data.
+void MemoryFile::copy_range(const BulkFile& out, int64_t begin, int64_t end) const {
+  constexpr int64_t kBlock = int64_t{1} << 20;
+  std::vector<char> block(static_cast<size_t>(std::min(kBlock, end - begin)));
+  for (; begin < end; begin += kBlock) {
+    const auto part = static_cast<size_t>(std::min(kBlock, end - begin));
+    file_.read(begin, block.data(), part);
+    if (std::any_of(block.begin(), block.begin() + static_cast<std::ptrdiff_t>(part), [](char c) { return c != 0; })) {
+      out.write(begin, block.data(), part);
+    }
   }
 }
 
 void sync_directory(const std::filesystem::path& directory) {
   const BulkFile handle(open_or_throw(directory, O_RDONLY | O_DIRECTORY, "open for reading"), directory);
   handle.sync();
-}
-
-std::filesystem::path temporary_name(const std::filesystem::path& final) {
-  return final.parent_path() / concat(".", final.filename().string(), ".", ::getpid(), ".tmp");
-}
-
-void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& final) {
-  BulkFile::open_to_write(temporary).sync();
-  if (::rename(temporary.c_str(), final.c_str()) != 0) fail(final, "publish", errno);
-  sync_directory(final.has_parent_path() ? final.parent_path() : ".");
-}
-
-void write_text(const std::filesystem::path& path, const std::string& text, Durability durability) {
-  const BulkFile out = BulkFile::create(path);
-  out.write(0, text.data(), text.size());
-  if (durability == Durability::durable) out.sync();
-}
-
-void publish_text(const std::filesystem::path& final, const std::string& text) {
-  const auto temporary = temporary_name(final);
-  ::close(open_or_throw(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create"));
-  try {
-    BulkFile::open_to_write(temporary).write(0, text.data(), text.size());
-    publish_file(temporary, final);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
 }
 
 }  // namespace birkhoff

@@ -13,7 +13,8 @@ namespace birkhoff {
 // Bytes of a file at absolute offsets, by pread and pwrite. One object may be used by several threads at once.
 class BulkFile {
  public:
-  static BulkFile open_to_read(const std::filesystem::path& path);   // by open_regular_file()
+  static BulkFile open_to_read(const std::filesystem::path& path);  // by open_regular_file()
+  // What is written follows no symbolic link, whose target would be somebody else's file.
   static BulkFile open_to_write(const std::filesystem::path& path);  // the file exists
   static BulkFile create(const std::filesystem::path& path);         // or truncates it
   BulkFile(BulkFile&& other) noexcept;
@@ -32,6 +33,8 @@ class BulkFile {
   // Makes a new file `bytes` long and claims disk space for it where the file system can, so that a full disk is found
   // before anything is written.
   void reserve(int64_t bytes) const;
+  // A path that opens this very file, whatever its name has become: for libraries that take names only.
+  std::string descriptor_path() const;
 
  private:
   friend class MemoryFile;
@@ -42,25 +45,22 @@ class BulkFile {
   std::filesystem::path path_;
 };
 
-// A file in memory; ranges that are not written cost nothing. HDF5 lays out files here that go to disk by BulkFile:
-// once a full disk has failed one of its own writes, HDF5 crashes at the end of the process.
+// A file in memory, without a name, so that nothing is left of it after a kill; ranges that are not written cost
+// nothing. HDF5 lays out files here that go to disk by BulkFile, and so never meets a full disk. It is not a file of
+// /dev/shm, whose size limits depend on the machine.
 class MemoryFile {
  public:
   MemoryFile();
-  ~MemoryFile();
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
 
-  const std::string& path() const { return path_; }
-  // Takes the path away, once it has been opened, so that a kill leaves nothing.
-  void unname();
+  std::string descriptor_path() const { return file_.descriptor_path(); }
   int64_t bytes() const;
-  // Copies what has been written, at the same offsets.
+  // Copies what has been written, at the same offsets. `out` is new: it reads as zeros.
   void copy_to(const BulkFile& out) const;
 
  private:
-  std::string path_;
-  int fd_;
+  void copy_range(const BulkFile& out, int64_t begin, int64_t end) const;
+
+  BulkFile file_;
 };
 
 void sync_directory(const std::filesystem::path& directory);
@@ -72,13 +72,17 @@ void publish_text(const std::filesystem::path& final, const std::string& text);
 // sync_directory.
 enum class Durability : uint8_t { none, durable };
 void write_text(const std::filesystem::path& path, const std::string& text, Durability durability);
-// The name under which a file is written before publish_file: a hidden neighbour, unique to this process.
-std::filesystem::path temporary_name(const std::filesystem::path& final);
+// The name under which a file is written before publish_file: a hidden neighbour, unique to this process. The first
+// call for a folder removes the temporaries that killed processes of this host have left in it.
+std::filesystem::path new_temporary(const std::filesystem::path& final);
 
-// Fault injection: the calls that write() and sync() make. Tests exchange them and put nullptr back.
+// Fault injection: the calls that write(), sync() and MemoryFile::copy_to() make. Tests exchange them and put nullptr
+// back.
 using PwriteFn = ssize_t (*)(int fd, const void* data, size_t bytes, off_t offset);
 using FsyncFn = int (*)(int fd);
+using LseekFn = off_t (*)(int fd, off_t offset, int whence);
 void inject_pwrite(PwriteFn fn);
 void inject_fsync(FsyncFn fn);
+void inject_lseek(LseekFn fn);
 
 }  // namespace birkhoff

@@ -4,8 +4,12 @@
 #include <array>
 #include <utility>
 
+#include <fcntl.h>
 #include <hdf5.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "data/hdf5/bulk_file.h"
 #include "data/hdf5/check.h"
 #include "kernels/core/error.h"
 
@@ -101,10 +105,6 @@ herr_t collect_name(hid_t, const char* name, const H5L_info_t*, void* names) {
   return 0;
 }
 
-}  // namespace
-
-namespace {
-
 // Creation properties of a class (file, group, dataset) without times, so that equal content gives equal files.
 H5Handle timeless(hid_t property_class, const std::string& what) {
   H5Handle properties(check_h5(H5Pcreate(property_class), what));
@@ -112,15 +112,47 @@ H5Handle timeless(hid_t property_class, const std::string& what) {
   return properties;
 }
 
+// HDF5 keeps a file open whose metadata it could not write, tries again as the process ends, and crashes there. What is
+// left to write of such a file goes to memory, so that it can be closed; its place on disk is left to whoever made it.
+void write_to_nowhere(hid_t file) {
+  const H5Handle access(H5Fget_access_plist(file));
+  void* descriptor = nullptr;
+  if (H5Pget_driver(access.id()) == H5FD_SEC2 && H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor) >= 0) {
+    const int nowhere = ::memfd_create("nowhere", MFD_CLOEXEC);
+    if (nowhere >= 0) ::dup3(nowhere, *static_cast<const int*>(descriptor), O_CLOEXEC);
+    if (nowhere >= 0) ::close(nowhere);
+    H5Fflush(file, H5F_SCOPE_LOCAL);
+  }
+  H5Eclear2(H5E_DEFAULT);
+}
+
 }  // namespace
 
 H5File H5File::create(const std::filesystem::path& path) {
+  BulkFile::create(path);  // refuses the links that HDF5 would follow
   const Lock lock(hdf5_mutex());
   silence_h5();
   const std::string what = path.string() + ": cannot create";
   const H5Handle access = access_properties(what);
+  return create_at(path, access, path);
+}
+
+// HDF5's usual driver takes a link, as the path of a descriptor is one, only where it leads to a name. That of stdio
+// makes the same file.
+H5File H5File::create(const MemoryFile& memory) {
+  const Lock lock(hdf5_mutex());
+  silence_h5();
+  const std::string what = "a file in memory";
+  const H5Handle access = access_properties(what);
+  check_h5(H5Pset_fapl_stdio(access.id()), what);
+  return create_at(memory.descriptor_path(), access, what);
+}
+
+H5File H5File::create_at(const std::filesystem::path& opened, const H5Handle& access, std::filesystem::path path) {
+  const std::string what = path.string() + ": cannot create";
   const H5Handle creation = timeless(H5P_FILE_CREATE, what);
-  return {H5Handle(check_h5(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), what)), path};
+  return {H5Handle(check_h5(H5Fcreate(opened.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), what)),
+          std::move(path)};
 }
 
 H5File H5File::open(const std::filesystem::path& path) {
@@ -143,7 +175,21 @@ H5Group H5File::root() const {
 void H5File::close() {
   const Lock lock(hdf5_mutex());
   const H5Handle closing = std::move(handle_);
-  check_h5(H5Fflush(closing.id(), H5F_SCOPE_LOCAL), path_.string() + ": cannot write metadata");
+  const herr_t flushed = H5Fflush(closing.id(), H5F_SCOPE_LOCAL);
+  try {
+    check_h5(flushed, path_.string() + ": cannot write metadata");
+  } catch (...) {
+    write_to_nowhere(closing.id());
+    throw;
+  }
+}
+
+H5File::~H5File() {
+  if (handle_.id() < 0) return;
+  const Lock lock(hdf5_mutex());
+  if (H5Fflush(handle_.id(), H5F_SCOPE_LOCAL) >= 0) return;
+  H5Eclear2(H5E_DEFAULT);
+  write_to_nowhere(handle_.id());
 }
 
 H5Group H5Group::create_group(const std::string& name) const {

@@ -50,19 +50,26 @@ class H5Group {
   std::string path_;  // of the file, then of the group: for messages
 };
 
+class MemoryFile;  // bulk_file.h
+
 class H5File {
  public:
-  // Creates or truncates, readable by HDF5 1.10 and later, metadata checksummed by HDF5.
+  // Creates or truncates, readable by HDF5 1.10 and later, metadata checksummed by HDF5. Follows no symbolic link.
   static H5File create(const std::filesystem::path& path);
+  static H5File create(const MemoryFile& memory);
   // Read-only. Throws what check_h5_size() throws, then HDF5's own complaints.
   static H5File open(const std::filesystem::path& path);
   H5Group root() const;
   // Writes all metadata and closes; further use of groups of this file is an error. The destructor closes too, but
-  // cannot report that the disk is full.
+  // cannot report that the disk is full. Where the metadata cannot be written, the file is closed without it.
   void close();
+  H5File(H5File&& other) noexcept = default;
+  H5File& operator=(H5File&& other) noexcept = default;
+  ~H5File();
 
  private:
   H5File(H5Handle handle, std::filesystem::path path) : handle_(std::move(handle)), path_(std::move(path)) {}
+  static H5File create_at(const std::filesystem::path& opened, const H5Handle& access, std::filesystem::path path);
 
   H5Handle handle_;
   std::filesystem::path path_;

@@ -86,7 +86,7 @@ uint64_t index_checksum_of(const std::vector<SampleRow>& samples, const std::vec
 void write_shard(const std::filesystem::path& path, const ShardHeader& header, const std::vector<Sample>& samples) {
   Pools pools;
   for (const Sample& sample : samples) pools.append(sample);
-  const auto temporary = temporary_name(path);
+  const auto temporary = new_temporary(path);
   try {
     write_pools(temporary, header, pools);
     publish_file(temporary, path);

@@ -36,11 +36,22 @@ std::optional<int64_t> step_of(const fs::path& path, const std::string& prefix) 
   return step;
 }
 
+// Nothing where there is no such directory.
 std::vector<fs::path> entries_of(const fs::path& directory) {
   std::vector<fs::path> entries;
-  if (!fs::exists(directory)) return entries;
-  for (const auto& entry : fs::directory_iterator(directory)) entries.push_back(entry.path());
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
+    entries.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw DataError(concat(directory.string(), ": cannot be read: ", error.message()));
+  }
   return entries;
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
 }
 
 void rename_or_throw(const fs::path& from, const fs::path& to) {
@@ -53,15 +64,13 @@ void rename_or_throw(const fs::path& from, const fs::path& to) {
 std::string checkpoint_name(int64_t step) { return numbered(kFinished, step); }
 std::string unfinished_name(int64_t step) { return numbered(kUnfinished, step); }
 
-std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) try {
+std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) {
   std::map<int64_t, fs::path> found;
   for (const fs::path& path : entries_of(directory)) {
     if (const auto step = step_of(path, kFinished)) found[*step] = path;
     if (const auto step = step_of(path, kReplaced)) found.emplace(*step, path);
   }
   return found;
-} catch (const fs::filesystem_error& e) {
-  throw DataError(concat(directory.string(), ": cannot be read: ", e.code().message()));
 }
 
 std::vector<int64_t> list_checkpoints(const fs::path& directory) {
@@ -84,11 +93,12 @@ std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest&
 // them find_checkpoints() finds the older checkpoint by its second name.
 void give_name(const fs::path& directory, int64_t step) {
   const fs::path unfinished = directory / unfinished_name(step), name = directory / checkpoint_name(step);
-  if (!fs::exists(name)) {
+  if (!is_there(name)) {
     rename_or_throw(unfinished, name);
   } else if (::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) != 0) {
     const fs::path aside = directory / numbered(kReplaced, step);
-    fs::remove_all(aside);
+    std::error_code ignored;  // what is in the way fails the rename
+    fs::remove_all(aside, ignored);
     rename_or_throw(name, aside);
     rename_or_throw(unfinished, name);
   }
@@ -104,7 +114,7 @@ std::vector<fs::path> set_aside(const fs::path& directory, int64_t step) {
     if (!later || *later <= step) continue;
     const std::string name = numbered(kAbandoned, *later);
     fs::path to = directory / name;
-    for (int i = 2; fs::exists(to); ++i) to = directory / concat(name, '.', i);
+    for (int i = 2; is_there(to); ++i) to = directory / concat(name, '.', i);
     if (::rename(path.c_str(), to.c_str()) != 0) {
       throw DataError(concat(path.string(), ": cannot be renamed to ", to.string(), ": ", std::strerror(errno)));
     }
@@ -114,19 +124,24 @@ std::vector<fs::path> set_aside(const fs::path& directory, int64_t step) {
   return moved;
 }
 
-void prune(const fs::path& directory, int64_t keep, int64_t newest) {
+void tidy(const fs::path& directory) {
   std::error_code ignored;
   for (const fs::path& path : entries_of(directory)) {
     if (step_of(path, kUnfinished)) fs::remove_all(path, ignored);
     const auto replaced = step_of(path, kReplaced);
     if (!replaced) continue;
     const fs::path name = directory / checkpoint_name(*replaced);
-    if (fs::exists(name)) {
+    if (is_there(name)) {
       fs::remove_all(path, ignored);
     } else {
       fs::rename(path, name, ignored);
     }
   }
+}
+
+void prune(const fs::path& directory, int64_t keep, int64_t newest) {
+  std::error_code ignored;
+  tidy(directory);
   std::map<int64_t, fs::path> old = find_checkpoints(directory);
   old.erase(old.upper_bound(newest), old.end());
   for (auto rest = static_cast<int64_t>(old.size()); rest > keep; --rest) {

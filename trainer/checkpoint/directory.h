@@ -34,14 +34,21 @@ Manifest open_checkpoint(const std::filesystem::path& checkpoint);
 // and parts, or of those numbered `share` modulo `shares`. DataError names tensor, file and offset.
 Manifest verify_checkpoint(const std::filesystem::path& checkpoint, int share = 0, int shares = 1);
 
+// Opens one tensor file by HDF5, whose own view of it must be the manifest's. DataError.
+void check_layout(const std::filesystem::path& checkpoint, const Manifest& manifest, const std::string& file);
+
 // Files of the folder that the manifest does not know; they do no harm.
 std::vector<std::string> stray_files(const std::filesystem::path& checkpoint, const Manifest& manifest);
 
 // Gives an unfinished folder the name of its step's checkpoint, in place of one that has it.
 void give_name(const std::filesystem::path& directory, int64_t step);
 
+// Removes what killed saves left, and gives back its name to a checkpoint whose replacement was cut off. The caller
+// holds the directory, so no save is under way.
+void tidy(const std::filesystem::path& directory);
+
 // Removes what a run no longer needs when the checkpoint of step `newest` is there: of the checkpoints up to it all but
-// `keep`, and what killed saves left. Later steps, from which the run did not go on, are neither counted nor touched.
+// `keep`, and what tidy() removes. Later steps, from which the run did not go on, are neither counted nor touched.
 void prune(const std::filesystem::path& directory, int64_t keep, int64_t newest);
 
 // Renames the checkpoints of steps later than `step` to abandoned-step-00001000, or with a number behind it where that
@@ -51,8 +58,10 @@ std::vector<std::filesystem::path> set_aside(const std::filesystem::path& direct
 
 // Holds a directory for this process and its peers: created at construction, removed at destruction, refreshed by a
 // thread of its own in between. UserError, with host and process, if another live run holds it. A lock left by a dead
-// process of this host is taken over. Of a process of another host nothing is known but the age of its lock: it is
-// waited for until it is refreshed, which is a UserError, or too old for a live run.
+// process of this host is taken over. A live process of this host is waited for a little, since the ranks of a killed
+// run take a second to end. Of a process of another host nothing is known but the age of its lock: it is waited for
+// until it is refreshed, which is a UserError, or too old for a live run.
+// The lock is a regular file of our own: a symbolic link or anything else under its name is a UserError.
 class DirectoryLock {
  public:
   struct Owner {
@@ -63,6 +72,7 @@ class DirectoryLock {
     std::string setting = "run.dir";              // what a refusal tells to change
     std::function<void(const std::string&)> say;  // told of a wait and of a lock taken over
     double stale_after_s = 120, refresh_every_s = 30;
+    double wait_s = 10;  // for a process of this host
   };
   DirectoryLock(const std::filesystem::path& directory, Options options);
   ~DirectoryLock();
@@ -70,7 +80,11 @@ class DirectoryLock {
   DirectoryLock& operator=(const DirectoryLock&) = delete;
 
  private:
-  void claim(const std::optional<Owner>& before) const;
+  void open();
+  std::optional<Owner> read_owner() const;
+  void claim(const std::optional<Owner>& before);
+  bool is_held(const std::optional<Owner>& owner) const;
+  void await_end(const std::optional<Owner>& owner);
   void await_sign_of_life(const Owner& owner) const;
   [[noreturn]] void refuse(const std::optional<Owner>& owner) const;
   void say(const std::string& line) const;
@@ -81,6 +95,7 @@ class DirectoryLock {
   std::filesystem::path directory_, path_;
   Options options_;
   int fd_ = -1;
+  double waited_s_ = 0;  // for processes of this host
   std::mutex mutex_;
   std::condition_variable wake_;
   bool ending_ = false;

@@ -1,6 +1,9 @@
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
+#include <set>
+
+#include <sys/stat.h>
 
 #include "kernels/core/error.h"
 #include "trainer/checkpoint/commands.h"
@@ -81,23 +84,57 @@ void inspect_checkpoint(const fs::path& checkpoint, std::ostream& out) {
   for (const auto& [name, value] : m.texts) out << "  " << name << " = " << brief(value) << '\n';
 }
 
-void verify_checkpoints(const fs::path& path, std::ostream& out) {
-  std::vector<fs::path> checkpoints;
-  for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);
-  if (checkpoints.empty()) checkpoints.push_back(path);
-  size_t faulty = 0;
-  for (const fs::path& checkpoint : checkpoints) {
+namespace {
+
+// Which folder stands under a name; 0 where none does.
+ino_t folder_at(const fs::path& path) {
+  struct stat folder {};
+  return ::stat(path.c_str(), &folder) == 0 ? folder.st_ino : 0;
+}
+
+enum class Verdict { valid, faulty, gone };
+
+// A run that goes on may remove the checkpoint meanwhile, or replace it, which is then looked at anew.
+Verdict verify_one(const fs::path& checkpoint, std::ostream& out) {
+  while (true) {
+    const ino_t folder = folder_at(checkpoint);
     try {
       const Manifest m = verify_checkpoint(checkpoint);
       out << checkpoint.string() << ": valid, step " << m.step << ", " << m.tensors.size() << " tensors in "
           << m.files.size() << " files\n";
       for (const std::string& name : stray_files(checkpoint, m)) out << "  " << name << " is not part of it\n";
+      return Verdict::valid;
     } catch (const DataError& e) {
+      const ino_t now = folder_at(checkpoint);
+      if (folder != 0 && now == 0) return Verdict::gone;
+      if (now != folder) continue;
       out << checkpoint.string() << ": NOT VALID: " << e.what() << '\n';
-      faulty += 1;
+      return Verdict::faulty;
     }
   }
-  if (faulty > 0) throw DataError(concat(faulty, " of ", checkpoints.size(), " checkpoints not valid"));
+}
+
+}  // namespace
+
+void verify_checkpoints(const fs::path& path, std::ostream& out) {
+  std::set<fs::path> seen;
+  size_t faulty = 0, valid = 0;
+  // Where all that were listed are gone, there are newer ones.
+  for (bool more = true; more && valid + faulty == 0;) {
+    std::vector<fs::path> checkpoints;
+    for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);
+    if (checkpoints.empty() && seen.empty()) checkpoints.push_back(path);
+    more = false;
+    for (const fs::path& checkpoint : checkpoints) {
+      if (!seen.insert(checkpoint).second) continue;
+      const Verdict verdict = verify_one(checkpoint, out);
+      more = more || verdict == Verdict::gone;
+      faulty += verdict == Verdict::faulty;
+      valid += verdict == Verdict::valid;
+    }
+  }
+  if (faulty > 0) throw DataError(concat(faulty, " of ", valid + faulty, " checkpoints not valid"));
+  if (valid == 0) throw DataError(path.string() + ": its checkpoints were removed while they were read");
 }
 
 }  // namespace birkhoff

@@ -1,9 +1,9 @@
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <cstring>
-#include <fstream>
+#include <sstream>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -11,26 +11,14 @@
 #include <unistd.h>
 
 #include "kernels/core/error.h"
+#include "kernels/core/process_tag.h"
 #include "kernels/core/thread.h"
 #include "trainer/checkpoint/directory.h"
 
 namespace birkhoff {
 namespace {
 
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
-}
-
 using Owner = DirectoryLock::Owner;
-
-std::optional<Owner> read_owner(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  Owner owner;
-  if (in >> owner.host >> owner.pid) return owner;
-  return std::nullopt;
-}
 
 std::string describe(const std::optional<Owner>& owner) {
   return owner ? concat("process ", owner->pid, " on ", owner->host) : "another process";
@@ -66,10 +54,8 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
   try {
     do {
       release();
-      before = read_owner(path_);
-      fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-      BK_CHECK(fd_ >= 0, directory.string(), " cannot be written: ", std::strerror(errno), ". Choose another ",
-               options_.setting);
+      open();
+      before = read_owner();
       claim(before);
     } while (!same_file(fd_, path_));
   } catch (...) {
@@ -81,13 +67,61 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
   refresher_ = start_thread("keeps the lock of a directory fresh", [this] { refresh(); });
 }
 
-void DirectoryLock::claim(const std::optional<Owner>& before) const {
-  const bool locked = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
-  if (!locked && errno == EWOULDBLOCK) refuse(before);
-  if (!before) return;
-  if (before->host != host_name()) return await_sign_of_life(*before);
-  // Without flock() a process of this host is asked for directly.
-  if (!locked && before->pid != ::getpid() && ::kill(before->pid, 0) == 0) refuse(before);
+// The text of the lock is replaced, so it must be a lock: not a link, whose target would be overwritten, nor a pipe or
+// a device. Opening one of these must not wait.
+void DirectoryLock::open() {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  const int code = errno;
+  struct stat file {};
+  const bool linked = fd_ < 0 && ::lstat(path_.c_str(), &file) == 0 && !S_ISREG(file.st_mode);
+  const bool other = fd_ >= 0 && ::fstat(fd_, &file) == 0 && !S_ISREG(file.st_mode);
+  BK_CHECK(!linked && !other, path_.string(), " is ", S_ISLNK(file.st_mode) ? "a symbolic link" : "not a regular file",
+           ", but runs keep their lock in a file of this name. Remove it, or choose another ", options_.setting);
+  BK_CHECK(fd_ >= 0, directory_.string(), " cannot be written: ", std::strerror(code), ". Choose another ",
+           options_.setting);
+}
+
+// Nothing where the owner has not signed yet, or could not: an empty file, or zeros after a crash of the machine.
+std::optional<Owner> DirectoryLock::read_owner() const {
+  std::string text(512, '\0');
+  text.resize(static_cast<size_t>(std::max<ssize_t>(0, ::pread(fd_, text.data(), text.size(), 0))));
+  if (text.find_first_not_of('\0') == text.npos) return std::nullopt;
+  std::istringstream in(text);
+  Owner owner;
+  std::string more;
+  const bool ours = text.size() < 512 && in >> owner.host >> owner.pid && !(in >> more);
+  BK_CHECK(ours, path_.string(), " is not a lock of Birkhoff, which is a line with a host and a process id. Remove it ",
+           "if nothing needs it, or choose another ", options_.setting);
+  return owner;
+}
+
+// Without flock() a process of this host is asked for directly.
+bool DirectoryLock::is_held(const std::optional<Owner>& owner) const {
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return false;
+  if (errno == EWOULDBLOCK) return true;
+  return owner && owner->host == host_name() && owner->pid != ::getpid() && is_alive(owner->pid);
+}
+
+void DirectoryLock::claim(const std::optional<Owner>& before) {
+  if (is_held(before)) {
+    if (before && before->host != host_name()) refuse(before);
+    await_end(before);
+  } else if (before && before->host != host_name()) {
+    await_sign_of_life(*before);
+  }
+}
+
+// Until the lock is free, or gone. The time is one for all owners that follow each other.
+void DirectoryLock::await_end(const std::optional<Owner>& owner) {
+  constexpr double kPause = 0.1;
+  if (waited_s_ == 0 && options_.wait_s > 0) {
+    say(concat(directory_.string(), " is in use by ", describe(owner), ": waiting up to ", options_.wait_s,
+               " s for it to end"));
+  }
+  for (; is_held(owner) && same_file(fd_, path_); waited_s_ += kPause) {
+    if (waited_s_ >= options_.wait_s) refuse(owner);
+    std::this_thread::sleep_for(std::chrono::duration<double>(kPause));
+  }
 }
 
 // Clocks of hosts differ: a lock is too old by its age, or because it did not change while we watched for so long.

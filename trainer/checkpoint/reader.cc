@@ -5,6 +5,7 @@
 #include <set>
 
 #include "kernels/core/copy.h"
+#include "kernels/reduce/reduce.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 
@@ -27,6 +28,7 @@ class Load final : public StateVisitor {
 
   std::vector<std::string> problems;
   std::set<std::string> seen;  // tensors
+  int64_t rounded = 0;         // tensors
 
  private:
   template <class T>
@@ -47,23 +49,49 @@ class Load final : public StateVisitor {
       return;
     }
     const Manifest::Entry& entry = found->second;
-    if (!(entry.shape == slice.global) || entry.dtype != local.dtype) {
+    if (!(entry.shape == slice.global) || !converts(entry.dtype, local.dtype)) {
       problems.push_back(
           concat(name, " is ", entry.dtype, entry.shape, ", this run needs ", local.dtype, slice.global));
       return;
     }
+    rounded += size_of(local.dtype) < size_of(entry.dtype);
     buffer_.resize(kBlock * sizeof(double));
+    converted_.resize(entry.dtype == local.dtype ? 0 : kBlock * sizeof(double));
     for (int64_t done = 0; done < slice.count; done += kBlock) {
       const int64_t count = std::min(kBlock, slice.count - done);
       read_elements(files_, entry, slice.begin + done, count, buffer_.data());
-      from_host(stream_, local.flat(done, count), buffer_.data());
+      const Tensor stored{buffer_.data(), entry.dtype, {count}};
+      from_host(stream_, local.flat(done, count), convert(name, stored, local.dtype).data);
     }
+  }
+
+  // What the reference device holds in f64 and the others do not.
+  static bool converts(DType from, DType to) {
+    return from == to || (is_float(from) && is_float(to) && (from == DType::f64 || to == DType::f64));
+  }
+
+  Tensor convert(const std::string& name, const Tensor& stored, DType dtype) {
+    if (dtype == stored.dtype) return stored;
+    const Tensor converted{converted_.data(), dtype, stored.shape};
+    Stream host;
+    copy(host, converted, stored);
+    if (size_of(dtype) < size_of(stored.dtype) && !finite(converted) && finite(stored)) {
+      throw DataError(concat(name, " holds a value that is too large for ", dtype, ", which this run's device needs"));
+    }
+    return converted;
+  }
+
+  static bool finite(const Tensor& host) {
+    Stream stream;
+    int32_t found = 0;
+    flag_nonfinite(stream, {{&found, DType::i32, {1}}, host});
+    return found == 0;
   }
 
   OpenFiles files_;
   const Manifest& manifest_;
   Stream stream_;
-  std::vector<char> buffer_;
+  std::vector<char> buffer_, converted_;
 };
 
 // Tensors of the checkpoint that no rank asked for.
@@ -90,8 +118,8 @@ std::string joined(const std::vector<std::string>& lines) {
 
 }  // namespace
 
-void load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
-                     const std::function<void(StateVisitor&)>& state) {
+int64_t load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
+                        const std::function<void(StateVisitor&)>& state) {
   Load load(checkpoint, manifest, device);
   agree(replicas, [&] { state(load); });
   const std::vector<std::string> unknown = unknown_tensors(replicas, manifest, load.seen);
@@ -100,6 +128,7 @@ void load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const M
     if (load.problems.empty()) return;
     throw DataError(concat(checkpoint.string(), " does not fit this run:", joined(load.problems)));
   });
+  return load.rounded;
 }
 
 Found require_valid(Communicator& replicas, const fs::path& checkpoint) {

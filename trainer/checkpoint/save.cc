@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <fstream>
 #include <iomanip>
 #include <set>
 
 #include "data/hdf5/bulk_file.h"
-#include "kernels/core/error.h"
+#include "kernels/core/copy.h"
 #include "kernels/core/hash.h"
+#include "kernels/reduce/reduce.h"
 #include "trainer/checkpoint/directory.h"
 
 namespace birkhoff {
@@ -61,26 +63,59 @@ void at(SavePoint point, int rank) {
 }
 
 // The file with its datasets, which have no bytes yet.
-std::vector<H5Dataset> lay_out(MemoryFile& layout, const std::vector<Piece>& pieces) {
+std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece>& pieces) {
   std::vector<H5Dataset> places;
-  H5File file = H5File::create(layout.path());
-  layout.unname();
+  H5File file = H5File::create(layout);
   for (const Piece& p : pieces) places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
   file.close();
   return places;
 }
 
-// In blocks that stay in the cache between the hash and the write, and which the disk writes while others are hashed.
-constexpr size_t kBlock = size_t{1} << 20;
-std::string write_hashed(const BulkFile& out, int64_t offset, const Tensor& data) {
+// "[3, 5]" of a tensor.
+std::string place_of(int64_t element, const Shape& shape) {
+  std::string place;
+  for (int i = shape.rank(); i-- > 0; element /= shape[i]) {
+    place = concat(element % shape[i], place.empty() ? "" : ", ", place);
+  }
+  return concat('[', place, ']');
+}
+
+// The first value of part of a piece that is not finite, which is known to hold one.
+[[noreturn]] void name_nonfinite(const Piece& piece, int64_t first, const Tensor& part) {
+  Stream host;
+  const std::vector<double> values = read_values(host, part);
+  const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+  const int64_t element = piece.begin + first + (bad - values.begin());
+  throw NonfiniteState(
+      concat("the state is not finite: ", piece.name, ", element ", place_of(element, piece.global), ", is ", *bad));
+}
+
+bool all_finite(const Tensor& host) {
+  if (!is_float(host.dtype)) return true;
+  Stream stream;
+  int32_t found = 0;
+  flag_nonfinite(stream, {{&found, DType::i32, {1}}, host});
+  return found == 0;
+}
+
+void check_values(const Manifest& manifest) {
+  for (const auto& [name, value] : manifest.reals) {
+    if (!std::isfinite(value)) throw NonfiniteState(concat("the state is not finite: ", name, " is ", value));
+  }
+}
+
+// In blocks that stay in the cache between the hash, the look at the values and the write, and which the disk writes
+// while others are hashed. Returns the hash.
+constexpr int64_t kBlock = int64_t{1} << 20;
+std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piece) {
   Hasher hasher;
-  const auto* bytes = static_cast<const char*>(data.data);
-  for (size_t done = 0; done < data.bytes();) {
-    const size_t part = std::min(kBlock, data.bytes() - done);
-    hasher.update(bytes + done, part);
-    out.write(offset + static_cast<int64_t>(done), bytes + done, part);
-    if (part == kBlock) out.begin_sync(offset + static_cast<int64_t>(done), static_cast<int64_t>(part));
-    done += part;
+  const auto size = static_cast<int64_t>(size_of(piece.data.dtype)), count = kBlock / size;
+  for (int64_t done = 0; done < piece.data.count(); done += count) {
+    const Tensor part = piece.data.flat(done, std::min(count, piece.data.count() - done));
+    hasher.update(part.data, part.bytes());
+    if (!all_finite(part)) name_nonfinite(piece, done, part);
+    out.write(offset + done * size, part.data, part.bytes());
+    if (part.count() == count) out.begin_sync(offset + done * size, kBlock);
   }
   return hex16(hasher.digest());
 }
@@ -102,13 +137,16 @@ Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int 
 }
 
 void begin_folder(const fs::path& folder) {
-  fs::remove_all(folder);
-  fs::create_directories(folder);
+  std::error_code error;
+  fs::remove_all(folder, error);
+  if (!error) fs::create_directories(folder, error);
+  if (error) throw IoError(concat(folder.string(), ": cannot be made: ", error.message()), error.value());
 }
 
 void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
+  check_values(snapshot.manifest);
   const std::string name = rank_name(rank, ".h5");
-  MemoryFile layout;
+  const MemoryFile layout;
   const std::vector<H5Dataset> places = lay_out(layout, snapshot.pieces);
   Manifest record = snapshot.manifest;
   const BulkFile out = BulkFile::create(folder / name);
@@ -120,11 +158,11 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
     Manifest::Entry& entry = record.tensors[p.name];
     entry.dtype = p.data.dtype;
     entry.shape = p.global;
-    entry.parts.push_back(
-        {name, p.begin, p.data.count(), places[i].offset, write_hashed(out, places[i].offset, p.data)});
+    entry.parts.push_back({name, p.begin, p.data.count(), places[i].offset, write_checked(out, places[i].offset, p)});
   }
   out.sync();
   record.files[name] = {layout.bytes(), ""};
+  check_layout(folder, record, name);
   // Read by rank 0 and removed, so it need not outlive the machine.
   write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
   at(SavePoint::own_written, rank);
@@ -137,7 +175,8 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
   for (int rank = 0; rank < num_ranks; ++rank) {
     const fs::path path = folder / rank_name(rank, ".json");
     records.push_back(parse_manifest(read_text(path), path.string()));
-    fs::remove(path);
+    std::error_code ignored;  // one that stays does no harm
+    fs::remove(path, ignored);
   }
   Manifest manifest = join(records);
   for (const auto& [name, text] : attachments) {
@@ -147,6 +186,7 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
   at(SavePoint::manifest, 0);
   write_text(folder / kManifestName, to_text(manifest), Durability::durable);
   sync_directory(folder);
+  open_checkpoint(folder);
   at(SavePoint::rename, 0);
   give_name(directory, step);
   at(SavePoint::published, 0);

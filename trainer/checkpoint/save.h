@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/error.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/state.h"
 
@@ -35,11 +36,18 @@ Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int 
 
 // Makes the folder, empty.
 void begin_folder(const std::filesystem::path& folder);
-// Writes this rank's file and the record of it, both on disk on return. Space is claimed first and every byte is hashed
-// on its way out.
+// what(): "the state is not finite: adamw.m.layers.1.ffn.up.weight, element [3, 5], is nan".
+class NonfiniteState : public DataError {
+ public:
+  using DataError::DataError;
+};
+
+// Writes this rank's file and the record of it, both on disk on return. Space is claimed first; every byte is hashed
+// and every value looked at on its way out. Then the file is opened again and its layout compared with the record.
+// Throws NonfiniteState, IoError, DataError.
 void write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot);
-// Joins the ranks' records, adds the attachments, writes the manifest and, when everything is on disk, gives the folder
-// its name.
+// Joins the ranks' records, adds the attachments and writes the manifest. When everything is on disk and what was
+// written can be opened as a checkpoint, the folder gets its name.
 void publish(const std::filesystem::path& directory, int64_t step, int num_ranks,
              const std::map<std::string, std::string>& attachments);
 

@@ -32,8 +32,10 @@ void compare(const std::string& what, const std::string& found, const std::strin
   if (found != expected) throw DataError(concat(what, ": the checksum is ", found, ", expected ", expected));
 }
 
-// HDF5's own view of a file must be the manifest's, since other programs go by it.
-void check_metadata(const fs::path& checkpoint, const Manifest& m, const std::string& file) {
+}  // namespace
+
+// Other programs go by HDF5's own view of a file.
+void check_layout(const fs::path& checkpoint, const Manifest& m, const std::string& file) {
   const H5File h5 = H5File::open(checkpoint / file);
   const H5Group root = h5.root();
   for (const auto& [name, entry] : m.tensors) {
@@ -47,8 +49,6 @@ void check_metadata(const fs::path& checkpoint, const Manifest& m, const std::st
     }
   }
 }
-
-}  // namespace
 
 Manifest open_checkpoint(const fs::path& checkpoint) {
   const fs::path path = checkpoint / kManifestName;
@@ -72,7 +72,7 @@ Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
   for (const auto& [name, file] : m.files) {
     if (!mine()) continue;
     if (file.xxh3.empty()) {
-      check_metadata(checkpoint, m, name);
+      check_layout(checkpoint, m, name);
     } else {
       compare((checkpoint / name).string(), hash_range(files.at(name), 0, file.bytes), file.xxh3);
     }

@@ -1,5 +1,6 @@
 #include "trainer/checkpoint/writer.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -104,7 +105,7 @@ class CheckpointWriter::Impl {
     }
     changed_.notify_all();
     report.copy_s = now_s() - started;
-    report.error = error_of([&] { save(step, not_copied); });
+    report.error = error_of([&] { save(step, not_copied, report); });
     report.saved = report.error.empty();
     report.write_s = now_s() - started - report.copy_s;
     const std::lock_guard lock(mutex_);
@@ -127,7 +128,7 @@ class CheckpointWriter::Impl {
   }
 
   // Every phase is agreed, so that a rank whose disk is full stops the others from publishing.
-  void save(int64_t step, const std::string& not_copied) {
+  void save(int64_t step, const std::string& not_copied, SaveReport& report) {
     const bool first = group_->rank() == 0;
     const std::filesystem::path unfinished = options_.directory / unfinished_name(step);
     try {
@@ -135,7 +136,7 @@ class CheckpointWriter::Impl {
         if (!not_copied.empty()) throw DataError("the state cannot be copied: " + not_copied);
         if (first) begin_folder(unfinished);
       });
-      agree(*group_, [&] { write_own(unfinished, group_->rank(), snapshot_); });
+      write_finite(unfinished, report);
       agree(*group_, [&] {
         if (first) publish(options_.directory, step, group_->size(), attachments_);
       });
@@ -146,6 +147,23 @@ class CheckpointWriter::Impl {
     }
     // The checkpoint is there: what cannot be removed now is tried again after the next.
     if (first) error_of([&] { prune(options_.directory, options_.keep, step); });
+  }
+
+  // What is not finite is found by the rank that writes it, and told to all: of several, the lowest rank's.
+  void write_finite(const std::filesystem::path& folder, SaveReport& report) {
+    std::string found;
+    agree(*group_, [&] {
+      try {
+        write_own(folder, group_->rank(), snapshot_);
+      } catch (const NonfiniteState& e) {
+        found = e.what();
+      }
+    });
+    const std::vector<std::string> all = gather_texts(*group_, found);
+    const auto first = std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
+    if (first == all.end()) return;
+    report.finite = false;
+    throw NonfiniteState(*first);
   }
 
   CheckpointOptions options_;

@@ -16,6 +16,7 @@ struct SaveReport {
   int64_t step = 0;
   bool saved = false;
   std::string error;     // why not; the older checkpoints are untouched
+  bool finite = true;    // false: the state holds a value that is not finite, which `error` names
   double copy_s = 0;     // until the state was copied
   double write_s = 0;    // from then to the published checkpoint
   double blocked_s = 0;  // that the training thread waited, for this save
@@ -30,8 +31,8 @@ struct CheckpointOptions {
 
 // Saves the state of all ranks, at most one checkpoint at a time. begin() returns at once; a thread copies the state to
 // memory that was reserved for it, writes it and publishes the checkpoint. The training thread calls wait_copied()
-// before it changes any of the state. A save that fails, on whichever rank, is reported on all, leaves the older
-// checkpoints as they are and does not end the run.
+// before it changes any of the state. A save that fails, on whichever rank, is reported on all and leaves the older
+// checkpoints as they are. A state with a value that is not finite is not saved.
 class CheckpointWriter {
  public:
   // Collective: the writer talks to its peers by a group of its own.

@@ -91,6 +91,8 @@ struct OptimizerConfig {
   double weight_decay = 0.1;
   double clip_norm = 1;
   int64_t max_nonfinite_steps = 10;
+  int64_t max_nonfinite_in_window = 50;
+  int64_t nonfinite_window = 1000;
   MuonConfig muon;
   EngramOptimizerConfig engram;
   SpikeConfig spike;
@@ -111,6 +113,12 @@ struct OptimizerConfig {
     s("max_nonfinite_steps", max_nonfinite_steps, Limits{1, 1e6},
       "steps in a row that were skipped (loss or gradient not finite, or a spike) after which the run stops with exit "
       "code 5")
+        .free();
+    s("max_nonfinite_in_window", max_nonfinite_in_window, Limits{1, 1e6},
+      "steps of the last nonfinite_window that were skipped, after which the run stops with exit code 5; more than the "
+      "window: no such limit")
+        .free();
+    s("nonfinite_window", nonfinite_window, Limits{1, 1e6}, "steps in which those that were skipped are counted")
         .free();
     s.section("muon", muon, "Orthogonalised momentum.");
     s.section("engram", engram, "Update of the Engram tables.");

@@ -24,8 +24,8 @@ RunDirectories::RunDirectories(Communicator& world, const Config& config, std::f
 void RunDirectories::hold(const std::string& directory, const std::string& setting) {
   std::error_code error;
   fs::create_directories(directory, error);
-  BK_CHECK(!error && fs::is_directory(directory), directory, " cannot be made: ", error.message(), ". Choose another ",
-           setting);
+  if (!error && !fs::is_directory(directory, error) && !error) error = std::make_error_code(std::errc::not_a_directory);
+  BK_CHECK(!error, directory, " cannot be made: ", error.message(), ". Choose another ", setting);
   DirectoryLock::Options options;
   options.setting = setting;
   options.say = say_;

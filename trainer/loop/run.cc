@@ -17,7 +17,7 @@
 namespace birkhoff {
 namespace {
 
-enum class Stop : int32_t { no = 0, requested = 1, budget = 2 };
+enum class Stop : int32_t { no = 0, requested = 1, budget = 2, nonfinite = 3 };
 
 // A training run from its first step to its last.
 class Run {
@@ -30,9 +30,10 @@ class Run {
     while (trainer().steps_done() < session_.config().run.steps && stop_ == Stop::no) {
       const auto deadline = session_.guard_step();
       const StepReport report = step();
-      if (progress_.skipped_in_a_row >= session_.config().optimizer.max_nonfinite_steps) return give_up(report);
-      save_and_evaluate();
+      if (const std::string why = too_many_skips(); !why.empty()) return give_up(why, report);
+      if (stop_ != Stop::nonfinite) save_and_evaluate();
     }
+    if (stop_ == Stop::nonfinite) return give_up_state();
     return trainer().steps_done() < session_.config().run.steps ? leave() : end();
   }
 
@@ -60,6 +61,10 @@ class Run {
     const std::optional<Found> found = session_.find();
     std::optional<Cursor> cursor;
     if (found) {
+      agree(session_.replicas(), found->manifest.step <= c.run.steps,
+            concat("run.steps is ", c.run.steps, ", but ", found->path.string(),
+                   ", which the run is to go on from, is of step ", found->manifest.step,
+                   "; raise run.steps, or name an older checkpoint with --resume"));
       progress_ = session_.load(*found);
       cursor = parse_cursor(progress_.cursor);
       tokens_ = cursor->tokens;
@@ -93,6 +98,7 @@ class Run {
   // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
   void take_directory(int64_t from) {
     if (!session_.first()) return;
+    tidy(session_.checkpoints());
     for (const std::filesystem::path& path : set_aside(session_.checkpoints(), from)) {
       session_.say(concat("set aside, since this run does not go on from it: ", path.string()));
     }
@@ -114,8 +120,7 @@ class Run {
     trainer().measure_gain(logged);
     const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
-    progress_.skipped_in_a_row = report.skipped ? progress_.skipped_in_a_row + 1 : 0;
-    if (report.skipped) ++(report.skip_reason == "spike" ? progress_.skipped_spikes : progress_.skipped_nonfinite);
+    progress_.count(report, done + 1, c.optimizer.nonfinite_window);
     look(batch.bad_samples - std::exchange(bad_samples_here_, batch.bad_samples));
     if (!report.skip_reason.empty()) say_skip(report);
     publish(telemetry_->step({done + 1, &report, &progress_, step_shape(c, done), batch.global_tokens, tokens_, rate,
@@ -156,12 +161,14 @@ class Run {
   Stop look(int64_t new_bad_samples = 0) {
     const Config& c = session_.config();
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - reports_.started;
-    std::array<int64_t, 3> seen{};
+    std::array<int64_t, 4> seen{};
     seen[0] = reports_.stop_requested && reports_.stop_requested();
     seen[1] = c.run.time_budget_s > 0 && spent.count() >= c.run.time_budget_s;
     seen[2] = new_bad_samples;
-    wait_on_host(session_.replicas().all_reduce({seen.data(), DType::i64, {3}}));
+    seen[3] = !saver_->finite();  // told earlier on some ranks than on others
+    wait_on_host(session_.replicas().all_reduce({seen.data(), DType::i64, {4}}));
     progress_.bad_samples += seen[2];
+    if (seen[3] > 0) stop_ = Stop::nonfinite;
     if (stop_ == Stop::no && seen[1] > 0) stop_ = Stop::budget;
     if (stop_ == Stop::no && seen[0] > 0) stop_ = Stop::requested;
     return stop_;
@@ -190,27 +197,34 @@ class Run {
     if (!saver_->has_begun()) save();
     const bool evaluated = evaluate();
     if (!evaluated) return leave();
-    if (!finish_save()) return Outcome::unsaved;
-    session_.say(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
-    return Outcome::done;
+    const Outcome outcome = finish_save(Outcome::done);
+    if (outcome == Outcome::done)
+      session_.say(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
+    return outcome;
   }
 
   Outcome leave() {
-    if (!finish_save()) return Outcome::unsaved;
-    session_.say(concat("stopped after step ", trainer().steps_done(),
-                        stop_ == Stop::budget ? " by the time budget" : " on request", "; ", again(), " to go on"));
-    return Outcome::stopped;
+    const Outcome outcome = finish_save(Outcome::stopped);
+    if (outcome == Outcome::stopped) {
+      session_.say(concat("stopped after step ", trainer().steps_done(),
+                          stop_ == Stop::budget ? " by the time budget" : " on request", "; ", again(), " to go on"));
+    }
+    return outcome;
   }
 
-  // The last checkpoint must be on disk before the process ends.
-  bool finish_save() {
+  // The last checkpoint must be on disk before the process ends: `saved`, or what to end with instead.
+  Outcome finish_save(Outcome saved) {
     progress_.cursor = to_string(loader_->cursor());
-    if (saver_->finish()) return true;
-    const int64_t step = saver_->saved_step();
-    session_.say(concat("error: the last checkpoint could not be saved, what was trained after ",
-                        step < 0 ? "the start" : concat("step ", step), " is lost. Make room in ",
-                        session_.checkpoints().string(), " and ", again()));
-    return false;
+    if (saver_->finish()) return saved;
+    if (!saver_->finite()) return give_up_state();
+    session_.say(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
+                        " is lost: ", saver_->error(), ". Mend that (Make room in ", session_.checkpoints().string(),
+                        " if it is full) and ", again()));
+    return Outcome::unsaved;
+  }
+
+  std::string saved_so_far() const {
+    return saver_->saved_step() < 0 ? "the start" : concat("step ", saver_->saved_step());
   }
 
   // A start anew, or from a named checkpoint, would leave this line of training.
@@ -219,11 +233,32 @@ class Run {
                                                          : "start again with --resume auto";
   }
 
+  // Why the skipped steps are too many; empty if they are not.
+  std::string too_many_skips() const {
+    const OptimizerConfig& o = session_.config().optimizer;
+    if (progress_.skipped_in_a_row >= o.max_nonfinite_steps) {
+      return concat(progress_.skipped_in_a_row, " steps in a row that were skipped");
+    }
+    const auto recent = static_cast<int64_t>(progress_.recent_skips.size());
+    if (recent < o.max_nonfinite_in_window) return {};
+    return concat("step ", session_.steps_done(), ", ", recent, " of the last ", o.nonfinite_window,
+                  " steps having been skipped");
+  }
+
   // No checkpoint of the skipped steps is left: one from before them is what to go on from.
-  Outcome give_up(const StepReport& r) {
+  Outcome give_up(const std::string& why, const StepReport& r) {
     saver_->settle();
-    session_.say(concat("stopped after ", progress_.skipped_in_a_row, " steps in a row that were skipped; last: ",
-                        reason_of(r), ". Resume from an older checkpoint with a lower learning rate or other data"));
+    session_.say(concat("stopped after ", why, "; last: ", reason_of(r),
+                        ". Resume from an older checkpoint with a lower learning rate or other data"));
+    return Outcome::nonfinite;
+  }
+
+  // A save has found something that no step showed.
+  Outcome give_up_state() {
+    saver_->settle();
+    session_.say(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
+                        ". Nothing of it was saved; the newest checkpoint is of ", saved_so_far(),
+                        ". Resume from that or an older one with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 
@@ -242,9 +277,9 @@ class Run {
 // What can be known before anything slow happens.
 std::unique_ptr<RunDirectories> prepare(WatchedWorld& watched, const Config& c, const RunReports& reports) {
   Communicator& world = watched.world();
-  // Another host's lock may have to be waited for.
+  const DirectoryLock::Options lock;  // which may have to be waited for
   const auto deadline = watched.watchdog().guard(
-      "start-up", c.parallel.timeout_init_s + 2 * DirectoryLock::Options().stale_after_s, "parallel.timeout_init_s");
+      "start-up", c.parallel.timeout_init_s + 2 * (lock.stale_after_s + lock.wait_s), "parallel.timeout_init_s");
   check_same_run(world, c, reports.program);
   auto directories = std::make_unique<RunDirectories>(world, c, reports.say);
   watched.set_folder(c.run.dir);

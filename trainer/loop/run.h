@@ -11,7 +11,8 @@ namespace birkhoff {
 
 enum class Outcome : uint8_t {
   done,
-  nonfinite,  // too many steps in a row were skipped: a loss or gradient that is not finite, or a spike
+  nonfinite,  // too many steps were skipped (a loss or gradient that is not finite, or a spike), or the state that was
+              // to be saved is not finite
   stopped,    // on request or by the time budget, a checkpoint written
   unsaved,    // done or stopped, but the last checkpoint could not be written
 };

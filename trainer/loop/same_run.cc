@@ -3,22 +3,15 @@
 #include <iomanip>
 #include <sstream>
 
-#include <unistd.h>
-
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
+#include "kernels/core/process_tag.h"
 #include "parallel/comm/agree.h"
 
 namespace birkhoff {
 namespace {
 
 constexpr size_t kMostRows = 16;  // of a table or list
-
-std::string host_name() {
-  char name[256] = {};
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
-}
 
 // What one rank runs, as three lines.
 struct Identity {

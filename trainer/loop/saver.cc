@@ -24,6 +24,7 @@ Saver::~Saver() {
 // What failed is counted before it is saved: reports come at other times on other ranks, and counts must be equal.
 void Saver::begin() {
   settle();
+  if (!finite_) return;
   const auto deadline = session_.guard_checkpoint();
   begun_step_ = step();
   writer_->begin(
@@ -46,7 +47,7 @@ void Saver::settle() {
 
 bool Saver::finish() {
   settle();
-  for (int attempts = has_begun() ? 1 : 2; attempts > 0 && saved_step_ != step(); --attempts) {
+  for (int attempts = has_begun() ? 1 : 2; attempts > 0 && finite_ && saved_step_ != step(); --attempts) {
     if (has_begun()) session_.say("trying once more to save it");
     begin();
     settle();
@@ -61,6 +62,8 @@ void Saver::tell(const SaveReport& r) {
                         " s, written in ", r.write_s, " s, training waited ", r.blocked_s, " s"));
   } else {
     progress_.failed_saves += 1;
+    finite_ = finite_ && r.finite;
+    error_ = r.error;
     session_.say(
         concat("warning: the checkpoint of step ", r.step, " was not saved, the older ones are untouched: ", r.error));
   }

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <numbers>
 #include <numeric>
+#include <sstream>
 
 #include <sched.h>
 #include <unistd.h>
@@ -44,6 +46,12 @@ int threads_of(const Config& config, Communicator& world) {
              }));
   }
   return std::max(1, static_cast<int>(share + 1e-9));
+}
+
+std::string joined(const std::vector<int64_t>& numbers) {
+  std::ostringstream out;
+  for (int64_t number : numbers) out << number << ' ';
+  return out.str();
 }
 
 }  // namespace
@@ -198,6 +206,20 @@ void Progress::state(StateVisitor& v) {
   v.integer("run.skipped_in_a_row", skipped_in_a_row);
   v.integer("run.failed_saves", failed_saves);
   v.integer("run.bad_samples", bad_samples);
+  if (recent_skips.empty() && !loads_recent_skips) return;
+  std::string steps = joined(recent_skips);
+  v.text("run.recent_skips", steps);
+  std::istringstream in(steps);
+  recent_skips.assign(std::istream_iterator<int64_t>(in), {});
+}
+
+void Progress::count(const StepReport& report, int64_t step, int64_t window) {
+  skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
+  if (report.skipped) {
+    ++(report.skip_reason == "spike" ? skipped_spikes : skipped_nonfinite);
+    recent_skips.push_back(step);
+  }
+  std::erase_if(recent_skips, [&](int64_t skipped) { return skipped <= step - window; });
 }
 
 // Weights are of one numbering of tokens: another makes nonsense of them without any other sign.
@@ -248,8 +270,14 @@ Progress Session::load(const Found& found) {
     if (!changes.empty()) say(changes);
   });
   Progress progress;
-  load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
-                  [&](StateVisitor& v) { state(v, progress); });
+  progress.loads_recent_skips = found.manifest.texts.contains("run.recent_skips");
+  const int64_t rounded = load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
+                                          [&](StateVisitor& v) { state(v, progress); });
+  progress.loads_recent_skips = false;
+  if (rounded > 0) {
+    say(concat(rounded, " tensors of the checkpoint are f64, which run.device ", name_of(config_.run.device),
+               " holds in fewer bits: they were rounded"));
+  }
   model_->parameters->values_changed();
   say(concat("resumed from ", found.path.string(), ", step ", found.manifest.step));
   return progress;

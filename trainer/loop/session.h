@@ -19,8 +19,13 @@ struct Progress {
   std::string cursor;
   int64_t skipped_nonfinite = 0, skipped_spikes = 0, skipped_in_a_row = 0;  // steps
   int64_t failed_saves = 0;
-  int64_t bad_samples = 0;  // over all replicas
+  int64_t bad_samples = 0;            // over all replicas
+  std::vector<int64_t> recent_skips;  // steps, ascending
+  bool loads_recent_skips = false;    // the checkpoint has them: it needs them only where a step was skipped
+
   void state(StateVisitor& visitor);
+  // Of step number `step`; what was skipped more than `window` steps ago is recent no more.
+  void count(const StepReport& report, int64_t step, int64_t window);
 };
 
 // What training and evaluation both stand on: the ranks, the tokenizer, the model and its state. All that it does
@@ -33,6 +38,7 @@ class Session {
   const Config& config() const { return config_; }
   Communicator& replicas() const { return mesh_->along(Axis::dp); }
   Trainer& trainer() { return *trainer_; }
+  int64_t steps_done() const { return trainer_->steps_done(); }
   Model& model() { return *model_; }
   Watchdog::Scope guard_startup() const;
   Watchdog::Scope guard_step() const;

@@ -2,24 +2,47 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <random>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kernels/core/process_tag.h"
 #include "parallel/comm/mpi/mpi_check.h"
 
 namespace birkhoff {
 namespace {
 
-using Name = std::array<char, 64>;
+using Name = std::array<char, 256>;
 
 Name fresh_name() {
   Name name{};
   std::random_device random;
-  std::snprintf(name.data(), name.size(), "/birkhoff-%d-%08x%08x", getpid(), random(), random());
+  std::snprintf(name.data(), name.size(), "/birkhoff-%08x%08x.%s", random(), random(), process_tag().c_str());
   return name;
+}
+
+// Up to version 0.1 a board was named "birkhoff-PID-RANDOM".
+bool is_leftover(const std::string& name) {
+  if (!name.starts_with("birkhoff-")) return false;
+  int pid = 0, end = 0;
+  const bool old =
+      std::sscanf(name.c_str(), "birkhoff-%9d-%*16[0-9a-f]%n", &pid, &end) == 1 && end == static_cast<int>(name.size());
+  return old ? !is_alive(pid) : has_ended(name);
+}
+
+// What a rank left that was killed before it could take the name away.
+void remove_leftovers() {
+  std::vector<std::string> leftovers;
+  std::error_code error;  // the names of shared memory are listed here on Linux; elsewhere they stay
+  for (std::filesystem::directory_iterator entry("/dev/shm", error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (is_leftover(entry->path().filename().string())) leftovers.push_back(entry->path().filename().string());
+  }
+  for (const std::string& name : leftovers) shm_unlink(("/" + name).c_str());
 }
 
 // Reserves the pages now: a full /dev/shm must be an answer here, not a SIGBUS later.
@@ -40,6 +63,7 @@ std::optional<Board> make_host_board(MPI_Comm comm) {
   check(MPI_Comm_rank(comm, &rank));
   check(MPI_Comm_size(comm, &size));
   const size_t bytes = Board::bytes_for(size, BlockPath::staged);
+  if (rank == 0) remove_leftovers();
   Name name = rank == 0 ? fresh_name() : Name{};
   std::shared_ptr<std::byte> memory;
   if (rank == 0) memory = map(name, bytes, O_RDWR | O_CREAT | O_EXCL);

@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/core/process_tag.h"
 #include "tests/support/temp_dir.h"
 
 namespace birkhoff {
@@ -41,6 +45,7 @@ class BulkFileFaults : public testing::Test {
   void TearDown() override {
     inject_pwrite(nullptr);
     inject_fsync(nullptr);
+    inject_lseek(nullptr);
   }
   TempDir dir_;
   const std::string text_ = "the quick brown fox jumps over the lazy dog";
@@ -112,6 +117,98 @@ TEST_F(BulkFileFaults, PublishingLeavesNoTemporaryBehindEvenWhenItFails) {
   inject_pwrite(full_after_three);
   EXPECT_THROW(publish_text(dir_ / "b", text_), IoError);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir_.path()), {}), 1);
+}
+
+off_t no_seek_data(int fd, off_t offset, int whence) {
+  if (whence != SEEK_DATA) return ::lseek(fd, offset, whence);
+  errno = EINVAL;
+  return -1;
+}
+off_t no_seek_hole(int fd, off_t offset, int whence) {
+  if (whence != SEEK_HOLE) return ::lseek(fd, offset, whence);
+  errno = EINVAL;
+  return -1;
+}
+
+// Holes, an island far from the beginning, and a hole at the end.
+TEST_F(BulkFileFaults, AFileInMemoryIsCopiedWhateverTheSystemTellsOfHoles) {
+  const MemoryFile memory;
+  const int64_t island = int64_t{5} << 20, size = island + (int64_t{3} << 20);
+  std::filesystem::resize_file(memory.descriptor_path(), static_cast<uintmax_t>(size));
+  {
+    std::fstream out(memory.descriptor_path(), std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(island) << text_;
+  }
+  ASSERT_EQ(memory.bytes(), size);
+  for (const LseekFn fn : {LseekFn(nullptr), LseekFn(no_seek_data), LseekFn(no_seek_hole)}) {
+    inject_lseek(fn);
+    const BulkFile out = BulkFile::create(dir_ / "copy");
+    out.reserve(size);
+    memory.copy_to(out);
+    const std::string copied = read_file(dir_ / "copy");
+    ASSERT_EQ(copied.size(), static_cast<size_t>(size));
+    EXPECT_EQ(copied.substr(static_cast<size_t>(island), text_.size()), text_);
+    EXPECT_EQ(std::count(copied.begin(), copied.end(), '\0'), size - static_cast<int64_t>(text_.size()));
+  }
+}
+
+TEST_F(BulkFileFaults, WhatIsWrittenFollowsNoSymbolicLink) {
+  write_file(dir_ / "target", "precious");
+  std::filesystem::create_symlink(dir_ / "target", dir_ / "link");
+  std::filesystem::create_symlink(dir_ / "nowhere", dir_ / "dangling");
+  for (const char* name : {"link", "dangling"}) {
+    for (const auto& write : {std::function<void()>([&] { BulkFile::create(dir_ / name); }),
+                              std::function<void()>([&] { write_text(dir_ / name, "x", Durability::none); }),
+                              std::function<void()>([&] { H5File::create(dir_ / name); })}) {
+      try {
+        write();
+        FAIL() << "expected an IoError";
+      } catch (const IoError& error) {
+        EXPECT_THAT(error.what(),
+                    HasSubstr(std::string(name) + " is a symbolic link, and what is written here follows"));
+      }
+    }
+  }
+  EXPECT_EQ(read_file(dir_ / "target"), "precious");
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "nowhere"));
+  publish_text(dir_ / "link", text_);
+  EXPECT_EQ(read_file(dir_ / "link"), text_) << "publishing replaces the link";
+  EXPECT_EQ(read_file(dir_ / "target"), "precious");
+}
+
+// The id of a process that has ended.
+int ended_process() {
+  const int pid = ::fork();
+  if (pid == 0) ::_exit(0);
+  ::waitpid(pid, nullptr, 0);
+  return pid;
+}
+
+TEST_F(BulkFileFaults, WhatAKilledProcessLeftIsRemovedAndNothingElse) {
+  const int ended = ended_process();
+  std::string tag = process_tag();
+  tag.resize(tag.rfind('-') + 1);
+  const std::vector<std::string> theirs{concat(".a.", ended, ".tmp"), concat(".a.", tag, ended, ".tmp"),
+                                        concat(".shard-00003.h5.", tag, ended, ".tmp")};
+  const std::vector<std::string> others{concat(".a.", ::getppid(), ".tmp"),                 // of a process that lives
+                                        concat(".a.", tag, ::getppid(), ".tmp"),            // the same
+                                        concat(".a.birkhoff-elsewhere-1-", ended, ".tmp"),  // of another host
+                                        concat(".notes.", ended, ".tmp"),                   // of another program
+                                        concat("a.", tag, ended, ".tmp"),
+                                        concat(".a.", tag, ended, ".txt"),
+                                        ".a.tmp",
+                                        ".a..tmp"};
+  for (const auto& names : {theirs, others})
+    for (const std::string& name : names) write_file(dir_ / name, "x");
+  publish_text(dir_ / "a", text_);
+  for (const std::string& name : theirs) EXPECT_FALSE(std::filesystem::exists(dir_ / name)) << name;
+  for (const std::string& name : others) EXPECT_TRUE(std::filesystem::exists(dir_ / name)) << name;
+}
+
+TEST_F(BulkFileFaults, ATemporaryOfALongNameHasAName) {
+  const std::string name(250, 'n');
+  publish_text(dir_ / name, text_);
+  EXPECT_EQ(read_file(dir_ / name), text_);
 }
 
 }  // namespace

@@ -84,6 +84,18 @@ TEST(CheckpointDirectory, UnfinishedFoldersAreIgnoredAndRemovedByTheNextSave) {
   EXPECT_THAT(stray_files(dir / "step-00000030", open_checkpoint(dir / "step-00000030")), testing::IsEmpty());
 }
 
+TEST(CheckpointDirectory, WhatKilledSavesLeftIsTidiedUp) {
+  const TempDir dir;
+  save_once(1, dir.path(), 10, 1);
+  std::filesystem::copy(dir / "step-00000010", dir / ".replaced-step-00000010");
+  std::filesystem::copy(dir / "step-00000010", dir / ".replaced-step-00000020");
+  write_file(dir / ".unfinished-step-00000030" / "rank-00007.h5", "half");
+  write_file(dir / ".unfinished-notes" / "mine", "not ours");
+  tidy(dir.path());
+  EXPECT_THAT(names_in(dir.path()), ElementsAre(".unfinished-notes", "step-00000010", "step-00000020"));
+  tidy("/nowhere/at/all");
+}
+
 TEST(CheckpointDirectory, TheSameStepSavedTwiceIsTheLater) {
   const TempDir dir;
   save_once(2, dir.path(), 10, 1);

@@ -1,4 +1,5 @@
 // What is saved comes back, on any number of ranks, bit by bit; what does not fit is refused and listed.
+#include "kernels/core/copy.h"
 #include "tests/trainer/checkpoint/saves.h"
 #include "trainer/checkpoint/save.h"
 
@@ -99,6 +100,50 @@ TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
                                HasSubstr("\n  model.extra [] is missing"), HasSubstr("\n  rate is missing")));
     EXPECT_THAT(message, AllOf(HasSubstr("\n  updates is missing"), Not(HasSubstr("model.half"))));
   }
+}
+
+// One tensor, saved as one dtype and loaded as another. Returns what was loaded and whether it was rounded.
+struct Loaded {
+  std::vector<double> values;
+  int64_t rounded = 0;
+};
+Loaded load_as(DType to, DType from, const std::vector<double>& values) {
+  const TempDir dir;
+  Loaded result;
+  run_ranks(1, [&](Communicator& comm) {
+    const auto tensor = [&](std::vector<double>& memory, DType dtype) {
+      return Tensor{memory.data(), dtype, {static_cast<int64_t>(values.size())}};
+    };
+    std::vector<double> given = values, stored(values.size()), loaded(values.size());
+    Stream host;
+    copy(host, tensor(stored, from), tensor(given, DType::f64));
+    CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
+    writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from)); }, {});
+    ASSERT_TRUE(writer.finish()->saved);
+    const auto found = find_newest_valid(comm, dir.path());
+    result.rounded = load_checkpoint(comm, found->path, found->manifest, Device{},
+                                     [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to)); });
+    result.values = read_values(host, tensor(loaded, to));
+  });
+  return result;
+}
+
+TEST(Checkpoint, IsWidenedExactlyAndNarrowedByRoundingBetweenDevices) {
+  const std::vector<double> some{0.1, -3, 1e-40, 65504.0001};
+  for (const DType narrow : {DType::f32, DType::bf16}) {
+    const Loaded exact = load_as(DType::f64, narrow, some), same = load_as(narrow, narrow, some);
+    EXPECT_EQ(exact.values, same.values) << narrow;
+    EXPECT_EQ(exact.rounded, 0);
+    const Loaded rounded = load_as(narrow, DType::f64, some);
+    EXPECT_EQ(rounded.values, same.values) << narrow;
+    EXPECT_EQ(rounded.rounded, 1);
+  }
+  EXPECT_THAT(message_of<DataError>([] {
+                load_as(DType::f32, DType::f64, {1, 1e300});
+              }),
+              HasSubstr("t holds a value that is too large for f32"));
+  EXPECT_THAT(message_of<DataError>([] { load_as(DType::bf16, DType::f32, {1}); }),
+              HasSubstr("t is f32[1], this run needs bf16[1]"));
 }
 
 TEST(Checkpoint, ALongListIsCutOff) {

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,12 +26,13 @@ std::string host() {
 
 // The error, or "locked" and what was said.
 std::string try_lock(const std::filesystem::path& directory, double stale_after_s = 120,
-                     const std::string& setting = "run.dir") {
+                     const std::string& setting = "run.dir", double wait_s = 0) {
   std::string said;
   DirectoryLock::Options options;
   options.setting = setting;
   options.say = [&](const std::string& line) { said += ": " + line; };
   options.stale_after_s = stale_after_s;
+  options.wait_s = wait_s;
   try {
     const DirectoryLock lock(directory, options);
     return "locked" + said;
@@ -92,6 +94,59 @@ TEST(DirectoryLock, TakesOverTheLockOfADeadProcess) {
   EXPECT_EQ(try_lock(dir.path()),
             concat("locked: the lock of process ", pid, " on ", host(), ", which has ended, was taken over"));
   EXPECT_EQ(try_lock(dir.path()), "locked");
+}
+
+// The ranks of a killed run take a moment to end.
+TEST(DirectoryLock, WaitsForAProcessOfThisHostThatIsAboutToEnd) {
+  const TempDir dir;
+  Holder holder(dir.path());
+  const int pid = holder.pid();
+  std::thread end([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    holder.kill();
+  });
+  EXPECT_EQ(try_lock(dir.path(), 120, "run.dir", 10),
+            concat("locked: ", dir.path().string(), " is in use by process ", pid, " on ", host(),
+                   ": waiting up to 10 s for it to end: the lock of process ", pid, " on ", host(),
+                   ", which has ended, was taken over"));
+  end.join();
+}
+
+TEST(DirectoryLock, WaitsForNoLongerThanItSays) {
+  const TempDir dir;
+  Holder holder(dir.path());
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_THAT(try_lock(dir.path(), 120, "run.dir", 0.3), HasSubstr(". Two runs cannot share a directory"));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+// A lock is a file of our own. What a link leads to, and a file of others, is not overwritten; a pipe is not waited
+// for.
+TEST(DirectoryLock, WhatIsNoLockUnderItsNameIsRefusedAndKept) {
+  const TempDir dir;
+  write_file(dir / "target", "precious");
+  std::filesystem::create_symlink(dir / "target", dir / ".lock");
+  EXPECT_THAT(try_lock(dir.path()), AllOf(HasSubstr("/.lock is a symbolic link, but runs keep their lock in a file of "
+                                                    "this name. Remove it, or choose another run.dir")));
+  std::filesystem::remove(dir / ".lock");
+  std::filesystem::create_symlink(dir / "nowhere", dir / ".lock");
+  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is a symbolic link"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "nowhere"));
+  std::filesystem::remove(dir / ".lock");
+  ASSERT_EQ(::mkfifo((dir / ".lock").c_str(), 0600), 0);
+  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is not a regular file"));
+  std::filesystem::remove(dir / ".lock");
+  std::filesystem::create_directory(dir / ".lock");
+  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is not a regular file"));
+  std::filesystem::remove(dir / ".lock");
+  for (const std::string& text : {std::string("my notes\n"), "node 17\n" + std::string(600, 'x')}) {
+    write_file(dir / ".lock", text);
+    EXPECT_THAT(try_lock(dir.path()), HasSubstr("is not a lock of Birkhoff"));
+    EXPECT_EQ(read_file(dir / ".lock"), text);
+  }
+  EXPECT_EQ(read_file(dir / "target"), "precious");
+  write_file(dir / ".lock", std::string(12, '\0'));
+  EXPECT_EQ(try_lock(dir.path()), "locked") << "what a crash of the machine may leave of one";
 }
 
 TEST(DirectoryLock, AnotherHostsLockIsTakenOverOnceItIsTooOld) {

@@ -11,7 +11,8 @@
 namespace birkhoff {
 
 // State of one rank of several with a tensor of every kind. Its contents are a function of the seed and the place in
-// the logical tensor, so every rank of every layout knows what it must hold. All bits occur, those of NaN too.
+// the logical tensor, so every rank of every layout knows what it must hold. All bits occur but those of what is not
+// finite, which no checkpoint may hold: spoil() puts one value of it somewhere.
 class RankedState {
  public:
   RankedState(int rank, int ranks, int64_t seed = 0) : rank_(rank), ranks_(ranks) { fill(seed); }
@@ -41,8 +42,8 @@ class RankedState {
     integer = seed * 1'000'003;
     least = seed < 0 ? INT64_MIN : INT64_MIN + seed;
     reals.clear();
-    for (const uint64_t bits : {0x0ull, 0x8000000000000000ull, 0x7ff0000000000000ull, 0xfff0000000000000ull,
-                                0x7ff8dead0000beefull, 0x1ull, 0x3fb999999999999aull, 0x7fefffffffffffffull}) {
+    for (const uint64_t bits : {0x0ull, 0x8000000000000000ull, 0x8000000000000001ull, 0x000fffffffffffffull,
+                                0x3ff8dead0000beefull, 0x1ull, 0x3fb999999999999aull, 0x7feffffffffffffeull}) {
       double value;
       const uint64_t changed = bits ^ static_cast<uint64_t>(seed & 1);
       std::memcpy(&value, &changed, sizeof value);
@@ -58,7 +59,7 @@ class RankedState {
     std::vector<std::string> names;
     for (const auto& [name, held] : tensors_) {
       std::vector<char> bytes(held.bytes.size());
-      Held other{bytes, held.begin, held.size};
+      Held other{bytes, held.begin, held.size, held.is_float};
       other.write(name, seed);
       if (other.bytes != held.bytes) names.push_back(name);
     }
@@ -66,6 +67,14 @@ class RankedState {
     if (std::memcmp(reals.data(), expected.reals.data(), reals.size() * sizeof(double)) != 0) names.push_back("reals");
     if (text != expected.text) names.push_back("text");
     return names;
+  }
+
+  // Puts a value of `bits` at an element of the logical tensor, where this rank holds it.
+  void spoil(const std::string& name, int64_t element, uint64_t bits) {
+    Held& held = tensors_.at(name);
+    const int64_t at = element - held.begin;
+    if (at < 0 || static_cast<size_t>(at) * held.size >= held.bytes.size()) return;
+    std::memcpy(&held.bytes[static_cast<size_t>(at) * held.size], &bits, held.size);
   }
 
   // The seed that a state was filled with before it was saved.
@@ -80,12 +89,14 @@ class RankedState {
     std::vector<char> bytes;
     int64_t begin = 0;
     size_t size = 1;
+    bool is_float = false;
 
     void write(const std::string& name, int64_t seed) {
       for (size_t i = 0; i * size < bytes.size(); ++i) {
         const std::string key =
             name + ' ' + std::to_string(seed) + ' ' + std::to_string(begin + static_cast<int64_t>(i));
-        const uint64_t value = hash64(key.data(), key.size());
+        uint64_t value = hash64(key.data(), key.size());
+        if (is_float) value &= ~(uint64_t{1} << (8 * size - 2));  // the highest bit of the exponent
         std::memcpy(&bytes[i * size], &value, size);
       }
     }
@@ -95,7 +106,7 @@ class RankedState {
     auto [place, added] = tensors_.try_emplace(name);
     Held& held = place->second;
     if (added) {
-      held = {std::vector<char>(static_cast<size_t>(count) * size_of(dtype)), begin, size_of(dtype)};
+      held = {std::vector<char>(static_cast<size_t>(count) * size_of(dtype)), begin, size_of(dtype), is_float(dtype)};
       held.write(name, seed_);
     }
     return {held.bytes.data(), dtype, {count}};

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -46,6 +47,10 @@ ssize_t short_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
   if (of_rank_1(fd)) ++calls;
   return ::pwrite(fd, data, of_rank_1(fd) ? std::min<size_t>(bytes, 1000) : bytes, offset);
 }
+// Says that it wrote the beginning of the file, where HDF5 keeps what tells of all else.
+ssize_t lost_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
+  return of_rank_1(fd) && offset == 0 ? static_cast<ssize_t>(bytes) : ::pwrite(fd, data, bytes, offset);
+}
 ssize_t full_for_the_manifest(int fd, const void* data, size_t bytes, off_t offset) {
   if (path_of(fd).find("manifest.json") == std::string::npos) return ::pwrite(fd, data, bytes, offset);
   errno = EDQUOT;
@@ -64,6 +69,7 @@ class WriterTest : public testing::Test {
   static void restore() {
     inject_pwrite(nullptr);
     inject_fsync(nullptr);
+    inject_lseek(nullptr);
     inject_save_point(nullptr);
     calls = gate = 0;
   }
@@ -122,6 +128,83 @@ TEST_F(WriterTest, AFailedSyncOfOneRankIsReportedByAll) {
 
 TEST_F(WriterTest, AQuotaMetByTheManifestIsReportedByAll) {
   expect_failure(full_for_the_manifest, nullptr, "cannot write: Disk quota exceeded");
+}
+
+TEST_F(WriterTest, AFileThatHdf5CannotOpenAgainIsNotReportedAsSaved) {
+  expect_failure(lost_on_rank_1, nullptr, "rank-00001.h5: not an HDF5 file");
+}
+
+off_t no_holes(int fd, off_t offset, int whence) {
+  if (whence != SEEK_DATA) return ::lseek(fd, offset, whence);
+  errno = EINVAL;
+  return -1;
+}
+
+TEST_F(WriterTest, ASystemThatCannotTellHolesFromDataSavesAllTheSame) {
+  inject_lseek(no_holes);
+  save_once(2, dir_.path(), 1, 1);
+  inject_lseek(nullptr);
+  EXPECT_TRUE(load_newest(2, dir_.path(), [](int64_t) { return 1; }));
+}
+
+struct Spoilt {
+  std::string tensor;
+  int64_t element;
+  uint64_t bits;
+  std::string named;
+};
+
+// Whatever it is, on whichever rank: all are told, nothing is published, and the next save may follow.
+TEST_F(WriterTest, AStateThatIsNotFiniteIsNamedByAllAndNotSaved) {
+  const std::vector<Spoilt> cases{{"model.matrix", 9106, 0x7fc00000, "model.matrix, element [6, 1300], is nan"},
+                                  {"model.matrix", 0, 0xff800000, "model.matrix, element [0, 0], is -inf"},
+                                  {"model.half", 32, 0x7f80, "model.half, element [32], is inf"},
+                                  {"model.scalar", 0, 0x7f800001, "model.scalar, element [], is nan"},
+                                  {"model.table", 700, 0xffc0, "model.table, element [233, 1], is -nan"},
+                                  {"adamw.m.matrix", 4000, 0x7f800000, "adamw.m.matrix, element [3, 97], is inf"},
+                                  {"adamw.v.pair", 1, 0x7ff0000000000000, "adamw.v.pair, element [1], is inf"}};
+  save_once(2, dir_.path(), 1, 1);
+  for (const Spoilt& s : cases) {
+    run_ranks(2, [&](Communicator& comm) {
+      RankedState state(comm.rank(), 2, 2);
+      collect(state.visitor(), comm.rank(), 2);  // so that it holds its tensors
+      state.spoil(s.tensor, s.element, s.bits);
+      CheckpointWriter writer(comm, Device{}, {dir_.path(), 1, true});
+      writer.begin(2, state.visitor(), kAttachments);
+      const auto report = writer.finish();
+      EXPECT_FALSE(report->saved);
+      EXPECT_FALSE(report->finite);
+      EXPECT_EQ(report->error, "the state is not finite: " + s.named);
+    });
+    EXPECT_THAT(list_checkpoints(dir_.path()), testing::ElementsAre(1));
+    EXPECT_FALSE(std::filesystem::exists(dir_ / unfinished_name(2)));
+  }
+  run_ranks(2, [&](Communicator& comm) {
+    RankedState state(comm.rank(), 2, 2);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 1, true});
+    state.reals[3] = std::numeric_limits<double>::quiet_NaN();
+    writer.begin(2, state.visitor(), kAttachments);
+    EXPECT_EQ(writer.finish()->error, "the state is not finite: real.3 is nan");
+    state.fill(2);
+    writer.begin(2, state.visitor(), kAttachments);
+    const auto report = writer.finish();
+    EXPECT_TRUE(report->saved && report->finite) << report->error;
+  });
+}
+
+// Each block of a large tensor is looked at, to its last value.
+TEST_F(WriterTest, AValueThatIsNotFiniteIsFoundAnywhereInALargeTensor) {
+  run_ranks(1, [&](Communicator& comm) {
+    std::vector<float> values(600'011, 1.5f);
+    CheckpointWriter writer(comm, Device{}, {dir_.path(), 1, true});
+    for (const size_t at : {size_t{0}, size_t{262'143}, size_t{262'144}, size_t{300'000}, values.size() - 1}) {
+      values[at] = std::numeric_limits<float>::infinity();
+      const Tensor whole{values.data(), DType::f32, {static_cast<int64_t>(values.size())}};
+      writer.begin(1, [&](StateVisitor& v) { v.replicated("t", whole); }, {});
+      EXPECT_THAT(writer.finish()->error, HasSubstr(concat("t, element [", at, "], is inf")));
+      values[at] = -3.4e38f;
+    }
+  });
 }
 
 TEST_F(WriterTest, ShortWritesAreContinued) {
