@@ -139,7 +139,7 @@ void Session::say(const std::string& line) const {
 LoaderOptions Session::loader_options() const {
   LoaderOptions o;
   for (const SourceConfig& s : config_.data.sources) {
-    const std::string name = s.name.empty() ? std::filesystem::path(s.path).filename().string() : s.name;
+    const std::string name = s.name.empty() ? source_name(s.path) : s.name;
     o.sources.push_back({name, s.path, s.weight});
   }
   o.seed = static_cast<uint64_t>(config_.data.seed);
@@ -190,11 +190,11 @@ std::string Session::table_description() const {
 
 void Progress::state(StateVisitor& v) {
   v.text("data.cursor", cursor);
-  v.integer("run.skipped_nonfinite", skipped_nonfinite);
-  v.integer("run.skipped_spikes", skipped_spikes);
-  v.integer("run.skipped_in_a_row", skipped_in_a_row);
-  v.integer("run.failed_saves", failed_saves);
-  v.integer("run.bad_samples", bad_samples);
+  visit_count(v, "run.skipped_nonfinite", skipped_nonfinite);
+  visit_count(v, "run.skipped_spikes", skipped_spikes);
+  visit_count(v, "run.skipped_in_a_row", skipped_in_a_row);
+  visit_count(v, "run.failed_saves", failed_saves);
+  visit_count(v, "run.bad_samples", bad_samples);
 }
 
 // Weights are of one numbering of tokens: another makes nonsense of them without any other sign.
