@@ -43,11 +43,14 @@ class Sources {
 
   std::vector<std::unique_ptr<Source>> sources_;
   Mixture mixture_;
-  uint64_t digest_ = 0;
+  uint64_t digest_ = 0, content_digest_ = 0;
   BadSamples policy_;
   int64_t max_bad_;
   std::set<std::pair<int32_t, int64_t>> bad_;
 };
+
+// By which a cursor knows a source.
+uint32_t cursor_key(const std::string& name);
 
 // Refuses a dataset that does not fit the model. DataError.
 void check_dataset(const std::filesystem::path& directory, const DatasetManifest& manifest, int64_t vocab_size,

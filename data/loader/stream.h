@@ -17,6 +17,8 @@ class SourceStream {
   SourceStream(ShardSet& shards, uint64_t seed, uint64_t key) : shards_(&shards), seed_(seed), key_(key) {}
   // The pieces of the next `length` inputs; moves the cursor behind them.
   std::vector<DocumentPiece> take(int64_t length, SourceCursor& cursor);
+  // Whether the document at the cursor has the input that the cursor names.
+  bool has(const SourceCursor& cursor) { return cursor.offset < shards_->num_tokens(document_at(cursor)); }
   // Brings a cursor of another order to a place of this one: an input that its document does not have becomes the
   // document's first, a document that the source does not have the first of the next epoch.
   void fit(SourceCursor& cursor);

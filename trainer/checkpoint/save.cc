@@ -12,6 +12,7 @@
 #include "kernels/core/hash.h"
 #include "kernels/reduce/reduce.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/layout.h"
 
 namespace birkhoff {
 namespace {
