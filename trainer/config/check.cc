@@ -76,6 +76,8 @@ class Checker {
             mla ? "mla turns the whole rotated part; leave rope.dims out" : "no more values turn than a head has");
     require(m.rope.yarn.beta_fast > m.rope.yarn.beta_slow, {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"},
             "beta_fast must be above beta_slow");
+    require(m.rope.yarn.mscale_all_dim >= 0, {"model.rope.yarn.mscale_all_dim"},
+            "a number of at least 0, or -1 for that of mscale");
   }
 
   void ffn() {
@@ -185,8 +187,10 @@ class Checker {
       const LengthPhaseConfig& phase = b.length_schedule[i];
       require(phase.until_step > step, {path + ".until_step"}, "phases in ascending order of until_step");
       require(phase.sequence_length >= 1 && phase.sequence_length <= b.sequence_length,
-              {path + ".sequence_length", "batch.sequence_length"}, "a phase is at most as long as the full sequence");
-      require(phase.sequence_length > c_.model.mtp.depth, {path + ".sequence_length", "model.mtp.depth"},
+              {path + ".sequence_length", "batch.sequence_length"},
+              "a phase has a length of at least 1, and is at most as long as the full sequence");
+      require(phase.sequence_length < 1 || phase.sequence_length > c_.model.mtp.depth,
+              {path + ".sequence_length", "model.mtp.depth"},
               "a sequence must reach beyond the tokens predicted ahead");
       step = phase.until_step;
     }
