@@ -285,6 +285,13 @@ std::vector<Unused> unused_of(const Config& c) {
   add(c.optimizer.schedule == ScheduleType::constant, "optimizer.",
       {"min_learning_rate", "constant_steps", "decay_steps"}, "optimizer.schedule is constant");
   add(c.optimizer.spike.z_score == 0, "optimizer.spike.", {"window", "skip"}, "optimizer.spike.z_score is 0");
+  double weights = 0;
+  for (const SourceConfig& source : c.data.sources) weights += source.weight;
+  for (size_t i = 0; i < c.data.sources.size(); ++i) {
+    // What data/loader/mixture.h counts shares by.
+    add(c.data.sources[i].weight < weights * 0x1p-62, concat("data.sources[", i, "]."), {"weight"},
+        "it is so small a share of all weights that the source is never read");
+  }
   add(c.data.bad_samples == BadSamplePolicy::fail, "data.", {"max_bad_samples"}, "data.bad_samples is fail");
   add(c.batch.ramp.initial_size == 0, "batch.ramp.", {"increment", "steps"}, "batch.ramp.initial_size is 0");
   return unused;

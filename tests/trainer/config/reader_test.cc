@@ -319,6 +319,10 @@ TEST(Reader, WarnsOfSettingsThatNothingReads) {
               testing::ElementsAre("--set: optimizer.muon.momentum has no effect: optimizer.type is not muon"));
   EXPECT_THAT(warnings("model: {engram: {layers: [1]}}\noptimizer: {engram: {update: sparse_adamw, tau: 0.1}}\n"),
               testing::ElementsAre("x.yaml:2: optimizer.engram.tau has no effect: no table has the balanced update"));
+  EXPECT_THAT(
+      warnings("data:\n  sources: [{path: a}, {path: b, weight: 1e-300}]\n"),
+      testing::ElementsAre(StartsWith("x.yaml:2: data.sources[1].weight has no effect: it is so small a share")));
+  EXPECT_THAT(warnings("data: {sources: [{path: a}, {path: b, weight: 1e-18}]}\n"), testing::IsEmpty());
   EXPECT_THAT(warnings("run: {seed: 1}\n"), testing::IsEmpty()) << "defaults are nobody's mistake";
 }
 
