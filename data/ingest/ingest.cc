@@ -118,6 +118,9 @@ DatasetManifest ingest(const IngestOptions& options) {
     read_documents(file, options.split, options.json_field,
                    [&](std::string_view document) { ingestion.add(document); });
   auto splits = ingestion.finish();
+  BK_CHECK(
+      splits.first.num_samples > 0 || splits.second.num_samples == 0, "all documents, ", splits.second.num_samples,
+      ", went to the held-out split, and none is left to train on; expected a smaller --heldout, or more documents");
   if (splits.first.num_samples == 0) throw DataError("the input holds no text to train on");
   manifest.splits[kTrain] = std::move(splits.first);
   manifest.splits[kHeldout] = std::move(splits.second);

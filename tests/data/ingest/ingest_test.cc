@@ -13,6 +13,7 @@
 namespace birkhoff {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -162,6 +163,16 @@ TEST_F(Ingest, VerifyListsEveryDefect) {
   EXPECT_THAT(message, HasSubstr("2 defects"));
   EXPECT_THAT(message, HasSubstr("shard-00000.h5: truncated"));
   EXPECT_THAT(message, HasSubstr("shard-00000.h5: no such file"));
+}
+
+TEST_F(Ingest, SaysThatEverythingIsHeldOut) {
+  write_file(dir_ / "few.txt", "one\n\n\ntwo\n");
+  options_.inputs = {(dir_ / "few.txt").string()};
+  options_.heldout_fraction = 0.9999999;
+  EXPECT_THAT(message_of([&] { ingest(options_); }),
+              AllOf(HasSubstr("went to the held-out split, and none is left to train on"), HasSubstr("--heldout")));
+  write_file(dir_ / "few.txt", "");
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("the input holds no text to train on"));
 }
 
 TEST_F(Ingest, RefusesBadOptions) {
