@@ -248,6 +248,17 @@ TEST(Directory, IsRefusedToASecondRun) {
   EXPECT_EQ(Training::shared().train(1, dir / "run", "--set run.steps=2").exit_code, 0);
 }
 
+// Its ranks live for a moment longer, and hold the directory meanwhile.
+TEST(Mpirun, ThatIsKilledLeavesADirectoryThatCanBeUsedAtOnce) {
+  const TempDir dir;
+  Background first(Training::shared().command(2, dir / "run", kLong), dir / "log");
+  ASSERT_TRUE(first.shows("step: 2/", 60)) << first.output();
+  first.signal(SIGKILL);
+  EXPECT_EQ(first.wait(30), 137);
+  const ProgramResult second = Training::shared().train(1, dir / "run", "--set run.steps=2");
+  EXPECT_EQ(second.exit_code, 0) << second.output;
+}
+
 TEST(LostPeer, FreesTheOtherRanks) {
   const TempDir dir;
   Background run(Training::shared().command(3, dir / "run", kLong), dir / "log");
