@@ -61,6 +61,7 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
   overwrite(checkpoint, s);
   const ProgramResult run = Training::shared().train(2, dir / "run",
                                                      "--set run.steps=400 --set optimizer.max_nonfinite_steps=3 "
+                                                     "--set checkpoint.interval=1 --set checkpoint.keep=1 "
                                                      "--set metrics.jsonl=after.jsonl");
   EXPECT_EQ(run.exit_code, 5) << run.output;
   for (int step : {5, 6, 7}) {
@@ -79,6 +80,7 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
     EXPECT_EQ(json.at("skipped_steps_total.spike"), 0);
   }
   EXPECT_EQ(skipped, 3);
+  EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), testing::ElementsAre(4)) << "nothing pushed it out";
 }
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();

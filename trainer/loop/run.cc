@@ -256,9 +256,12 @@ class Run {
   // A save has found something that no step showed.
   Outcome give_up_state() {
     saver_->settle();
-    session_.say(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
-                        ". Nothing of it was saved; the newest checkpoint is of ", saved_so_far(),
-                        ". Resume from that or an older one with a lower learning rate or other data"));
+    const bool anew = saver_->saved_step() < 0;
+    session_.say(concat(
+        "stopped after step ", trainer().steps_done(), ": ", saver_->error(), ". Nothing of it was saved; ",
+        anew ? "there is no checkpoint from before it. Start anew"
+             : concat("the newest checkpoint is of step ", saver_->saved_step(), ". Resume from that or an older one"),
+        " with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 
