@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "kernels/core/error.h"
@@ -13,9 +15,19 @@
 namespace birkhoff {
 namespace {
 
+// What the operating system refused: a file, a folder, a thread. Never a defect, though it was not foreseen where it
+// came.
+const std::system_error* refusal(const std::exception& error) {
+  const auto* e = dynamic_cast<const std::system_error*>(&error);
+  const bool system =
+      e && (e->code().category() == std::system_category() || e->code().category() == std::generic_category());
+  return system ? e : nullptr;
+}
+
 ExitCode code_of(const std::exception& error) {
   if (dynamic_cast<const UserError*>(&error)) return ExitCode::user_error;
   if (dynamic_cast<const std::bad_alloc*>(&error)) return ExitCode::user_error;
+  if (refusal(error)) return ExitCode::user_error;
   if (dynamic_cast<const DataError*>(&error)) return ExitCode::data_error;
   if (dynamic_cast<const CommError*>(&error)) return ExitCode::comm_error;
   return ExitCode::internal_error;
@@ -35,9 +47,15 @@ const char* title_of(ExitCode code) {
 }
 
 std::string message_of(const std::exception& error) {
-  return dynamic_cast<const std::bad_alloc*>(&error)
-             ? "memory ran out: smaller sizes, fewer ranks or more memory are needed"
-             : error.what();
+  if (dynamic_cast<const std::bad_alloc*>(&error))
+    return "memory ran out: smaller sizes, fewer ranks or more memory are needed";
+  const std::system_error* refused = refusal(error);
+  if (!refused) return error.what();
+  const std::string reason = refused->code().message();
+  const auto* file = dynamic_cast<const std::filesystem::filesystem_error*>(&error);
+  if (!file || file->path1().empty()) return concat("the system refused: ", error.what());
+  const std::string other = file->path2().empty() ? "" : concat(" (with ", file->path2().string(), ")");
+  return concat(file->path1().string(), other, ": ", reason);
 }
 
 // Ranks that meet the same error one by one would all print it. The lowest speaks first; its abort then ends the others

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Four rules of the architecture: a folder includes only downward, each third-party library has exactly one home, no layer
-names a dtype, and every header and source is listed in the build, so that each header is compiled alone and no source is
-dead."""
+"""Five rules of the architecture: a folder includes only downward, each third-party library has exactly one home, no layer
+names a dtype, every header and source is listed in the build, so that each header is compiled alone and no source is dead,
+and no name of a namespace is defined twice."""
 import pathlib
 import re
 import sys
+
+from definitions import definitions, duplicates
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MAY = {
@@ -41,6 +43,8 @@ HOME = {
 LEAVES = ['trainer/config']  # include nothing of their own top folder but themselves
 NO_DTYPES = ['trainer/nn', 'trainer/models']  # ask kernels/gemm/precision.h for them
 OP = ('.h', '.cc', '_reference.cc', '_cpu.cc')
+# Of each set the build compiles one, so they define the same names.
+ALTERNATIVES = [{'kernels/core/cpu/matmul_onednn.cc', 'kernels/core/cpu/matmul_portable.cc'}]
 SUFFIXES = {'birkhoff_ops': OP, 'birkhoff_cuda_ops': ('_cuda.cu',), 'birkhoff_simd': ('_simd.h', '_simd.cc')}
 
 
@@ -103,10 +107,27 @@ def named_dtypes():
                 yield f'{here}:{number}: a layer names no dtype; ask Precision, or take_statistic and the like of Frame'
 
 
+def defined_twice():
+    """Names that two files of one program define. Each x_test.cc is a program of its own, with all others."""
+    tests = sorted(p for p in (ROOT / 'tests').rglob('*') if p.suffix in ('.h', '.cc'))
+    found = {p.relative_to(ROOT).as_posix(): definitions(p.read_text(), p.relative_to(ROOT).as_posix())
+             for p in sources() + tests}
+    for _, *others in map(sorted, ALTERNATIVES):
+        for other in others:
+            del found[other]
+    shared = [d for file, all_of_file in found.items() if not file.endswith('_test.cc') for d in all_of_file]
+    yield from duplicates(shared)
+    for file, all_of_file in found.items():
+        if file.endswith('_test.cc'):
+            names = {d.name for d in all_of_file}
+            yield from duplicates([d for d in shared if d.name in names] + all_of_file)
+
+
 def main():
-    found = [*violations(), *named_dtypes(), *unlisted()]
+    found = [*violations(), *named_dtypes(), *unlisted(), *defined_twice()]
     print('\n'.join(found) if found else
-          'layering: every include goes downward, every library is at home, no layer names a dtype, every file is in the build')
+          'layering: every include goes downward, every library is at home, no layer names a dtype, every file is in the build, '
+          'no name is defined twice')
     return 1 if found else 0
 
 

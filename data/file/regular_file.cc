@@ -46,6 +46,13 @@ int open_regular_file(const std::filesystem::path& path) {
   throw DataError(concat(path.string(), ": is a ", kind_of(status.st_mode), ", expected a regular file"));
 }
 
+int64_t regular_file_bytes(const std::filesystem::path& path) {
+  const Descriptor file{open_regular_file(path)};
+  struct stat status {};
+  if (::fstat(file.fd, &status) != 0) refuse(path, "read", errno);
+  return status.st_size;
+}
+
 std::string read_regular_file(const std::filesystem::path& path, int64_t max_bytes) {
   const Descriptor file{open_regular_file(path)};
   struct stat status {};

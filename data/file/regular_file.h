@@ -26,6 +26,9 @@ class IoError : public DataError {
 //         a regular file" where the path names something else. Never blocks.
 int open_regular_file(const std::filesystem::path& path);
 
+// The size of a regular file. Errors: those of open_regular_file().
+int64_t regular_file_bytes(const std::filesystem::path& path);
+
 // The size at which read_regular_file() refuses a file that one of our own formats could not have made.
 inline constexpr int64_t kMaxTextFileBytes = int64_t{1} << 30;
 

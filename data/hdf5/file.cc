@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "data/file/checked_size.h"
 #include "data/hdf5/bulk_file.h"
 #include "data/hdf5/check.h"
 #include "kernels/core/error.h"
@@ -17,6 +19,8 @@ namespace birkhoff {
 namespace {
 
 using Lock = std::scoped_lock<std::recursive_mutex>;
+
+constexpr size_t kMaxTextBytes = size_t{64} << 10;  // of an attribute; HDF5 keeps larger ones elsewhere
 
 hid_t stored_type(DType dtype) {
   switch (dtype) {
@@ -65,7 +69,11 @@ Shape shape_of(hid_t space, const std::string& what) {
   std::array<hsize_t, Shape::kMaxRank> dims{};
   check_h5(H5Sget_simple_extent_dims(space, dims.data(), nullptr), what);
   Shape shape{};
-  for (int64_t i = 0; i < rank; ++i) shape.append(static_cast<int64_t>(dims[static_cast<size_t>(i)]));
+  for (size_t i = 0; i < static_cast<size_t>(rank); ++i) {
+    if (dims[i] > static_cast<hsize_t>(std::numeric_limits<int64_t>::max()))
+      throw DataError(concat(what, ": a dim of ", dims[i], " does not fit 63 bits"));
+    shape.append(static_cast<int64_t>(dims[i]));
+  }
   return shape;
 }
 
@@ -90,14 +98,46 @@ H5Handle open_attribute(hid_t object, const std::string& name, const std::string
   return H5Handle(check_h5(H5Aopen(object, name.c_str(), H5P_DEFAULT), what));
 }
 
-// Reads a scalar attribute as `type`, refusing one of another class (a string where a number belongs).
-void read_attribute(hid_t object, const std::string& name, hid_t type, void* value, const std::string& what) {
-  const H5Handle attribute = open_attribute(object, name, what);
-  const H5Handle stored(check_h5(H5Aget_type(attribute.id()), what));
-  if (H5Tget_class(stored.id()) != H5Tget_class(type)) throw DataError(what + " has the wrong type");
+void check_single(const H5Handle& attribute, const std::string& what) {
   const H5Handle space(check_h5(H5Aget_space(attribute.id()), what));
   if (H5Sget_simple_extent_npoints(space.id()) != 1) throw DataError(what + " is not a single value");
+}
+
+// Reads a scalar attribute of exactly this type: a conversion would clip a number that does not fit.
+void read_number(hid_t object, const std::string& name, hid_t type, void* value, const std::string& what) {
+  const H5Handle attribute = open_attribute(object, name, what);
+  const H5Handle stored(check_h5(H5Aget_type(attribute.id()), what));
+  if (check_h5(H5Tequal(stored.id(), type), what) <= 0)
+    throw DataError(concat(what, " has the wrong type, expected a ",
+                           H5Tget_class(type) == H5T_INTEGER ? "64-bit signed integer" : "64-bit float",
+                           ", little-endian"));
+  check_single(attribute, what);
   check_h5(H5Aread(attribute.id(), type, value), what);
+}
+
+// Links of other kinds lead to other files, or by names that another file chose.
+void check_hard_link(hid_t group, const std::string& name, const std::string& what) {
+  if (check_h5(H5Lexists(group, name.c_str(), H5P_DEFAULT), what) <= 0) throw DataError(what + " is missing");
+  H5L_info_t link{};
+  check_h5(H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT), what);
+  if (link.type == H5L_TYPE_HARD) return;
+  const char* kind = link.type == H5L_TYPE_EXTERNAL ? "an external"
+                     : link.type == H5L_TYPE_SOFT   ? "a soft"
+                                                    : "a user-defined";
+  throw DataError(concat(what, " is ", kind, " link, expected an object of this file itself"));
+}
+
+// Whether the declared extent lies within the file: before anybody takes memory for it.
+void check_extent(hid_t set, const H5Dataset& dataset, const std::string& what) {
+  const auto bytes = checked_bytes(dataset.dtype, dataset.shape);
+  if (!bytes) throw DataError(concat(what, ": its extent ", dataset.shape, " does not fit 63 bits"));
+  const H5Handle file(check_h5(H5Iget_file_id(set), what));
+  hsize_t size = 0;
+  check_h5(H5Fget_filesize(file.id(), &size), what);
+  const auto end = static_cast<int64_t>(std::min<hsize_t>(size, std::numeric_limits<int64_t>::max()));
+  if (dataset.offset >= 0 && *bytes <= end && dataset.offset <= end - *bytes) return;
+  throw DataError(concat(what, ": its ", *bytes, " bytes at byte ", dataset.offset, " lie outside the ", end,
+                         " bytes of the file"));
 }
 
 herr_t collect_name(hid_t, const char* name, const H5L_info_t*, void* names) {
@@ -203,7 +243,7 @@ H5Group H5Group::create_group(const std::string& name) const {
 H5Group H5Group::group(const std::string& name) const {
   const Lock lock(hdf5_mutex());
   const std::string what = path_ + "/" + name;
-  if (!has(name)) throw DataError(what + " is missing");
+  check_hard_link(handle_.id(), name, what);
   return {H5Handle(check_h5(H5Gopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what)), what};
 }
 
@@ -227,19 +267,22 @@ H5Dataset H5Group::create_dataset(const std::string& name, DType dtype, const Sh
 H5Dataset H5Group::dataset(const std::string& name) const {
   const Lock lock(hdf5_mutex());
   const std::string what = path_ + "/" + name;
-  if (!has(name)) throw DataError(what + " is missing");
+  check_hard_link(handle_.id(), name, what);
   const H5Handle set(check_h5(H5Dopen2(handle_.id(), name.c_str(), H5P_DEFAULT), what));
-  const H5Handle type(check_h5(H5Dget_type(set.id()), what)), space(check_h5(H5Dget_space(set.id()), what));
   const H5Handle properties(check_h5(H5Dget_create_plist(set.id()), what));
   if (H5Pget_layout(properties.id()) != H5D_CONTIGUOUS) throw DataError(what + ": its layout is not contiguous");
+  if (check_h5(H5Pget_external_count(properties.id()), what) > 0)
+    throw DataError(what + ": its bytes lie in another file, expected them in this one");
+  const H5Handle type(check_h5(H5Dget_type(set.id()), what)), space(check_h5(H5Dget_space(set.id()), what));
   H5Dataset result{name, dtype_of_stored(type.id(), what), shape_of(space.id(), what), 0};
   const haddr_t offset = H5Dget_offset(set.id());
   if (offset == HADDR_UNDEF) {
     H5Eclear2(H5E_DEFAULT);
-    if (result.bytes() > 0) throw DataError(what + ": its bytes were never allocated");
+    if (checked_bytes(result.dtype, result.shape) != 0) throw DataError(what + ": its bytes were never allocated");
   } else {
     result.offset = static_cast<int64_t>(offset);
   }
+  check_extent(set.id(), result, what);
   return result;
 }
 
@@ -281,14 +324,14 @@ bool H5Group::has_attribute(const std::string& attribute) const {
 int64_t H5Group::integer(const std::string& attribute) const {
   const Lock lock(hdf5_mutex());
   int64_t value = 0;
-  read_attribute(handle_.id(), attribute, H5T_NATIVE_INT64, &value, path_ + "@" + attribute);
+  read_number(handle_.id(), attribute, H5T_STD_I64LE, &value, path_ + "@" + attribute);
   return value;
 }
 
 double H5Group::real(const std::string& attribute) const {
   const Lock lock(hdf5_mutex());
   double value = 0;
-  read_attribute(handle_.id(), attribute, H5T_NATIVE_DOUBLE, &value, path_ + "@" + attribute);
+  read_number(handle_.id(), attribute, H5T_IEEE_F64LE, &value, path_ + "@" + attribute);
   return value;
 }
 
@@ -299,10 +342,13 @@ std::string H5Group::text(const std::string& attribute) const {
   const H5Handle stored(check_h5(H5Aget_type(opened.id()), what));
   if (H5Tget_class(stored.id()) != H5T_STRING || H5Tis_variable_str(stored.id()) != 0)
     throw DataError(what + " is not a string of fixed length");
+  check_single(opened, what);
   const size_t bytes = H5Tget_size(stored.id());
+  if (bytes == 0 || bytes > kMaxTextBytes)
+    throw DataError(concat(what, " is a string of ", bytes, " bytes, expected 1 to ", kMaxTextBytes));
   std::string value(bytes, '\0');
   const H5Handle type = text_type(bytes, what);
-  read_attribute(handle_.id(), attribute, type.id(), value.data(), what);
+  check_h5(H5Aread(opened.id(), type.id(), value.data()), what);
   value.resize(value.find_last_not_of('\0') + 1);
   return value;
 }

@@ -29,6 +29,8 @@ class H5Group {
   H5Group group(const std::string& name) const;
   // Reserves the bytes of a dataset; their content is undefined until written through BulkFile.
   H5Dataset create_dataset(const std::string& name, DType dtype, const Shape& shape) const;
+  // Only what lies in this file itself is opened: no soft or external link, no external storage. The extent fits the
+  // file.
   H5Dataset dataset(const std::string& name) const;
   bool has(const std::string& name) const;
   // Names of the groups and datasets of this group, sorted.
@@ -75,8 +77,8 @@ class H5File {
   std::filesystem::path path_;
 };
 
-// Tells apart, by path, expected and found: a missing file, an empty one, one that is not HDF5, a truncated one, and
-// one with bytes beyond its recorded end. DataError.
+// Tells apart, by path, expected and found: a missing file, one that is no regular file, an empty one, one that is not
+// HDF5 or of a format older than 1.10, a truncated one, and one with bytes beyond its recorded end. DataError.
 void check_h5_size(const std::filesystem::path& path);
 
 }  // namespace birkhoff

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <fstream>
-#include <thread>
 #include <utility>
 
 #include "data/hdf5/bulk_file.h"
@@ -11,6 +10,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
+#include "kernels/core/thread.h"
 
 namespace birkhoff {
 namespace {
@@ -47,20 +47,9 @@ class Ingestion {
   void flush() {
     std::vector<std::vector<int32_t>> tokens(pending_.size());
     const auto num_threads = static_cast<size_t>(std::max(1, options_.num_threads));
-    std::vector<std::exception_ptr> errors(num_threads);
-    const auto work = [&](size_t first) {
-      try {
-        for (size_t i = first; i < pending_.size(); i += num_threads) tokens[i] = tokenizer_.encode(pending_[i]);
-      } catch (...) {
-        errors[first] = std::current_exception();
-      }
-    };
-    std::vector<std::thread> threads;
-    for (size_t i = 1; i < num_threads; ++i) threads.emplace_back(work, i);
-    work(0);
-    for (std::thread& thread : threads) thread.join();
-    for (const std::exception_ptr& error : errors)
-      if (error) std::rethrow_exception(error);
+    run_on_threads(num_threads, "tokenizes", [&](size_t first) {
+      for (size_t i = first; i < pending_.size(); i += num_threads) tokens[i] = tokenizer_.encode(pending_[i]);
+    });
     for (size_t i = 0; i < pending_.size(); ++i) store(pending_[i], std::move(tokens[i]));
     pending_.clear();
   }

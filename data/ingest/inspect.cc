@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <sstream>
 #include <vector>
 
@@ -40,11 +41,13 @@ std::string inspect_shard(const std::filesystem::path& path) {
   return out.str();
 }
 
-// Reads all samples of a shard; what is wrong goes to `defects`.
-int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& defects) {
+// Reads all samples of a shard; what is wrong goes to `defects`. `compare` has the opened shard judged as a whole.
+int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& defects,
+                   const std::function<std::vector<std::string>(const ShardReader&)>& compare) {
   int64_t good = 0;
   try {
     ShardReader reader(path);
+    for (std::string& difference : compare(reader)) defects.push_back(std::move(difference));
     for (int64_t i = 0; i < reader.num_samples(); ++i) {
       try {
         reader.read(i);
@@ -59,13 +62,13 @@ int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& 
   return good;
 }
 
-int64_t read_split(const std::filesystem::path& directory, const std::string& name, const SplitManifest& split,
-                   std::vector<std::string>& defects) {
+int64_t read_dataset(const std::filesystem::path& directory, std::vector<std::string>& defects) {
+  const DatasetManifest manifest = read_manifest(directory);
   int64_t good = 0;
-  for (const ShardEntry& shard : split.shards) good += read_shard(directory / name / shard.file, defects);
-  if (!defects.empty()) return good;
-  ShardSet set(directory, name);  // each shard is the one that dataset.json describes
-  for (int64_t i = 0; i < set.num_samples(); ++i) set.num_tokens(i);
+  for (const auto& [name, split] : manifest.splits)
+    for (const ShardEntry& entry : split.shards)
+      good += read_shard(directory / name / entry.file, defects,
+                         [&, &entry = entry](const ShardReader& shard) { return differences(shard, entry, manifest); });
   return good;
 }
 
@@ -77,12 +80,9 @@ std::string inspect_data(const std::filesystem::path& path) {
 
 std::string verify_data(const std::filesystem::path& path) {
   std::vector<std::string> defects;
-  int64_t good = 0;
-  if (std::filesystem::is_directory(path)) {
-    for (const auto& entry : read_manifest(path).splits) good += read_split(path, entry.first, entry.second, defects);
-  } else {
-    good = read_shard(path, defects);
-  }
+  const int64_t good = std::filesystem::is_directory(path)
+                           ? read_dataset(path, defects)
+                           : read_shard(path, defects, [](const ShardReader&) { return std::vector<std::string>(); });
   if (defects.empty()) return concat(path.string(), ": all ", good, " samples are intact\n");
   std::string message = concat(path.string(), ": ", defects.size(), " defects; ", good, " samples are intact");
   for (size_t i = 0; i < std::min(defects.size(), kDefectsShown); ++i) message += "\n  " + defects[i];

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "data/file/regular_file.h"
+#include "kernels/core/hash.h"
 
 namespace birkhoff {
 namespace {
@@ -72,6 +73,11 @@ Json parse_json(std::string_view text, const std::string& place) {
   } catch (const Json::exception& error) {
     throw DataError(concat(place, ": cannot be read as JSON: ", error.what()));
   }
+}
+
+std::string json_checksum(const Json& value) {
+  const std::string text = value.dump(1);
+  return hex16(hash64(text.data(), text.size()));
 }
 
 void JsonView::refuse(const std::string& expected) const {

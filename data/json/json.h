@@ -25,6 +25,10 @@ inline constexpr int kMaxJsonDepth = 100;
 // nested deeper than kMaxJsonDepth, or an object has a key twice.
 Json parse_json(std::string_view text, const std::string& place);
 
+// XXH3-64, as sixteen hexadecimal digits, of a value as UTF-8 text with sorted keys and an indentation of one space:
+// the checksum of the files of ours that are JSON, whatever their own layout.
+std::string json_checksum(const Json& value);
+
 // A value inside a parsed text, with the path that leads to it: "dataset.json: splits.train.shards[0].samples". Every
 // function throws a DataError "PLACE is GIVEN, expected ..." where the value is not what the caller needs. A view
 // borrows the value.

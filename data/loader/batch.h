@@ -7,7 +7,7 @@
 namespace birkhoff {
 
 // A stretch of one document in one sequence: where a token of the batch comes from.
-struct Piece {
+struct DocumentPiece {
   int32_t source = 0;    // index in the mixture
   int64_t document = 0;  // sample number in the source
   int64_t offset = 0;    // first input position of the document
@@ -25,10 +25,10 @@ struct Batch {
   // targets[d][t]: token d + 1 ahead of t in its document (also past the end of the sequence), or -1 where there is
   // none or where it is masked. d = 0 is the language model's, d > 0 those of multi-token prediction.
   std::vector<std::vector<int32_t>> targets;
-  std::vector<float> loss_weights;  // [T], of targets[0]: 1, or 0 where it is -1
-  std::vector<uint8_t> token_mask;  // [T], 0 for padding; empty where there is none
-  std::vector<int64_t> sample_ids;  // [num_sequences], the absolute number of the sequence in the run
-  std::vector<Piece> pieces;        // in order of the tokens
+  std::vector<float> loss_weights;    // [T], of targets[0]: 1, or 0 where it is -1
+  std::vector<uint8_t> token_mask;    // [T], 0 for padding; empty where there is none
+  std::vector<int64_t> sample_ids;    // [num_sequences], the absolute number of the sequence in the run
+  std::vector<DocumentPiece> pieces;  // in order of the tokens
   // Per Engram layer [T, K]: position of each looked-up row in the step's engram_rows of that layer.
   std::vector<std::vector<int32_t>> engram_index;
 

@@ -1,41 +1,57 @@
 #include "data/loader/cursor.h"
 
-#include <nlohmann/json.hpp>
+#include <limits>
 
+#include "data/json/json.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 
 namespace birkhoff {
 namespace {
-using Json = nlohmann::json;
+
 constexpr int kVersion = 1;
+constexpr char kPlace[] = "data cursor";
+// Far above what a run consumes, and sums of a thousand of them fit 63 bits.
+constexpr int64_t kMaxCount = int64_t{1} << 52;
+
+SourceCursor source_from(const JsonView& json) {
+  const std::vector<JsonView> columns = json.elements();
+  if (columns.size() != 5) json.refuse("5 numbers: key, epoch, document, input, sequences");
+  SourceCursor source;
+  source.key = static_cast<uint32_t>(columns[0].integer(0, std::numeric_limits<uint32_t>::max()));
+  source.epoch = columns[1].integer(0, kMaxCount);
+  source.ordinal = columns[2].integer(0, kMaxCount);
+  source.offset = columns[3].integer(0, kMaxCount);
+  source.sequences = columns[4].integer(0, kMaxCount);
+  return source;
+}
+
 }  // namespace
 
 std::string to_string(const Cursor& cursor) {
   Json json{{"v", kVersion},           {"order", hex16(cursor.order_digest)},   {"sequences", cursor.sequences},
             {"tokens", cursor.tokens}, {"mixture_start", cursor.mixture_start}, {"sources", Json::array()}};
+  if (cursor.content_digest != 0) json["content"] = hex16(cursor.content_digest);
   for (const SourceCursor& s : cursor.sources)
     json["sources"].push_back({s.key, s.epoch, s.ordinal, s.offset, s.sequences});
   return json.dump();
 }
 
 Cursor parse_cursor(const std::string& text) {
-  try {
-    const Json json = Json::parse(text);
-    if (const int version = json.at("v"); version != kVersion)
-      throw DataError(concat("data cursor: expected version ", kVersion, ", found ", version));
-    Cursor cursor{std::stoull(json.at("order").get<std::string>(), nullptr, 16),
-                  json.at("sequences"),
-                  json.at("tokens"),
-                  json.at("mixture_start"),
-                  {}};
-    for (const Json& s : json.at("sources")) cursor.sources.push_back({s.at(0), s.at(1), s.at(2), s.at(3), s.at(4)});
-    return cursor;
-  } catch (const Json::exception& error) {
-    throw DataError(concat("data cursor: ", error.what()));
-  } catch (const std::logic_error& error) {
-    throw DataError(concat("data cursor: cannot read the order digest: ", error.what()));
-  }
+  const Json whole = parse_json(text, kPlace);
+  const JsonView json(whole, kPlace);
+  if (const int64_t version = json.at("v").integer(); version != kVersion)
+    throw DataError(concat(kPlace, ": expected version ", kVersion, ", found ", version));
+  Cursor cursor;
+  cursor.order_digest = json.at("order").hex64();
+  if (json.has("content")) cursor.content_digest = json.at("content").hex64();
+  cursor.sequences = json.at("sequences").integer(0, kMaxCount);
+  cursor.tokens = json.at("tokens").integer(0, kMaxCount);
+  cursor.mixture_start = json.at("mixture_start").integer(0, kMaxCount);
+  const std::vector<JsonView> sources = json.at("sources").elements();
+  if (sources.size() > 1000) json.at("sources").refuse("at most 1000 sources");
+  for (const JsonView& source : sources) cursor.sources.push_back(source_from(source));
+  return cursor;
 }
 
 }  // namespace birkhoff

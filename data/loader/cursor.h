@@ -20,6 +20,7 @@ struct SourceCursor {
 // to 16 sources.
 struct Cursor {
   uint64_t order_digest = 0;          // of seed, names, weights and sizes of the sources
+  uint64_t content_digest = 0;        // of the documents of all sources in order; 0 in cursors of older programs
   int64_t sequences = 0, tokens = 0;  // consumed by the run
   int64_t mixture_start = 0;          // sequences consumed when this mixture began
   std::vector<SourceCursor> sources;
@@ -28,7 +29,8 @@ struct Cursor {
 };
 
 std::string to_string(const Cursor& cursor);
-// DataError if the text is not a cursor.
+// DataError if the text is not a cursor, or a number is out of range. Programs before the content digest read what
+// to_string() writes, and judge it by the order digest alone.
 Cursor parse_cursor(const std::string& text);
 
 }  // namespace birkhoff

@@ -13,7 +13,7 @@ namespace birkhoff {
 namespace {
 
 struct ScoredPiece {
-  Piece piece;
+  DocumentPiece piece;
   int64_t context = 0;  // first inputs of the piece, there to be attended to only
 };
 using Sequence = std::vector<ScoredPiece>;

@@ -12,6 +12,7 @@
 #include "data/loader/engram_addresses.h"
 #include "data/loader/step_builder.h"
 #include "kernels/core/error.h"
+#include "kernels/core/thread.h"
 
 namespace birkhoff {
 namespace {
@@ -27,16 +28,41 @@ const LoaderOptions& checked(const LoaderOptions& options) {
   return options;
 }
 
+// Programs before derived an empty name from "data/", and "." from "data/.". The order of a run begun so depends on
+// that name, so that the run keeps it.
+LoaderOptions with_names_of(LoaderOptions options, const std::optional<Cursor>& resume) {
+  if (!resume || resume->sources.size() != options.sources.size()) return options;
+  for (size_t i = 0; i < options.sources.size(); ++i) {
+    SourceOptions& source = options.sources[i];
+    for (const char* old : {"", ".", ".."}) {
+      if (source.name == source_name(source.directory) && resume->sources[i].key == cursor_key(old)) source.name = old;
+    }
+  }
+  return options;
+}
+
+constexpr char kOldCursor[] =
+    "the checkpoint is of an older program, whose data cursor does not tell which documents the run read: since seed, "
+    "mixture and counts are equal, the documents are taken for the same";
+
 }  // namespace
+
+std::string source_name(const std::filesystem::path& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  const std::filesystem::path last = whole.has_filename() ? whole.filename() : whole.parent_path().filename();
+  return last.empty() ? whole.string() : last.string();
+}
 
 // The thread builds steps of shape_ from ahead_ on, one after another, at most prefetch_steps of them. A change of
 // shape starts a new generation: what the thread still builds for the old one is thrown away.
 class Loader::Impl {
  public:
   Impl(const LoaderOptions& options, const std::optional<Cursor>& resume)
-      : depth_(static_cast<size_t>(std::max(0, options.prefetch_steps))), builder_(checked(options)) {
+      : depth_(static_cast<size_t>(std::max(0, options.prefetch_steps))),
+        builder_(checked(with_names_of(options, resume))) {
     Sources& sources = builder_.sources();
     delivered_ = resume ? sources.resume(*resume, options.mixture_change) : sources.begin();
+    if (resume && resume->content_digest == 0) notice_ = kOldCursor;
   }
 
   ~Impl() {
@@ -58,6 +84,7 @@ class Loader::Impl {
   }
 
   const Cursor& cursor() const { return delivered_; }
+  const std::string& notice() const { return notice_; }
   double wait_s() const { return wait_s_; }
 
  private:
@@ -70,7 +97,7 @@ class Loader::Impl {
       error_ = nullptr;
       ++generation_;
     }
-    if (!thread_.joinable()) thread_ = std::thread([this] { work(); });
+    if (!thread_.joinable()) thread_ = start_thread("reads the data", [this] { work(); });
     changed_.notify_all();
     changed_.wait(lock, [&] { return !queue_.empty() || error_; });
     if (queue_.empty()) std::rethrow_exception(error_);
@@ -111,6 +138,7 @@ class Loader::Impl {
   size_t depth_;
   StepBuilder builder_;  // used by the thread alone once it runs, but for check()
   Cursor delivered_;
+  std::string notice_;
   double wait_s_ = 0;
 
   std::mutex mutex_;
@@ -129,6 +157,7 @@ Loader::Loader(const LoaderOptions& options, const std::optional<Cursor>& resume
 Loader::~Loader() = default;
 StepBatch Loader::next(const StepShape& shape) { return impl_->next(shape); }
 const Cursor& Loader::cursor() const { return impl_->cursor(); }
+const std::string& Loader::notice() const { return impl_->notice(); }
 double Loader::wait_s() const { return impl_->wait_s(); }
 
 }  // namespace birkhoff

@@ -9,6 +9,10 @@
 
 namespace birkhoff {
 
+// The name of a source that was given none: the last part of its path, however the path is written ("data", "./data/",
+// "other/../data").
+std::string source_name(const std::filesystem::path& path);
+
 struct SourceOptions {
   std::string name;
   std::filesystem::path directory;  // of dataset.json
@@ -52,6 +56,8 @@ class Loader {
   StepBatch next(const StepShape& shape);
   // The cursor after the last step returned.
   const Cursor& cursor() const;
+  // What is to be said of the cursor that the loader began with; mostly nothing.
+  const std::string& notice() const;
   // Time next() has spent waiting for data.
   double wait_s() const;
 

@@ -1,5 +1,7 @@
 #include "data/loader/sources.h"
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 #include "kernels/core/philox.h"
@@ -13,19 +15,15 @@ std::vector<double> weights_of(const std::vector<SourceOptions>& sources) {
   return weights;
 }
 
-uint32_t cursor_key(const std::string& name) { return static_cast<uint32_t>(key_of(name)); }
-
 }  // namespace
+
+uint32_t cursor_key(const std::string& name) { return static_cast<uint32_t>(key_of(name)); }
 
 void check_dataset(const std::filesystem::path& directory, const DatasetManifest& manifest, int64_t vocab_size,
                    const std::string& tokenizer_digest) {
   if (manifest.vocab_size > vocab_size)
     throw DataError(concat(directory.string(), ": its vocabulary of ", manifest.vocab_size,
                            " does not fit the model's of ", vocab_size));
-  for (const auto& [name, token] : {std::pair{"begin_token", manifest.begin_token}, {"end_token", manifest.end_token}})
-    if (token < 0 || token >= manifest.vocab_size)
-      throw DataError(concat((directory / "dataset.json").string(), ": ", name, " is ", token,
-                             ", expected one of its vocabulary of ", manifest.vocab_size));
   if (!tokenizer_digest.empty() && manifest.tokenizer_digest != tokenizer_digest)
     throw DataError(concat(directory.string(), ": made with another tokenizer: expected ", tokenizer_digest, ", found ",
                            manifest.tokenizer_digest));
@@ -36,7 +34,7 @@ Sources::Source::Source(const SourceOptions& options, const std::string& split, 
 
 Sources::Sources(const LoaderOptions& options)
     : mixture_(weights_of(options.sources)), policy_(options.bad_samples), max_bad_(options.max_bad_samples) {
-  Hasher digest;
+  Hasher digest, content;
   const auto add = [&digest](const auto& value) { digest.update(&value, sizeof value); };
   add(options.seed);
   std::set<uint32_t> keys;
@@ -54,20 +52,33 @@ Sources::Sources(const LoaderOptions& options)
     add(source.weight);
     add(split.num_samples);
     add(split.num_tokens);
+    const uint64_t documents = sources_.back()->shards.content_digest();
+    content.update(&documents, sizeof documents);
   }
   digest_ = digest.digest();
+  content_digest_ = std::max<uint64_t>(content.digest(), 1);  // 0 means that it is not known
 }
 
 Cursor Sources::begin() const {
   Cursor cursor;
   cursor.order_digest = digest_;
+  cursor.content_digest = content_digest_;
   for (const auto& source : sources_) cursor.sources.push_back({cursor_key(source->name), 0, 0, 0, 0});
   return cursor;
 }
 
 Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
   Cursor cursor = from;
-  if (from.order_digest != digest_) {
+  cursor.content_digest = content_digest_;
+  const bool same_content = from.content_digest == 0 || from.content_digest == content_digest_;
+  if (from.order_digest == digest_ && !same_content && change == MixtureChange::refuse)
+    throw DataError(
+        concat("the documents of the data sources are not those that the run read before, or lie in another "
+               "order (content ",
+               hex16(from.content_digest), ", now ", hex16(content_digest_),
+               "), though their numbers are equal; restore the folders, or set data.mixture_change to "
+               "restart"));
+  if (from.order_digest != digest_ || !same_content) {
     BK_CHECK(change == MixtureChange::restart, "the data cursor (order ", hex16(from.order_digest),
              ") belongs to another seed, mixture or dataset than the config (order ", hex16(digest_),
              "); restore them, give a source whose folder moved its old name (data.sources[].name), or set "
@@ -94,6 +105,9 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
     if (s.epoch < 0 || s.offset < 0 || s.ordinal < 0 || s.sequences < 0 || (s.ordinal >= samples && !untouched))
       throw DataError(concat("data cursor: source '", sources_[i]->name, "' stands at document ", s.ordinal, " of ",
                              samples, ", input ", s.offset));
+    if (s.offset > 0 && !sources_[i]->stream.has(s))
+      throw DataError(concat("data cursor: source '", sources_[i]->name, "' stands at input ", s.offset,
+                             " of a document that is shorter: the documents are not those that the run read before"));
     drawn += s.sequences;
   }
   if (drawn != cursor.sequences)
@@ -101,20 +115,20 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
   return cursor;
 }
 
-std::vector<Piece> Sources::next_sequence(int64_t length, Cursor& cursor) {
+std::vector<DocumentPiece> Sources::next_sequence(int64_t length, Cursor& cursor) {
   std::vector<int64_t> counts;
   for (const SourceCursor& source : cursor.sources) counts.push_back(source.sequences);
   const int chosen = mixture_.next(counts);
   SourceCursor& at = cursor.sources[static_cast<size_t>(chosen)];
-  std::vector<Piece> pieces = sources_[static_cast<size_t>(chosen)]->stream.take(length, at);
-  for (Piece& piece : pieces) piece.source = chosen;
+  std::vector<DocumentPiece> pieces = sources_[static_cast<size_t>(chosen)]->stream.take(length, at);
+  for (DocumentPiece& piece : pieces) piece.source = chosen;
   ++at.sequences;
   ++cursor.sequences;
   cursor.tokens += length;
   return pieces;
 }
 
-const TextSample& Sources::document(const Piece& piece) {
+const TextSample& Sources::document(const DocumentPiece& piece) {
   Source& source = *sources_[static_cast<size_t>(piece.source)];
   if (source.held != piece.document) {
     source.text = read(piece.source, piece.document);
@@ -123,7 +137,7 @@ const TextSample& Sources::document(const Piece& piece) {
   return source.text;
 }
 
-int32_t Sources::begin_token(const Piece& piece) const {
+int32_t Sources::begin_token(const DocumentPiece& piece) const {
   return sources_[static_cast<size_t>(piece.source)]->shards.manifest().begin_token;
 }
 

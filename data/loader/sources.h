@@ -23,10 +23,10 @@ class Sources {
   Cursor begin() const;
   Cursor resume(const Cursor& cursor, MixtureChange change) const;
   // The pieces of the next sequence; moves the cursor behind it.
-  std::vector<Piece> next_sequence(int64_t length, Cursor& cursor);
+  std::vector<DocumentPiece> next_sequence(int64_t length, Cursor& cursor);
   // Kept until another document of the same source is asked for.
-  const TextSample& document(const Piece& piece);
-  int32_t begin_token(const Piece& piece) const;
+  const TextSample& document(const DocumentPiece& piece);
+  int32_t begin_token(const DocumentPiece& piece) const;
   int64_t bad_samples() const { return static_cast<int64_t>(bad_.size()); }
 
  private:
@@ -43,11 +43,14 @@ class Sources {
 
   std::vector<std::unique_ptr<Source>> sources_;
   Mixture mixture_;
-  uint64_t digest_ = 0;
+  uint64_t digest_ = 0, content_digest_ = 0;
   BadSamples policy_;
   int64_t max_bad_;
   std::set<std::pair<int32_t, int64_t>> bad_;
 };
+
+// By which a cursor knows a source.
+uint32_t cursor_key(const std::string& name);
 
 // Refuses a dataset that does not fit the model. DataError.
 void check_dataset(const std::filesystem::path& directory, const DatasetManifest& manifest, int64_t vocab_size,

@@ -25,11 +25,12 @@ StepBatch StepBuilder::build(const StepShape& shape, Cursor cursor) {
   std::optional<BatchBuilder> builder;
   for (int64_t i = 0; i < shape.global_sequences; ++i) {
     const int64_t sample_id = cursor.sequences;
-    const std::vector<Piece> pieces = sources_.next_sequence(shape.sequence_length, cursor);
+    const std::vector<DocumentPiece> pieces = sources_.next_sequence(shape.sequence_length, cursor);
     if (i < begin || i >= begin + per_replica) continue;
     if (!builder) builder.emplace(shape.microbatch_sequences, shape.sequence_length, options_.mtp_depth);
     builder->begin_sequence(sample_id);
-    for (const Piece& piece : pieces) builder->append(piece, sources_.document(piece), sources_.begin_token(piece));
+    for (const DocumentPiece& piece : pieces)
+      builder->append(piece, sources_.document(piece), sources_.begin_token(piece));
     if ((i - begin + 1) % shape.microbatch_sequences != 0) continue;
     step.microbatches.push_back(builder->finish());
     builder.reset();

@@ -23,8 +23,8 @@ int64_t SourceStream::document_at(const SourceCursor& cursor) {
   return (*order_)(cursor.ordinal);
 }
 
-std::vector<Piece> SourceStream::take(int64_t length, SourceCursor& cursor) {
-  std::vector<Piece> pieces;
+std::vector<DocumentPiece> SourceStream::take(int64_t length, SourceCursor& cursor) {
+  std::vector<DocumentPiece> pieces;
   while (length > 0) {
     const int64_t document = document_at(cursor), tokens = shards_->num_tokens(document);
     const int64_t taken = std::min(length, tokens - cursor.offset);
@@ -60,7 +60,8 @@ BatchBuilder::BatchBuilder(int64_t num_sequences, int64_t sequence_length, int m
 
 void BatchBuilder::begin_sequence(int64_t sample_id) { batch_.sample_ids.push_back(sample_id); }
 
-void BatchBuilder::append(const Piece& piece, const TextSample& document, int32_t begin_token, int64_t context) {
+void BatchBuilder::append(const DocumentPiece& piece, const TextSample& document, int32_t begin_token,
+                          int64_t context) {
   const auto start = static_cast<int32_t>(batch_.tokens.size());
   for (int64_t i = 0; i < piece.length; ++i) {
     const int64_t p = piece.offset + i;

@@ -16,7 +16,9 @@ class SourceStream {
  public:
   SourceStream(ShardSet& shards, uint64_t seed, uint64_t key) : shards_(&shards), seed_(seed), key_(key) {}
   // The pieces of the next `length` inputs; moves the cursor behind them.
-  std::vector<Piece> take(int64_t length, SourceCursor& cursor);
+  std::vector<DocumentPiece> take(int64_t length, SourceCursor& cursor);
+  // Whether the document at the cursor has the input that the cursor names.
+  bool has(const SourceCursor& cursor) { return cursor.offset < shards_->num_tokens(document_at(cursor)); }
   // Brings a cursor of another order to a place of this one: an input that its document does not have becomes the
   // document's first, a document that the source does not have the first of the next epoch.
   void fit(SourceCursor& cursor);
@@ -35,7 +37,7 @@ class BatchBuilder {
  public:
   BatchBuilder(int64_t num_sequences, int64_t sequence_length, int mtp_depth);
   void begin_sequence(int64_t sample_id);
-  void append(const Piece& piece, const TextSample& document, int32_t begin_token, int64_t context = 0);
+  void append(const DocumentPiece& piece, const TextSample& document, int32_t begin_token, int64_t context = 0);
   // Fills the rest of the batch with masked tokens, each sequence one document.
   void pad(int32_t token);
   Batch finish();

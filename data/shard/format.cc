@@ -45,7 +45,8 @@ struct Pools {
   }
 };
 
-void write_pools(const std::filesystem::path& path, const ShardHeader& header, const Pools& pools) {
+void write_pools(const std::filesystem::path& path, const ShardHeader& header, const Pools& pools,
+                 uint64_t index_checksum) {
   constexpr int64_t kMetadataBytes = int64_t{64} << 10;  // more than that of five datasets
   check_size_limit(path, kMetadataBytes + pools.stored_bytes());
   H5File file = H5File::create(path);
@@ -54,7 +55,7 @@ void write_pools(const std::filesystem::path& path, const ShardHeader& header, c
   root.set("version", header.version);
   root.set("vocab_size", header.vocab_size);
   root.set("tokenizer_digest", header.tokenizer_digest);
-  root.set("index_checksum", std::bit_cast<int64_t>(index_checksum_of(pools.samples, pools.segments)));
+  root.set("index_checksum", std::bit_cast<int64_t>(index_checksum));
   const BulkFile out = BulkFile::open_to_write(path);
   const auto store = [&](const char* name, DType dtype, const Shape& shape, const void* data) {
     const H5Dataset dataset = root.create_dataset(name, dtype, shape);
@@ -90,13 +91,15 @@ uint64_t index_checksum_of(const std::vector<SampleRow>& samples, const std::vec
       .digest();
 }
 
-void write_shard(const std::filesystem::path& path, const ShardHeader& header, const std::vector<Sample>& samples) {
+uint64_t write_shard(const std::filesystem::path& path, const ShardHeader& header, const std::vector<Sample>& samples) {
   Pools pools;
   for (const Sample& sample : samples) pools.append(sample);
+  const uint64_t index_checksum = index_checksum_of(pools.samples, pools.segments);
   const auto temporary = new_temporary(path);
   try {
-    write_pools(temporary, header, pools);
+    write_pools(temporary, header, pools, index_checksum);
     publish_file(temporary, path);
+    return index_checksum;
   } catch (...) {
     std::error_code ignored;
     std::filesystem::remove(temporary, ignored);

@@ -43,7 +43,8 @@ struct ShardHeader {
   std::string tokenizer_digest;
 };
 
-// Writes a whole shard and publishes it. It trusts the samples: ShardWriter::add is what checks them.
-void write_shard(const std::filesystem::path& path, const ShardHeader& header, const std::vector<Sample>& samples);
+// Writes a whole shard, publishes it and returns its index checksum. It trusts the samples: ShardWriter::add is what
+// checks them.
+uint64_t write_shard(const std::filesystem::path& path, const ShardHeader& header, const std::vector<Sample>& samples);
 
 }  // namespace birkhoff

@@ -1,58 +1,104 @@
 #include "data/shard/manifest.h"
 
-#include <fstream>
+#include <limits>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
+#include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
+#include "data/json/json.h"
 #include "kernels/core/error.h"
+#include "kernels/core/hash.h"
 
 namespace birkhoff {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr char kFormat[] = "birkhoff.dataset";
 constexpr char kFile[] = "dataset.json";
+constexpr char kChecksum[] = "xxh3";             // of all other members
+constexpr int64_t kMaxBytes = int64_t{1} << 28;  // a million shards and more
+
+Json to_json(const ShardEntry& shard) {
+  Json json{{"file", shard.file},
+            {"samples", shard.num_samples},
+            {"tokens", shard.num_tokens},
+            {"source_bytes", shard.source_bytes}};
+  if (shard.index_checksum) json["index_checksum"] = hex16(*shard.index_checksum);
+  return json;
+}
 
 Json to_json(const SplitManifest& split) {
   Json json{{"samples", split.num_samples}, {"tokens", split.num_tokens}, {"source_bytes", split.source_bytes}};
   json["shards"] = Json::array();
-  for (const ShardEntry& shard : split.shards)
-    json["shards"].push_back({{"file", shard.file},
-                              {"samples", shard.num_samples},
-                              {"tokens", shard.num_tokens},
-                              {"source_bytes", shard.source_bytes}});
+  for (const ShardEntry& shard : split.shards) json["shards"].push_back(to_json(shard));
   return json;
 }
 
-SplitManifest split_of(const Json& json, const std::string& path) {
+// A count whose sum over the shards before is `sum`: it too is to fit.
+int64_t count_from(const JsonView& json, int64_t sum) {
+  return json.integer(0, std::numeric_limits<int64_t>::max() - sum);
+}
+
+ShardEntry entry_from(const JsonView& json, const SplitManifest& before) {
+  ShardEntry entry;
+  entry.file = json.at("file").plain_name();
+  entry.num_samples = count_from(json.at("samples"), before.num_samples);
+  entry.num_tokens = count_from(json.at("tokens"), before.num_tokens);
+  entry.source_bytes = count_from(json.at("source_bytes"), before.source_bytes);
+  if (json.has("index_checksum")) entry.index_checksum = json.at("index_checksum").hex64();
+  return entry;
+}
+
+SplitManifest split_from(const JsonView& json) {
   SplitManifest split;
-  for (const Json& shard : json.at("shards"))
-    for (const char* count : {"samples", "tokens", "source_bytes"})
-      if (const auto value = shard.at(count).get<int64_t>(); value < 0)
-        throw DataError(concat(path, ": ", shard.at("file").dump(), ": ", count, " is ", value, ", a negative number"));
-  for (const Json& shard : json.at("shards"))
-    split.append({shard.at("file"), shard.at("samples"), shard.at("tokens"), shard.at("source_bytes")});
-  const int64_t samples = json.at("samples"), tokens = json.at("tokens"), bytes = json.at("source_bytes");
+  for (const JsonView& shard : json.at("shards").elements()) split.append(entry_from(shard, split));
+  const int64_t samples = json.at("samples").integer(), tokens = json.at("tokens").integer(),
+                bytes = json.at("source_bytes").integer();
   if (samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes)
-    throw DataError(path + ": the totals of a split are not the sums over its shards");
+    throw DataError(json.place() + ": the totals of a split are not the sums over its shards");
   return split;
 }
 
-DatasetManifest manifest_of(const Json& json, const std::string& path) {
-  const std::string format = json.at("format");
-  if (format != kFormat) throw DataError(concat(path, ": expected the format ", kFormat, ", found ", format));
-  const int version = json.at("version");
-  if (version != kDatasetVersion)
-    throw DataError(concat(path, ": expected version ", kDatasetVersion, ", found version ", version));
-  DatasetManifest manifest{
-      json.at("tokenizer_digest"), json.at("vocab_size"), json.at("begin_token"), json.at("end_token"), {}};
-  if (manifest.vocab_size <= 0)
-    throw DataError(concat(path, ": vocab_size is ", manifest.vocab_size, ", expected at least 1"));
-  for (const auto& item : json.at("splits").items()) manifest.splits[item.key()] = split_of(item.value(), path);
+int32_t token_from(const JsonView& json, int64_t vocab_size) {
+  const int64_t token = json.integer(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+  if (token < 0 || token >= vocab_size) json.refuse(concat("one of its vocabulary of ", vocab_size));
+  return static_cast<int32_t>(token);
+}
+
+void check_checksum(const JsonView& json) {
+  if (!json.has(kChecksum)) return;
+  Json body = json.value();
+  body.erase(kChecksum);
+  const std::string found = json_checksum(body);
+  if (json.at(kChecksum).text() == found) return;
+  throw DataError(concat(json.place(), ": its checksum is ", found, ", the file says ", json.value()[kChecksum].dump(),
+                         ": it was edited or damaged. Restore it, or ingest the data again"));
+}
+
+DatasetManifest manifest_from(const JsonView& json) {
+  if (const std::string format = json.at("format").text(); format != kFormat)
+    throw DataError(concat(json.place(), ": expected the format ", kFormat, ", found ", format));
+  if (const int64_t version = json.at("version").integer(); version != kDatasetVersion)
+    throw DataError(concat(json.place(), ": expected version ", kDatasetVersion, ", found version ", version));
+  check_checksum(json);
+  DatasetManifest manifest;
+  manifest.tokenizer_digest = json.at("tokenizer_digest").text();
+  manifest.vocab_size = json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max());
+  manifest.begin_token = token_from(json.at("begin_token"), manifest.vocab_size);
+  manifest.end_token = token_from(json.at("end_token"), manifest.vocab_size);
+  for (const auto& [name, split] : json.at("splits").members()) {
+    if (!is_plain_name(name)) throw DataError(concat(split.place(), ": the name of a split is that of a folder"));
+    manifest.splits[name] = split_from(split);
+  }
   return manifest;
+}
+
+std::string read_text(const std::string& path) {
+  try {
+    return read_regular_file(path, kMaxBytes);
+  } catch (const IoError& error) {
+    if (error.code() != ENOENT && error.code() != ENOTDIR) throw;
+    throw DataError(path + ": no such file: this is not a dataset, or its ingestion did not finish");
+  }
 }
 
 }  // namespace
@@ -81,18 +127,19 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
             {"end_token", manifest.end_token},
             {"splits", Json::object()}};
   for (const auto& entry : manifest.splits) json["splits"][entry.first] = to_json(entry.second);
+  json[kChecksum] = json_checksum(json);
   publish_text(directory / kFile, json.dump(1) + "\n");
 }
 
 DatasetManifest read_manifest(const std::filesystem::path& directory) {
-  const std::string path = (directory / kFile).string();
-  std::ifstream in(path);
-  if (!in) throw DataError(path + ": no such file: this is not a dataset, or its ingestion did not finish");
+  const std::string path = (directory / kFile).string(), text = read_text(path);
+  Json json;
   try {
-    return manifest_of(Json::parse(in), path);
-  } catch (const Json::exception& error) {
-    throw DataError(path + ": damaged: " + error.what());
+    json = parse_json(text, path);
+  } catch (const DataError& error) {
+    throw DataError(path + ": damaged" + std::string(error.what()).substr(path.size()));
   }
+  return manifest_from(JsonView(json, path));
 }
 
 }  // namespace birkhoff

@@ -2,14 +2,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace birkhoff {
 
 struct ShardEntry {
-  std::string file;  // relative to the split's directory
+  std::string file;  // a plain name, in the split's directory
   int64_t num_samples = 0, num_tokens = 0, source_bytes = 0;
+  std::optional<uint64_t> index_checksum{};  // of the shard; datasets of older programs do not have it
 };
 
 struct SplitManifest {
@@ -33,7 +35,8 @@ struct DatasetManifest {
 inline constexpr int kDatasetVersion = 1;
 
 void write_manifest(const std::filesystem::path& directory, const DatasetManifest& manifest);
-// DataError if dataset.json is missing, is not JSON, or is of another format or version.
+// DataError if dataset.json is missing, is not JSON, is of another format or version, was edited (its checksum;
+// datasets of older programs have none), or a value is not of its type and range.
 DatasetManifest read_manifest(const std::filesystem::path& directory);
 
 }  // namespace birkhoff

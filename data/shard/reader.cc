@@ -1,5 +1,6 @@
 #include "data/shard/reader.h"
 
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -25,14 +26,35 @@ void check_range(const char* what, int64_t begin, int64_t count, int64_t limit) 
     throw DataError(concat(what, " ", begin, " + ", count, " lie outside the ", limit, " there are"));
 }
 
+// Of a segment whose rows lie in pools of so many elements.
+void check_segment(const SegmentRow& row, int64_t tokens, int64_t bytes) {
+  const bool text = row.modality == static_cast<int64_t>(Modality::text);
+  if (!text && row.modality != static_cast<int64_t>(Modality::opaque))
+    throw DataError(concat("a segment of modality ", row.modality, ", expected 0 (text) or 1 (opaque)"));
+  if (row.rank < 0 || row.rank > SegmentRow::kMaxRank)
+    throw DataError(concat("a segment of rank ", row.rank, ", expected 0 to ", SegmentRow::kMaxRank));
+  for (int64_t i = 0; i < row.rank; ++i)
+    if (row.dims[i] < 0) throw DataError(concat("a segment with a dim of ", row.dims[i]));
+  check_range("payload elements", row.offset, row.length, text ? tokens : bytes);
+}
+
+// All segments of a sample. They share no payload, so that together they need no more memory than the shard has bytes.
+void check_segments(const SampleRow& row, const SegmentRow* segments, int64_t tokens, int64_t bytes) {
+  int64_t text = 0, opaque = 0;
+  for (int64_t i = 0; i < row.num_segments; ++i) {
+    check_segment(segments[i], tokens, bytes);
+    (segments[i].modality == static_cast<int64_t>(Modality::text) ? text : opaque) += segments[i].length;
+    if (text > tokens || opaque > bytes) throw DataError("its segments share payload");
+  }
+  if (text != row.num_tokens)
+    throw DataError(concat("index and data disagree: expected ", row.num_tokens, " tokens, found ", text));
+}
+
 Segment load(const SegmentRow& row, const BulkFile& file, const H5Dataset& pool, const H5Dataset& mask) {
   Segment segment;
   segment.modality = static_cast<Modality>(row.modality);
-  if (row.rank < 0 || row.rank > SegmentRow::kMaxRank)
-    throw DataError(concat("a segment of rank ", row.rank, ", expected 0 to ", SegmentRow::kMaxRank));
   segment.shape = Shape{};
   for (int64_t i = 0; i < row.rank; ++i) segment.shape.append(row.dims[i]);
-  check_range("payload elements", row.offset, row.length, pool.shape[0]);
   const auto length = static_cast<size_t>(row.length);
   if (segment.modality != Modality::text) {
     segment.bytes.resize(length);
@@ -46,6 +68,23 @@ Segment load(const SegmentRow& row, const BulkFile& file, const H5Dataset& pool,
   return segment;
 }
 
+void check_format(const H5Group& root) {
+  const std::string format = root.has_attribute("format") ? root.text("format") : "no format attribute";
+  if (format != kShardFormat) throw DataError(concat("not a shard: expected ", kShardFormat, ", found ", format));
+  if (const int64_t version = root.integer("version"); version != kShardVersion)
+    throw DataError(concat("expected shard version ", kShardVersion, ", found version ", version));
+}
+
+// Puts the path before the message of a DataError that does not begin with it.
+void naming(const std::filesystem::path& path, const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const DataError& error) {
+    const std::string message = error.what();
+    throw DataError(message.starts_with(path.string()) ? message : path.string() + ": " + message);
+  }
+}
+
 void check_tokens(const Sample& sample, int64_t vocab_size) {
   for (const Segment& segment : sample.segments)
     for (size_t i = 0; i < segment.tokens.size(); ++i)
@@ -56,6 +95,16 @@ void check_tokens(const Sample& sample, int64_t vocab_size) {
 
 }  // namespace
 
+uint64_t read_index_checksum(const std::filesystem::path& shard) {
+  const H5File h5 = H5File::open(shard);
+  uint64_t checksum = 0;
+  naming(shard, [&] {
+    check_format(h5.root());
+    checksum = std::bit_cast<uint64_t>(h5.root().integer("index_checksum"));
+  });
+  return checksum;
+}
+
 ShardReader::ShardReader(std::filesystem::path path) : path_(std::move(path)) {
   read_header();
   read_index();
@@ -64,12 +113,9 @@ ShardReader::ShardReader(std::filesystem::path path) : path_(std::move(path)) {
 
 void ShardReader::read_header() {
   const H5File h5 = H5File::open(path_);
-  try {
+  naming(path_, [&] {
     const H5Group root = h5.root();
-    const std::string format = root.has_attribute("format") ? root.text("format") : "no format attribute";
-    if (format != kShardFormat) throw DataError(concat("not a shard: expected ", kShardFormat, ", found ", format));
-    if (const int64_t version = root.integer("version"); version != kShardVersion)
-      throw DataError(concat("expected shard version ", kShardVersion, ", found version ", version));
+    check_format(root);
     vocab_size_ = root.integer("vocab_size");
     tokenizer_digest_ = root.text("tokenizer_digest");
     index_checksum_ = std::bit_cast<uint64_t>(root.integer("index_checksum"));
@@ -81,10 +127,7 @@ void ShardReader::read_header() {
     if (samples_.shape[0] == 0) throw DataError("the shard holds no samples");
     if (tokens_.shape != loss_mask_.shape)
       throw DataError(concat("tokens ", tokens_.shape, " and loss_mask ", loss_mask_.shape, " disagree"));
-  } catch (const DataError& error) {
-    const std::string message = error.what();
-    throw DataError(message.starts_with(path_.string()) ? message : path_.string() + ": " + message);
-  }
+  });
 }
 
 void ShardReader::read_index() {
@@ -96,11 +139,28 @@ void ShardReader::read_index() {
   if (found != index_checksum_)
     throw DataError(
         concat(path_.string(), ": index checksum: expected ", hex16(index_checksum_), ", found ", hex16(found)));
+  check_index(samples, segments);
+  for (const SampleRow& row : samples) {
+    num_tokens_.push_back(static_cast<int32_t>(row.num_tokens));
+    source_bytes_.push_back(row.source_bytes);
+  }
+}
+
+// A table whose checksum is right may still come from a program that wrote nonsense.
+void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::vector<SegmentRow>& segments) const {
+  int64_t source_bytes = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
-    if (samples[i].num_tokens < 0 || samples[i].num_tokens > std::numeric_limits<int32_t>::max())
-      throw DataError(concat(path_.string(), ": sample ", i, ": ", samples[i].num_tokens, " tokens, at most 2^31 - 1"));
-    num_tokens_.push_back(static_cast<int32_t>(samples[i].num_tokens));
-    source_bytes_.push_back(samples[i].source_bytes);
+    const SampleRow& row = samples[i];
+    try {
+      if (row.num_tokens < 0 || row.num_tokens > std::numeric_limits<int32_t>::max())
+        throw DataError(concat(row.num_tokens, " tokens, at most 2^31 - 1"));
+      if (row.source_bytes < 0 || __builtin_add_overflow(source_bytes, row.source_bytes, &source_bytes))
+        throw DataError(concat(row.source_bytes, " bytes of raw text"));
+      check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
+      check_segments(row, segments.data() + row.first_segment, tokens_.shape[0], bytes_.shape[0]);
+    } catch (const DataError& error) {
+      throw DataError(concat(path_.string(), ": sample ", i, ": ", error.what()));
+    }
   }
 }
 
@@ -117,6 +177,7 @@ Sample ShardReader::read(int64_t id) {
     check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
     std::vector<SegmentRow> segments(static_cast<size_t>(row.num_segments));
     file().read(segments_, row.first_segment * kSegmentColumns, row.num_segments * kSegmentColumns, segments.data());
+    check_segments(row, segments.data(), tokens_.shape[0], bytes_.shape[0]);
     Sample sample;
     sample.source_bytes = row.source_bytes;
     for (const SegmentRow& segment : segments) {
@@ -125,9 +186,8 @@ Sample ShardReader::read(int64_t id) {
     }
     if (const uint64_t found = checksum_of(row, segments, sample); found != row.checksum)
       throw DamagedSample(concat("checksum: expected ", hex16(row.checksum), ", found ", hex16(found)));
-    if (sample.num_tokens() != num_tokens(id))
-      throw DataError(
-          concat("index and data disagree: expected ", num_tokens(id), " tokens, found ", sample.num_tokens()));
+    if (row.num_tokens != num_tokens(id))
+      throw DataError(concat("the index changed: expected ", num_tokens(id), " tokens, found ", row.num_tokens));
     check_tokens(sample, vocab_size_);
     return sample;
   } catch (const IoError&) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/hash.h"
 
 namespace birkhoff {
 
@@ -17,6 +18,41 @@ ShardSet::ShardSet(std::filesystem::path directory, const std::string& split, in
   for (const ShardEntry& shard : shards_) first_sample_.push_back(first_sample_.back() + shard.num_samples);
 }
 
+std::vector<std::string> differences(const ShardReader& shard, const ShardEntry& entry,
+                                     const DatasetManifest& manifest) {
+  std::vector<std::string> wrong;
+  const auto compare = [&](const char* what, int64_t expected, int64_t found) {
+    if (expected == found) return;
+    wrong.push_back(
+        concat(shard.path().string(), ": dataset.json counts ", expected, ' ', what, ", the shard has ", found));
+  };
+  int64_t tokens = 0, source_bytes = 0;
+  for (int64_t i = 0; i < shard.num_samples(); ++i) {
+    tokens += shard.num_tokens(i);
+    source_bytes += shard.source_bytes(i);
+  }
+  compare("samples", entry.num_samples, shard.num_samples());
+  compare("tokens", entry.num_tokens, tokens);
+  if (shard.tokenizer_digest() != manifest.tokenizer_digest || shard.vocab_size() != manifest.vocab_size)
+    wrong.push_back(concat(shard.path().string(), ": its tokenizer is not that of dataset.json: expected ",
+                           manifest.tokenizer_digest, ", found ", shard.tokenizer_digest()));
+  compare("bytes of raw text", entry.source_bytes, source_bytes);
+  if (entry.index_checksum && *entry.index_checksum != shard.index_checksum())
+    wrong.push_back(concat(shard.path().string(), ": is not the shard that dataset.json describes: expected the index ",
+                           "checksum ", hex16(*entry.index_checksum), ", found ", hex16(shard.index_checksum())));
+  return wrong;
+}
+
+uint64_t ShardSet::content_digest() const {
+  Hasher digest;
+  for (const ShardEntry& shard : shards_) {
+    const uint64_t checksum =
+        shard.index_checksum ? *shard.index_checksum : read_index_checksum(directory_ / shard.file);
+    digest.update(&checksum, sizeof checksum);
+  }
+  return digest.digest();
+}
+
 size_t ShardSet::shard_of(int64_t sample) const {
   BK_ASSERT(sample >= 0 && sample < num_samples(), "sample ", sample, " of ", num_samples());
   const auto after = std::upper_bound(first_sample_.begin(), first_sample_.end(), sample);
@@ -27,18 +63,8 @@ ShardReader& ShardSet::reader(size_t shard) {
   auto& reader = readers_[shard];
   if (reader) return *reader;
   auto opened = std::make_unique<ShardReader>(directory_ / shards_[shard].file);
-  const std::string path = opened->path().string();
-  if (opened->num_samples() != shards_[shard].num_samples)
-    throw DataError(concat(path, ": dataset.json counts ", shards_[shard].num_samples, " samples, the shard has ",
-                           opened->num_samples()));
-  int64_t tokens = 0;
-  for (int64_t i = 0; i < opened->num_samples(); ++i) tokens += opened->num_tokens(i);
-  if (tokens != shards_[shard].num_tokens)
-    throw DataError(
-        concat(path, ": dataset.json counts ", shards_[shard].num_tokens, " tokens, the shard has ", tokens));
-  if (opened->tokenizer_digest() != manifest_.tokenizer_digest || opened->vocab_size() != manifest_.vocab_size)
-    throw DataError(concat(path, ": its tokenizer is not that of dataset.json: expected ", manifest_.tokenizer_digest,
-                           ", found ", opened->tokenizer_digest()));
+  const std::vector<std::string> wrong = differences(*opened, shards_[shard], manifest_);
+  if (!wrong.empty()) throw DataError(wrong[0]);
   reader = std::move(opened);
   return *reader;
 }

@@ -29,6 +29,9 @@ class ShardSet {
   int64_t num_tokens(int64_t sample);
   int64_t source_bytes(int64_t sample);
   Sample read(int64_t sample);
+  // Equal for two splits that hold the same documents in the same order. A dataset whose dataset.json does not have the
+  // index checksums of the shards, as older programs wrote it, has the header of every shard read.
+  uint64_t content_digest() const;
   // DataError, with the modality's name, if the sample holds anything but text.
   TextSample read_text(int64_t sample);
 
@@ -45,5 +48,9 @@ class ShardSet {
   std::list<size_t> open_;  // shards that hold a descriptor, most recently used first
   size_t max_open_files_;
 };
+
+// What tells an opened shard from the one that dataset.json describes, each a line that begins with its path.
+std::vector<std::string> differences(const ShardReader& shard, const ShardEntry& entry,
+                                     const DatasetManifest& manifest);
 
 }  // namespace birkhoff

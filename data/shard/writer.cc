@@ -76,7 +76,8 @@ void ShardWriter::publish() {
     entry.num_tokens += sample.num_tokens();
     entry.source_bytes += sample.source_bytes;
   }
-  write_shard(directory_ / entry.file, {kShardVersion, options_.vocab_size, options_.tokenizer_digest}, pending_);
+  entry.index_checksum =
+      write_shard(directory_ / entry.file, {kShardVersion, options_.vocab_size, options_.tokenizer_digest}, pending_);
   split_.append(std::move(entry));
   pending_.clear();
   pending_bytes_ = 0;

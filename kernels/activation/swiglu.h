@@ -17,7 +17,7 @@ namespace birkhoff {
 struct SwigluArgs {
   Tensor y;
   Tensor x, row_scale;
-  float clamp = 0;
+  double clamp = 0;
 };
 void swiglu_forward(Stream& stream, const SwigluArgs& args);
 
@@ -30,7 +30,7 @@ void swiglu_forward(Stream& stream, const SwigluArgs& args);
 struct SwigluBackwardArgs {
   Tensor dx, drow_scale;
   Tensor dy, x, row_scale;
-  float clamp = 0;
+  double clamp = 0;
 };
 void swiglu_backward(Stream& stream, const SwigluBackwardArgs& args);
 

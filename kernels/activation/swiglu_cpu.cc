@@ -14,7 +14,10 @@ SwigluRow<T> row_kernels() {
   static const auto kernels = on_best_isa([]<Isa isa>() { return swiglu_row<isa, T>(); });
   return kernels;
 }
-float bound(float clamp) { return clamp > 0 ? clamp : std::numeric_limits<float>::infinity(); }
+float bound(double clamp) {
+  const auto rounded = static_cast<float>(clamp);
+  return rounded > 0 ? rounded : std::numeric_limits<float>::infinity();
+}
 int64_t grain(int64_t F) { return 1 + 8192 / std::max<int64_t>(F, 1); }
 
 }  // namespace

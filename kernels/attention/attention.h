@@ -22,7 +22,7 @@ namespace birkhoff {
 struct AttentionArgs {
   Tensor o, lse;
   Tensor q, k, v, document_start;
-  float scale = 1;
+  double scale = 1;
   int64_t max_length = 0;
 };
 void attention_forward(Stream& stream, const AttentionArgs& args);
@@ -38,7 +38,7 @@ void attention_forward(Stream& stream, const AttentionArgs& args);
 struct AttentionBackwardArgs {
   Tensor dq, dk, dv;
   Tensor d_o, q, k, v, o, lse, document_start;
-  float scale = 1;
+  double scale = 1;
   int64_t max_length = 0;
 };
 void attention_backward(Stream& stream, const AttentionBackwardArgs& args);

@@ -28,7 +28,7 @@ AttentionHead<T> head_of(const Args& a, int64_t h) {
           a.document_start.template as<int32_t>(),
           a.q.shape[2],
           a.v.shape[2],
-          a.scale};
+          static_cast<float>(a.scale)};
 }
 
 // Splits [0, T) between documents, small ones together, so that nothing crosses a split. Depends on the documents
@@ -54,6 +54,7 @@ class RangeBackward {
         g_(g),
         begin_(begin),
         end_(end),
+        scale_(static_cast<float>(a.scale)),
         D_(a.q.shape[2]),
         V_(a.v.shape[2]),
         tiles_(attention_tiles(end - begin)),
@@ -72,7 +73,7 @@ class RangeBackward {
       write_queries(h);
     }
     for_tiles([&](int64_t i) {
-      kernels().write_rows(view<T, T>(a_.dk, g_), first(i), count(i), D_, dk(i), a_.scale);
+      kernels().write_rows(view<T, T>(a_.dk, g_), first(i), count(i), D_, dk(i), scale_);
       kernels().write_rows(view<T, T>(a_.dv, g_), first(i), count(i), V_, dv(i), 1);
     });
   }
@@ -107,7 +108,7 @@ class RangeBackward {
   void write_queries(int64_t h) {
     for_tiles([&](int64_t i) {
       Scratch<float> scratch(attention_pair_scratch(D_));
-      kernels().write_queries(view<T, T>(a_.dq, h), first(i), count(i), D_, queries(i), a_.scale, scratch.data());
+      kernels().write_queries(view<T, T>(a_.dq, h), first(i), count(i), D_, queries(i), scale_, scratch.data());
     });
   }
 
@@ -133,13 +134,15 @@ class RangeBackward {
     Scratch<float> scratch(attention_pair_scratch(D_));
     for (int64_t j = J * kBlock; j < std::min((J + 1) * kBlock, tiles_); ++j) {
       for (int64_t i = std::max(I * kBlock, j); i < std::min((I + 1) * kBlock, tiles_); ++i) {
-        kernels().add_pair({queries(i), dk(j), dv(j), scratch.data(), keys(j), count(i), first(j), D_, V_, a_.scale});
+        kernels().add_pair({queries(i), dk(j), dv(j), scratch.data(), keys(j), count(i), first(j), D_, V_, scale_});
       }
     }
   }
 
   const AttentionBackwardArgs& a_;
-  int64_t g_, begin_, end_, D_, V_, tiles_;
+  int64_t g_, begin_, end_;
+  float scale_;
+  int64_t D_, V_, tiles_;
   Scratch<float> keys_, queries_, dk_, dv_;
 };
 

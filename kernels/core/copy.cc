@@ -153,6 +153,17 @@ std::vector<double> read_values(Stream& stream, Tensor from) {
   return values;
 }
 
+void write_values(Stream& stream, Tensor to, const std::vector<double>& values) {
+  BK_ASSERT(static_cast<int64_t>(values.size()) == to.count(), values.size(), " values for ", to.shape);
+  if (stream.device.kind == DeviceKind::meta) return;
+  with_float_type(to.dtype, [&](auto t) {
+    using T = decltype(t);
+    std::vector<T> host(values.size());
+    for (size_t i = 0; i < host.size(); ++i) host[i] = static_cast<T>(values[i]);
+    from_host(stream, to, host.data());
+  });
+}
+
 double read_scalar(Stream& stream, Tensor scalar) {
   BK_ASSERT(scalar.count() == 1, scalar.shape);
   return read_values(stream, scalar)[0];

@@ -19,6 +19,8 @@ void from_host(Stream& stream, Tensor to, const void* host);
 
 // The elements of a floating tensor as doubles; zeros on the meta device.
 std::vector<double> read_values(Stream& stream, Tensor from);
+// The reverse: a value for each element, rounded once to the tensor's type.
+void write_values(Stream& stream, Tensor to, const std::vector<double>& values);
 // The single element of a floating tensor, as a double; 0 on the meta device.
 double read_scalar(Stream& stream, Tensor scalar);
 

@@ -21,7 +21,7 @@ struct EngramConvArgs {
   Tensor out, rstd;
   Tensor x, gain, weight, document_start;
   int dilation = 3;
-  float eps = 1e-5f;
+  double eps = 1e-5;
 };
 void engram_conv_forward(Stream& stream, const EngramConvArgs& args);
 

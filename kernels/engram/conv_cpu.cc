@@ -115,7 +115,7 @@ void engram_conv_forward(const EngramConvArgs& a) {
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(n.T * n.S, 1 + 4096 / std::max<int64_t>(n.C, 1), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
-        a.rstd.f32()[row] = kernels<E>().rstd(a.x.as<E>() + row * n.C, n.C, a.eps);
+        a.rstd.f32()[row] = kernels<E>().rstd(a.x.as<E>() + row * n.C, n.C, static_cast<float>(a.eps));
       }
     });
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {

@@ -18,8 +18,8 @@ namespace birkhoff {
 //          bound by memory bandwidth. The backward holds S C sums in f32 for every 64 tokens.
 // Source:  Engram, arXiv:2601.07372, equation 4; square root, clamp and placement as in DeepSeek-V4.1 and TileKernels.
 struct EngramGateOptions {
-  float eps = 1e-6f;    // inside the root of both norms
-  float clamp = 1e-6f;  // least magnitude under the square root
+  double eps = 1e-6;    // inside the root of both norms
+  double clamp = 1e-6;  // least magnitude under the square root
   bool root = true;     // without it the clamp plays no part
 };
 struct EngramGateArgs {

@@ -24,14 +24,15 @@ void multiply(float* w, const Tensor& w_h, const Tensor& w_k) {
 }
 
 float gate_of(float score, const EngramGateOptions& o) {
-  const float logit = o.root ? std::copysign(std::sqrt(std::max(std::abs(score), o.clamp)), score) : score;
+  const float logit =
+      o.root ? std::copysign(std::sqrt(std::max(std::abs(score), static_cast<float>(o.clamp))), score) : score;
   return 1 / (1 + std::exp(-logit));
 }
 
 // From the gradient of the sigmoid's argument to that of the score.
 float score_gradient(float dlogit, float score, const EngramGateOptions& o) {
   if (!o.root) return dlogit;
-  return std::abs(score) < o.clamp ? 0 : dlogit / (2 * std::sqrt(std::abs(score)));
+  return std::abs(score) < static_cast<float>(o.clamp) ? 0 : dlogit / (2 * std::sqrt(std::abs(score)));
 }
 
 template <class E>
@@ -64,7 +65,8 @@ void engram_gate_forward(const EngramGateArgs& a) {
       for (int64_t row = begin; row < end; ++row) {
         const int64_t t = row / S, s = row % S;
         const E *h = a.h.as<E>() + row * C, *kv = a.kv.as<E>() + t * (S + 1) * C;
-        const EngramScore score = kernels<E>().score(h, kv + s * C, w.data() + s * C, C, a.options.eps);
+        const EngramScore score =
+            kernels<E>().score(h, kv + s * C, w.data() + s * C, C, static_cast<float>(a.options.eps));
         const bool on = !a.mask.present() || a.mask.as<uint8_t>()[t] != 0;
         const float gate = on ? gate_of(score.score, a.options) : 0.0f;
         kernels<E>().write(a.out.as<E>() + row * C, a.value.present() ? a.value.as<E>() + row * C : nullptr, h,

@@ -22,7 +22,7 @@ void engram_gate_forward(const EngramGateArgs& a) {
       const double rstd_h = 1 / std::sqrt(hh / channels + a.options.eps);
       const double rstd_k = 1 / std::sqrt(kk / channels + a.options.eps);
       const double score = hk * rstd_h * rstd_k / std::sqrt(channels);
-      const double magnitude = std::max(std::abs(score), static_cast<double>(a.options.clamp));
+      const double magnitude = std::max(std::abs(score), a.options.clamp);
       const double logit = a.options.root ? std::copysign(std::sqrt(magnitude), score) : score;
       const bool on = !a.mask.present() || a.mask.as<uint8_t>()[t] != 0;
       const double gate = on ? 1 / (1 + std::exp(-logit)) : 0;

@@ -25,8 +25,8 @@ namespace birkhoff {
 // Source:  mHC, arXiv:2512.24880, equations 7-9 and 14-19; head and eps as in DeepSeek-V4.
 struct HyperOptions {
   SinkhornOptions sinkhorn = {};
-  float norm_eps = 1e-6f;
-  float post_multiplier = 2;
+  double norm_eps = 1e-6;
+  double post_multiplier = 2;
 };
 struct HyperCoefficientsArgs {
   Tensor mixes, rstd, pre, post, comb, h;

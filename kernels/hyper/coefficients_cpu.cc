@@ -62,13 +62,14 @@ void forward_tile(const HyperCoefficientsArgs& a, const FnProducts& fn, int64_t 
   float* comb = n.head ? nullptr : a.comb.f32() + t * n.S * n.S;
   fn.multiply(products.data(), x, rows);
   k.coefficients.mixes(mixes, a.rstd.f32() + t, x, products.data(), {fn.terms(), fn.columns()}, rows, n.R, n.N,
-                       a.options.norm_eps);
+                       static_cast<float>(a.options.norm_eps));
   split_arguments(gates.data(), comb, mixes, a.base, a.scale, rows, n);
   k.coefficients.sigmoid(gates.data(), gates.data(), rows * G);
+  const auto eps = static_cast<float>(a.options.sinkhorn.eps), post = static_cast<float>(a.options.post_multiplier);
   for (int64_t row = 0; row < rows; ++row) {
     for (int64_t i = 0; i < n.S; ++i) {
-      pre[row * n.S + i] = gates[row * G + i] + a.options.sinkhorn.eps;
-      if (!n.head) a.post.f32()[(t + row) * n.S + i] = a.options.post_multiplier * gates[row * G + n.S + i];
+      pre[row * n.S + i] = gates[row * G + i] + eps;
+      if (!n.head) a.post.f32()[(t + row) * n.S + i] = post * gates[row * G + n.S + i];
     }
   }
   if (!n.head) k.sinkhorn.forward(comb, comb, rows, n.S, a.options.sinkhorn, work.data());
@@ -96,16 +97,17 @@ void argument_gradients(const HyperCoefficientsBackwardArgs& a, float* dz, float
     k.sinkhorn.backward(dlogits.data(), a.dcomb.f32() + t * E, logits.data(), rows, n.S, a.options.sinkhorn,
                         work.data());
   }
+  const auto eps = static_cast<float>(a.options.sinkhorn.eps), post = static_cast<float>(a.options.post_multiplier);
   for (int64_t row = 0; row < rows; ++row) {
     const float* s = gates.data() + row * G;
     float* out = dz + row * n.R;
     for (int64_t i = 0; i < n.S; ++i) {
       const float d = dpre[row * n.S + i] + (a.dpre.present() ? a.dpre.f32()[(t + row) * n.S + i] : 0.0f);
-      pre[row * n.S + i] = s[i] + a.options.sinkhorn.eps;
+      pre[row * n.S + i] = s[i] + eps;
       out[i] = d * s[i] * (1 - s[i]);
     }
     for (int64_t j = n.S; j < G; ++j) {
-      out[j] = a.dpost.f32()[(t + row) * n.S + j - n.S] * a.options.post_multiplier * s[j] * (1 - s[j]);
+      out[j] = a.dpost.f32()[(t + row) * n.S + j - n.S] * post * s[j] * (1 - s[j]);
     }
     std::copy_n(dlogits.data() + row * E, E, out + G);
   }

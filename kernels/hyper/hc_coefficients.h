@@ -21,7 +21,7 @@ namespace birkhoff {
 struct HcCoefficientsArgs {
   Tensor mixes, rstd, pre, post, comb;
   Tensor x, fn, base, scale;
-  float norm_eps = 1e-6f;
+  double norm_eps = 1e-6;
 };
 void hc_coefficients_forward(Stream& stream, const HcCoefficientsArgs& args);
 

@@ -58,6 +58,7 @@ void backward_row(const HcCoefficientsBackwardArgs& a, Part part, int64_t row) {
 void hc_coefficients_forward(const HcCoefficientsArgs& a) {
   const int64_t T = a.x.shape[0], S = a.x.shape[1], C = a.x.shape[2], R = S + 2;
   const float *base = a.base.f32(), *scale = a.scale.f32();
+  const auto eps = static_cast<float>(a.norm_eps);
   with_activation_type(a.x.dtype, [&]<class E>() {
     const auto& kernels = rows_of_fn();
     parallel_for(T * S, 1 + 4096 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
@@ -67,7 +68,7 @@ void hc_coefficients_forward(const HcCoefficientsArgs& a) {
         float squares = 0;
         convert(x.data(), a.x.as<E>() + row * C, C);
         kernels.dots(&squares, x.data(), x.data(), 1, 1, C);
-        const float rstd = a.rstd.f32()[row] = 1 / std::sqrt(squares / static_cast<float>(C) + a.norm_eps);
+        const float rstd = a.rstd.f32()[row] = 1 / std::sqrt(squares / static_cast<float>(C) + eps);
         float* mixes = a.mixes.f32() + row * R;
         kernels.dots(mixes, x.data(), a.fn.f32(), 1, 2, C);
         kernels.dots(mixes + 2, x.data(), a.fn.f32() + 2 * C, 1, S, C);

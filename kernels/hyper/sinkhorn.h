@@ -18,7 +18,7 @@ namespace birkhoff {
 // Source:  mHC, arXiv:2512.24880, equation 9; the order and the places of eps are those of the released models.
 struct SinkhornOptions {
   int iterations = 20;
-  float eps = 1e-6f;
+  double eps = 1e-6;
 };
 struct SinkhornArgs {
   Tensor comb;

@@ -27,7 +27,7 @@ Steps iterate(const double* logits, int64_t S, const SinkhornOptions& options) {
   steps.m.push_back(m);
   steps.sums.emplace_back();
   for (int step = 1; step < 2 * options.iterations; ++step) {
-    std::vector<double> sums(n, static_cast<double>(options.eps));
+    std::vector<double> sums(n, options.eps);
     for (size_t k = 0; k < n * n; ++k) sums[step % 2 ? k % n : k / n] += m[k];
     for (size_t k = 0; k < n * n; ++k) m[k] /= sums[step % 2 ? k % n : k / n];
     steps.m.push_back(m);

@@ -66,14 +66,15 @@ void scatter(float* rows, const Lanes* m, int64_t count, int64_t elements) {
 template <int kS, class Record>
 [[gnu::always_inline]] inline void iterate(Lanes* m, Lanes* inverse, int64_t S, SinkhornOptions options,
                                            Record record) {
-  softmax<kS>(m, S, options.eps);
+  const auto eps = static_cast<float>(options.eps);
+  softmax<kS>(m, S, eps);
   record();
-  divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), options.eps);
+  divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), eps);
   record();
   for (int i = 1; i < options.iterations; ++i) {
-    divide_by_sums<kS>(m, inverse, S, sums_over_outputs(S), options.eps);
+    divide_by_sums<kS>(m, inverse, S, sums_over_outputs(S), eps);
     record();
-    divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), options.eps);
+    divide_by_sums<kS>(m, inverse, S, sums_over_inputs(S), eps);
     record();
   }
 }
@@ -157,7 +158,7 @@ void backward(float* dlogits, const float* dcomb, const float* logits, int64_t r
         divide_backward<kS>(g, step, step + E, S, sums_over_outputs(S));
         step -= stride;
       }
-      softmax_backward<kS>(g, record, S, options.eps);
+      softmax_backward<kS>(g, record, S, static_cast<float>(options.eps));
       scatter(dlogits + t * E, g, count, E);
     }
   });

@@ -17,14 +17,14 @@ namespace birkhoff {
 struct HyperExpandArgs {
   Tensor x;
   Tensor h;
-  float factor = 1;
+  double factor = 1;
 };
 void hyper_expand(Stream& stream, const HyperExpandArgs& args);
 
 struct HyperCollapseArgs {
   Tensor h;
   Tensor x;
-  float factor = 1;
+  double factor = 1;
 };
 void hyper_collapse(Stream& stream, const HyperCollapseArgs& args);
 

@@ -22,7 +22,7 @@ void hyper_expand(const HyperExpandArgs& a) {
   const int64_t T = a.x.shape[0], S = a.x.shape[1], C = a.x.shape[2];
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(T, tokens_per_thread(S * C), [&](int64_t t, int64_t end) {
-      kernels<E>().expand(a.x.as<E>() + t * S * C, a.h.as<E>() + t * C, a.factor, end - t, S, C);
+      kernels<E>().expand(a.x.as<E>() + t * S * C, a.h.as<E>() + t * C, static_cast<float>(a.factor), end - t, S, C);
     });
   });
 }
@@ -31,7 +31,7 @@ void hyper_collapse(const HyperCollapseArgs& a) {
   const int64_t T = a.x.shape[0], S = a.x.shape[1], C = a.x.shape[2];
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(T, tokens_per_thread(S * C), [&](int64_t t, int64_t end) {
-      kernels<E>().collapse(a.h.as<E>() + t * C, a.x.as<E>() + t * S * C, a.factor, end - t, S, C);
+      kernels<E>().collapse(a.h.as<E>() + t * C, a.x.as<E>() + t * S * C, static_cast<float>(a.factor), end - t, S, C);
     });
   });
 }

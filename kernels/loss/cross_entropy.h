@@ -21,7 +21,7 @@ namespace birkhoff {
 struct CrossEntropyArgs {
   Tensor loss, nll, dlogits;
   Tensor logits, targets, weight;
-  float z_loss = 0;
+  double z_loss = 0;
 };
 void cross_entropy(Stream& stream, const CrossEntropyArgs& args);
 

@@ -42,15 +42,16 @@ double row(const CrossEntropyArgs& a, int64_t t, float* exps) {
   const float log_sum = std::log(sum), lse = max + log_sum, nll = log_sum + (max - logits[target]);
   if (a.nll.present()) a.nll.f32()[t] = nll;
   const float weight = a.weight.present() ? a.weight.f32()[t] : 0;
+  const auto z_loss = static_cast<float>(a.z_loss);
   if (a.dlogits.present()) {
-    const float scale = weight * (1 + 2 * a.z_loss * lse) / sum, at_target = exps[target] * scale - weight;
+    const float scale = weight * (1 + 2 * z_loss * lse) / sum, at_target = exps[target] * scale - weight;
     with_activation_type(a.dlogits.dtype, [&]<class E>() {
       E* d = a.dlogits.as<E>() + t * V;
       row_gradient(d, exps, scale, V);
       d[target] = E(at_target);
     });
   }
-  return static_cast<double>(weight) * (static_cast<double>(nll) + static_cast<double>(a.z_loss) * lse * lse);
+  return static_cast<double>(weight) * (static_cast<double>(nll) + static_cast<double>(z_loss) * lse * lse);
 }
 
 }  // namespace

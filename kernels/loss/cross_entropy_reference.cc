@@ -19,8 +19,8 @@ void cross_entropy(const CrossEntropyArgs& a) {
     for (int64_t v = 0; v < V; ++v) sum += std::exp(logits[v] - max);
     const double lse = max + std::log(sum), nll = counts ? lse - logits[target] : 0;
     const double weight = counts && a.weight.present() ? a.weight.as<double>()[t] : 0;
-    const double scale = weight * (1 + 2 * static_cast<double>(a.z_loss) * lse);
-    loss += weight * (nll + static_cast<double>(a.z_loss) * lse * lse);
+    const double scale = weight * (1 + 2 * a.z_loss * lse);
+    loss += weight * (nll + a.z_loss * lse * lse);
     if (a.nll.present()) a.nll.as<double>()[t] = nll;
     for (int64_t v = 0; a.dlogits.present() && v < V; ++v) {
       a.dlogits.as<double>()[t * V + v] = scale * std::exp(logits[v] - lse) - (v == target ? weight : 0);

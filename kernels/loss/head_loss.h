@@ -24,7 +24,7 @@ struct HeadLossArgs {
   Tensor loss, nll, dx, dhead;
   Tensor x, targets, weight;
   Weight head;
-  float z_loss = 0;
+  double z_loss = 0;
 };
 // Temporaries come from the arena and are given back.
 void head_loss(Stream& stream, Arena& arena, LinearGemms& gemms, const HeadLossArgs& args);

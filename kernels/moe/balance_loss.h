@@ -10,33 +10,32 @@ namespace birkhoff {
 // p[t,e] = s[t,e] / sum_j s[t,j]:
 //   fraction[q,e] = E / (K n) * number of tokens of q with e among the K largest s (of equal ones the smaller index)
 //   P[q,e]        = 1/n * sum_{t in q} p[t,e]
-//   loss         += alpha * sum_q sum_e fraction[q,e] * P[q,e]
-// The sum over sequences is what is added: the caller divides by the number of sequences of the global batch. With
-// perfect balance a sequence adds alpha; one without tokens that count adds 0.
+//   loss         += alpha * weight * sum_q sum_e fraction[q,e] * P[q,e]
+// weight is that of a sequence: one over the sequences of the global batch gives their mean. With perfect balance a
+// sequence adds alpha * weight; one without tokens that count adds 0.
 //
 // Shapes:  loss one element; fraction [T / length, E], kept for backward; scores [T, E]; token_mask [T] or absent.
-// Types:   f32; token_mask u8. Sums in f32 within a sequence, f64 over sequences, in one order.
-// Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E].
-// Cost:    reads scores once and chooses the K largest of each token again; holds 2 E sums for every 128 tokens.
-// Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
+// Types:   f32; token_mask u8. alpha and alpha * weight are rounded to f32. Sums in f32 within a sequence, f64 over
+// sequences, in one order. Aliases: none. Errors:  UserError if a shape or dtype disagrees, if length does not divide
+// T, or if num_chosen is not in [1, E]. Cost:    reads scores once and chooses the K largest of each token again; holds
+// 2 E sums for every 128 tokens. Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
 struct BalanceLossArgs {
   Tensor loss, fraction;
   Tensor scores, token_mask;
   int64_t length = 0, num_chosen = 0;
-  float alpha = 0;
+  double alpha = 0, weight = 1;
 };
 void balance_loss_forward(Stream& stream, const BalanceLossArgs& args);
 
 // fraction is a constant:
-//   dscores[t,e] = alpha * dloss / n * (fraction[q,e] - sum_j fraction[q,j] p[t,j]) / sum_j s[t,j],   0 where masked
+//   dscores[t,e] = alpha * weight / n * (fraction[q,e] - sum_j fraction[q,j] p[t,j]) / sum_j s[t,j],   0 where masked
 //
 // Shapes:  as above; dscores [T, E] is overwritten. router_backward adds it to its own.
 struct BalanceLossBackwardArgs {
   Tensor dscores;
   Tensor scores, fraction, token_mask;
   int64_t length = 0;
-  float alpha = 0, dloss = 1;
+  double alpha = 0, weight = 1;
 };
 void balance_loss_backward(Stream& stream, const BalanceLossBackwardArgs& args);
 

@@ -59,6 +59,8 @@ double finish_sequence(float* fraction, const float* p, const float* chosen, int
   return loss;
 }
 
+float factor_of(double alpha, double weight) { return static_cast<float>(static_cast<float>(alpha) * weight); }
+
 }  // namespace
 
 void balance_loss_forward(const BalanceLossArgs& a) {
@@ -78,7 +80,7 @@ void balance_loss_forward(const BalanceLossArgs& a) {
     loss +=
         finish_sequence(a.fraction.f32() + q * E, p.data() + first, chosen.data() + first, parts, E, n, a.num_chosen);
   }
-  *a.loss.f32() += static_cast<float>(a.alpha * loss);
+  *a.loss.f32() += static_cast<float>(factor_of(a.alpha, a.weight) * loss);
 }
 
 void balance_loss_backward(const BalanceLossBackwardArgs& a) {
@@ -86,7 +88,7 @@ void balance_loss_backward(const BalanceLossBackwardArgs& a) {
   const uint8_t* mask = mask_of(a.token_mask);
   Scratch<float> factor(T / a.length);
   for (int64_t q = 0; q < T / a.length; ++q) {
-    factor[q] = a.alpha * a.dloss / static_cast<float>(tokens_of(mask, q * a.length, a.length));
+    factor[q] = factor_of(a.alpha, a.weight) / static_cast<float>(tokens_of(mask, q * a.length, a.length));
   }
   parallel_for(T, 1 + 16384 / std::max<int64_t>(E, 1), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {

@@ -45,7 +45,8 @@ void balance_loss_forward(const BalanceLossArgs& a) {
           fraction[e] += static_cast<double>(E) / (static_cast<double>(a.num_chosen) * n);
       }
     }
-    for (int64_t e = 0; e < E; ++e) *a.loss.as<double>() += a.alpha * fraction[e] * mean[static_cast<size_t>(e)];
+    for (int64_t e = 0; e < E; ++e)
+      *a.loss.as<double>() += a.alpha * a.weight * fraction[e] * mean[static_cast<size_t>(e)];
   }
 }
 
@@ -59,7 +60,7 @@ void balance_loss_backward(const BalanceLossBackwardArgs& a) {
     double mean = 0;
     for (int64_t e = 0; e < E; ++e) mean += fraction[e] * s[e] / sum;
     for (int64_t e = 0; e < E; ++e) {
-      const double d = counts(a.token_mask, t) ? a.alpha * a.dloss / n * (fraction[e] - mean) / sum : 0;
+      const double d = counts(a.token_mask, t) ? a.alpha * a.weight / n * (fraction[e] - mean) / sum : 0;
       a.dscores.as<double>()[t * E + e] = d;
     }
   }

@@ -16,7 +16,7 @@ namespace birkhoff {
 struct RouterBiasUpdateArgs {
   Tensor bias;
   Tensor load;
-  float speed = 1e-3f;
+  double speed = 1e-3;
 };
 void router_bias_update(Stream& stream, const RouterBiasUpdateArgs& args);
 

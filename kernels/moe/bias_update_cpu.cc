@@ -17,8 +17,9 @@ void update(float* bias, const Load* load, int64_t E, float speed) {
 }  // namespace
 
 void router_bias_update(const RouterBiasUpdateArgs& a) {
-  if (a.load.dtype == DType::i64) return update<int64_t>(a.bias.f32(), a.load.as<int64_t>(), a.bias.count(), a.speed);
-  update<double>(a.bias.f32(), a.load.f32(), a.bias.count(), a.speed);
+  const auto speed = static_cast<float>(a.speed);
+  if (a.load.dtype == DType::i64) return update<int64_t>(a.bias.f32(), a.load.as<int64_t>(), a.bias.count(), speed);
+  update<double>(a.bias.f32(), a.load.f32(), a.bias.count(), speed);
 }
 
 }  // namespace birkhoff::cpu

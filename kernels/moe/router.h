@@ -34,7 +34,7 @@ struct RouterArgs {
   RouterScore score = RouterScore::sigmoid;
   int64_t num_groups = 1, num_groups_kept = 1;
   bool renormalise = true;
-  float route_scale = 1;
+  double route_scale = 1;
 };
 void router_forward(Stream& stream, const RouterArgs& args);
 
@@ -53,7 +53,7 @@ struct RouterBackwardArgs {
   Tensor dgate, dscores, scores, index;
   RouterScore score = RouterScore::sigmoid;
   bool renormalise = true;
-  float route_scale = 1;
+  double route_scale = 1;
 };
 void router_backward(Stream& stream, const RouterBackwardArgs& args);
 

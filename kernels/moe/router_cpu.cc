@@ -71,9 +71,10 @@ void copy_chosen(int32_t* index, const int32_t* chosen, int64_t K, int64_t E) {
 }
 
 void set_gates(float* gate, const float* s, const int32_t* index, int64_t K, const RouterArgs& a) {
+  const auto route_scale = static_cast<float>(a.route_scale);
   float sum = 1e-20f;
   for (int64_t k = 0; k < K; ++k) sum += s[index[k]];
-  for (int64_t k = 0; k < K; ++k) gate[k] = a.route_scale * (a.renormalise ? s[index[k]] / sum : s[index[k]]);
+  for (int64_t k = 0; k < K; ++k) gate[k] = route_scale * (a.renormalise ? s[index[k]] / sum : s[index[k]]);
 }
 
 template <class Count>
@@ -88,14 +89,15 @@ void add_load(Count* load, const RouterArgs& a, int64_t T, int64_t K) {
 // Adds the gradient that the gates of one token give to its scores.
 void add_gate_gradient(float* ds, const float* dgate, const float* s, const int32_t* index, int64_t K,
                        const RouterBackwardArgs& a) {
+  const auto route_scale = static_cast<float>(a.route_scale);
   if (!a.renormalise) {
-    for (int64_t k = 0; k < K; ++k) ds[index[k]] += a.route_scale * dgate[k];
+    for (int64_t k = 0; k < K; ++k) ds[index[k]] += route_scale * dgate[k];
     return;
   }
   float sum = 1e-20f, mean = 0;
   for (int64_t k = 0; k < K; ++k) sum += s[index[k]];
   for (int64_t k = 0; k < K; ++k) mean += dgate[k] * (s[index[k]] / sum);
-  for (int64_t k = 0; k < K; ++k) ds[index[k]] += a.route_scale * (dgate[k] - mean) / sum;
+  for (int64_t k = 0; k < K; ++k) ds[index[k]] += route_scale * (dgate[k] - mean) / sum;
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace birkhoff {
 struct LayerNormArgs {
   Tensor y, mean, rstd;
   Tensor x, weight, bias;
-  float eps = 1e-5f;
+  double eps = 1e-5;
 };
 void layernorm_forward(Stream& stream, const LayerNormArgs& args);
 

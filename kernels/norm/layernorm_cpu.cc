@@ -26,7 +26,8 @@ void layernorm_forward(const LayerNormArgs& a) {
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(T, 1 + 16384 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
       rows_kernels<E>().forward(a.y.as<E>() + begin * C, a.mean.f32() + begin, a.rstd.f32() + begin,
-                                a.x.as<E>() + begin * C, a.weight.f32(), a.bias.f32(), end - begin, C, a.eps);
+                                a.x.as<E>() + begin * C, a.weight.f32(), a.bias.f32(), end - begin, C,
+                                static_cast<float>(a.eps));
     });
   });
 }

@@ -17,7 +17,7 @@ namespace birkhoff {
 struct RmsNormArgs {
   Tensor y, rstd;
   Tensor x, gain;
-  float eps = 1e-6f;
+  double eps = 1e-6;
 };
 void rmsnorm_forward(Stream& stream, const RmsNormArgs& args);
 

@@ -26,7 +26,7 @@ void rmsnorm_forward(const RmsNormArgs& a) {
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(T, 1 + 16384 / std::max<int64_t>(C, 1), [&](int64_t begin, int64_t end) {
       rows_kernels<E>().forward(a.y.as<E>() + begin * C, a.rstd.f32() + begin, a.x.as<E>() + begin * C, gain,
-                                end - begin, C, a.eps);
+                                end - begin, C, static_cast<float>(a.eps));
     });
   });
 }

@@ -58,7 +58,7 @@ void rmsnorm_forward(Stream& stream, const RmsNormArgs& a) {
   const float* gain = a.gain.present() ? data_of<float>(a.gain) : nullptr;
   with_activation_type(a.x.dtype, [&]<class T>() {
     launch(stream, a.x.shape.rows(), forward_kernel<T>, data_of<T>(a.y), data_of<float>(a.rstd),
-           static_cast<const T*>(data_of<T>(a.x)), gain, a.x.shape.back(), a.eps);
+           static_cast<const T*>(data_of<T>(a.x)), gain, a.x.shape.back(), static_cast<float>(a.eps));
   });
 }
 

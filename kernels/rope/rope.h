@@ -9,7 +9,7 @@ namespace birkhoff {
 
 // Which two of the D rotated dims form pair i: (2i, 2i+1), or (i, i + D/2).
 enum class RopeLayout : uint8_t { interleaved, half };
-// The inverse rotation is the transpose of the forward one, hence its backward.
+// The inverse rotation is the transpose of the forward one, hence its backward, also of a table with a factor.
 enum class RopeDirection : uint8_t { forward, inverse };
 
 // Context extension: pairs that turn more than beta_fast times over original_length keep their frequency, those that
@@ -19,7 +19,9 @@ struct YarnOptions {
   double factor = 1;
   int64_t original_length = 4096;
   double beta_fast = 32, beta_slow = 1;
-  double mscale = 1;  // 0: the softmax scale stays as it is
+  // With m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim) and the softmax
+  // scale by m(mscale_all_dim)^2, so that one number for both changes the softmax scale alone. 0 stands for m = 1.
+  double mscale = 1, mscale_all_dim = 1;
 };
 
 struct RopeOptions {
@@ -31,11 +33,12 @@ struct RopeOptions {
 // Angle per position of each of the dims/2 pairs: theta^(-2i/dims), blended by YaRN.
 std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims);
 
-// What YaRN multiplies the softmax scale by: (0.1 mscale ln(factor) + 1)^2; 1 without YaRN.
+// What YaRN multiplies the softmax scale by, and the cosines and sines; both 1 without YaRN.
 double rope_softmax_factor(const YarnOptions& options);
+double rope_table_factor(const YarnOptions& options);
 
-// Fills table [P, D/2, 2] (f32; f64 on the reference device) with cos and sin of position * frequency, computed in f64
-// on the host.
+// Fills table [P, D/2, 2] (f32; f64 on the reference device) with cos and sin of position * frequency, times
+// rope_table_factor, computed in f64 on the host.
 void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options);
 
 // Rotates D dims of every head, from dim `offset` on, by the angle of the token's position; other dims are copied:

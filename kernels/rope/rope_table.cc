@@ -14,14 +14,16 @@ double correction_dim(const RopeOptions& options, int64_t dims, double rotations
   return static_cast<double>(dims) * std::log(turns) / (2 * std::log(options.theta));
 }
 
+double magnitude(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; }
+
 template <class T>
-std::vector<T> cos_sin(const std::vector<double>& frequencies, int64_t positions) {
+std::vector<T> cos_sin(const std::vector<double>& frequencies, double factor, int64_t positions) {
   std::vector<T> table;
   table.reserve(static_cast<size_t>(positions) * frequencies.size() * 2);
   for (int64_t p = 0; p < positions; ++p) {
     for (double f : frequencies) {
-      table.push_back(static_cast<T>(std::cos(static_cast<double>(p) * f)));
-      table.push_back(static_cast<T>(std::sin(static_cast<double>(p) * f)));
+      table.push_back(static_cast<T>(factor * std::cos(static_cast<double>(p) * f)));
+      table.push_back(static_cast<T>(factor * std::sin(static_cast<double>(p) * f)));
     }
   }
   return table;
@@ -48,20 +50,24 @@ std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims) {
 }
 
 double rope_softmax_factor(const YarnOptions& options) {
-  if (options.factor <= 1) return 1;
-  const double mscale = 0.1 * options.mscale * std::log(options.factor) + 1;
-  return mscale * mscale;
+  const double m = magnitude(options.factor, options.mscale_all_dim);
+  return m * m;
+}
+
+double rope_table_factor(const YarnOptions& options) {
+  return magnitude(options.factor, options.mscale) / magnitude(options.factor, options.mscale_all_dim);
 }
 
 void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options) {
   BK_CHECK(table.shape.rank() == 3 && table.shape[2] == 2, "rope: table is ", table.shape, ", expected [P, D/2, 2]");
   if (stream.device.kind == DeviceKind::meta) return;
   const auto frequencies = rope_frequencies(options, 2 * table.shape[1]);
+  const double factor = rope_table_factor(options.yarn);
   if (table.dtype == DType::f64) {
-    from_host(stream, table, cos_sin<double>(frequencies, table.shape[0]).data());
+    from_host(stream, table, cos_sin<double>(frequencies, factor, table.shape[0]).data());
   } else {
     BK_CHECK(table.dtype == DType::f32, "rope: table is ", table.dtype, ", expected f32");
-    from_host(stream, table, cos_sin<float>(frequencies, table.shape[0]).data());
+    from_host(stream, table, cos_sin<float>(frequencies, factor, table.shape[0]).data());
   }
 }
 

@@ -85,8 +85,8 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
   return {app_->add_subcommand(name, help), actions_};
 }
 void Command::run(Action action) { actions_->emplace_back(app_, std::move(action)); }
-void Command::run_parallel(std::function<ExitCode(Communicator& world)> action, std::function<void()> before) {
-  actions_->emplace_back(app_, ParallelAction{std::move(action), std::move(before)});
+void Command::run_parallel(std::function<ExitCode(Communicator& world)> action, BeforeMpi before, Prints prints) {
+  actions_->emplace_back(app_, ParallelAction{std::move(action), std::move(before), prints});
 }
 
 Cli::Cli(const std::string& version)

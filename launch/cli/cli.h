@@ -17,9 +17,18 @@ namespace birkhoff {
 
 // What a command does. One that takes the world is started with MPI, the other without.
 using Action = std::function<ExitCode()>;
+// Runs ahead of MPI's start, and gives its deadline.
+struct StartDeadline {
+  double seconds = 300;
+  std::string setting = {};  // what it is raised by
+};
+using BeforeMpi = std::function<StartDeadline()>;
+// What standard output is to a command: what it was started for, or a log, without which a run goes on.
+enum class Prints : uint8_t { result, log };
 struct ParallelAction {
   std::function<ExitCode(Communicator& world)> run;
-  std::function<void()> before;  // ahead of MPI's start; may be empty
+  BeforeMpi before;  // may be empty
+  Prints prints = Prints::result;
 };
 using AnyAction = std::variant<std::monostate, Action, ParallelAction>;
 
@@ -46,7 +55,8 @@ class Command {
 
   Command subcommand(const std::string& name, const std::string& help);
   void run(Action action);
-  void run_parallel(std::function<ExitCode(Communicator& world)> action, std::function<void()> before = {});
+  void run_parallel(std::function<ExitCode(Communicator& world)> action, BeforeMpi before = {},
+                    Prints prints = Prints::result);
 
  private:
   CLI::App* app_;

@@ -16,6 +16,7 @@
 #include "kernels/core/error.h"
 #include "kernels/gemm/gemm.h"
 #include "launch/cli/commands.h"
+#include "parallel/comm/agree.h"
 
 namespace birkhoff {
 namespace {
@@ -135,6 +136,7 @@ void print_places(const std::vector<Place>& places) {
 }
 
 ExitCode doctor(Communicator& world) {
+  agree(world, [] { start_team(num_threads()); });
   const std::vector<Place> places = places_of(world);
   if (world.rank() == 0) {
     print_machine(world);

@@ -3,7 +3,11 @@
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
 #include "launch/guard.h"
-#include "parallel/comm/mpi/mpi_world.h"
+#include "launch/mpi_start.h"
+#include "launch/signals.h"
+#include "launch/streams.h"
+#include "launch/thread_waits.h"
+#include "parallel/comm/agree.h"
 
 namespace birkhoff {
 namespace {
@@ -15,21 +19,38 @@ void return_large_blocks() {
   mallopt(M_TRIM_THRESHOLD, 16 << 20);
 }
 
+ExitCode run_parallel(const ParallelAction& action) {
+  const StartDeadline deadline = action.before ? action.before() : StartDeadline();
+  release_stop_signals();
+  const std::unique_ptr<MpiWorld> mpi = start_mpi(deadline);
+  Communicator& world = mpi->world();
+  return guarded(world, [&] {
+    const ExitCode code = action.run(world);
+    if (action.prints == Prints::result) agree(world, check_standard_streams);
+    return code;
+  });
+}
+
 ExitCode run(const std::vector<std::string>& arguments) {
   Cli cli(BIRKHOFF_VERSION);
   for (const auto add : kCommands) add(cli);
   const AnyAction action = cli.parse(arguments);
-  if (const auto* alone = std::get_if<Action>(&action)) return (*alone)();
-  const auto& parallel = std::get<ParallelAction>(action);
-  if (parallel.before) parallel.before();
-  MpiWorld mpi;
-  return guarded(mpi.world(), [&] { return parallel.run(mpi.world()); });
+  if (const auto* alone = std::get_if<Action>(&action)) {
+    release_stop_signals();
+    const ExitCode code = (*alone)();
+    check_standard_streams();
+    return code;
+  }
+  return run_parallel(std::get<ParallelAction>(action));
 }
 
 }  // namespace
 }  // namespace birkhoff
 
 int main(int argc, char** argv) {
+  birkhoff::hold_stop_signals();
+  birkhoff::bound_thread_waits(argv);
+  birkhoff::reserve_standard_streams();
   birkhoff::return_large_blocks();
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   return static_cast<int>(birkhoff::guarded([&] { return birkhoff::run(arguments); }));

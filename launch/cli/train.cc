@@ -1,6 +1,4 @@
-#include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -8,6 +6,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 #include "launch/cli/commands.h"
+#include "launch/signals.h"
 #include "parallel/comm/agree.h"
 #include "trainer/loop/run.h"
 #include "trainer/metrics/console.h"
@@ -19,18 +18,6 @@ namespace {
 
 // Where the time budget counts from.
 const auto process_started = std::chrono::steady_clock::now();
-
-// Requests to stop. The loop asks at least once a step; a second request changes nothing.
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
-void on_signal(int) { stop_requested = true; }
-
-void catch_signals() {
-  struct sigaction action = {};
-  action.sa_handler = on_signal;
-  action.sa_flags = SA_RESTART;
-  for (int signal : {SIGTERM, SIGUSR1, SIGINT}) sigaction(signal, &action, nullptr);
-}
 
 void say(const std::string& line) {
   std::printf("%s\n", line.c_str());
@@ -51,17 +38,23 @@ struct Arguments {
   std::string config, resume, checkpoint;
   std::vector<std::string> overrides;
 
-  // A mistake is found on all ranks alike, and told once.
-  LoadedConfig load(WatchedWorld& watched, ConfigUse use) const {
+  LoadedConfig loaded;
+  std::exception_ptr mistake;
+
+  // Ahead of MPI's start, whose deadline is a setting.
+  StartDeadline read(ConfigUse use) {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
-    LoadedConfig loaded;
-    std::exception_ptr mistake;
     try {
       loaded = load_config(config, all, use);
     } catch (...) {
       mistake = std::current_exception();
     }
+    return {loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s"};
+  }
+
+  // A mistake is found on all ranks alike, and told once.
+  const LoadedConfig& agreed(WatchedWorld& watched) const {
     const auto deadline =
         watched.watchdog().guard("start-up", loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s");
     agree(watched.world(), [&] {
@@ -97,10 +90,10 @@ void add_sinks(Metrics& metrics, const Config& c, Console& console) {
 
 ExitCode train(Communicator& world, const Arguments& arguments) {
   WatchedWorld watched(world);
-  const LoadedConfig config = arguments.load(watched, ConfigUse::training);
+  const LoadedConfig& config = arguments.agreed(watched);
   Metrics metrics;
   RunReports reports;
-  reports.stop_requested = [] { return stop_requested.load(); };
+  reports.stop_requested = stop_requested;
   reports.metrics = &metrics;
   reports.program = program();
   reports.started = process_started;
@@ -130,8 +123,7 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   RunReports reports;
   reports.say = say;
   reports.program = program();
-  const EvaluationResult e =
-      run_evaluation(watched, arguments.load(watched, ConfigUse::evaluation), arguments.checkpoint, reports);
+  const EvaluationResult e = run_evaluation(watched, arguments.agreed(watched), arguments.checkpoint, reports);
   if (world.rank() == 0) {
     std::printf("step: %lld | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %.0f | bytes: %.0f\n",
                 static_cast<long long>(e.step), e.loss, e.bits_per_byte, e.tokens, e.bytes);
@@ -148,7 +140,12 @@ void add_train(Cli& cli) {
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--resume", a->resume,
               "auto: from the newest valid checkpoint, if any; none: anew; or a checkpoint's folder")
-      .run_parallel([a](Communicator& world) { return train(world, *a); }, catch_signals);
+      .run_parallel([a](Communicator& world) { return train(world, *a); },
+                    [a] {
+                      catch_stop_requests();
+                      return a->read(ConfigUse::training);
+                    },
+                    Prints::log);
 }
 
 void add_eval(Cli& cli) {
@@ -157,7 +154,8 @@ void add_eval(Cli& cli) {
       .positional("CONFIG", a->config, "YAML file of the run")
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--checkpoint", a->checkpoint, "a checkpoint's folder; otherwise the newest valid one of the run")
-      .run_parallel([a](Communicator& world) { return evaluate(world, *a); });
+      .run_parallel([a](Communicator& world) { return evaluate(world, *a); },
+                    [a] { return a->read(ConfigUse::evaluation); });
 }
 
 }  // namespace birkhoff

@@ -1,8 +1,8 @@
 #pragma once
-#include <chrono>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#include "parallel/comm/backoff.h"
 
 namespace birkhoff {
 
@@ -32,31 +32,6 @@ class Engine {
  private:
   std::mutex mutex_;
   std::vector<Pollable*> pollables_;
-};
-
-// Waiting without a wake-up call: spins for about 0.1 ms, since on a busy machine a yield may give away a whole time
-// slice; then yields, then sleeps, so that ranks that outnumber the cores make progress.
-class Backoff {
- public:
-  void pause() {
-    ++turns_;
-    if (turns_ < kSpins) {
-      for (int i = 0; i < kPauses; ++i) relax();
-    } else if (turns_ < kSpins + kYields) {
-      std::this_thread::yield();
-    } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(kSleep_us));
-    }
-  }
-
- private:
-  static constexpr int kSpins = 500, kPauses = 8, kYields = 1000, kSleep_us = 50;
-  static void relax() {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-  }
-  int turns_ = 0;
 };
 
 }  // namespace birkhoff

@@ -6,9 +6,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <thread>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/backoff.h"
 
 namespace birkhoff {
 
@@ -73,7 +73,7 @@ void Board::fail(const std::string& why) const noexcept {
 
 void Board::throw_if_failed() const {
   int failed = 0;
-  while ((failed = control().failed.load()) == 1) std::this_thread::yield();
+  for (Backoff backoff; (failed = control().failed.load()) == 1;) backoff.pause();
   if (failed) throw CommError(control().why.data());
 }
 
@@ -167,7 +167,7 @@ void MemoryExchange::fail(const std::string& why) noexcept {
   board_.state(rank_).reading.store(0);
   board_.fail(why);
   for (int r = 0; direct() && r < size(); ++r) {
-    while (board_.state(r).reading.load()) std::this_thread::yield();
+    for (Backoff backoff; board_.state(r).reading.load();) backoff.pause();
   }
 }
 

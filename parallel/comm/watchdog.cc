@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/error.h"
+#include "kernels/core/thread.h"
 
 namespace birkhoff {
 namespace {
@@ -32,7 +33,8 @@ std::optional<std::filesystem::file_time_type> changed_at(const std::string& pat
 
 }  // namespace
 
-Watchdog::Watchdog(OnExpiry on_expiry) : on_expiry_(std::move(on_expiry)), thread_([this] { watch(); }) {}
+Watchdog::Watchdog(OnExpiry on_expiry)
+    : on_expiry_(std::move(on_expiry)), thread_(start_thread("watches deadlines", [this] { watch(); })) {}
 
 Watchdog::~Watchdog() {
   {

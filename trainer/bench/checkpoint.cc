@@ -80,7 +80,7 @@ class Saves {
 }  // namespace
 
 Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
-  set_num_threads(threads_of(o.config));
+  start_team(threads_of(o.config));
   const ScratchFolder folder(o.directory);
   Subject subject(alone, o.config, device_of(o.config));
   subject.step();

@@ -112,7 +112,7 @@ Fed fed_step(Loader& loader, Subject& subject, const StepShape& shape) {
 
 Report bench_loader(Communicator& alone, const BenchOptions& o) {
   const Config& c = o.config;
-  set_num_threads(threads_of(c));
+  start_team(threads_of(c));
   const ScratchFolder folder(o.directory);
   if (o.data.empty()) make_dataset(folder.path(), c.model.vocab_size);
   const Dataset data(o.data.empty() ? folder.path() : o.data);

@@ -47,7 +47,7 @@ double median_ratio(const std::vector<double>& a, const std::vector<double>& b) 
 }  // namespace
 
 Report bench_residual(Communicator& alone, const BenchOptions& o) {
-  set_num_threads(threads_of(o.config));
+  start_team(threads_of(o.config));
   Report report{"residual", {}, {}, {}};
   const std::array<Times, 3> times = run_in_turn(alone, o);
   for (size_t k = 1; k < kTypes.size(); ++k) {

@@ -26,16 +26,13 @@ std::map<int64_t, std::filesystem::path> find_checkpoints(const std::filesystem:
 // Their steps, ascending.
 std::vector<int64_t> list_checkpoints(const std::filesystem::path& directory);
 
-// The manifest of one checkpoint, the sizes of its files compared. DataError tells what is missing, cut off or
-// unexpected.
+// The manifest of one checkpoint, its layout checked (layout.h) and the sizes of its files compared. DataError lists
+// what is missing, cut off or unexpected.
 Manifest open_checkpoint(const std::filesystem::path& checkpoint);
 
 // Besides, reads every byte and compares the checksums, and what HDF5 says of each file with the manifest: of all files
-// and parts, or of those numbered `share` modulo `shares`. DataError names tensor, file and offset.
+// and parts, or of those numbered `share` modulo `shares`. DataError lists every defect, with tensor, file and offset.
 Manifest verify_checkpoint(const std::filesystem::path& checkpoint, int share = 0, int shares = 1);
-
-// Opens one tensor file by HDF5, whose own view of it must be the manifest's. DataError.
-void check_layout(const std::filesystem::path& checkpoint, const Manifest& manifest, const std::string& file);
 
 // Files of the folder that the manifest does not know; they do no harm.
 std::vector<std::string> stray_files(const std::filesystem::path& checkpoint, const Manifest& manifest);

@@ -12,6 +12,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/process_tag.h"
+#include "kernels/core/thread.h"
 #include "trainer/checkpoint/directory.h"
 
 namespace birkhoff {
@@ -63,7 +64,7 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
   }
   if (before) say(concat("the lock of ", describe(before), ", which has ended, was taken over"));
   sign();
-  refresher_ = std::thread([this] { refresh(); });
+  refresher_ = start_thread("keeps the lock of a directory fresh", [this] { refresh(); });
 }
 
 // The text of the lock is replaced, so it must be a lock: not a link, whose target would be overwritten, nor a pipe or

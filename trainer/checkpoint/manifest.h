@@ -41,15 +41,21 @@ struct Manifest {
   std::map<std::string, File> files;  // every file but the manifest itself
 };
 
+inline int64_t bytes_of(const Manifest::Entry& entry, const Manifest::Part& part) {
+  return part.count * static_cast<int64_t>(size_of(entry.dtype));
+}
+
 inline constexpr const char* kManifestName = "manifest.json";
 
 // Text with a checksum of its own. Reals keep all bits.
 std::string to_text(const Manifest& manifest);
-// DataError naming `path` if the text is no manifest, its checksum is wrong, or its version is not this one's.
+// DataError naming `path` if the text is no manifest, its checksum is wrong, its version is not this one's, or a value
+// is not of its type and range: names are plain names, a part lies within its tensor, sizes fit 63 bits. Whether the
+// parts of a tensor cover it is not looked at (layout.h): a writer's record holds some of them.
 Manifest parse_manifest(const std::string& text, const std::string& path);
 
-// Joins what the writers recorded of their own files. DataError if the parts of a tensor leave a gap or overlap, or its
-// shape or dtype, the step or a value differ between writers.
+// Joins what the writers recorded of their own files. DataError if the parts do not make up a layout (layout.h), or a
+// tensor's shape or dtype, the step or a value differ between writers.
 Manifest join(const std::vector<Manifest>& writers);
 
 }  // namespace birkhoff

@@ -1,9 +1,9 @@
 #include "trainer/checkpoint/reader.h"
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 
+#include "data/file/regular_file.h"
 #include "kernels/core/copy.h"
 #include "kernels/reduce/reduce.h"
 #include "parallel/comm/agree.h"
@@ -178,9 +178,7 @@ void read_elements(OpenFiles& files, const Manifest::Entry& entry, int64_t begin
 }
 
 std::string read_attachment(const fs::path& checkpoint, const std::string& name) {
-  std::ifstream in(checkpoint / name, std::ios::binary);
-  if (!in) throw DataError(concat((checkpoint / name).string(), ": the file is missing"));
-  return {std::istreambuf_iterator<char>(in), {}};
+  return read_regular_file(checkpoint / name);
 }
 
 }  // namespace birkhoff

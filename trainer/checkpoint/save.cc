@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <fstream>
 #include <iomanip>
 #include <set>
+#include <sstream>
 
+#include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/copy.h"
 #include "kernels/core/hash.h"
 #include "kernels/reduce/reduce.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/layout.h"
 
 namespace birkhoff {
 namespace {
@@ -134,11 +136,6 @@ std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piec
   return hex16(hasher.digest());
 }
 
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 }  // namespace
 
 void inject_save_point(SavePointFn fn) { save_point = fn; }
@@ -188,7 +185,7 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
   std::vector<Manifest> records;
   for (int rank = 0; rank < num_ranks; ++rank) {
     const fs::path path = folder / rank_name(rank, ".json");
-    records.push_back(parse_manifest(read_text(path), path.string()));
+    records.push_back(parse_manifest(read_regular_file(path), path.string()));
     std::error_code ignored;  // one that stays does no harm
     fs::remove(path, ignored);
   }

@@ -1,7 +1,9 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <string>
 
+#include "kernels/core/error.h"
 #include "kernels/core/tensor.h"
 #include "parallel/shard/slice.h"
 
@@ -22,5 +24,12 @@ class StateVisitor {
   virtual void real(const std::string& name, double& value) = 0;
   virtual void text(const std::string& name, std::string& value) = 0;
 };
+
+// An integer that counts something. DataError where a checkpoint gives one that is negative or above `max`.
+inline void visit_count(StateVisitor& v, const std::string& name, int64_t& value,
+                        int64_t max = std::numeric_limits<int64_t>::max()) {
+  v.integer(name, value);
+  if (value < 0 || value > max) throw DataError(concat(name, " is ", value, ", expected a number from 0 to ", max));
+}
 
 }  // namespace birkhoff

@@ -1,7 +1,12 @@
-#include <fstream>
+#include <cerrno>
+#include <cstring>
+#include <set>
 
+#include "data/file/regular_file.h"
 #include "kernels/core/hash.h"
+#include "trainer/checkpoint/defects.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/layout.h"
 #include "trainer/checkpoint/open_files.h"
 
 namespace birkhoff {
@@ -9,12 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr size_t kBlock = size_t{4} << 20;
-
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw DataError(path.string() + ": the file is missing or cannot be read");
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 std::string hash_range(const BulkFile& file, int64_t offset, int64_t bytes) {
   std::vector<char> block(std::min<size_t>(kBlock, static_cast<size_t>(bytes)));
@@ -32,59 +31,73 @@ void compare(const std::string& what, const std::string& found, const std::strin
   if (found != expected) throw DataError(concat(what, ": the checksum is ", found, ", expected ", expected));
 }
 
-}  // namespace
-
-// Other programs go by HDF5's own view of a file.
-void check_layout(const fs::path& checkpoint, const Manifest& m, const std::string& file) {
-  const H5File h5 = H5File::open(checkpoint / file);
-  const H5Group root = h5.root();
-  for (const auto& [name, entry] : m.tensors) {
-    for (const Manifest::Part& part : entry.parts) {
-      if (part.file != file) continue;
-      const H5Dataset d = root.dataset(name);
-      const bool place = part.count == 0 || d.offset == part.offset;
-      if (d.dtype == entry.dtype && d.shape.count() == part.count && place) continue;
-      throw DataError(concat(name, " in ", (checkpoint / file).string(), ": HDF5 finds ", d.dtype, d.shape, " at byte ",
-                             d.offset, ", expected ", entry.dtype, " [", part.count, "] at byte ", part.offset));
-    }
+// Missing files, and those of another kind or size, are added. Whether the file is as it should be.
+bool check_file(const fs::path& path, const Manifest::File& file, Defects& defects) {
+  try {
+    const int64_t bytes = regular_file_bytes(path);
+    if (bytes != file.bytes) throw DataError(concat(path.string(), ": ", bytes, " bytes, expected ", file.bytes));
+    return true;
+  } catch (const IoError& e) {
+    defects.add(e.code() == ENOENT ? path.string() + ": the file is missing" : e.what());
+  } catch (const DataError& e) {
+    defects.add(e.what());
   }
+  return false;
 }
 
-Manifest open_checkpoint(const fs::path& checkpoint) {
+// Reads the manifest; what is wrong with it or with the sizes of the files is added. The files that may be read.
+Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<std::string>& whole) {
   const fs::path path = checkpoint / kManifestName;
-  Manifest m = parse_manifest(read_text(path), path.string());
+  std::string text;
+  try {
+    text = read_regular_file(path);
+  } catch (const IoError& e) {
+    throw DataError(concat(path.string(), ": the file is missing or cannot be read: ", std::strerror(e.code())));
+  }
+  Manifest m = parse_manifest(text, path.string());
+  Defects layout;
+  check_layout(m, layout);
+  defects.check([&] { layout.throw_if_any(path.string()); });
   for (const auto& [name, file] : m.files) {
-    std::error_code missing;
-    const auto bytes = fs::file_size(checkpoint / name, missing);
-    if (missing) throw DataError(concat((checkpoint / name).string(), ": the file is missing"));
-    if (static_cast<int64_t>(bytes) != file.bytes) {
-      throw DataError(concat((checkpoint / name).string(), ": ", bytes, " bytes, expected ", file.bytes));
-    }
+    if (check_file(checkpoint / name, file, defects)) whole.insert(name);
   }
   return m;
 }
 
+}  // namespace
+
+Manifest open_checkpoint(const fs::path& checkpoint) {
+  Defects defects;
+  std::set<std::string> whole;
+  Manifest m = read_manifest(checkpoint, defects, whole);
+  defects.throw_if_any(checkpoint.string());
+  return m;
+}
+
 Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
-  Manifest m = open_checkpoint(checkpoint);
+  Defects defects;
+  std::set<std::string> whole;
+  Manifest m = read_manifest(checkpoint, defects, whole);
   OpenFiles files(checkpoint);
   int turn = 0;
-  auto mine = [&] { return turn++ % shares == share; };
+  auto mine = [&](const std::string& file) { return turn++ % shares == share && whole.contains(file); };
   for (const auto& [name, file] : m.files) {
-    if (!mine()) continue;
-    if (file.xxh3.empty()) {
-      check_layout(checkpoint, m, name);
-    } else {
+    if (!mine(name)) continue;
+    defects.check([&, &name = name, &file = file] {
+      if (file.xxh3.empty()) return check_layout(checkpoint, m, name);
       compare((checkpoint / name).string(), hash_range(files.at(name), 0, file.bytes), file.xxh3);
-    }
+    });
   }
   for (const auto& [name, entry] : m.tensors) {
     for (const Manifest::Part& part : entry.parts) {
-      if (!mine()) continue;
-      const std::string what = concat(name, " in ", (checkpoint / part.file).string(), " at byte ", part.offset);
-      const int64_t bytes = part.count * static_cast<int64_t>(size_of(entry.dtype));
-      compare(what, hash_range(files.at(part.file), part.offset, bytes), part.xxh3);
+      if (!mine(part.file)) continue;
+      defects.check([&, &name = name, &entry = entry] {
+        const std::string what = concat(name, " in ", (checkpoint / part.file).string(), " at byte ", part.offset);
+        compare(what, hash_range(files.at(part.file), part.offset, bytes_of(entry, part)), part.xxh3);
+      });
     }
   }
+  defects.throw_if_any(checkpoint.string());
   return m;
 }
 

@@ -12,6 +12,7 @@
 #include "kernels/core/copy.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
+#include "kernels/core/thread.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/save.h"
@@ -52,7 +53,7 @@ class CheckpointWriter::Impl {
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
     copied_ = finished_ = false;
-    thread_ = std::thread([this, step] { run(step); });
+    thread_ = start_thread("writes a checkpoint", [this, step] { run(step); });
     if (!options_.async) thread_.join();
     blocked_s_ = now_s() - started;
   }

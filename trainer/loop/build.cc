@@ -5,13 +5,12 @@
 namespace birkhoff {
 namespace {
 
-float f32(double value) { return static_cast<float>(value); }
-
 RopeOptions rope_options(const RopeConfig& c) {
   RopeOptions o;
   o.layout = c.type == RopeType::half ? RopeLayout::half : RopeLayout::interleaved;
   o.theta = c.theta;
-  o.yarn = {c.yarn.factor, c.yarn.original_length, c.yarn.beta_fast, c.yarn.beta_slow, c.yarn.mscale};
+  o.yarn = {c.yarn.factor,    c.yarn.original_length, c.yarn.beta_fast,
+            c.yarn.beta_slow, c.yarn.mscale,          c.yarn.mscale_all_dim};
   return o;
 }
 
@@ -56,12 +55,12 @@ MoeOptions moe_options(const ModelConfig& m) {
   o.score = score_of(c.score_function);
   o.num_groups = c.num_groups;
   o.top_groups = c.top_groups;
-  o.route_scale = f32(c.route_scale);
+  o.route_scale = c.route_scale;
   o.renormalize = c.renormalize;
   // The bias exists in any run, so that its speed may change on a resume.
   o.balancing_bias = true;
-  o.sequence_balance_loss = f32(c.sequence_balance_loss);
-  o.clamp = f32(m.ffn.clamp);
+  o.sequence_balance_loss = c.sequence_balance_loss;
+  o.clamp = m.ffn.clamp;
   o.gate_position = c.gate_position == MoeGatePosition::inner ? GatePosition::inner : GatePosition::output;
   return o;
 }
@@ -74,9 +73,9 @@ ResidualOptions residual_options(const ModelConfig& m) {
   o.kind = kKinds[static_cast<size_t>(c.type)];
   o.streams = o.kind == ResidualKind::plain ? 1 : c.streams;
   o.sinkhorn_iterations = static_cast<int>(c.sinkhorn_iterations);
-  o.eps = f32(c.eps);
-  o.norm_eps = f32(m.norm_eps);
-  o.post_factor = f32(c.post_factor);
+  o.eps = c.eps;
+  o.norm_eps = m.norm_eps;
+  o.post_factor = c.post_factor;
   o.alpha_init = c.alpha_init;
   o.fn_std = c.phi_std;
   o.diagonal_init = c.mix_diagonal_init;
@@ -89,11 +88,11 @@ EngramOptions engram_options(const ModelConfig& m) {
   o.columns = static_cast<int64_t>(c.orders.size()) * c.num_heads;
   o.head_dim = c.head_dim;
   o.bias = c.bias;
-  o.gate = {f32(c.gate.eps > 0 ? c.gate.eps : m.norm_eps), f32(c.gate.clamp), c.gate.root};
+  o.gate = {c.gate.eps > 0 ? c.gate.eps : m.norm_eps, c.gate.clamp, c.gate.root};
   o.conv = c.conv;
   o.conv_kernel = static_cast<int>(c.conv_kernel);
   o.conv_dilation = static_cast<int>(c.conv_dilation > 0 ? c.conv_dilation : c.orders.back());
-  o.conv_eps = f32(c.conv_eps);
+  o.conv_eps = c.conv_eps;
   return o;
 }
 
@@ -109,7 +108,7 @@ DecoderOptions decoder_options(const ModelConfig& m, int64_t vocab_size) {
   o.ffn.activation =
       m.ffn.activation == Activation::gelu ? FfnOptions::Activation::gelu : FfnOptions::Activation::swiglu;
   o.ffn.bias = m.ffn.bias;
-  o.ffn.clamp = f32(m.ffn.clamp);
+  o.ffn.clamp = m.ffn.clamp;
   o.ffn_hidden = m.ffn.size;
   o.moe = moe_options(m);
   o.first_dense_layers = m.moe.first_dense_layers;
@@ -119,7 +118,7 @@ DecoderOptions decoder_options(const ModelConfig& m, int64_t vocab_size) {
   o.mtp_depth = m.mtp.depth;
   o.recompute = kRecompute[static_cast<size_t>(m.recompute)];
   o.recompute_layers = m.recompute_layers;
-  o.z_loss = f32(m.z_loss);
+  o.z_loss = m.z_loss;
   return o;
 }
 
@@ -180,7 +179,7 @@ ModelOptions model_options(const Config& c, int64_t vocab_size, const EngramHash
   o.recipe = recipe_of(name_of(c.precision.recipe));
   o.fp8_scale = c.precision.fp8_scale == Fp8ScaleType::ue8m0 ? ScaleFormat::ue8m0 : ScaleFormat::f32;
   o.norm = c.model.norm == NormType::layernorm ? NormKind::layernorm : NormKind::rmsnorm;
-  o.norm_eps = f32(c.model.norm_eps);
+  o.norm_eps = c.model.norm_eps;
   o.init.std = c.model.init_std;
   o.init.embedding_std = c.model.embedding_init_std > 0 ? c.model.embedding_init_std : c.model.init_std;
   o.init.output_scale = c.model.output_init_scale;
@@ -198,7 +197,7 @@ TrainerOptions trainer_options(const Config& c, const EngramHash* engram) {
   TrainerOptions o;
   o.clip_norm = c.optimizer.clip_norm;
   o.mtp_weight = c.model.mtp.weight;
-  o.bias_update_speed = f32(c.model.moe.bias_update_speed);
+  o.bias_update_speed = c.model.moe.bias_update_speed;
   o.dense = dense_options(c);
   o.table = table_options(c);
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {

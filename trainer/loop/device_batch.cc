@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/core/copy.h"
-#include "kernels/core/random.h"
 
 namespace birkhoff {
 namespace {
@@ -34,7 +33,7 @@ Tensor loss_weights(Stream& stream, Arena& arena, const Batch& b, size_t depth, 
     values[t] = b.targets[depth][t] < 0 ? 0.0 : weight * own;
   }
   const Tensor out = arena.take(DType::f32, {b.num_tokens()});
-  from_doubles(stream, out, values.data());
+  write_values(stream, out, values);
   return out;
 }
 

@@ -26,7 +26,7 @@ struct ModelOptions {
   Recipe recipe = Recipe::f32;
   ScaleFormat fp8_scale = ScaleFormat::f32;
   NormKind norm = NormKind::rmsnorm;
-  float norm_eps = 1e-6f;
+  double norm_eps = 1e-6;
   InitOptions init;
   DecoderOptions decoder;
   std::vector<int64_t> table_rows;

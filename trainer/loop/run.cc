@@ -73,6 +73,7 @@ class Run {
       loader_ = std::make_unique<Loader>(session_.loader_options(), cursor);
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
+    if (!loader_->notice().empty()) session_.say(loader_->notice());
     const int64_t from = found && is_ours(*found) ? found->manifest.step : -1;
     telemetry_ =
         std::make_unique<Telemetry>(session_.replicas(), session_.trace(), session_.model().decoder->options());

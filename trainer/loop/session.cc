@@ -62,7 +62,10 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   MeshDegrees degrees;
   degrees.dp = static_cast<int>(config_.parallel.dp);
   mesh_ = std::make_unique<Mesh>(world(), degrees);
-  set_num_threads(threads_of(config_, world()));
+  {
+    const int threads = threads_of(config_, world());
+    agree(world(), [&] { start_team(threads); });
+  }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });
   if (!memory_plan_.empty()) say(memory_plan_);
@@ -147,7 +150,7 @@ void Session::say(const std::string& line) const {
 LoaderOptions Session::loader_options() const {
   LoaderOptions o;
   for (const SourceConfig& s : config_.data.sources) {
-    const std::string name = s.name.empty() ? std::filesystem::path(s.path).filename().string() : s.name;
+    const std::string name = s.name.empty() ? source_name(s.path) : s.name;
     o.sources.push_back({name, s.path, s.weight});
   }
   o.seed = static_cast<uint64_t>(config_.data.seed);
@@ -198,16 +201,17 @@ std::string Session::table_description() const {
 
 void Progress::state(StateVisitor& v) {
   v.text("data.cursor", cursor);
-  v.integer("run.skipped_nonfinite", skipped_nonfinite);
-  v.integer("run.skipped_spikes", skipped_spikes);
-  v.integer("run.skipped_in_a_row", skipped_in_a_row);
-  v.integer("run.failed_saves", failed_saves);
-  v.integer("run.bad_samples", bad_samples);
+  visit_count(v, "run.skipped_nonfinite", skipped_nonfinite);
+  visit_count(v, "run.skipped_spikes", skipped_spikes);
+  visit_count(v, "run.skipped_in_a_row", skipped_in_a_row);
+  visit_count(v, "run.failed_saves", failed_saves);
+  visit_count(v, "run.bad_samples", bad_samples);
   if (recent_skips.empty() && !loads_recent_skips) return;
   std::string steps = joined(recent_skips);
   v.text("run.recent_skips", steps);
   std::istringstream in(steps);
   recent_skips.assign(std::istream_iterator<int64_t>(in), {});
+  if (!in.eof()) throw DataError(concat("run.recent_skips is '", steps, "', expected the numbers of steps"));
 }
 
 void Progress::count(const StepReport& report, int64_t step, int64_t window) {

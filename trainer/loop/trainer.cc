@@ -274,8 +274,8 @@ void Trainer::state(StateVisitor& v) {
   dense_->state(v);
   for (auto& table : tables_) table->state(v);
   spike_.state(v);
-  v.integer("trainer.steps", steps_);
-  v.integer("trainer.updates", updates_);
+  visit_count(v, "trainer.steps", steps_);
+  visit_count(v, "trainer.updates", updates_);
 }
 
 }  // namespace birkhoff

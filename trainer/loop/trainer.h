@@ -16,7 +16,7 @@ namespace birkhoff {
 struct TrainerOptions {
   double clip_norm = 0;  // 0: none
   double mtp_weight = 0;
-  float bias_update_speed = 0;
+  double bias_update_speed = 0;
   DenseOptions dense;
   TableOptions table;  // matrix_begins per table in table_matrix_begins
   std::vector<std::vector<int64_t>> table_matrix_begins;

@@ -1,13 +1,14 @@
 #include "trainer/metrics/prometheus.h"
 
 #include <prometheus/counter.h>
-#include <prometheus/exposer.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
 
 #include "kernels/core/error.h"
 #include "trainer/metrics/format.h"
+#include "trainer/metrics/page_server.h"
 
 namespace birkhoff {
 namespace {
@@ -28,14 +29,17 @@ prometheus::Labels labels_of(const Number& number) {
   return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
 }
 
-class Server final : public PrometheusSink {
+class ServedRegistry final : public PrometheusSink {
  public:
-  Server(int port, const std::map<std::string, std::string>& build_info) : exposer_(concat("127.0.0.1:", port), 1) {
+  ServedRegistry(int port, const std::map<std::string, std::string>& build_info) {
     prometheus::BuildGauge().Name("birkhoff_build_info").Register(*registry_).Add(build_info).Set(1);
-    exposer_.RegisterCollectable(registry_);
+    PageServerOptions options;
+    options.port = port;
+    options.page = [registry = registry_] { return prometheus::TextSerializer().Serialize(registry->Collect()); };
+    server_ = serve_page(std::move(options));
   }
 
-  int port() const override { return exposer_.GetListeningPorts().at(0); }
+  int port() const override { return server_->port(); }
 
   void publish(const Record& record) override {
     const std::string prefix = record.event == "step" ? "birkhoff_" : concat("birkhoff_", record.event, "_");
@@ -69,7 +73,7 @@ class Server final : public PrometheusSink {
   }
 
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  prometheus::Exposer exposer_;
+  std::unique_ptr<PageServer> server_;
 };
 
 }  // namespace
@@ -77,11 +81,10 @@ class Server final : public PrometheusSink {
 std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
                                                 const Warn& warn) {
   try {
-    return std::make_unique<Server>(port, build_info);
+    return std::make_unique<ServedRegistry>(port, build_info);
   } catch (const std::exception& e) {
-    warn(concat(
-        "cannot serve Prometheus on 127.0.0.1:", port, " (", e.what(),
-        "): the port is in use or not allowed; the run goes on without, choose another metrics.prometheus_port"));
+    warn(concat("cannot serve Prometheus on 127.0.0.1:", port, ": ", e.what(),
+                "; the run goes on without, choose another metrics.prometheus_port"));
     return nullptr;
   }
 }

@@ -121,7 +121,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
              f.batch.targets.at(d),
              f.batch.loss_weights.at(d),
              {weight.value, weight.version},
-             training ? options_.z_loss : 0.0f});
+             training ? options_.z_loss : 0});
   if (f.probe) f.probe("the loss" + of_depth, loss_.value.flat(depth, 1));
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));

@@ -28,7 +28,7 @@ struct DecoderOptions {
   int64_t mtp_depth = 0;
   Recompute recompute = Recompute::none;
   int64_t recompute_layers = 0;  // streams: blocks to a group; 0: as many as take least memory
-  float z_loss = 0;
+  double z_loss = 0;
 };
 
 enum class Pass : uint8_t { training, evaluation };

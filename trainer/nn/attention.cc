@@ -19,8 +19,7 @@ class Core {
         rope_offset_(rope_offset),
         rope_dims_(rope_dims),
         // YaRN changes the rotation; without one there is nothing to make up for.
-        scale_(static_cast<float>((rope_dims > 0 ? rope_softmax_factor(o.rope.yarn) : 1) /
-                                  std::sqrt(static_cast<double>(qk_dim)))),
+        scale_((rope_dims > 0 ? rope_softmax_factor(o.rope.yarn) : 1) / std::sqrt(static_cast<double>(qk_dim))),
         memory_(std::make_unique<Arena>(build.device)),
         slot_(build.slot<Saved>()) {}
 
@@ -61,7 +60,7 @@ class Core {
   };
   RopeOptions rope_;
   int64_t rope_offset_, rope_dims_;
-  float scale_;
+  double scale_;
   std::unique_ptr<Arena> memory_;  // of the table of angles
   Tensor table_;
   Slot<Saved> slot_;
@@ -92,7 +91,7 @@ class HeadNorm {
     Tensor x, rstd;
   };
   bool on_;
-  float eps_;
+  double eps_;
   Slot<Saved> slot_;
 };
 

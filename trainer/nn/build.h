@@ -22,7 +22,7 @@ struct Build {
   Device device;
   Precision precision{Recipe::f32};
   NormKind norm = NormKind::rmsnorm;
-  float norm_eps = 1e-6f;
+  double norm_eps = 1e-6;
   InitOptions init = {};
   int num_slots = 0;  // handed out so far
 

@@ -15,7 +15,7 @@ struct EngramOptions {
   EngramGateOptions gate;
   bool conv = false;
   int conv_kernel = 4, conv_dilation = 3;
-  float conv_eps = 1e-5f;
+  double conv_eps = 1e-5;
 };
 
 // Conditional memory at the entry of a block: the rows addressed by the token's n-grams, gated into every stream. The

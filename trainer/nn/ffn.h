@@ -6,7 +6,7 @@ namespace birkhoff {
 struct FfnOptions {
   enum class Activation : uint8_t { swiglu, gelu } activation = Activation::swiglu;
   bool bias = false;
-  float clamp = 0;  // SwiGLU: bound of the gate from above and of the up projection on both sides; 0 is none
+  double clamp = 0;  // SwiGLU: bound of the gate from above and of the up projection on both sides; 0 is none
 };
 
 // Dense feed-forward: down(act(up(x))). For SwiGLU `up` holds gate and up projection in one matrix, [2 F, C], gate

@@ -66,7 +66,7 @@ class UnconstrainedHyperConnection final : public HyperConnectionBase {
   void visit(ModuleVisitor& visitor) override;
 
  private:
-  float norm_eps_;
+  double norm_eps_;
   Parameter fn_, base_, scale_;
 };
 

@@ -61,12 +61,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const Tensor unused = f.take_statistic_gradient({1});  // a replay must not count the loss a second time
   if (f.replaying) fill_zero(f.stream, unused);
   balance_loss_forward(f.stream, {f.replaying ? unused : balance_.value, s.fraction, s.scores, f.batch.token_mask,
-                                  f.batch.length, K, balance_weight(f)});
-}
-
-// The loss is the mean over the sequences of the global batch.
-float Moe::balance_weight(const Frame& f) const {
-  return static_cast<float>(options_.sequence_balance_loss * f.batch.sequence_weight);
+                                  f.batch.length, K, options_.sequence_balance_loss, f.batch.sequence_weight});
 }
 
 Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
@@ -138,8 +133,8 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
   Tensor dscores;
   if (options_.sequence_balance_loss != 0) {
     dscores = f.take_statistic_gradient(s.scores.shape);
-    balance_loss_backward(f.stream,
-                          {dscores, s.scores, s.fraction, f.batch.token_mask, f.batch.length, balance_weight(f), 1});
+    balance_loss_backward(f.stream, {dscores, s.scores, s.fraction, f.batch.token_mask, f.batch.length,
+                                     options_.sequence_balance_loss, f.batch.sequence_weight});
   }
   router_backward(f.stream, {dlogits, dgate, dscores, s.scores, s.index, options_.score, options_.renormalize,
                              options_.route_scale});

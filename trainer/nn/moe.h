@@ -15,11 +15,11 @@ struct MoeOptions {
   int64_t num_shared = 0;  // shared experts, one dense FFN of num_shared * expert_hidden
   RouterScore score = RouterScore::sigmoid;
   int64_t num_groups = 1, top_groups = 1;
-  float route_scale = 1;
+  double route_scale = 1;
   bool renormalize = true;
   bool balancing_bias = true;
-  float sequence_balance_loss = 0;  // alpha
-  float clamp = 0;
+  double sequence_balance_loss = 0;  // alpha
+  double clamp = 0;
   GatePosition gate_position = GatePosition::output;
 };
 
@@ -51,7 +51,6 @@ class Moe final : public Module {
   void backward_combine(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
   bool gates_inner() const { return options_.gate_position == GatePosition::inner; }
   Tensor backward_router(Frame& frame, const Saved& saved, Tensor dgate);
-  float balance_weight(const Frame& frame) const;
   void show_experts(Frame& frame, const Saved& saved) const;
 
   std::string name_;

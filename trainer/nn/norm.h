@@ -21,7 +21,7 @@ class Norm final : public Module {
     Tensor x, rstd, mean;
   };
   NormKind kind_;
-  float eps_;
+  double eps_;
   Parameter gain_, bias_;
   Slot<Saved> slot_;
 };

@@ -39,7 +39,7 @@ void initialise_one(Stream& stream, Parameter& p, uint64_t seed) {
       if (stream.device.kind == DeviceKind::meta) return;
       std::vector<double> values(static_cast<size_t>(p.value.count()));
       for (size_t i = 0; i < values.size(); ++i) values[i] = p.init.at(static_cast<int64_t>(i));
-      return from_doubles(stream, p.value, values.data());
+      return write_values(stream, p.value, values);
     }
   }
 }

@@ -13,9 +13,9 @@ struct ResidualOptions {
   ResidualKind kind = ResidualKind::plain;
   int64_t streams = 1;  // 1 for plain
   int sinkhorn_iterations = 20;
-  float eps = 1e-6f;         // of the mixing weights
-  float norm_eps = 1e-6f;    // of the norm that feeds the coefficients
-  float post_factor = 2;     // of the sigmoid that weighs a sublayer's output (mhc)
+  double eps = 1e-6;         // of the mixing weights
+  double norm_eps = 1e-6;    // of the norm that feeds the coefficients
+  double post_factor = 2;    // of the sigmoid that weighs a sublayer's output (mhc)
   double alpha_init = 0.01;  // initial gating factors
   double fn_std = 0.02;
   double diagonal_init = 0;  // initial logit of a stream's mix with itself

@@ -4,6 +4,9 @@
 #include <cmath>
 
 namespace birkhoff {
+namespace {
+constexpr int64_t kMaxLosses = 100000;  // the largest window that a config can have
+}  // namespace
 
 bool SpikeDetector::is_spike(double loss) {
   if (options_.z_score <= 0) return false;
@@ -27,8 +30,8 @@ bool SpikeDetector::is_spike(double loss) {
 
 void SpikeDetector::state(StateVisitor& v) {
   int64_t count = static_cast<int64_t>(losses_.size());
-  v.integer("spike.count", count);
-  v.integer("spike.next", next_);
+  visit_count(v, "spike.count", count, kMaxLosses);
+  visit_count(v, "spike.next", next_, std::max<int64_t>(count - 1, 0));
   losses_.resize(static_cast<size_t>(count));
   for (size_t i = 0; i < losses_.size(); ++i) v.real("spike.loss." + std::to_string(i), losses_[i]);
 }

@@ -1,13 +1,48 @@
 #include "kernels/core/cpu/parallel.h"
 
 #include <exception>
+#include <latch>
+#include <thread>
+#include <vector>
 
 #include <omp.h>
+
+#include "kernels/core/thread.h"
 
 namespace birkhoff {
 
 int num_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 void set_num_threads(int threads) { omp_set_num_threads(std::max(threads, 1)); }
+
+namespace {
+
+// Has so many threads at the same time, besides this one.
+void try_threads(int count) {
+  std::latch end(1);
+  std::vector<std::thread> threads;
+  const auto join = [&] {
+    end.count_down();
+    for (std::thread& thread : threads) thread.join();
+  };
+  try {
+    for (int i = 0; i < count; ++i) threads.push_back(start_thread("computes", [&] { end.wait(); }));
+  } catch (...) {
+    join();
+    throw;
+  }
+  join();
+}
+
+}  // namespace
+
+void start_team(int threads) {
+  threads = std::max(threads, 1);
+  set_num_threads(threads);
+  if (threads == 1) return;
+  try_threads(threads - 1);
+#pragma omp parallel num_threads(threads)
+  {}
+}
 
 namespace detail {
 

@@ -7,6 +7,8 @@ namespace birkhoff {
 // Threads of the calling thread's OpenMP team, the one that oneDNN uses too. Ranks that are threads set it to 1.
 int num_threads();
 void set_num_threads(int threads);
+// The same, and starts the team. Errors: UserError if the system refuses its threads; OpenMP would end the process.
+void start_team(int threads);
 
 namespace detail {
 using RangeFn = void (*)(void* context, int64_t begin, int64_t end);

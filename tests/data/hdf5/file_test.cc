@@ -123,7 +123,7 @@ TEST(H5File, TellsDamagesOfTheFileApart) {
     return message_of([&] { H5File::open(path); });
   };
   EXPECT_THAT(message_of([&] { H5File::open(dir / "b.h5"); }), HasSubstr("b.h5: no such file"));
-  EXPECT_THAT(message_of([&] { H5File::open(dir.path()); }), HasSubstr("not a regular file"));
+  EXPECT_THAT(message_of([&] { H5File::open(dir.path()); }), HasSubstr("is a folder, expected a regular file"));
   EXPECT_THAT(complaint(""), HasSubstr("empty (0 bytes)"));
   EXPECT_THAT(complaint("PK" + good.substr(2)), HasSubstr("not an HDF5 file"));
   EXPECT_THAT(complaint(good.substr(0, 20)), HasSubstr("truncated"));

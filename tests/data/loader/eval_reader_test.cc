@@ -65,7 +65,7 @@ TEST_F(EvalReaderTest, ContextRepeatsWhatCameBeforeTheCutUnscored) {
   while (const auto step = reader.next()) {
     const Batch& batch = step->microbatches[0];
     size_t t = 0;
-    for (const Piece& piece : batch.pieces) {
+    for (const DocumentPiece& piece : batch.pieces) {
       for (int64_t i = 0; i < piece.length; ++i, ++t)
         if (batch.targets[0][t] < 0) {
           ++repeated;
@@ -83,7 +83,7 @@ TEST_F(EvalReaderTest, MasksWhatNoDocumentCovers) {
   while (const auto step = reader.next()) {
     const Batch& batch = step->microbatches[0];
     int64_t covered = 0;
-    for (const Piece& piece : batch.pieces) covered += piece.length;
+    for (const DocumentPiece& piece : batch.pieces) covered += piece.length;
     padding += batch.num_tokens() - covered;
     if (covered == batch.num_tokens()) {
       ++whole;

@@ -78,7 +78,7 @@ TEST_F(LoaderTest, EachTokenFollowsFromItsDocumentAndPosition) {
   const std::vector<std::vector<int32_t>> documents[] = {test_documents(0, 90), test_documents(1, 40)};
   for (const Batch& batch : run(1, 0, 20)) {
     size_t t = 0;
-    for (const Piece& piece : batch.pieces) {
+    for (const DocumentPiece& piece : batch.pieces) {
       const auto& text = documents[piece.source][static_cast<size_t>(piece.document)];
       const size_t start = t;
       for (int64_t i = 0; i < piece.length; ++i, ++t) {
@@ -118,7 +118,7 @@ TEST_F(LoaderTest, QuotasOfTheMixtureAreExact) {
   int64_t sequences = 0;
   for (const Batch& batch : run(1, 0, 15)) {
     int64_t at = 0;
-    for (const Piece& piece : batch.pieces) {
+    for (const DocumentPiece& piece : batch.pieces) {
       if (at % 16 == 0) {
         ++counts[static_cast<size_t>(piece.source)];
         ++sequences;

@@ -74,7 +74,7 @@ TEST(Mixture, RefusesWhatIsNoMixture) {
 }
 
 TEST(Cursor, IsUnderAKibibyteForSixteenSourcesAndReadsBack) {
-  Cursor cursor{0xfedcba9876543210u, int64_t{1} << 40, int64_t{1} << 50, int64_t{1} << 39, {}};
+  Cursor cursor{0xfedcba9876543210u, 0xfedcba9876543211u, int64_t{1} << 40, int64_t{1} << 50, int64_t{1} << 39, {}};
   for (uint32_t i = 0; i < 16; ++i) cursor.sources.push_back({~i, 99, 123456789012, 12345678, 123456789012});
   const std::string text = to_string(cursor);
   EXPECT_LT(text.size(), 1024u);

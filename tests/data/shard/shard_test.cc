@@ -234,9 +234,9 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   DatasetManifest negative{"d", 10, 1, 2, {}};
   negative.splits["train"].append({"shard-00000.h5", 3, -1, 8});
   write_manifest(dir.path(), negative);
-  EXPECT_THAT(complaint(), HasSubstr("\"shard-00000.h5\": tokens is -1, a negative number"));
+  EXPECT_THAT(complaint(), HasSubstr("shards[0].tokens is -1, expected a whole number from 0"));
   write_manifest(dir.path(), {"d", 0, 0, 0, {}});
-  EXPECT_THAT(complaint(), HasSubstr("vocab_size is 0, expected at least 1"));
+  EXPECT_THAT(complaint(), HasSubstr("vocab_size is 0, expected a whole number from 1"));
   write_manifest(dir.path(), {"d", 10, 1, 2, {{"train", {}}}});
   EXPECT_THAT(message_of([&] { read_manifest(dir.path()).split("eval"); }), HasSubstr("no split 'eval'; it has train"));
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);

@@ -88,7 +88,7 @@ TEST(Rope, WorksInPlace) {
 // times: 32 turns at i = 10.47 and one at i = 22.51, so pairs 0-10 stay, 23-31 slow down 40 times, a ramp of 13
 // between.
 TEST(Rope, YarnKeepsFastPairsAndSlowsSlowOnes) {
-  const RopeOptions plain, yarn{RopeLayout::interleaved, 10000, {40, 4096, 32, 1, 1}};
+  const RopeOptions plain, yarn{RopeLayout::interleaved, 10000, {40, 4096, 32, 1, 1, 1}};
   const auto before = rope_frequencies(plain, 64), after = rope_frequencies(yarn, 64);
   auto turns = [&](size_t i) { return 4096 * before[i] / (2 * M_PI); };
   ASSERT_GT(turns(10), 32);
@@ -102,6 +102,37 @@ TEST(Rope, YarnKeepsFastPairsAndSlowsSlowOnes) {
   }
   EXPECT_NEAR(std::sqrt(rope_softmax_factor(yarn.yarn)), 1.36888, 1e-5);
   EXPECT_EQ(rope_softmax_factor(plain.yarn), 1);
+}
+
+// Pairs of mscale and mscale_all_dim, with the factor of the table and that of the softmax scale. All but the pair (0,
+// 1), which is DeepSeek's formula, are what transformers 5.24 gives for DeepseekV3Attention.
+TEST(Rope, YarnHasAFactorOfTheTableAndOneOfTheSoftmax) {
+  struct Magnitude {
+    double factor, mscale, mscale_all_dim, table, softmax;
+  };
+  for (const Magnitude& m :
+       {Magnitude{40, 1, 1, 1, 1.8738542070926265}, Magnitude{40, 0.707, 0.707, 1, 1.5896261651208736},
+        Magnitude{40, 1, 0.707, 1.0857263992561355, 1.5896261651208736}, Magnitude{16, 1, 0, 1.2772588722239782, 1},
+        Magnitude{40, 0, 1, 0.730519984014812, 1.8738542070926265}, Magnitude{1, 1, 0.5, 1, 1}}) {
+    const YarnOptions yarn{m.factor, 4096, 32, 1, m.mscale, m.mscale_all_dim};
+    EXPECT_NEAR(rope_table_factor(yarn), m.table, 1e-15);
+    EXPECT_NEAR(rope_softmax_factor(yarn), m.softmax, 1e-15);
+  }
+}
+
+TEST(Rope, YarnMultipliesCosinesAndSinesAlike) {
+  Stream stream{Device{DeviceKind::reference}};
+  Arena arena(stream.device);
+  const Tensor plain = arena.take(DType::f32, {3, 2, 2}), scaled = arena.take(DType::f32, {3, 2, 2});
+  RopeOptions options{RopeLayout::half, 100, {40, 8, 32, 1, 0.7, 0.7}};
+  fill_rope_table(stream, plain, options);
+  options.yarn.mscale = 1.5;
+  fill_rope_table(stream, scaled, options);
+  const auto before = values_of(plain), after = values_of(scaled);
+  const double factor = rope_table_factor(options.yarn);
+  EXPECT_EQ(before[0], 1);
+  EXPECT_GT(factor, 1.1);
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_DOUBLE_EQ(after[i], factor * before[i]);
 }
 
 TEST(Rope, RefusesWhatDoesNotFit) {

@@ -32,11 +32,11 @@ TEST(Build, EngramSettingsReachTheModelAndTheHash) {
   EXPECT_EQ(o.columns, 6);
   EXPECT_TRUE(o.bias);
   EXPECT_FALSE(o.gate.root);
-  EXPECT_EQ(o.gate.clamp, 1e-3f);
-  EXPECT_EQ(o.gate.eps, 1e-5f);
+  EXPECT_EQ(o.gate.clamp, 1e-3);
+  EXPECT_EQ(o.gate.eps, 1e-5);
   EXPECT_EQ(o.conv_kernel, 2);
   EXPECT_EQ(o.conv_dilation, 4);
-  EXPECT_EQ(o.conv_eps, 1e-2f);
+  EXPECT_EQ(o.conv_eps, 1e-2);
   ASSERT_EQ(m.table_rows.size(), 1u);
   EXPECT_EQ(m.table_rows[0], 97 + 101 + 103 + 211 + 223 + 227);  // the primes from 90 and from 200 on
 }
@@ -49,8 +49,8 @@ TEST(Build, OneNumberOfRowsHoldsForEveryOrder) {
 
 TEST(Build, TheNormsOfAScoreMayHaveAnEpsOfTheirOwn) {
   const ModelOptions m = options_of("model: {norm_eps: 1e-5, engram: {layers: [1], gate: {eps: 1e-20}}}\n");
-  EXPECT_EQ(m.decoder.engram.gate.eps, 1e-20f);
-  EXPECT_EQ(m.norm_eps, 1e-5f);
+  EXPECT_EQ(m.decoder.engram.gate.eps, 1e-20);
+  EXPECT_EQ(m.norm_eps, 1e-5);
 }
 
 TEST(Build, EveryChoiceOfTheModelReachesIt) {
@@ -58,14 +58,14 @@ TEST(Build, EveryChoiceOfTheModelReachesIt) {
       "model: {z_loss: 1e-4, init_std: 0.03, embedding_init_std: 0.5, output_init_scale: 0.25, ffn: {clamp: 7},"
       " moe: {num_experts: 4, gate_position: inner}, residual: {type: mhc, post_factor: 1.5}}\n"
       "precision: {recipe: fp8_block, fp8_scale: ue8m0}\n");
-  EXPECT_EQ(m.decoder.z_loss, 1e-4f);
+  EXPECT_EQ(m.decoder.z_loss, 1e-4);
   EXPECT_EQ(m.init.std, 0.03);
   EXPECT_EQ(m.init.embedding_std, 0.5);
   EXPECT_EQ(m.init.output_scale, 0.25);
-  EXPECT_EQ(m.decoder.ffn.clamp, 7.0f);
-  EXPECT_EQ(m.decoder.moe.clamp, 7.0f);
+  EXPECT_EQ(m.decoder.ffn.clamp, 7);
+  EXPECT_EQ(m.decoder.moe.clamp, 7);
   EXPECT_EQ(m.decoder.moe.gate_position, GatePosition::inner);
-  EXPECT_EQ(m.decoder.residual.post_factor, 1.5f);
+  EXPECT_EQ(m.decoder.residual.post_factor, 1.5);
   EXPECT_EQ(m.recipe, Recipe::fp8_block);
   EXPECT_EQ(m.fp8_scale, ScaleFormat::ue8m0);
 }

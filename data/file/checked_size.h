@@ -1,0 +1,19 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "kernels/core/dtype.h"
+#include "kernels/core/shape.h"
+
+namespace birkhoff {
+
+// Bytes of a tensor whose shape a file declares; nothing where a dim is negative or a product of the dims does not fit
+// 63 bits. Such a shape must go no further, since Shape::count() would overflow.
+inline std::optional<int64_t> checked_bytes(DType dtype, const Shape& shape) {
+  auto bytes = static_cast<int64_t>(size_of(dtype));
+  for (int i = 0; i < shape.rank(); ++i)
+    if (shape[i] < 0 || __builtin_mul_overflow(bytes, shape[i], &bytes)) return std::nullopt;
+  return bytes;
+}
+
+}  // namespace birkhoff

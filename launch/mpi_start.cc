@@ -1,0 +1,44 @@
+#include "launch/mpi_start.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/watchdog.h"
+
+namespace birkhoff {
+namespace {
+
+// As the launcher told it; MPI is not there to be asked.
+int launched_rank() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
+    if (const char* rank = std::getenv(name)) return std::atoi(rank);
+  }
+  return 0;
+}
+
+// The first to end decides what the launcher reports, and ends the others: the lowest rank speaks.
+[[noreturn]] void give_up(const std::string& why) {
+  const int rank = launched_rank();
+  std::this_thread::sleep_for(std::chrono::milliseconds(std::min(rank * 50, 500)));
+  std::fprintf(stderr,
+               "communication error: [rank %d] %s. Some rank ended or hangs before it, or the ranks cannot reach each "
+               "other\n",
+               rank, why.c_str());
+  std::fflush(stderr);
+  std::_Exit(static_cast<int>(ExitCode::comm_error));
+}
+
+}  // namespace
+
+std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline) {
+  Watchdog watchdog(give_up);
+  const auto scope = watchdog.guard("the start of MPI", deadline.seconds, deadline.setting);
+  return std::make_unique<MpiWorld>();
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,13 @@
+#pragma once
+#include <memory>
+
+#include "launch/cli/cli.h"
+#include "parallel/comm/mpi/mpi_world.h"
+
+namespace birkhoff {
+
+// MPI waits in its start for every rank that the launcher announced, for ever where one ended or hangs before. After
+// the deadline this process says so and ends with the code of a communication error, and the launcher ends the others.
+std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline);
+
+}  // namespace birkhoff

@@ -1,0 +1,35 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#include "kernels/core/cpu/relax.h"
+
+namespace birkhoff {
+
+// How ranks wait for each other. `bench busy` compares the two; everything else leaves the first.
+enum class RankWaits : uint8_t { spin_then_sleep, sleep };
+inline std::atomic<RankWaits> rank_waits{RankWaits::spin_then_sleep};
+
+// The one way of waiting without a wake-up call: spins for about 0.1 ms, since on a busy machine a yield may give away
+// a whole time slice; then yields, then sleeps, so that ranks that outnumber the cores make progress.
+class Backoff {
+ public:
+  void pause() {
+    ++turns_;
+    if (turns_ < kSpins) {
+      for (int i = 0; i < kPauses; ++i) relax();
+    } else if (turns_ < kSpins + kYields) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(kSleep_us));
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 500, kPauses = 8, kYields = 1000, kSleep_us = 50;
+  int turns_ = rank_waits.load(std::memory_order_relaxed) == RankWaits::sleep ? kSpins + kYields : 0;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,170 @@
+// Files that HDF5 opens and that are none of ours: nothing outside the file is opened, and no memory is taken for what
+// a file declares and does not hold.
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <hdf5.h>
+#include <sys/stat.h>
+
+#include "data/hdf5/file.h"
+#include "kernels/core/error.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class HostileH5 : public testing::Test {
+ protected:
+  // A file as HDF5 1.10 writes it, filled by hand.
+  std::filesystem::path make(const std::function<void(hid_t file)>& fill, const std::string& name = "a.h5") const {
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    const auto path = dir_ / name;
+    const hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    fill(file);
+    H5Fclose(file);
+    H5Pclose(access);
+    return path;
+  }
+  static void add_dataset(hid_t file, const char* name, hid_t type, const std::vector<hsize_t>& dims,
+                          hid_t properties = H5P_DEFAULT) {
+    const hid_t space = H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
+    const hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Dclose(set);
+    H5Sclose(space);
+  }
+  static void add_attribute(hid_t file, const char* name, hid_t type, const void* value,
+                            std::vector<hsize_t> dims = {}) {
+    const hid_t space =
+        dims.empty() ? H5Screate(H5S_SCALAR) : H5Screate_simple(static_cast<int>(dims.size()), dims.data(), nullptr);
+    const hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    H5Awrite(attribute, type, value);
+    H5Aclose(attribute);
+    H5Sclose(space);
+  }
+  static hid_t contiguous() {
+    const hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_layout(properties, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(properties, H5D_ALLOC_TIME_EARLY);
+    return properties;
+  }
+  static std::string refusal(const std::filesystem::path& path, const std::function<void(const H5Group&)>& body) {
+    try {
+      const H5File file = H5File::open(path);
+      body(file.root());
+    } catch (const DataError& error) {
+      return error.what();
+    }
+    return "accepted";
+  }
+  static std::string refusal(const std::filesystem::path& path, const std::string& dataset) {
+    return refusal(path, [&](const H5Group& root) { root.dataset(dataset); });
+  }
+  const TempDir dir_;
+};
+
+TEST_F(HostileH5, LinksToElsewhereAreNotFollowed) {
+  const auto other = make([](hid_t file) { add_dataset(file, "x", H5T_IEEE_F32LE, {4}, contiguous()); }, "other.h5");
+  const auto path = make([&](hid_t file) {
+    add_dataset(file, "here", H5T_IEEE_F32LE, {4}, contiguous());
+    H5Lcreate_soft("/here", file, "soft", H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_external(other.c_str(), "/x", file, "external", H5P_DEFAULT, H5P_DEFAULT);
+    // The pipe would be waited for, were it opened.
+    ::mkfifo((dir_ / "pipe").c_str(), 0600);
+    H5Lcreate_external((dir_ / "pipe").c_str(), "/x", file, "pipe", H5P_DEFAULT, H5P_DEFAULT);
+  });
+  EXPECT_EQ(refusal(path, "here"), "accepted");
+  EXPECT_THAT(refusal(path, "soft"), HasSubstr("a.h5/soft is a soft link, expected an object of this file itself"));
+  EXPECT_THAT(refusal(path, "external"), HasSubstr("/external is an external link"));
+  EXPECT_THAT(refusal(path, "pipe"), HasSubstr("/pipe is an external link"));
+  EXPECT_THAT(refusal(path, [](const H5Group& root) { root.group("external"); }), HasSubstr("an external link"));
+}
+
+TEST_F(HostileH5, BytesOfAnotherFileAreNotRead) {
+  const auto path = make([&](hid_t file) {
+    const hid_t external = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_external(external, (dir_ / "raw").c_str(), 0, 16);
+    add_dataset(file, "external", H5T_IEEE_F32LE, {4}, external);
+  });
+  EXPECT_THAT(refusal(path, "external"), HasSubstr("its bytes lie in another file"));
+}
+
+TEST_F(HostileH5, OtherLayoutsTypesAndExtentsAreRefused) {
+  const hsize_t huge = hsize_t{1} << 62;
+  const auto path = make([&](hid_t file) {
+    const hid_t chunked = H5Pcreate(H5P_DATASET_CREATE), compact = H5Pcreate(H5P_DATASET_CREATE);
+    const hsize_t chunk[] = {2};
+    H5Pset_chunk(chunked, 1, chunk);
+    H5Pset_layout(compact, H5D_COMPACT);
+    add_dataset(file, "chunked", H5T_IEEE_F32LE, {4}, chunked);
+    add_dataset(file, "compact", H5T_IEEE_F32LE, {4}, compact);
+    const hid_t late = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_layout(late, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(late, H5D_ALLOC_TIME_LATE);
+    add_dataset(file, "late", H5T_IEEE_F32LE, {1 << 20}, late);
+    add_dataset(file, "huge", H5T_STD_U8LE, {huge}, late);
+    add_dataset(file, "overflow", H5T_STD_U8LE, {huge / 2, 16, 0}, late);
+    add_dataset(file, "rank", H5T_STD_U8LE, {1, 1, 1, 1, 1, 1}, contiguous());
+    add_dataset(file, "text", H5T_C_S1, {4}, contiguous());
+    H5Gclose(H5Gcreate2(file, "group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+  });
+  for (const char* name : {"chunked", "compact"}) EXPECT_THAT(refusal(path, name), HasSubstr("is not contiguous"));
+  for (const char* name : {"late", "huge", "overflow"}) {
+    EXPECT_THAT(refusal(path, name), testing::AnyOf(HasSubstr("never allocated"), HasSubstr("does not fit"))) << name;
+  }
+  EXPECT_THAT(refusal(path, "rank"), HasSubstr("it has 6 dims, at most 5 are supported"));
+  EXPECT_THAT(refusal(path, "text"), HasSubstr("its type is none of f32"));
+  EXPECT_THAT(refusal(path, "group"), HasSubstr("HDF5: "));
+}
+
+TEST_F(HostileH5, AttributesAreSingleValuesOfTheExactType) {
+  const int64_t two[] = {1, 2};
+  const uint64_t large = UINT64_MAX;
+  const double number = 1e300;
+  const std::string text(70000, 'x');
+  const auto path = make([&](hid_t file) {
+    const hid_t variable = H5Tcopy(H5T_C_S1), fixed = H5Tcopy(H5T_C_S1);
+    H5Tset_size(variable, H5T_VARIABLE);
+    H5Tset_size(fixed, text.size());
+    const char* pointer = "x";
+    add_attribute(file, "two", H5T_STD_I64LE, two, {2});
+    add_attribute(file, "unsigned", H5T_STD_U64LE, &large);
+    add_attribute(file, "big_endian", H5T_STD_I64BE, two);
+    add_attribute(file, "real", H5T_IEEE_F64LE, &number);
+    add_attribute(file, "variable", variable, &pointer);
+    add_attribute(file, "long", fixed, text.data());
+    add_attribute(file, "texts", H5T_C_S1, "ab", {2});
+  });
+  const auto integer = [&](const char* name) {
+    return refusal(path, [&](const H5Group& root) { root.integer(name); });
+  };
+  const auto as_text = [&](const char* name) { return refusal(path, [&](const H5Group& root) { root.text(name); }); };
+  EXPECT_THAT(integer("two"), HasSubstr("a.h5@two is not a single value"));
+  for (const char* name : {"unsigned", "big_endian", "real", "long"}) {
+    EXPECT_THAT(integer(name), HasSubstr("has the wrong type, expected a 64-bit signed integer")) << name;
+  }
+  EXPECT_THAT(refusal(path, [](const H5Group& root) { root.real("unsigned"); }), HasSubstr("expected a 64-bit float"));
+  EXPECT_THAT(as_text("variable"), HasSubstr("is not a string of fixed length"));
+  EXPECT_THAT(as_text("long"), HasSubstr("is a string of 70000 bytes, expected 1 to 65536"));
+  EXPECT_THAT(as_text("texts"), HasSubstr("is not a single value"));
+}
+
+TEST_F(HostileH5, FilesOfOlderFormatsAndOtherKindsAreRefused) {
+  const auto path = dir_ / "old.h5";
+  H5Fclose(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
+  EXPECT_THAT(refusal(path, [](const H5Group&) {}),
+              AllOf(HasSubstr("superblock of version 0"), HasSubstr("HDF5 1.10")));
+  ::mkfifo((dir_ / "pipe").c_str(), 0600);
+  EXPECT_THAT(refusal(dir_ / "pipe", [](const H5Group&) {}), HasSubstr("is a pipe, expected a regular file"));
+  EXPECT_THAT(refusal("/dev/zero", [](const H5Group&) {}), HasSubstr("is a device, expected a regular file"));
+  const auto good = make([](hid_t) {});
+  std::filesystem::create_symlink(good, dir_ / "link.h5");
+  EXPECT_EQ(refusal(dir_ / "link.h5", [](const H5Group&) {}), "accepted");
+}
+
+}  // namespace
+}  // namespace birkhoff

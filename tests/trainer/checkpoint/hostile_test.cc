@@ -1,0 +1,228 @@
+// Manifests whose checksum is right and whose content is not, and paths that name no regular file: each is refused by
+// every command, and passed over for the checkpoint before.
+#include <sstream>
+
+#include <sys/stat.h>
+
+#include "data/json/json.h"
+#include "kernels/core/hash.h"
+#include "tests/trainer/checkpoint/saves.h"
+#include "trainer/checkpoint/commands.h"
+#include "trainer/optim/spike.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class Hostile : public testing::Test {
+ protected:
+  Hostile() {
+    save_once(2, dir_.path(), 10, 10);
+    save_once(2, dir_.path(), 20, 20);
+    good_ = read_file(path());
+  }
+  std::filesystem::path newest() const { return dir_ / "step-00000020"; }
+  std::filesystem::path path() const { return newest() / kManifestName; }
+
+  // The manifest as JSON, changed, and under a checksum that is right again.
+  void edit(const std::function<void(Json& body)>& change) const {
+    Json whole = parse_json(good_, "m");
+    change(whole["manifest"]);
+    const std::string text = whole["manifest"].dump(1);
+    whole["xxh3"] = hex16(hash64(text.data(), text.size()));
+    write_file(path(), whole.dump());
+  }
+  // As the loader sees it: walks back to step 10; why.
+  std::string walked_back() const {
+    const auto found = load_newest(2, dir_.path(), [](int64_t step) { return step; });
+    if (!found || found->manifest.step != 10 || found->passed_over.size() != 1) return "not walked back";
+    return found->passed_over[0];
+  }
+  // What the three commands say, which must be the same.
+  std::string refused_by_commands() const {
+    std::ostringstream out;
+    const std::string inspected = message_of<DataError>([&] { inspect_checkpoint(newest(), out); });
+    for (const bool swapped : {false, true}) {
+      const auto a = dir_ / "step-00000010", b = newest();
+      EXPECT_EQ(message_of<DataError>([&] { diff_checkpoints(swapped ? b : a, swapped ? a : b, out); }), inspected);
+    }
+    message_of<DataError>([&] { verify_checkpoints(dir_.path(), out); });
+    EXPECT_THAT(out.str(), HasSubstr(concat(newest().string(), ": NOT VALID: ")));
+    return inspected;
+  }
+
+  const TempDir dir_;
+  std::string good_;
+};
+
+TEST_F(Hostile, TheEditOfNothingIsLoaded) {
+  edit([](Json&) {});
+  EXPECT_EQ(load_newest(2, dir_.path(), [](int64_t step) { return step; })->manifest.step, 20);
+}
+
+TEST_F(Hostile, DeepNestingIsRefusedByEveryCommandAndWalksBack) {
+  for (const char* open : {"[", "{\"a\":", "{\"xxh3\": 0, \"manifest\": {\"tensors\": ["}) {
+    std::string nested;
+    for (int i = 0; i < 100000; ++i) nested += open;
+    write_file(path(), nested);
+    EXPECT_THAT(refused_by_commands(), HasSubstr("nested deeper than 100 levels"));
+    EXPECT_THAT(walked_back(), HasSubstr("nested deeper than 100 levels"));
+  }
+}
+
+TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
+  struct Case {
+    std::function<void(Json& tensor, Json& body)> change;
+    const char* expected;
+  };
+  const std::vector<Case> cases{
+      {[](Json& t, Json&) { t["parts"].erase(0); }, "model.matrix: elements from 0 on are missing"},
+      {[](Json& t, Json&) { t["parts"].erase(1); }, "elements were written"},
+      {[](Json& t, Json&) { t["parts"] = Json::array(); }, "model.matrix: 0 of "},
+      {[](Json& t, Json&) { t["parts"].push_back(t["parts"][1]); }, "are written twice, or its parts do not ascend"},
+      {[](Json& t, Json&) { std::swap(t["parts"][0], t["parts"][1]); }, "model.matrix: elements from 0 on are missing"},
+      {[](Json& t, Json&) { t["parts"][1]["begin"] = t["parts"][1]["begin"].get<int64_t>() - 1; }, "written twice"},
+      {[](Json& t, Json&) { t["parts"][0]["count"] = t["parts"][0]["count"].get<int64_t>() - 1; }, "are missing"},
+      {[](Json& t, Json&) { t["shape"][0] = t["shape"][0].get<int64_t>() + 1; }, "elements were written"},
+      {[](Json& t, Json&) { t["parts"][0]["offset"] = 1 << 30; }, "lie outside the "},
+      {[](Json& t, Json&) { t["parts"][0]["file"] = "config.yaml"; }, "that is an attachment"},
+      {[](Json& t, Json&) { t["parts"][0]["file"] = "rank-00002.h5"; }, "the checkpoint has no such file"},
+      {[](Json&, Json& b) { b["tensors"]["adamw.m.matrix"] = b["tensors"]["model.matrix"]; }, "share bytes of rank-"},
+      // Two equal shards exchanged: what HDF5 says tells them apart.
+      {[](Json&, Json& b) { std::swap(b["tensors"]["model.matrix"], b["tensors"]["adamw.m.matrix"]); }, "HDF5 finds"},
+  };
+  for (const Case& c : cases) {
+    edit([&](Json& body) { c.change(body["tensors"]["model.matrix"], body); });
+    EXPECT_THAT(walked_back(), HasSubstr(c.expected));
+  }
+}
+
+TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
+  const auto set = [](const char* pointer, Json value) {
+    return [=](Json& body) { body[Json::json_pointer(pointer)] = value; };
+  };
+  const std::string tensor = "/tensors/model.matrix", part = tensor + "/parts/0";
+  struct Case {
+    std::string pointer;
+    Json value;
+    const char* expected;
+  };
+  const int64_t huge = int64_t{1} << 62;
+  const std::vector<Case> cases{
+      {"/format", "birkhoff.shard", "format is \"birkhoff.shard\", expected 'birkhoff-checkpoint'"},
+      {"/step", -1, "step is -1, expected a whole number from 0"},
+      {"/step", 1.0, "step is 1.0, expected a whole number"},
+      {"/step", UINT64_MAX, "expected a whole number"},
+      {"/tensors", Json::array(), "tensors is [], expected an object"},
+      {tensor + "/dtype", "f16", "dtype is \"f16\", expected one of f32, bf16"},
+      {tensor + "/shape", {1, 1, 1, 1, 1, 1}, "expected at most 5 dims"},
+      {tensor + "/shape", {huge, huge}, "expected a shape whose size in bytes fits 63 bits"},
+      {tensor + "/shape", {-2, -3}, "shape[0] is -2"},
+      {tensor + "/shape", "7", "expected an array"},
+      {part + "/begin", -1, "parts[0].begin is -1"},
+      {part + "/begin", huge, "parts[0].begin is 4611686018427387904"},
+      {part + "/count", huge, "parts[0].count is"},
+      {part + "/count", -4, "parts[0].count is -4"},
+      {part + "/offset", -8, "parts[0].offset is -8"},
+      {part + "/offset", INT64_MAX, "parts[0].offset is"},
+      {part + "/file", "../step-00000010/rank-00000.h5", "expected the plain name of a file"},
+      {part + "/file", "..", "expected the plain name of a file"},
+      {part + "/xxh3", "", "expected 16 hexadecimal digits"},
+      {"/tensors/a~1b", {{"dtype", "u8"}, {"shape", {0}}, {"parts", Json::array()}}, "'a/b' is no name of a tensor"},
+      {"/reals/r", {{"bits", "1"}}, "reals.r.bits is \"1\", expected 16 hexadecimal digits"},
+      {"/integers/i", 0.5, "integers.i is 0.5, expected a whole number"},
+      {"/integers/i", UINT64_MAX, "integers.i is 18446744073709551615"},
+      {"/texts/t", 1, "texts.t is 1, expected a string"},
+      {"/files/config.yaml/bytes", -1, "files.config.yaml.bytes is -1"},
+      {"/files/config.yaml/xxh3", "0", "expected 16 hexadecimal digits"},
+      {"/files/~1etc~1passwd", {{"bytes", 1}, {"xxh3", ""}}, "expected the plain name of another file"},
+      {"/files/manifest.json", {{"bytes", 1}, {"xxh3", ""}}, "expected the plain name of another file"},
+  };
+  for (const Case& c : cases) {
+    edit(set(c.pointer.c_str(), c.value));
+    EXPECT_THAT(walked_back(), AllOf(HasSubstr(path().string() + ": "), HasSubstr(c.expected))) << c.pointer;
+  }
+  for (const char* key : {"format", "step", "tensors", "integers", "reals", "texts", "files"}) {
+    edit([&](Json& body) { body.erase(key); });
+    EXPECT_THAT(walked_back(), HasSubstr(concat("has no '", key, "'")));
+  }
+}
+
+TEST_F(Hostile, AKeyGivenTwiceWalksBack) {
+  std::string text = good_;
+  const size_t at = text.find("\"step\":");
+  write_file(path(), text.insert(at, "\"step\": 20,\n"));
+  EXPECT_THAT(walked_back(), HasSubstr("has the key 'step' twice"));
+}
+
+TEST_F(Hostile, ReadingEndsWhateverKindOfFileANameLeadsTo) {
+  for (const char* name : {"manifest.json", "rank-00001.h5", "config.yaml"}) {
+    const auto file = newest() / name, kept = dir_ / "kept";
+    std::filesystem::rename(file, kept);
+    ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
+    EXPECT_THAT(walked_back(), HasSubstr(file.string() + ": is a pipe, expected a regular file"));
+    EXPECT_THAT(refused_by_commands(), HasSubstr("is a pipe"));
+    std::filesystem::remove(file);
+    std::filesystem::create_directory(file);
+    EXPECT_THAT(walked_back(), HasSubstr(file.string() + ": is a folder, expected a regular file"));
+    std::filesystem::remove(file);
+    std::filesystem::create_symlink("/dev/zero", file);
+    EXPECT_THAT(walked_back(), HasSubstr(file.string() + ": is a device, expected a regular file"));
+    std::filesystem::remove(file);
+    std::filesystem::create_symlink(kept, file);
+    EXPECT_EQ(load_newest(2, dir_.path(), [](int64_t step) { return step; })->manifest.step, 20) << name;
+    std::filesystem::remove(file);
+    std::filesystem::rename(kept, file);
+  }
+}
+
+TEST_F(Hostile, VerifyListsEveryDefect) {
+  const Manifest m = open_checkpoint(newest());
+  for (const char* name : {"model.matrix", "adamw.m.matrix"}) {
+    const Manifest::Part& part = m.tensors.at(name).parts.at(0);
+    std::string bytes = read_file(newest() / part.file);
+    bytes[static_cast<size_t>(part.offset)] ^= 1;
+    write_file(newest() / part.file, bytes);
+  }
+  std::filesystem::remove(newest() / "rank-00001.h5");
+  write_file(newest() / "config.yaml", std::string(read_file(newest() / "config.yaml").size(), '#'));
+  const std::string message = message_of<DataError>([&] { verify_checkpoint(newest()); });
+  EXPECT_THAT(message, HasSubstr(": 4 defects:"));
+  EXPECT_THAT(message, HasSubstr("rank-00001.h5: the file is missing"));
+  EXPECT_THAT(message, HasSubstr("config.yaml: the checksum is "));
+  EXPECT_THAT(message, HasSubstr("model.matrix in "));
+  EXPECT_THAT(message, HasSubstr("adamw.m.matrix in "));
+  std::filesystem::remove(newest() / "tokenizer.json");
+  EXPECT_THAT(refused_by_commands(), AllOf(HasSubstr("2 defects"), HasSubstr("tokenizer.json: the file is missing")));
+}
+
+// A visitor that gives the integers of a checkpoint.
+class Given final : public StateVisitor {
+ public:
+  explicit Given(std::map<std::string, int64_t> integers) : integers_(std::move(integers)) {}
+  void replicated(const std::string&, Tensor) override {}
+  void shard(const std::string&, Tensor, const Slice&) override {}
+  void integer(const std::string& name, int64_t& value) override { value = integers_.at(name); }
+  void real(const std::string&, double&) override {}
+  void text(const std::string&, std::string&) override {}
+
+ private:
+  std::map<std::string, int64_t> integers_;
+};
+
+TEST(Counts, OutOfRangeAreRefusedBeforeTheyAreUsed) {
+  const auto refusal = [](int64_t count, int64_t next) {
+    SpikeDetector detector({});
+    Given given({{"spike.count", count}, {"spike.next", next}});
+    return message_of<DataError>([&] { detector.state(given); });
+  };
+  EXPECT_EQ(refusal(-1, 0), "spike.count is -1, expected a number from 0 to 100000");
+  EXPECT_EQ(refusal(int64_t{1} << 60, 0), "spike.count is 1152921504606846976, expected a number from 0 to 100000");
+  EXPECT_EQ(refusal(3, 3), "spike.next is 3, expected a number from 0 to 2");
+  EXPECT_EQ(refusal(3, -1), "spike.next is -1, expected a number from 0 to 2");
+}
+
+}  // namespace
+}  // namespace birkhoff

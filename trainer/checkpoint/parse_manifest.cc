@@ -1,0 +1,129 @@
+#include <bit>
+
+#include "data/file/checked_size.h"
+#include "data/file/regular_file.h"
+#include "data/json/json.h"
+#include "kernels/core/error.h"
+#include "kernels/core/hash.h"
+#include "trainer/checkpoint/manifest.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr char kFormat[] = "birkhoff-checkpoint";
+
+DType dtype_from(const JsonView& json) {
+  const std::string name = json.text();
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8}) {
+    if (name_of(dtype) == name) return dtype;
+  }
+  json.refuse("one of f32, bf16, f64, i32, i64, u8");
+}
+
+Shape shape_from(const JsonView& json, DType dtype) {
+  const std::vector<JsonView> dims = json.elements();
+  if (dims.size() > Shape::kMaxRank) json.refuse(concat("at most ", Shape::kMaxRank, " dims"));
+  Shape shape;
+  for (const JsonView& dim : dims) shape.append(dim.integer());
+  if (!checked_bytes(dtype, shape)) json.refuse("a shape whose size in bytes fits 63 bits");
+  return shape;
+}
+
+// Sixteen hexadecimal digits, kept as text.
+std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
+
+Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry) {
+  const int64_t elements = entry.shape.count();
+  Manifest::Part part;
+  part.file = json.at("file").plain_name();
+  part.begin = json.at("begin").integer(0, elements);
+  part.count = json.at("count").integer(0, elements - part.begin);
+  part.offset = json.at("offset").integer(0, std::numeric_limits<int64_t>::max() - bytes_of(entry, part));
+  part.xxh3 = checksum_from(json.at("xxh3"));
+  return part;
+}
+
+// A tensor is a dataset of its name in the root group of a file, so that the name must not be a path.
+void check_tensor_name(const std::string& name, const JsonView& tensors) {
+  if (name.empty() || name == "." || name.find('/') != name.npos || name.find('\0') != name.npos) {
+    throw DataError(concat(tensors.place(), ": '", name, "' is no name of a tensor"));
+  }
+}
+
+Manifest::Entry entry_from(const JsonView& json) {
+  Manifest::Entry entry;
+  entry.dtype = dtype_from(json.at("dtype"));
+  entry.shape = shape_from(json.at("shape"), entry.dtype);
+  for (const JsonView& part : json.at("parts").elements()) entry.parts.push_back(part_from(part, entry));
+  return entry;
+}
+
+Manifest::File file_from(const std::string& name, const JsonView& json) {
+  if (!is_plain_name(name) || name == kManifestName) {
+    throw DataError(concat(json.place(), ": expected the plain name of another file of the folder, without '/'"));
+  }
+  Manifest::File file;
+  file.bytes = json.at("bytes").integer();
+  const JsonView checksum = json.at("xxh3");
+  if (!checksum.text().empty()) file.xxh3 = checksum_from(checksum);
+  return file;
+}
+
+Manifest read_body(const JsonView& body) {
+  constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+  Manifest m;
+  m.step = body.at("step").integer();
+  const JsonView tensors = body.at("tensors");
+  for (const auto& [name, value] : tensors.members()) {
+    check_tensor_name(name, tensors);
+    m.tensors[name] = entry_from(value);
+  }
+  for (const auto& [name, value] : body.at("reals").members()) {
+    m.reals[name] = std::bit_cast<double>(value.at("bits").hex64());
+  }
+  for (const auto& [name, value] : body.at("integers").members()) m.integers[name] = value.integer(kMin);
+  for (const auto& [name, value] : body.at("texts").members()) m.texts[name] = value.text();
+  for (const auto& [name, value] : body.at("files").members()) m.files[name] = file_from(name, value);
+  return m;
+}
+
+void check_checksum(const Json& body, const Json& expected, const std::string& path) {
+  const std::string found = json_checksum(body);
+  if (expected == found) return;
+  throw DataError(concat(path, ": the checksum is ", found, ", the file says ", expected.dump()));
+}
+
+void check_version(const Json& body, const std::string& path) {
+  const int64_t version =
+      body.contains("version") && body["version"].is_number_integer() ? body["version"].get<int64_t>() : 0;
+  if (version == Manifest::kVersion) return;
+  throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
+                         version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));
+}
+
+Json parse_whole(const std::string& text, const std::string& path) {
+  try {
+    return parse_json(text, path);
+  } catch (const DataError& error) {
+    const std::string why = std::string(error.what()).substr(path.size() + 2);
+    throw DataError(concat(path, ": not a checkpoint manifest: the text is broken or cut off: ", why));
+  }
+}
+
+}  // namespace
+
+Manifest parse_manifest(const std::string& text, const std::string& path) {
+  const Json whole = parse_whole(text, path);
+  if (!whole.is_object() || !whole.contains("manifest") || !whole.contains("xxh3")) {
+    throw DataError(path + ": not a checkpoint manifest: it has no 'manifest' with a checksum 'xxh3'");
+  }
+  const Json& body = whole["manifest"];
+  if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
+  check_checksum(body, whole["xxh3"], path);
+  const JsonView view(body, path);
+  if (const JsonView format = view.at("format"); format.text() != kFormat) format.refuse(concat("'", kFormat, "'"));
+  check_version(body, path);
+  return read_body(view);
+}
+
+}  // namespace birkhoff
