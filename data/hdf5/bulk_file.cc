@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace birkhoff {
@@ -24,12 +25,14 @@ std::atomic<LseekFn> lseek_fn{::lseek};
 
 int open_or_throw(const std::filesystem::path& path, int flags, const char* action) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
-  if (fd < 0 && errno == ELOOP && (flags & O_NOFOLLOW) != 0 && std::filesystem::is_symlink(path)) {
+  const int code = fd < 0 ? errno : 0;
+  std::error_code ignored;
+  if (code == ELOOP && (flags & O_NOFOLLOW) != 0 && std::filesystem::is_symlink(path, ignored)) {
     throw IoError(concat(path.string(), " is a symbolic link, and what is written here follows none: remove it"),
                   ELOOP);
   }
-  if (fd < 0 && errno == ENOENT && (flags & O_CREAT) == 0) throw IoError(path.string() + ": no such file", ENOENT);
-  if (fd < 0) fail(path, action, errno);
+  if (code == ENOENT && (flags & O_CREAT) == 0) throw IoError(path.string() + ": no such file", ENOENT);
+  if (code != 0) fail(path, action, code);
   return fd;
 }
 
@@ -151,6 +154,17 @@ void MemoryFile::copy_range(const BulkFile& out, int64_t begin, int64_t end) con
       out.write(begin, block.data(), part);
     }
   }
+}
+
+void check_size_limit(const std::filesystem::path& path, int64_t bytes) {
+  rlimit limit{};
+  const bool known = ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  if (!known || static_cast<rlim_t>(bytes) <= limit.rlim_cur) return;
+  throw IoError(concat(path.string(), ": cannot write: a file of ", bytes,
+                       " bytes is larger than the limit of this "
+                       "process, ",
+                       limit.rlim_cur, " bytes (ulimit -f); raise that, or make smaller files"),
+                EFBIG);
 }
 
 void sync_directory(const std::filesystem::path& directory) {

@@ -63,6 +63,10 @@ class MemoryFile {
   BulkFile file_;
 };
 
+// Throws the IoError of a file that is larger than this process may write (ulimit -f). Asked before HDF5 begins a file,
+// since it crashes at the end of a process in which a write failed at this limit.
+void check_size_limit(const std::filesystem::path& path, int64_t bytes);
+
 void sync_directory(const std::filesystem::path& directory);
 // Makes `temporary` appear as `final` whole or not at all: fsync of the file, rename, fsync of the directory.
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& final);

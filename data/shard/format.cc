@@ -15,6 +15,11 @@ struct Pools {
   std::vector<int32_t> tokens;
   std::vector<uint8_t> loss_mask, bytes;
 
+  int64_t stored_bytes() const {
+    return static_cast<int64_t>(samples.size() * sizeof(SampleRow) + segments.size() * sizeof(SegmentRow) +
+                                tokens.size() * sizeof(int32_t) + loss_mask.size() + bytes.size());
+  }
+
   SegmentRow append(const Segment& segment) {
     SegmentRow row;
     row.modality = static_cast<int64_t>(segment.modality);
@@ -42,6 +47,8 @@ struct Pools {
 
 void write_pools(const std::filesystem::path& path, const ShardHeader& header, const Pools& pools,
                  uint64_t index_checksum) {
+  constexpr int64_t kMetadataBytes = int64_t{64} << 10;  // more than that of five datasets
+  check_size_limit(path, kMetadataBytes + pools.stored_bytes());
   H5File file = H5File::create(path);
   const H5Group root = file.root();
   root.set("format", std::string(kShardFormat));

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 
+#include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
@@ -14,13 +14,11 @@ namespace {
 namespace fs = std::filesystem;
 
 void publish(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  std::ofstream out(partial, std::ios::binary);
-  out << text;
-  out.close();
-  std::error_code error;
-  if (out) fs::rename(partial, path, error);
-  BK_CHECK(out && !error, "cannot write ", path, "; is its folder there and writable, and the disk not full?");
+  try {
+    publish_text(path, text);
+  } catch (const IoError& error) {
+    throw UserError(concat("cannot write ", path, ": ", error.what(), ". Is its folder there and writable?"));
+  }
 }
 
 void print_ids(const std::vector<int32_t>& ids, std::ostream& out) {

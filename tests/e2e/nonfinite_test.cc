@@ -61,6 +61,7 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
   overwrite(checkpoint, s);
   const ProgramResult run = Training::shared().train(2, dir / "run",
                                                      "--set run.steps=400 --set optimizer.max_nonfinite_steps=3 "
+                                                     "--set checkpoint.interval=1 --set checkpoint.keep=1 "
                                                      "--set metrics.jsonl=after.jsonl");
   EXPECT_EQ(run.exit_code, 5) << run.output;
   for (int step : {5, 6, 7}) {
@@ -79,6 +80,7 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
     EXPECT_EQ(json.at("skipped_steps_total.spike"), 0);
   }
   EXPECT_EQ(skipped, 3);
+  EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), testing::ElementsAre(4)) << "nothing pushed it out";
 }
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
@@ -96,6 +98,34 @@ INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
                                                 "the value of layers.1.engram.table, row 3 on rank 0"},
                                          Spoilt{"model.layers.0.ffn.up.weight", 3, 1, 3e38f,
                                                 "the output of layers.0.ffn, microbatch 1, on every rank"}));
+
+// What no loss and no gradient shows is found by the save, which then publishes nothing.
+using Unseen = NonFinite;
+TEST_P(Unseen, IsFoundByTheNextSaveAndEndsTheRunWithCode5) {
+  const Spoilt& s = GetParam();
+  const TempDir dir;
+  fs::copy(trained(), dir / "run", fs::copy_options::recursive);
+  overwrite(dir / "run" / "checkpoints" / checkpoint_name(4), s);
+  for (const char* interval : {"2", "0"}) {
+    const ProgramResult run = Training::shared().train(
+        2, dir / "run", std::string("--set run.steps=8 --set eval.interval=0 --set checkpoint.interval=") + interval);
+    EXPECT_EQ(run.exit_code, 5) << run.output;
+    EXPECT_THAT(run.output, testing::ContainsRegex("stopped after step [6-8]: the state is not finite: " + s.named +
+                                                   ". Nothing of it was saved; the newest checkpoint is of step 4. "
+                                                   "Resume from that or an older one"));
+    EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), testing::ElementsAre(4));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Saves, Unseen,
+    testing::Values(Spoilt{"model.layers.0.attention.base", 1, 1, -kInf,
+                           "model.layers.0.attention.base, element \\[1\\], is -inf"},
+                    Spoilt{"balanced.momentum.layers.1.engram.table", 8 * 700 + 3, 1, kInf,
+                           "balanced.momentum.layers.1.engram.table, element \\[[0-9]+, [0-7]\\], is -?(inf|nan)"},
+                    // The row of a token that does not occur.
+                    Spoilt{"model.layers.1.engram.table", 8 * 3 + 1, 1, kNan,
+                           "model.layers.1.engram.table, element \\[3, 1\\], is nan"}));
 
 }  // namespace
 }  // namespace birkhoff::test

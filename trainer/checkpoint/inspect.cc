@@ -93,9 +93,10 @@ ino_t folder_at(const fs::path& path) {
 }
 
 enum class Verdict { valid, faulty, gone };
+enum class Listed { no, yes };  // it was found in the directory of a run
 
 // A run that goes on may remove the checkpoint meanwhile, or replace it, which is then looked at anew.
-Verdict verify_one(const fs::path& checkpoint, std::ostream& out) {
+Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out) {
   while (true) {
     const ino_t folder = folder_at(checkpoint);
     try {
@@ -106,7 +107,7 @@ Verdict verify_one(const fs::path& checkpoint, std::ostream& out) {
       return Verdict::valid;
     } catch (const DataError& e) {
       const ino_t now = folder_at(checkpoint);
-      if (folder != 0 && now == 0) return Verdict::gone;
+      if (now == 0 && listed == Listed::yes) return Verdict::gone;
       if (now != folder) continue;
       out << checkpoint.string() << ": NOT VALID: " << e.what() << '\n';
       return Verdict::faulty;
@@ -123,11 +124,12 @@ void verify_checkpoints(const fs::path& path, std::ostream& out) {
   for (bool more = true; more && valid + faulty == 0;) {
     std::vector<fs::path> checkpoints;
     for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);
-    if (checkpoints.empty() && seen.empty()) checkpoints.push_back(path);
+    const Listed listed = checkpoints.empty() && seen.empty() ? Listed::no : Listed::yes;
+    if (listed == Listed::no) checkpoints.push_back(path);
     more = false;
     for (const fs::path& checkpoint : checkpoints) {
       if (!seen.insert(checkpoint).second) continue;
-      const Verdict verdict = verify_one(checkpoint, out);
+      const Verdict verdict = verify_one(checkpoint, listed, out);
       more = more || verdict == Verdict::gone;
       faulty += verdict == Verdict::faulty;
       valid += verdict == Verdict::valid;

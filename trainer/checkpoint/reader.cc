@@ -116,6 +116,14 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
+// Whether the run that a checkpoint belongs to has removed it meanwhile: as rank 0 sees it.
+bool is_gone(Communicator& replicas, const fs::path& checkpoint) {
+  std::error_code error;
+  int64_t gone = replicas.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
+  wait_on_host(replicas.broadcast({&gone, DType::i64, {1}}, 0));
+  return gone != 0;
+}
+
 }  // namespace
 
 int64_t load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
@@ -150,6 +158,7 @@ std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& d
       found.passed_over = passed_over;
       return found;
     } catch (const DataError& e) {
+      if (is_gone(replicas, newest->second)) return find_newest_valid(replicas, directory);
       passed_over.push_back(e.what());
     }
   }

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <fstream>
 #include <iomanip>
 #include <set>
+#include <sstream>
 
+#include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/copy.h"
 #include "kernels/core/hash.h"
@@ -63,9 +64,12 @@ void at(SavePoint point, int rank) {
   if (const SavePointFn fn = save_point) fn(point, rank);
 }
 
-// The file with its datasets, which have no bytes yet.
-std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece>& pieces) {
+// The file with its datasets, which have no bytes yet. It is to become `path`.
+std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece>& pieces, const fs::path& path) {
   std::vector<H5Dataset> places;
+  int64_t bytes = int64_t{64} << 10;
+  for (const Piece& p : pieces) bytes += static_cast<int64_t>(p.data.bytes()) + 2048;  // more than its metadata
+  check_size_limit(path, bytes);
   H5File file = H5File::create(layout);
   for (const Piece& p : pieces) places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
   file.close();
@@ -105,25 +109,31 @@ void check_values(const Manifest& manifest) {
   }
 }
 
-// In blocks that stay in the cache between the hash, the look at the values and the write, and which the disk writes
-// while others are hashed. Returns the hash.
-constexpr int64_t kBlock = int64_t{1} << 20;
-std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piece) {
-  Hasher hasher;
-  const auto size = static_cast<int64_t>(size_of(piece.data.dtype)), count = kBlock / size;
-  for (int64_t done = 0; done < piece.data.count(); done += count) {
-    const Tensor part = piece.data.flat(done, std::min(count, piece.data.count() - done));
+// Blocks of kWrite bytes are written, and the disk works on one while the next is hashed. Values are looked at in
+// pieces of kLook bytes right after these were hashed, while they are in the nearest cache: so it costs a tenth of the
+// hash.
+constexpr int64_t kWrite = int64_t{1} << 20, kLook = int64_t{32} << 10;
+
+void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end) {
+  const int64_t count = kLook / static_cast<int64_t>(size_of(piece.data.dtype));
+  for (; begin < end; begin += count) {
+    const Tensor part = piece.data.flat(begin, std::min(count, end - begin));
     hasher.update(part.data, part.bytes());
-    if (!all_finite(part)) name_nonfinite(piece, done, part);
-    out.write(offset + done * size, part.data, part.bytes());
-    if (part.count() == count) out.begin_sync(offset + done * size, kBlock);
+    if (!all_finite(part)) name_nonfinite(piece, begin, part);
   }
-  return hex16(hasher.digest());
 }
 
-std::string read_text(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+// Returns the hash. Throws NonfiniteState.
+std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piece) {
+  Hasher hasher;
+  const auto size = static_cast<int64_t>(size_of(piece.data.dtype)), count = kWrite / size;
+  for (int64_t done = 0; done < piece.data.count(); done += count) {
+    const Tensor block = piece.data.flat(done, std::min(count, piece.data.count() - done));
+    hash_checked(hasher, piece, done, done + block.count());
+    out.write(offset + done * size, block.data, block.bytes());
+    if (block.count() == count) out.begin_sync(offset + done * size, kWrite);
+  }
+  return hex16(hasher.digest());
 }
 
 }  // namespace
@@ -148,7 +158,7 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   check_values(snapshot.manifest);
   const std::string name = rank_name(rank, ".h5");
   const MemoryFile layout;
-  const std::vector<H5Dataset> places = lay_out(layout, snapshot.pieces);
+  const std::vector<H5Dataset> places = lay_out(layout, snapshot.pieces, folder / name);
   Manifest record = snapshot.manifest;
   const BulkFile out = BulkFile::create(folder / name);
   out.reserve(layout.bytes());
@@ -175,7 +185,7 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
   std::vector<Manifest> records;
   for (int rank = 0; rank < num_ranks; ++rank) {
     const fs::path path = folder / rank_name(rank, ".json");
-    records.push_back(parse_manifest(read_text(path), path.string()));
+    records.push_back(parse_manifest(read_regular_file(path), path.string()));
     std::error_code ignored;  // one that stays does no harm
     fs::remove(path, ignored);
   }

@@ -93,8 +93,8 @@ class Run {
 
   bool is_ours(const Found& found) const {
     std::error_code error;
-    return std::filesystem::equivalent(std::filesystem::absolute(found.path).parent_path(), session_.checkpoints(),
-                                       error);
+    const std::filesystem::path path = std::filesystem::absolute(found.path, error);
+    return !error && std::filesystem::equivalent(path.parent_path(), session_.checkpoints(), error);
   }
 
   // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
@@ -220,8 +220,8 @@ class Run {
     if (saver_->finish()) return saved;
     if (!saver_->finite()) return give_up_state();
     session_.say(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
-                        " is lost: ", saver_->error(), ". Mend that (Make room in ", session_.checkpoints().string(),
-                        " if it is full) and ", again()));
+                        " is lost: ", saver_->error(), ". Make room in ", session_.checkpoints().string(),
+                        " if it is full, mend what else is named, and ", again()));
     return Outcome::unsaved;
   }
 
@@ -258,9 +258,12 @@ class Run {
   // A save has found something that no step showed.
   Outcome give_up_state() {
     saver_->settle();
-    session_.say(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
-                        ". Nothing of it was saved; the newest checkpoint is of ", saved_so_far(),
-                        ". Resume from that or an older one with a lower learning rate or other data"));
+    const bool anew = saver_->saved_step() < 0;
+    session_.say(concat(
+        "stopped after step ", trainer().steps_done(), ": ", saver_->error(), ". Nothing of it was saved; ",
+        anew ? "there is no checkpoint from before it. Start anew"
+             : concat("the newest checkpoint is of step ", saver_->saved_step(), ". Resume from that or an older one"),
+        " with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "data/hdf5/file.h"
 #include "data/shard/format.h"
@@ -239,6 +240,20 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   write_manifest(dir.path(), {"d", 10, 1, 2, {{"train", {}}}});
   EXPECT_THAT(message_of([&] { read_manifest(dir.path()).split("eval"); }), HasSubstr("no split 'eval'; it has train"));
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);
+}
+
+// HDF5 would crash at the end of the process.
+TEST(Shard, ThatIsLargerThanTheProcessMayWriteIsRefusedBeforehand) {
+  const TempDir dir;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{8192, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string message =
+      message_of([&] { write_shard(dir / "a.h5", {kShardVersion, 10, "digest"}, {text_sample(0, 9)}); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_THAT(message, AllOf(HasSubstr("a.h5"), HasSubstr("the limit of this process, 8192 bytes (ulimit -f)")));
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
 }  // namespace

@@ -1,6 +1,11 @@
 // birkhoff checkpoint inspect, verify and diff, and the example of the format's description.
+#include <functional>
+#include <sstream>
+#include <utility>
+
 #include "tests/support/program.h"
 #include "tests/trainer/checkpoint/saves.h"
+#include "trainer/checkpoint/commands.h"
 
 namespace birkhoff {
 namespace {
@@ -55,6 +60,30 @@ TEST_F(CheckpointCommand, AnInvalidCheckpointGivesCodeSixAndTheOthersAreStillVer
   for (const std::string& command : others) {
     EXPECT_EQ(checkpoint(command).exit_code, 6) << command;
   }
+}
+
+// Calls back once when something is written to it.
+class CallingBuffer : public std::stringbuf {
+ public:
+  explicit CallingBuffer(std::function<void()> call) : call_(std::move(call)) {}
+
+ protected:
+  std::streamsize xsputn(const char* text, std::streamsize count) override {
+    if (call_) std::exchange(call_, nullptr)();
+    return std::stringbuf::xsputn(text, count);
+  }
+
+ private:
+  std::function<void()> call_;
+};
+
+TEST_F(CheckpointCommand, ACheckpointThatItsRunRemovesMeanwhileIsLeftOut) {
+  save_once(1, dir_.path(), 30, 10);
+  CallingBuffer buffer([&] { std::filesystem::remove_all(path(20)); });
+  std::ostream out(&buffer);
+  verify_checkpoints(dir_.path(), out);
+  EXPECT_EQ(buffer.str(), path(10) + ": valid, step 10, 10 tensors in 4 files\n" + path(30) +
+                              ": valid, step 30, 10 tensors in 3 files\n");
 }
 
 TEST_F(CheckpointCommand, OneBitIsFound) {

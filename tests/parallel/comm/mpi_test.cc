@@ -1,9 +1,16 @@
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "kernels/core/error.h"
+#include "kernels/core/process_tag.h"
 #include "parallel/mesh/mesh.h"
 #include "tests/parallel/comm/collective_suite.h"
 #include "tests/support/mpi_world.h"
@@ -38,6 +45,30 @@ TEST(Mpi, CarriesAMesh) {
   const Mesh mesh(world(), {});
   EXPECT_EQ(mesh.degree(Axis::dp), world().size());
   check_all_reduce(mesh.along(Axis::dp));
+}
+
+// Shared memory whose maker was killed before it could take the name away.
+TEST(Mpi, RemovesTheSharedMemoryThatKilledRanksLeft) {
+  const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
+  if (transport && std::string(transport) == "messages") GTEST_SKIP() << "no shared memory is used";
+  const bool first = world().rank() == 0;
+  std::vector<std::string> theirs, others;
+  if (first) {
+    const int ended = ::fork();
+    if (ended == 0) ::_exit(0);
+    ::waitpid(ended, nullptr, 0);
+    const std::string mine = process_tag(), tag = mine.substr(0, mine.rfind('-') + 1);
+    theirs = {concat("birkhoff-", ended, "-0123456789abcdef"), concat("birkhoff-0123456789abcdef.", tag, ended)};
+    others = {concat("birkhoff-", ::getppid(), "-0123456789abcdef"), concat("birkhoff-notes-", ended)};
+    for (const auto& names : {theirs, others})
+      for (const std::string& name : names) ::close(::shm_open(name.c_str(), O_RDWR | O_CREAT, 0600));
+  }
+  const auto group = world().split(0, world().rank(), "removing");
+  const auto is_there = [](const std::string& name) { return std::filesystem::exists("/dev/shm/" + name); };
+  for (const std::string& name : theirs) EXPECT_NE(is_there(name), world().size() > 1) << name;
+  for (const std::string& name : others) EXPECT_TRUE(is_there(name)) << name;
+  for (const auto& names : {theirs, others})
+    for (const std::string& name : names) ::shm_unlink(name.c_str());
 }
 
 // The last rank is on another host than the first, where hosts are pairs.
