@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Birkhoff and runs its tests.
 #   launch/test.sh          one g++ build and every CPU test
-#   launch/test.sh --all    besides: clang, address and thread sanitizers, the CUDA link, format, layering, header
+#   launch/test.sh --all    besides: clang, address and thread sanitizers, the CUDA build, format, layering, header
 #                           self-sufficiency, and the tests that need PyPI
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"
@@ -84,7 +84,7 @@ if [ $ALL = 1 ]; then
   check "build (clang)" clang++ configure_and_build clang
   check "address and undefined-behaviour sanitizers" g++ check_asan
   check "thread sanitizer" g++ check_tsan
-  check "CUDA link" nvcc check_cuda
+  check "CUDA build" nvcc check_cuda
 fi
 
 print_stages
