@@ -1,26 +1,24 @@
 #include "data/tokenizer/commands.h"
 
-#include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 
+#include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
 
-namespace fs = std::filesystem;
-
-void publish(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  std::ofstream out(partial, std::ios::binary);
-  out << text;
-  out.close();
+// A training of hours should not end at a folder that cannot be written.
+void check_writable(const std::filesystem::path& path) {
+  const auto trial = temporary_name(path);
   std::error_code error;
-  if (out) fs::rename(partial, path, error);
-  BK_CHECK(out && !error, "cannot write ", path, "; is its folder there and writable, and the disk not full?");
+  if (std::filesystem::is_directory(path, error))
+    throw IoError(path.string() + ": is a folder, expected a file", EISDIR);
+  BulkFile::create(trial);
+  std::filesystem::remove(trial, error);
 }
 
 void print_ids(const std::vector<int32_t>& ids, std::ostream& out) {
@@ -38,39 +36,19 @@ int32_t id_from(std::string_view word) {
 
 }  // namespace
 
-std::vector<std::string> expand_paths(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    BK_CHECK(fs::exists(path), "there is no file or folder ", path);
-    if (!fs::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    const auto first = files.size();
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file()) files.push_back(entry.path().string());
-    }
-    std::sort(files.begin() + static_cast<std::ptrdiff_t>(first), files.end());
-  }
-  BK_CHECK(!files.empty(), "no text is given: name at least one file, or a folder that holds one");
-  return files;
-}
-
-TokenizerTrainReport train_tokenizer(const std::vector<std::string>& paths, const DocumentReader& read,
-                                     const TokenizerTraining& options, const std::string& out_path) {
+TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTraining& options,
+                                     const std::string& out_path) {
   TokenizerTrainer trainer(options);
+  check_writable(out_path);
   TokenizerTrainReport report;
-  for (const std::string& file : expand_paths(paths)) {
-    ++report.files;
-    read(file, [&](std::string_view document) {
-      ++report.documents;
-      report.bytes += static_cast<int64_t>(document.size());
-      trainer.feed(document);
-    });
-  }
+  feed([&](std::string_view document) {
+    ++report.documents;
+    report.bytes += static_cast<int64_t>(document.size());
+    trainer.feed(document);
+  });
   const Tokenizer tokenizer = trainer.train();
   report.vocab_size = tokenizer.vocab_size();
-  publish(out_path, tokenizer.to_json());
+  publish_text(out_path, tokenizer.to_json());
   return report;
 }
 
