@@ -34,7 +34,7 @@ constexpr Signature kSignatures[] = {
     {0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive"},
     {0, "Rar!\x1a\x07"sv, "a rar archive"},
     {257, "ustar"sv, "a tar archive"},
-    {0, "PAR1\x15"sv, "a Parquet file"},
+    {0, "PAR1"sv, "a Parquet file"},
     {0, "ARROW1\0"sv, "an Arrow file"},
     {0, "\xff\xff\xff\xff"sv, "an Arrow stream"},
     {0, "FEA1\0"sv, "a Feather file"},
@@ -92,6 +92,7 @@ bool has(std::string_view bytes, size_t offset, std::string_view part) {
 bool confirmed(const Signature& signature, std::string_view bytes) {
   if (signature.offset == 8) return bytes.starts_with("RIFF");
   if (signature.bytes == "BZh") return has(bytes, 4, "1AY&SY") || has(bytes, 4, "\x17\x72\x45\x38\x50\x90");
+  if (signature.bytes == "PAR1") return bytes.ends_with("PAR1") || (bytes.size() > 4 && bytes[4] < ' ');
   if (signature.bytes == "ftyp") return bytes.starts_with('\0');
   if (signature.bytes == "GGUF") return bytes.size() >= 8 && bytes[7] == '\0';
   return true;

@@ -119,7 +119,7 @@ void unzstd(std::string_view packed, Output& out) {
     left = ZSTD_decompressStream(context.get(), &chunk_out, &in);
     if (ZSTD_isError(left)) refuse_zstd(left, out);
     out.append(chunk.data(), chunk_out.pos);
-    full = chunk_out.pos == chunk_out.size;  // more may wait inside than one chunk holds
+    full = left != 0 && chunk_out.pos == chunk_out.size;  // more may wait inside than one chunk holds
   }
   if (left != 0) out.truncated();
 }

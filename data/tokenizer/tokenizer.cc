@@ -1,6 +1,7 @@
 #include "data/tokenizer/tokenizer.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "data/file/regular_file.h"
 #include "data/tokenizer/added_tokens.h"
@@ -87,10 +88,13 @@ void TokenizerModel::read_decoder(const Json& json) {
 void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
   ids_by_token = bpe.vocabulary();
   auto next = static_cast<int32_t>(ids_by_token.size());
+  std::unordered_set<std::string> seen;
   for (const AddedToken& token : tokens) {
     const auto [found, is_new] = ids_by_token.emplace(token.content, next);
     BK_CHECK(found->second == token.id, "the tokenizer file gives the added token ", token.content, " the id ",
              token.id, ", but its place makes it ", found->second);
+    BK_CHECK(seen.emplace(token.content).second, "the tokenizer file has the added token ", token.content,
+             " twice; keep one");
     next += is_new;
     (token.normalized ? normalized_tokens : raw_tokens)
         .add(token.normalized ? normalizer(token.content) : token.content, token);
