@@ -181,7 +181,7 @@ std::string foreign_content(std::string_view bytes) {
   const size_t zeros = tally.zeros;
   const auto [even, odd] = std::pair(tally.zeros_at[0] + tally.zeros_at[2], tally.zeros_at[1] + tally.zeros_at[3]);
   // Latin letters in UTF-16 have a zero in every second byte.
-  if (10 * zeros > 3 * bytes.size() && 20 * std::min(even, odd) < zeros) {
+  if (zeros > 1 && 10 * zeros > 3 * bytes.size() && 20 * std::min(even, odd) < zeros) {
     return "text in UTF-16, or records of two bytes; convert it with iconv -f UTF-16LE -t UTF-8 (or UTF-16BE)";
   }
   if (1000 * zeros > bytes.size()) return concat("binary data (", zeros, " of ", bytes.size(), " bytes are zero)");

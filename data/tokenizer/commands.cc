@@ -1,7 +1,7 @@
 #include "data/tokenizer/commands.h"
 
-#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
 
@@ -15,9 +15,14 @@ namespace {
 void check_writable(const std::filesystem::path& path) {
   const auto trial = temporary_name(path);
   std::error_code error;
-  if (std::filesystem::is_directory(path, error))
-    throw IoError(path.string() + ": is a folder, expected a file", EISDIR);
-  BulkFile::create(trial);
+  const bool is_taken = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
+  // Publishing renames, which would replace a device by a file.
+  BK_CHECK(!is_taken, path.string(), " is no regular file; name a file to write");
+  try {
+    BulkFile::create(trial);
+  } catch (const IoError& refused) {
+    throw IoError(concat(path.string(), ": cannot be written: ", std::strerror(refused.code())), refused.code());
+  }
   std::filesystem::remove(trial, error);
 }
 

@@ -23,8 +23,8 @@ struct TokenizerTrainReport {
 };
 
 // Trains on every document and publishes `out_path` (a tokenizer.json) atomically.
-// Errors: those of TokenizerTrainer and of the feed; before any text is read, IoError where `out_path` cannot be
-//         written.
+// Errors: those of TokenizerTrainer and of the feed; before any text is read, UserError where `out_path` is a folder
+//         or a device, IoError where it cannot be written.
 TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTraining& options,
                                      const std::string& out_path);
 

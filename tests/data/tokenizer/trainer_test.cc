@@ -103,7 +103,7 @@ class TokenizerCommands : public testing::Test {
   std::string refusal(const std::string& out) const {
     try {
       train(out);
-    } catch (const DataError& error) {
+    } catch (const Error& error) {
       return error.what();
     }
     return "trained";
@@ -114,8 +114,9 @@ class TokenizerCommands : public testing::Test {
 
 TEST_F(TokenizerCommands, RefuseAPlaceThatCannotBeWrittenBeforeAnyTextIsRead) {
   std::filesystem::create_directories(folder_ + "/taken.json");
-  EXPECT_THAT(refusal("taken.json"), testing::HasSubstr("taken.json: is a folder"));
-  EXPECT_THAT(refusal("nowhere/tokenizer.json"), testing::HasSubstr("No such file or directory"));
+  EXPECT_THAT(refusal("taken.json"), testing::HasSubstr("taken.json is no regular file"));
+  EXPECT_THAT(refusal("nowhere/tokenizer.json"),
+              testing::HasSubstr("nowhere/tokenizer.json: cannot be written: No such file or directory"));
 }
 
 TEST_F(TokenizerCommands, TrainEncodeAndDecode) {
