@@ -107,6 +107,8 @@ def function(head):
 def name_of(head, has_body):
     """The name that a declaration defines, or None."""
     head = without_template(SPACES.sub(' ', head).strip())
+    if head.startswith(','):
+        return None  # a constructor goes on behind a member that it initializes in braces
     kind = re.match(r'(?:class|struct|union|enum(?: class| struct)?) (?:alignas\([^)]*\) )?([\w:]+(?:<[^{]*>)?)(?: final)?(?: ?:[^:].*)?$',
                     head)
     if kind:

@@ -58,6 +58,10 @@ class Definitions(unittest.TestCase):
         self.allowed('struct Box<int> {};', 'struct Box<float> {};')
         self.allowed('void f() { struct Piece {}; }', 'void g() { struct Piece {}; }')
 
+    def test_members_that_a_constructor_initializes_are_no_functions(self):
+        self.allowed('A::A(int b) : a_{b, 1}, slot_(b.slot<Saved>()) {}', 'B::B(int b) : a_{b}, slot_(b.slot<Saved>()) { go(); }')
+        self.refused('A::A(int b) : a_{b}, c_{b} {}', 'A::A(int d) : c_{d}, a_(d) {}', 'birkhoff::A::A(int)')
+
     def test_names_of_one_file_are_allowed(self):
         self.allowed('namespace { struct Piece {}; }', 'namespace {\nstruct Piece {};\n}  // namespace')
         self.allowed('static int size(A) { return 1; }', 'static int size(A) { return 2; }')

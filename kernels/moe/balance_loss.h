@@ -15,10 +15,12 @@ namespace birkhoff {
 // sequence adds alpha * weight; one without tokens that count adds 0.
 //
 // Shapes:  loss one element; fraction [T / length, E], kept for backward; scores [T, E]; token_mask [T] or absent.
-// Types:   f32; token_mask u8. alpha and alpha * weight are rounded to f32. Sums in f32 within a sequence, f64 over
-// sequences, in one order. Aliases: none. Errors:  UserError if a shape or dtype disagrees, if length does not divide
-// T, or if num_chosen is not in [1, E]. Cost:    reads scores once and chooses the K largest of each token again; holds
-// 2 E sums for every 128 tokens. Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
+// Types:   f32; token_mask u8; alpha and alpha * weight as f32. Sums in f32 within a sequence, f64 over sequences, in
+//          one order.
+// Aliases: none.
+// Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E].
+// Cost:    reads scores once and chooses the K largest of each token again; holds 2 E sums for every 128 tokens.
+// Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
 struct BalanceLossArgs {
   Tensor loss, fraction;
   Tensor scores, token_mask;

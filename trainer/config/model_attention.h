@@ -69,8 +69,7 @@ struct YarnConfig {
       "with m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim)");
     s("mscale_all_dim", mscale_all_dim, Limits{-1, 100},
       "the softmax scale is multiplied by m(mscale_all_dim)^2; 0: it stays; -1: mscale, which changes the softmax "
-      "scale "
-      "alone. A published config without this number means 0");
+      "scale alone. A published config without this number means 0");
   }
   bool operator==(const YarnConfig&) const = default;
 };
