@@ -64,6 +64,8 @@ report residual_2560 1 residual --config "$ROOT/configs/bench/mhc_2560.yaml" --r
 report checkpoint 1 checkpoint --config "$GPT" --rounds "$ROUNDS" --directory "$DIRECTORY"
 report loader 1 loader --config "$ROOT/configs/quickstart.yaml" --set run.threads=2 --rounds "$ROUNDS" --directory "$OUT"
 report ranks 2 ranks --config "$GPT" --rounds "$ROUNDS"
+report busy_threads 1 busy --config "$ROOT/configs/quickstart.yaml" --set run.threads=2 --rounds "$ROUNDS"
+report busy_ranks 2 busy --config "$ROOT/configs/quickstart.yaml" --rounds "$ROUNDS"
 
 print_stages
 printf '\n%-50s %10s   %s\n' "ratios in one run" "measured" "goal"
@@ -81,3 +83,5 @@ row "loader over the step it feeds" loader loader_over_step "above 1"
 row "loader over a plain read with checksum" loader loader_over_plain_read ""
 row "two ranks connected over unconnected" ranks connected_over_unconnected "at least 0.94"
 row "reduction hidden behind backward" ranks reduction_hidden_share ""
+row "busy host, two threads, over waits asleep" busy_threads shipped_over_sleeping "at most 1.3"
+row "busy host, two ranks, over waits asleep" busy_ranks shipped_over_sleeping "at most 1.3"

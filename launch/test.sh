@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds Birkhoff and runs its tests.
 #   launch/test.sh          one g++ build and every CPU test
-#   launch/test.sh --all    besides: clang, address and thread sanitizers, the CUDA link, format, layering, header
-#                           self-sufficiency, and the tests that need PyPI
+#   launch/test.sh --all    besides: clang, address and thread sanitizers, short runs of the fuzz targets, the CUDA build,
+#                           format, layering, header self-sufficiency, and the tests that need PyPI
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"
 
@@ -65,6 +65,7 @@ check_format() {
 }
 check_headers() { cmake --build "$ROOT/build/cpu" --target all_verify_interface_header_sets -j "${JOBS:-$(nproc)}"; }
 check_asan() { configure_and_build asan unit_tests ranks_tests && run_tests asan -L 'unit|ranks'; }
+check_fuzz() { configure_and_build fuzz fuzz_tests && run_tests fuzz -L fuzz; }
 check_tsan() { configure_and_build tsan ranks_tests && run_tests tsan -L ranks; }
 check_cuda() { configure_and_build cuda birkhoff cuda_tests && run_tests cuda -L cuda; }
 
@@ -84,7 +85,8 @@ if [ $ALL = 1 ]; then
   check "build (clang)" clang++ configure_and_build clang
   check "address and undefined-behaviour sanitizers" g++ check_asan
   check "thread sanitizer" g++ check_tsan
-  check "CUDA link" nvcc check_cuda
+  check "fuzz targets" clang++ check_fuzz
+  check "CUDA build" nvcc check_cuda
 fi
 
 print_stages

@@ -16,7 +16,7 @@ namespace {
 
 // On a quiet machine a step is as fast from about 0.1 ms on as without a bound, and a fifth to a third slower where
 // threads sleep at once; on a busy one each wait costs at most this much. That of ranks is alike (parallel/comm).
-constexpr double kSpin_s = 200e-6;
+constexpr double kSpin_s = 20e-6;
 // libomp counts in milliseconds; 0 would be to sleep at once.
 constexpr const char* kBlocktime_ms = "1";
 

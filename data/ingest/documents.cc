@@ -1,18 +1,15 @@
 #include "data/ingest/documents.h"
 
 #include <algorithm>
-#include <optional>
-#include <regex>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
+#include "data/ingest/unpack.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
 
-using Json = nlohmann::json;
+constexpr size_t kRefusedShown = 20;
 
 std::string_view line_at(std::string_view text, size_t at) {
   const size_t end = text.find('\n', at);
@@ -21,71 +18,129 @@ std::string_view line_at(std::string_view text, size_t at) {
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
 
-// Says, line by line, whether a document may end before this line.
-class Cutter {
- public:
-  explicit Cutter(const SplitRule& rule) : rule_(rule) {
-    try {
-      if (rule.kind == SplitRule::Kind::regex) regex_.emplace(rule.regex);
-    } catch (const std::regex_error& error) {
-      throw UserError(concat("cannot read the regular expression '", rule.regex, "': ", error.what()));
-    }
-    BK_CHECK(rule.kind != SplitRule::Kind::size || rule.bytes > 0, "documents of ", rule.bytes, " bytes are empty");
+// A folder of a million texts and one picture is refused at once, and not after hours.
+void refuse_foreign(const std::vector<std::filesystem::path>& files) {
+  std::string message;
+  size_t count = 0;
+  for (const auto& file : files) {
+    const std::string format = foreign_format(read_unpacked_head(file));
+    if (!format.empty() && count++ < kRefusedShown) message += concat("\n  ", shown(file), ": ", format);
   }
-
-  bool cut_before(std::string_view line, int64_t document_bytes) {
-    const bool was_blank = std::exchange(last_blank_, blank(line));
-    switch (rule_.kind) {
-      case SplitRule::Kind::whole:
-        return false;
-      case SplitRule::Kind::blank_lines:
-        return was_blank && !last_blank_ && document_bytes >= rule_.min_bytes;
-      case SplitRule::Kind::regex:
-        return document_bytes >= rule_.min_bytes && std::regex_search(line.begin(), line.end(), *regex_);
-      case SplitRule::Kind::size:
-        return document_bytes >= rule_.bytes;
-    }
-    return false;
-  }
-
- private:
-  const SplitRule& rule_;
-  std::optional<std::regex> regex_;
-  bool last_blank_ = false;
-};
-
-void read_json_lines(std::string_view text, const std::string& field, const std::filesystem::path& path,
-                     const std::function<void(std::string_view)>& use) {
-  int64_t number = 0;
-  for (size_t at = 0; at < text.size();) {
-    const std::string_view line = line_at(text, at);
-    at += line.size();
-    ++number;
-    if (blank(line)) continue;
-    std::string document;
-    try {
-      document = Json::parse(line).at(field).get<std::string>();
-    } catch (const Json::exception& error) {
-      throw DataError(concat(path.string(), ": line ", number, ": no string '", field, "': ", error.what()));
-    }
-    if (!document.empty()) use(document);
-  }
+  if (count == 0) return;
+  if (count > kRefusedShown) message += concat("\n  and ", count - kRefusedShown, " more");
+  throw DataError(concat(count, count == 1 ? " file holds no text:" : " files hold no text:", message,
+                         "\nText and JSON lines are read, plain or compressed by gzip or zstd. Convert such files or "
+                         "leave them out; --format text takes their bytes as they are"));
 }
 
-bool is_json_lines(std::filesystem::path path) {
-  if (path.extension() == ".gz" || path.extension() == ".zst") path.replace_extension();
-  return path.extension() == ".jsonl";
+// Reads files one after the other and counts.
+class CorpusReader {
+ public:
+  CorpusReader(const CorpusOptions& options, const DocumentSplitter& splitter, BadLines& bad, const DocumentUse& use)
+      : options_(options), splitter_(splitter), bad_(bad), use_(use) {}
+
+  void read(const std::filesystem::path& path) {
+    const std::string bytes = read_unpacked(path, {options_.max_file_bytes});
+    std::string_view text = bytes;
+    const TextFormat format =
+        options_.format == TextFormat::automatic ? choose_format(path, text, shown(path)) : options_.format;
+    if (text.starts_with(kUtf8Mark)) text.remove_prefix(kUtf8Mark.size());
+    if (format == TextFormat::json_lines) {
+      ++report_.json_files;
+      return read_json_lines(path, text);
+    }
+    ++report_.text_files;
+    for (const std::string_view document : split(path, text)) take(document);
+  }
+
+  const CorpusReport& report() const { return report_; }
+
+ private:
+  std::vector<std::string_view> split(const std::filesystem::path& path, std::string_view text) const {
+    try {
+      return splitter_.split(text);
+    } catch (const UserError& error) {
+      throw UserError(concat(shown(path), ": ", error.what()));
+    }
+  }
+
+  void read_json_lines(const std::filesystem::path& path, std::string_view text) {
+    int64_t number = 0;
+    for (size_t at = 0; at < text.size();) {
+      const std::string_view line = line_at(text, at);
+      at += line.size();
+      ++number;
+      if (!blank(line)) read_json_line(path, number, line);
+    }
+  }
+
+  void read_json_line(const std::filesystem::path& path, int64_t number, std::string_view line) {
+    std::string document;
+    try {
+      document = text_of_json_line(line, options_.json_field, "");
+    } catch (const DataError& error) {
+      return bad_.add(path, number, std::string(error.what()).substr(std::string_view(": ").size()));
+    }
+    if (!document.empty()) take(document);
+  }
+
+  void take(std::string_view document) {
+    ++report_.documents;
+    report_.bytes += static_cast<int64_t>(document.size());
+    use_(document);
+  }
+
+  const CorpusOptions& options_;
+  const DocumentSplitter& splitter_;
+  BadLines& bad_;
+  const DocumentUse& use_;
+  CorpusReport report_;
+};
+
+std::string summary(const CorpusReport& report, const CorpusOptions& options) {
+  std::string kinds;
+  if (report.text_files > 0) kinds += concat(report.text_files, " as text");
+  if (report.json_files > 0) {
+    kinds += concat(kinds.empty() ? "" : ", ", report.json_files, " as JSON lines (field '", options.json_field, "')");
+  }
+  return concat("read files: ", kinds, "; ", report.documents, " documents, ", report.bytes, " bytes of text");
 }
 
 }  // namespace
 
-std::vector<std::string_view> split_documents(std::string_view text, const SplitRule& rule) {
-  Cutter cutter(rule);
+DocumentSplitter::DocumentSplitter(SplitRule rule) : rule_(std::move(rule)) {
+  if (rule_.kind == SplitRule::Kind::regex) regex_.emplace(rule_.regex);
+  BK_CHECK(rule_.kind != SplitRule::Kind::size || rule_.bytes > 0, "documents of ", rule_.bytes, " bytes are empty");
+}
+
+// Whether a document may end before this line.
+bool DocumentSplitter::cut_before(std::string_view line, int64_t document_bytes, Lines& lines) const {
+  const bool was_blank = std::exchange(lines.last_blank, blank(line));
+  ++lines.number;
+  switch (rule_.kind) {
+    case SplitRule::Kind::whole:
+      return false;
+    case SplitRule::Kind::blank_lines:
+      return was_blank && !lines.last_blank && document_bytes >= rule_.min_bytes;
+    case SplitRule::Kind::regex:
+      try {
+        return document_bytes >= rule_.min_bytes && regex_->found_in(line);
+      } catch (const UserError& error) {
+        throw UserError(concat("line ", lines.number, ": ", error.what()));
+      }
+    case SplitRule::Kind::size:
+      return document_bytes >= rule_.bytes;
+  }
+  return false;
+}
+
+std::vector<std::string_view> DocumentSplitter::split(std::string_view text) const {
+  Lines lines;
   std::vector<std::string_view> documents;
   size_t begin = 0;
   for (size_t at = 0; at < text.size();) {
     const std::string_view line = line_at(text, at);
-    if (cutter.cut_before(line, static_cast<int64_t>(at - begin)) && at > begin) {
+    if (cut_before(line, static_cast<int64_t>(at - begin), lines) && at > begin) {
       documents.push_back(text.substr(begin, at - begin));
       begin = at;
     }
@@ -95,11 +150,16 @@ std::vector<std::string_view> split_documents(std::string_view text, const Split
   return documents;
 }
 
-void read_documents(const std::filesystem::path& path, const SplitRule& rule, const std::string& json_field,
-                    const std::function<void(std::string_view)>& use) {
-  const std::string text = read_unpacked(path);
-  if (is_json_lines(path)) return read_json_lines(text, json_field, path, use);
-  for (const std::string_view document : split_documents(text, rule)) use(document);
+Corpus::Corpus(CorpusOptions options) : options_(std::move(options)), splitter_(options_.split) {
+  files_ = find_inputs(options_.inputs, options_.output, options_.log);
+  if (options_.format == TextFormat::automatic) refuse_foreign(files_);
+}
+
+CorpusReport Corpus::read(BadLines& bad, const DocumentUse& use) const {
+  CorpusReader reader(options_, splitter_, bad, use);
+  for (const auto& file : files_) reader.read(file);
+  if (options_.log) options_.log(summary(reader.report(), options_));
+  return reader.report();
 }
 
 }  // namespace birkhoff

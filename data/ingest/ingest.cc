@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <fstream>
+#include <memory>
 #include <utility>
 
 #include "data/hdf5/bulk_file.h"
@@ -18,6 +18,27 @@ namespace {
 constexpr char kTrain[] = "train", kHeldout[] = "heldout";
 constexpr size_t kDocumentsPerRound = 4096;
 
+// heldout.txt: written under another name, so that it appears whole or not at all.
+class HeldoutText {
+ public:
+  explicit HeldoutText(const std::filesystem::path& folder)
+      : path_(folder / "heldout.txt"), temporary_(new_temporary(path_)), file_(BulkFile::create(temporary_)) {}
+  ~HeldoutText() {
+    std::error_code ignored;
+    std::filesystem::remove(temporary_, ignored);
+  }
+  void append(std::string_view text) {
+    file_.write(bytes_, text.data(), text.size());
+    bytes_ += static_cast<int64_t>(text.size());
+  }
+  void publish() { publish_file(temporary_, path_); }
+
+ private:
+  std::filesystem::path path_, temporary_;
+  BulkFile file_;
+  int64_t bytes_ = 0;
+};
+
 // Takes documents in order, tokenizes them by rounds on several threads, and writes them in the same order.
 class Ingestion {
  public:
@@ -28,7 +49,7 @@ class Ingestion {
         chosen_(options.seed, key_of("heldout")),
         train_(options.output / kTrain, shards),
         heldout_(options.output / kHeldout, shards) {
-    if (options.write_heldout_text) text_.open(options.output / "heldout.txt", std::ios::binary);
+    if (options.write_heldout_text) text_ = std::make_unique<HeldoutText>(options.output);
   }
 
   void add(std::string_view document) {
@@ -38,8 +59,7 @@ class Ingestion {
 
   std::pair<SplitManifest, SplitManifest> finish() {
     flush();
-    if (options_.write_heldout_text && !text_.flush())
-      throw DataError((options_.output / "heldout.txt").string() + ": cannot write");
+    if (text_) text_->publish();
     return {train_.finish(), heldout_.finish()};
   }
 
@@ -61,7 +81,7 @@ class Ingestion {
     sample.segments.push_back(Segment::text(std::move(tokens)));
     const bool held_out = chosen_.uniform(count_++) < options_.heldout_fraction;
     (held_out ? heldout_ : train_).add(std::move(sample));
-    if (held_out && text_.is_open()) text_ << document;
+    if (held_out && text_) text_->append(document);
   }
 
   const IngestOptions& options_;
@@ -69,7 +89,7 @@ class Ingestion {
   int32_t end_token_;
   Philox chosen_;
   ShardWriter train_, heldout_;
-  std::ofstream text_;
+  std::unique_ptr<HeldoutText> text_;
   std::vector<std::string> pending_;
   uint64_t count_ = 0;
 };
@@ -78,23 +98,74 @@ void check(const IngestOptions& options) {
   BK_CHECK(options.heldout_fraction >= 0 && options.heldout_fraction < 1, "the held-out fraction is ",
            options.heldout_fraction, ", but must be in [0, 1)");
   BK_CHECK(!options.output.empty(), "name the directory to write the dataset to");
-  BK_CHECK(!std::filesystem::exists(options.output / "dataset.json"), options.output.string(),
+  std::error_code error;
+  BK_CHECK(!std::filesystem::exists(options.output / "dataset.json", error), shown(options.output),
            " already holds a dataset; name another directory or remove it");
 }
 
-// What an ingestion that did not finish left behind.
-void remove_shards(const std::filesystem::path& split) {
-  if (!std::filesystem::is_directory(split)) return;
-  std::vector<std::filesystem::path> stale;
-  for (const auto& entry : std::filesystem::directory_iterator(split))
-    if (const std::string name = entry.path().filename().string();
-        entry.is_regular_file() && (name.starts_with("shard-") || name.starts_with(".shard-")))
-      stale.push_back(entry.path());
-  for (const std::filesystem::path& path : stale) {
-    std::error_code error;
-    std::filesystem::remove(path, error);
-    BK_CHECK(!error, path.string(), " of an earlier ingestion cannot be removed: ", error.message());
+// What an ingestion that did not finish left behind in a folder of the output.
+void remove_stale(const std::filesystem::path& folder, std::initializer_list<std::string_view> beginnings) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool is_stale = std::any_of(beginnings.begin(), beginnings.end(),
+                                      [&name](std::string_view beginning) { return name.starts_with(beginning); });
+    if (is_stale && entry.symlink_status().type() != std::filesystem::file_type::directory) {
+      std::filesystem::remove(entry.path());
+    }
   }
+}
+
+void make_output_folder(const std::filesystem::path& output) {
+  for (const char* split : {kTrain, kHeldout}) {
+    std::filesystem::create_directories(output / split);
+    remove_stale(output / split, {"shard-", ".shard-"});
+  }
+  remove_stale(output, {"heldout.txt", ".heldout.txt.", "bad_samples.jsonl", ".bad_samples.jsonl.", ".dataset.json."});
+}
+
+CorpusOptions corpus_of(const IngestOptions& options) {
+  return {options.inputs,         options.format, options.split, options.json_field,
+          options.max_file_bytes, options.output, options.log};
+}
+
+// Lists the JSON lines that were left out.
+void publish_bad_lines(const IngestOptions& options, const BadLines& bad) {
+  const auto list = options.output / "bad_samples.jsonl";
+  if (bad.count() == 0) return;
+  publish_text(list, bad.to_json_lines());
+  if (options.log) options.log(concat("left out ", bad.count(), " bad JSON lines, listed in ", shown(list)));
+}
+
+DatasetManifest ingest_checked(const IngestOptions& options) {
+  check(options);
+  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
+  const auto end = tokenizer.eos();
+  BK_CHECK(end.has_value(), options.tokenizer, " has no end-of-text token; add one, such as <|endoftext|>");
+  const Corpus corpus(corpus_of(options));
+  make_output_folder(options.output);
+
+  DatasetManifest manifest{
+      tokenizer_digest(tokenizer.to_json()), tokenizer.vocab_size(), tokenizer.bos().value_or(*end), *end, {}};
+  Ingestion ingestion(options, tokenizer, {manifest.vocab_size, manifest.tokenizer_digest, options.max_shard_bytes},
+                      *end);
+  BadLines bad(options.bad_lines, options.max_bad_lines);
+  std::exception_ptr failure;
+  try {
+    corpus.read(bad, [&ingestion](std::string_view document) { ingestion.add(document); });
+  } catch (const Error&) {
+    failure = std::current_exception();
+  }
+  publish_bad_lines(options, bad);
+  if (failure) std::rethrow_exception(failure);
+  auto splits = ingestion.finish();
+  BK_CHECK(
+      splits.first.num_samples > 0 || splits.second.num_samples == 0, "all documents, ", splits.second.num_samples,
+      ", went to the held-out split, and none is left to train on; expected a smaller --heldout, or more documents");
+  if (splits.first.num_samples == 0) throw DataError("the input holds no text to train on");
+  manifest.splits[kTrain] = std::move(splits.first);
+  manifest.splits[kHeldout] = std::move(splits.second);
+  write_manifest(options.output, manifest);
+  return manifest;
 }
 
 }  // namespace
@@ -102,27 +173,7 @@ void remove_shards(const std::filesystem::path& split) {
 std::string tokenizer_digest(const std::string& tokenizer_json) { return sha256_hex(tokenizer_json); }
 
 DatasetManifest ingest(const IngestOptions& options) {
-  check(options);
-  const Tokenizer tokenizer = Tokenizer::load(options.tokenizer);
-  const auto end = tokenizer.eos();
-  BK_CHECK(end.has_value(), options.tokenizer, " has no end-of-text token; add one, such as <|endoftext|>");
-  const std::vector<std::string> files = expand_paths(options.inputs);
-  std::filesystem::create_directories(options.output);
-  for (const char* split : {kTrain, kHeldout}) remove_shards(options.output / split);
-
-  DatasetManifest manifest{
-      tokenizer_digest(tokenizer.to_json()), tokenizer.vocab_size(), tokenizer.bos().value_or(*end), *end, {}};
-  Ingestion ingestion(options, tokenizer, {manifest.vocab_size, manifest.tokenizer_digest, options.max_shard_bytes},
-                      *end);
-  for (const std::string& file : files)
-    read_documents(file, options.split, options.json_field,
-                   [&](std::string_view document) { ingestion.add(document); });
-  auto splits = ingestion.finish();
-  if (splits.first.num_samples == 0) throw DataError("the input holds no text to train on");
-  manifest.splits[kTrain] = std::move(splits.first);
-  manifest.splits[kHeldout] = std::move(splits.second);
-  write_manifest(options.output, manifest);
-  return manifest;
+  return with_io_errors([&options] { return ingest_checked(options); });
 }
 
 }  // namespace birkhoff

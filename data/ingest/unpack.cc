@@ -1,35 +1,74 @@
+#include "data/ingest/unpack.h"
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <vector>
 
+#include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
-#include "data/ingest/documents.h"
+#include "data/file/regular_file.h"
+#include "data/ingest/content.h"
+#include "data/ingest/inputs.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
+constexpr size_t kHeadBytes = size_t{1} << 16;
+constexpr int kMaxWindowLog = 31;  // what `zstd --long=31` asks for: 2 GiB, of which a reader uses what the text fills
 
-[[noreturn]] void damaged(const std::filesystem::path& path, const char* format, const std::string& why) {
-  throw DataError(concat(path.string(), ": damaged ", format, " data: ", why));
-}
+// Collects unpacked text up to a limit.
+class Output {
+ public:
+  Output(const std::filesystem::path& path, const char* format, size_t limit)
+      : path_(path), format_(format), limit_(limit) {}
+
+  void append(const char* data, size_t bytes) {
+    const size_t fits = std::min(bytes, limit_ - text_.size());
+    // Growth that doubles would take memory beyond the limit.
+    if (text_.size() + fits > text_.capacity()) {
+      text_.reserve(std::min(limit_, std::max(2 * text_.capacity(), text_.size() + fits)));
+    }
+    text_.append(data, fits);
+    if (fits < bytes) refuse(limit_ + 1);
+  }
+  [[noreturn]] void refuse(size_t bytes) const {
+    throw DataError(concat(shown(path_), ": unpacks to ", bytes, " bytes or more, but at most ", limit_,
+                           " bytes of text of one file are held in memory; split it, or raise --max-file-mib"));
+  }
+  [[noreturn]] void damaged(const std::string& why) const {
+    throw DataError(concat(shown(path_), ": damaged ", format_, " data: ", why));
+  }
+  [[noreturn]] void truncated() const { damaged(concat("truncated after ", text_.size(), " bytes of text")); }
+  std::string finish() { return std::move(text_); }
+  size_t limit() const { return limit_; }
+
+ private:
+  const std::filesystem::path& path_;
+  const char* format_;
+  size_t limit_;
+  std::string text_;
+};
 
 struct Inflater {
   z_stream z{};
-  Inflater() { BK_ASSERT(inflateInit2(&z, 15 + 16) == Z_OK); }  // 16: gzip framing, with its checksum
+  Inflater() {
+    if (inflateInit2(&z, 15 + 16) != Z_OK) throw std::bad_alloc();  // 16: gzip framing, with its checksum
+  }
   ~Inflater() { inflateEnd(&z); }
 };
 
-// A gzip file may be several members one after another.
-std::string gunzip(const std::string& packed, const std::filesystem::path& path) {
+// A gzip file may be several members one after another. Behind the last one zeros may stand, as tapes leave them.
+void gunzip(std::string_view packed, Output& out) {
   Inflater inflater;
   z_stream& z = inflater.z;
-  std::string text;
   std::vector<char> chunk(kChunk);
   size_t at = 0;
   while (true) {
@@ -42,50 +81,103 @@ std::string gunzip(const std::string& packed, const std::filesystem::path& path)
     z.next_out = reinterpret_cast<Bytef*>(chunk.data());
     z.avail_out = static_cast<uInt>(chunk.size());
     const int code = inflate(&z, Z_NO_FLUSH);
-    text.append(chunk.data(), chunk.size() - z.avail_out);
+    out.append(chunk.data(), chunk.size() - z.avail_out);
     const bool at_end = z.avail_in == 0 && at == packed.size();
     if (code == Z_STREAM_END) {
-      if (at_end) return text;
+      if (at_end || packed.find_first_not_of('\0', at - z.avail_in) == packed.npos) return;
       inflateReset(&z);
+    } else if (code == Z_MEM_ERROR) {
+      throw std::bad_alloc();
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
-      damaged(path, "gzip", z.msg != nullptr ? z.msg : "unknown code");
+      out.damaged(z.msg != nullptr ? z.msg : "unknown code");
     } else if (at_end && z.avail_out != 0) {
-      damaged(path, "gzip", concat("truncated after ", text.size(), " bytes of text"));
+      out.truncated();
     }
   }
 }
 
-std::string unzstd(const std::string& packed, const std::filesystem::path& path) {
+[[noreturn]] void refuse_zstd(size_t error, const Output& out) {
+  const ZSTD_ErrorCode code = ZSTD_getErrorCode(error);
+  if (code == ZSTD_error_frameParameter_windowTooLarge) {
+    out.damaged(
+        "it was made with a window above 2 GiB (zstd --long), which this program does not read; unpack it with "
+        "zstd -d --memory=... and give the plain file");
+  }
+  if (code == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  out.damaged(ZSTD_getErrorName(error));
+}
+
+void unzstd(std::string_view packed, Output& out) {
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
-  std::string text;
+  if (!context) throw std::bad_alloc();
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
   std::vector<char> chunk(kChunk);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   size_t left = 1;
-  while (in.pos < in.size) {
-    ZSTD_outBuffer out{chunk.data(), chunk.size(), 0};
-    left = ZSTD_decompressStream(context.get(), &out, &in);
-    if (ZSTD_isError(left)) damaged(path, "zstd", ZSTD_getErrorName(left));
-    text.append(chunk.data(), out.pos);
-    while (out.pos == out.size) {  // more may wait inside than one chunk holds
-      out.pos = 0;
-      left = ZSTD_decompressStream(context.get(), &out, &in);
-      if (ZSTD_isError(left)) damaged(path, "zstd", ZSTD_getErrorName(left));
-      text.append(chunk.data(), out.pos);
-    }
+  for (bool full = false; in.pos < in.size || full;) {
+    ZSTD_outBuffer chunk_out{chunk.data(), chunk.size(), 0};
+    left = ZSTD_decompressStream(context.get(), &chunk_out, &in);
+    if (ZSTD_isError(left)) refuse_zstd(left, out);
+    out.append(chunk.data(), chunk_out.pos);
+    full = left != 0 && chunk_out.pos == chunk_out.size;  // more may wait inside than one chunk holds
   }
-  if (left != 0) damaged(path, "zstd", concat("truncated after ", text.size(), " bytes of text"));
-  return text;
+  if (left != 0) out.truncated();
+}
+
+// Memory that programs may take without swapping: what the kernel estimates, or less where a container has less.
+int64_t free_memory() {
+  int64_t bytes = int64_t{4} << 30;  // where the kernel does not say
+  std::ifstream info("/proc/meminfo");
+  for (std::string name, rest; info >> name && std::getline(info, rest);) {
+    if (name == "MemAvailable:") bytes = std::stoll(rest) * 1024;
+  }
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    int64_t limit = 0;
+    if (std::ifstream(file) >> limit) bytes = std::min(bytes, limit);
+  }
+  return bytes;
 }
 
 }  // namespace
 
-std::string read_unpacked(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw DataError(path.string() + ": cannot be opened for reading");
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (bytes.starts_with("\x1f\x8b")) return gunzip(bytes, path);
-  if (bytes.starts_with("\x28\xb5\x2f\xfd")) return unzstd(bytes, path);
-  return bytes;
+std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits) {
+  const int64_t free = limits.max_bytes > 0 ? limits.max_bytes : free_memory();
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (!error && size > static_cast<uintmax_t>(free)) {
+    throw DataError(concat(shown(path), ": has ", size, " bytes, but at most ", free,
+                           " bytes of one file are held in memory; split it, or raise --max-file-mib"));
+  }
+  std::string bytes = read_regular_file(path, free);
+  const bool gzip = is_gzip(bytes);
+  if (!gzip && !is_zstd(bytes)) return bytes;
+  Output out(path, gzip ? "gzip" : "zstd", static_cast<size_t>(limits.max_bytes > 0 ? free : free / 2));
+  if (gzip) {
+    gunzip(bytes, out);
+  } else {
+    const unsigned long long declared = ZSTD_getFrameContentSize(bytes.data(), bytes.size());
+    if (declared < ZSTD_CONTENTSIZE_ERROR && declared > out.limit()) out.refuse(declared);
+    unzstd(bytes, out);
+  }
+  return out.finish();
+}
+
+std::string read_unpacked_head(const std::filesystem::path& path) {
+  const int file = open_regular_file(path);
+  std::string bytes(kHeadBytes, '\0');
+  const ssize_t n = ::pread(file, bytes.data(), bytes.size(), 0);
+  const int code = errno;
+  ::close(file);
+  if (n < 0) throw IoError(concat(shown(path), ": cannot read: ", std::strerror(code)), code);
+  bytes.resize(static_cast<size_t>(n));
+  const bool gzip = is_gzip(bytes);
+  if (!gzip && !is_zstd(bytes)) return bytes;
+  Output out(path, "", kHeadBytes);
+  try {
+    gzip ? gunzip(bytes, out) : unzstd(bytes, out);
+  } catch (const DataError&) {  // the head is full, or the packed bytes end
+  }
+  return out.finish();
 }
 
 }  // namespace birkhoff

@@ -132,7 +132,11 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
 }
 
 DatasetManifest read_manifest(const std::filesystem::path& directory) {
-  const std::string path = (directory / kFile).string(), text = read_text(path);
+  const std::string path = (directory / kFile).string();
+  return parse_dataset_manifest(read_text(path), path);
+}
+
+DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path) {
   Json json;
   try {
     json = parse_json(text, path);

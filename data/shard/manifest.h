@@ -38,5 +38,7 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
 // DataError if dataset.json is missing, is not JSON, is of another format or version, was edited (its checksum;
 // datasets of older programs have none), or a value is not of its type and range.
 DatasetManifest read_manifest(const std::filesystem::path& directory);
+// The same of its text; `path` is for messages.
+DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path);
 
 }  // namespace birkhoff

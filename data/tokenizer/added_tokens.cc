@@ -48,8 +48,11 @@ void AddedTokenFinder::cut(std::string_view text, std::vector<AddedStretch>& out
     if (entry->token.single_word && !stands_alone(*entry, text, begin)) continue;
     if (entry->token.left_strip) begin = std::max(done, strip(text.substr(0, begin), Ends::right).size());
     if (entry->token.right_strip) end = text.size() - strip(text.substr(end), Ends::left).size();
+    BK_CHECK(begin <= end, "the added token ", entry->token.content,
+             " stands within the spaces that another one took in, and both strip spaces: such a text has no tokens");
     if (done < begin) out.push_back({text.substr(done, begin - done), std::nullopt});
-    out.push_back({text.substr(begin, end - begin), entry->token.id});
+    // The spaces that a token took in may hold matches of their own, of which nothing is left.
+    if (begin < end) out.push_back({text.substr(begin, end - begin), entry->token.id});
     done = end;
   }
   if (done < text.size()) out.push_back({text.substr(done), std::nullopt});
@@ -57,12 +60,13 @@ void AddedTokenFinder::cut(std::string_view text, std::vector<AddedStretch>& out
 
 std::vector<AddedToken> added_tokens_from_json(const Json& json) {
   std::vector<AddedToken> tokens;
+  BK_CHECK(json.is_array(), "the added_tokens of the tokenizer file must be a list, not ", json.type_name());
   for (const Json& item : json) {
     allow_fields(item, "an added token", {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
     AddedToken token;
-    token.content = item.at("content");
-    token.id = item.at("id");
-    BK_CHECK(token.id >= 0, "the added token ", token.content, " of the tokenizer file has the id ", token.id);
+    token.content = json_text(item, "content", "an added token");
+    BK_CHECK(!token.content.empty(), "the tokenizer file has an added token without content");
+    token.id = json_token_id(json_field(item, "id", "an added token"), concat("the added token ", token.content));
     token.special = json_flag(item, "special", false);
     token.single_word = json_flag(item, "single_word", false);
     token.left_strip = json_flag(item, "lstrip", false);

@@ -1,7 +1,6 @@
 #include "data/tokenizer/bpe.h"
 
 #include <algorithm>
-#include <limits>
 #include <queue>
 
 #include "data/tokenizer/byte_level.h"
@@ -23,7 +22,8 @@ void refuse_unless_empty(const Json& json, const char* field) {
 
 // "a b" or ["a", "b"].
 std::pair<std::string, std::string> merge_from_json(const Json& merge) {
-  if (merge.is_array() && merge.size() == 2) return {merge[0], merge[1]};
+  const bool is_pair = merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
+  if (is_pair) return {merge[0], merge[1]};
   const std::string text = merge.is_string() ? merge.get<std::string>() : "";
   const size_t space = text.find(' ');
   BK_CHECK(space != std::string::npos && text.find(' ', space + 1) == std::string::npos,
@@ -76,23 +76,22 @@ Bpe Bpe::from_json(const Json& json, Symbols symbols) {
   bpe.byte_fallback_ = json_flag(json, "byte_fallback", false);
   bpe.ignore_merges_ = json_flag(json, "ignore_merges", false);
   bpe.read_vocabulary(json);
-  bpe.read_merges(json.at("merges"));
+  bpe.read_merges(json_list(json, "merges", "the model"));
   return bpe;
 }
 
 void Bpe::read_vocabulary(const Json& json) {
-  for (const auto& item : json.at("vocab").items()) {
-    BK_CHECK(
-        item.value().is_number_integer() && item.value() >= 0 && item.value() < std::numeric_limits<int32_t>::max(),
-        "the tokenizer file gives the token ", item.key(), " the id ", item.value().dump());
-    vocabulary_.emplace(item.key(), item.value().get<int32_t>());
+  const Json& vocabulary = json_field(json, "vocab", "the model");
+  BK_CHECK(vocabulary.is_object(), "the vocab of the tokenizer file must be an object, not ", vocabulary.type_name());
+  for (const auto& item : vocabulary.items()) {
+    vocabulary_.emplace(item.key(), json_token_id(item.value(), "the token " + item.key()));
   }
   const auto id_of = [&](const std::string& token) {
     const auto found = vocabulary_.find(token);
     return found == vocabulary_.end() ? -1 : found->second;
   };
-  if (json.contains("unk_token") && json["unk_token"].is_string()) {
-    const std::string token = json["unk_token"];
+  if (json.contains("unk_token") && !json["unk_token"].is_null()) {
+    const std::string token = json_text(json, "unk_token", "the model");
     BK_CHECK(id_of(token) >= 0, "the unk_token ", token, " of the tokenizer file is not in its vocabulary");
     unknown_ = id_of(token);
   }
@@ -107,7 +106,6 @@ void Bpe::read_vocabulary(const Json& json) {
 }
 
 void Bpe::read_merges(const Json& json) {
-  BK_CHECK(json.is_array(), "the merges of the tokenizer file must be a list");
   merges_.reserve(json.size());
   int32_t rank = 0;
   for (const Json& merge : json) {

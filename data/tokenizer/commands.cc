@@ -1,7 +1,7 @@
 #include "data/tokenizer/commands.h"
 
-#include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
 
@@ -11,14 +11,19 @@
 namespace birkhoff {
 namespace {
 
-namespace fs = std::filesystem;
-
-void publish(const std::string& path, const std::string& text) {
+// A training of hours should not end at a folder that cannot be written.
+void check_writable(const std::filesystem::path& path) {
+  const auto trial = new_temporary(path);
+  std::error_code error;
+  const bool is_taken = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
+  // Publishing renames, which would replace a device by a file.
+  BK_CHECK(!is_taken, path.string(), " is no regular file; name a file to write");
   try {
-    publish_text(path, text);
-  } catch (const IoError& error) {
-    throw UserError(concat("cannot write ", path, ": ", error.what(), ". Is its folder there and writable?"));
+    BulkFile::create(trial);
+  } catch (const IoError& refused) {
+    throw IoError(concat(path.string(), ": cannot be written: ", std::strerror(refused.code())), refused.code());
   }
+  std::filesystem::remove(trial, error);
 }
 
 void print_ids(const std::vector<int32_t>& ids, std::ostream& out) {
@@ -36,39 +41,19 @@ int32_t id_from(std::string_view word) {
 
 }  // namespace
 
-std::vector<std::string> expand_paths(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
-  for (const std::string& path : paths) {
-    BK_CHECK(fs::exists(path), "there is no file or folder ", path);
-    if (!fs::is_directory(path)) {
-      files.push_back(path);
-      continue;
-    }
-    const auto first = files.size();
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file()) files.push_back(entry.path().string());
-    }
-    std::sort(files.begin() + static_cast<std::ptrdiff_t>(first), files.end());
-  }
-  BK_CHECK(!files.empty(), "no text is given: name at least one file, or a folder that holds one");
-  return files;
-}
-
-TokenizerTrainReport train_tokenizer(const std::vector<std::string>& paths, const DocumentReader& read,
-                                     const TokenizerTraining& options, const std::string& out_path) {
+TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTraining& options,
+                                     const std::string& out_path) {
   TokenizerTrainer trainer(options);
+  check_writable(out_path);
   TokenizerTrainReport report;
-  for (const std::string& file : expand_paths(paths)) {
-    ++report.files;
-    read(file, [&](std::string_view document) {
-      ++report.documents;
-      report.bytes += static_cast<int64_t>(document.size());
-      trainer.feed(document);
-    });
-  }
+  feed([&](std::string_view document) {
+    ++report.documents;
+    report.bytes += static_cast<int64_t>(document.size());
+    trainer.feed(document);
+  });
   const Tokenizer tokenizer = trainer.train();
   report.vocab_size = tokenizer.vocab_size();
-  publish(out_path, tokenizer.to_json());
+  publish_text(out_path, tokenizer.to_json());
   return report;
 }
 

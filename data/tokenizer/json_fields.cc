@@ -28,4 +28,32 @@ bool json_flag(const Json& object, const char* field, bool absent) {
   return *found;
 }
 
+const Json& json_field(const Json& object, const char* field, std::string_view where) {
+  const auto found = object.find(field);
+  BK_CHECK(found != object.end(), where, " of the tokenizer file has no ", field);
+  return *found;
+}
+
+std::string json_text(const Json& object, const char* field, std::string_view where) {
+  const Json& value = json_field(object, field, where);
+  BK_CHECK(value.is_string(), "the ", field, " of ", where, " of the tokenizer file must be a string, not ",
+           value.dump());
+  return value.get<std::string>();
+}
+
+const Json& json_list(const Json& object, const char* field, std::string_view where) {
+  const Json& value = json_field(object, field, where);
+  BK_CHECK(value.is_array(), "the ", field, " of ", where, " of the tokenizer file must be a list, not ",
+           value.type_name());
+  return value;
+}
+
+int32_t json_token_id(const Json& value, const std::string& what) {
+  const bool fits = value.is_number_unsigned() ? value.get<uint64_t>() < static_cast<uint64_t>(kMaxTokens)
+                                               : value.is_number_integer() && value.get<int64_t>() >= 0;
+  BK_CHECK(fits, "the tokenizer file gives ", what, " the id ", value.dump(), "; expected a whole number from 0 to ",
+           kMaxTokens - 1);
+  return value.get<int32_t>();
+}
+
 }  // namespace birkhoff

@@ -10,7 +10,7 @@ Regex regex_from_json(const Json& pattern) {
   allow_fields(pattern, "a pattern", {"String", "Regex"});
   BK_CHECK(pattern.size() == 1, "a pattern of the tokenizer file must be one String or one Regex, not ",
            pattern.dump());
-  const auto text = pattern.begin().value().get<std::string>();
+  const std::string text = json_text(pattern, pattern.begin().key().c_str(), "a pattern");
   return pattern.contains("String") ? Regex::literal(text) : Regex(text);
 }
 
@@ -27,7 +27,7 @@ void Normalizer::append(const Json& json) {
   const std::string where = "normalizer " + type;
   if (type == "Sequence") {
     allow_fields(json, where, {"type", "normalizers"});
-    for (const Json& step : json.at("normalizers")) append(step);
+    for (const Json& step : json_list(json, "normalizers", where)) append(step);
   } else if (const auto form = kForms.find(type); form != kForms.end()) {
     allow_fields(json, where, {"type"});
     steps_.emplace_back(form->second);
@@ -43,10 +43,11 @@ void Normalizer::append(const Json& json) {
     if (left || right) steps_.emplace_back(left && right ? Ends::both : left ? Ends::left : Ends::right);
   } else if (type == "Prepend") {
     allow_fields(json, where, {"type", "prepend"});
-    steps_.emplace_back(Prepend{json.at("prepend")});
+    steps_.emplace_back(Prepend{json_text(json, "prepend", where)});
   } else if (type == "Replace") {
     allow_fields(json, where, {"type", "pattern", "content"});
-    steps_.emplace_back(Replace{regex_from_json(json.at("pattern")), json.at("content")});
+    steps_.emplace_back(
+        Replace{regex_from_json(json_field(json, "pattern", where)), json_text(json, "content", where)});
   } else {
     throw UserError(concat("the tokenizer file has the normalizer ", type, ", which is not supported"));
   }

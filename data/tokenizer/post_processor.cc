@@ -6,20 +6,31 @@ namespace birkhoff {
 namespace {
 
 std::vector<int32_t> ids_of(const Json& special_tokens, const std::string& name) {
-  BK_CHECK(special_tokens.contains(name), "the post_processor of the tokenizer file uses ", name,
-           ", which its special_tokens lack");
-  return special_tokens[name].at("ids").get<std::vector<int32_t>>();
+  BK_CHECK(special_tokens.contains(name) && special_tokens[name].is_object(),
+           "the post_processor of the tokenizer file uses ", name, ", which its special_tokens lack");
+  std::vector<int32_t> ids;
+  for (const Json& id : json_list(special_tokens[name], "ids", "the special token " + name)) {
+    ids.push_back(json_token_id(id, "the special token " + name));
+  }
+  return ids;
 }
 
 void append_template(const Json& json, PostProcessor& out) {
   allow_fields(json, "post_processor TemplateProcessing", {"type", "single", "pair", "special_tokens"});
   std::vector<int32_t> before, after;
   int texts = 0;
-  for (const Json& piece : json.at("single")) {
+  const Json empty = Json::object();
+  const Json& special = json.contains("special_tokens") ? json["special_tokens"] : empty;
+  BK_CHECK(special.is_object(), "the special_tokens of the post_processor must be an object, not ",
+           special.type_name());
+  for (const Json& piece : json_list(json, "single", "post_processor TemplateProcessing")) {
+    BK_CHECK(piece.is_object(), "a piece of the post_processor must be an object, not ", piece.dump());
     if (piece.contains("Sequence")) {
       ++texts;
     } else {
-      const auto ids = ids_of(json.at("special_tokens"), piece.at("SpecialToken").at("id"));
+      const Json& token = json_field(piece, "SpecialToken", "a piece of the post_processor");
+      BK_CHECK(token.is_object(), "a SpecialToken of the post_processor must be an object, not ", token.dump());
+      const auto ids = ids_of(special, json_text(token, "id", "a piece of the post_processor"));
       auto& side = texts == 0 ? before : after;
       side.insert(side.end(), ids.begin(), ids.end());
     }
@@ -33,7 +44,7 @@ void append(const Json& json, PostProcessor& out) {
   const std::string type = json_type(json, "the post_processor");
   if (type == "Sequence") {
     allow_fields(json, "post_processor Sequence", {"type", "processors"});
-    for (const Json& step : json.at("processors")) append(step, out);
+    for (const Json& step : json_list(json, "processors", "post_processor Sequence")) append(step, out);
   } else if (type == "TemplateProcessing") {
     append_template(json, out);
   } else if (type == "ByteLevel") {

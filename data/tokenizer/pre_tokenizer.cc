@@ -91,15 +91,15 @@ void split_isolated(std::string_view text, const Regex& pattern, std::vector<std
   push(words, text.substr(end));
 }
 
-SplitBehavior behavior_from_json(const Json& json) {
+SplitBehavior behavior_from_json(const std::string& name) {
   static const std::map<std::string, SplitBehavior> kNames = {
       {"Isolated", SplitBehavior::isolated},
       {"Removed", SplitBehavior::removed},
       {"Contiguous", SplitBehavior::contiguous},
       {"MergedWithPrevious", SplitBehavior::merged_with_previous},
       {"MergedWithNext", SplitBehavior::merged_with_next}};
-  const auto found = kNames.find(json.get<std::string>());
-  BK_CHECK(found != kNames.end(), "the tokenizer file has a Split of behavior ", json.dump(), ", which is not known");
+  const auto found = kNames.find(name);
+  BK_CHECK(found != kNames.end(), "the tokenizer file has a Split of behavior ", name, ", which is not known");
   return found->second;
 }
 
@@ -119,7 +119,7 @@ void PreTokenizer::append(const Json& json) {
            " behind ByteLevel, which is supported only as the last one");
   if (type == "Sequence") {
     allow_fields(json, "pre_tokenizer Sequence", {"type", "pretokenizers"});
-    for (const Json& step : json.at("pretokenizers")) append(step);
+    for (const Json& step : json_list(json, "pretokenizers", "pre_tokenizer Sequence")) append(step);
   } else if (type == "Split") {
     append_split(json);
   } else if (type == "Digits") {
@@ -136,8 +136,8 @@ void PreTokenizer::append(const Json& json) {
 void PreTokenizer::append_split(const Json& json) {
   allow_fields(json, "pre_tokenizer Split", {"type", "pattern", "behavior", "invert"});
   steps_.push_back({Kind::split,
-                    {regex_from_json(json.at("pattern"))},
-                    behavior_from_json(json.at("behavior")),
+                    {regex_from_json(json_field(json, "pattern", "pre_tokenizer Split"))},
+                    behavior_from_json(json_text(json, "behavior", "pre_tokenizer Split")),
                     json_flag(json, "invert", false)});
 }
 

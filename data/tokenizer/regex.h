@@ -1,20 +1,16 @@
 #pragma once
 // Regular expressions of tokenizer files, which are written for Oniguruma, on PCRE2.
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "data/tokenizer/pcre2_pattern.h"
+
 namespace birkhoff {
 
-struct Match {
-  size_t begin, end;
-};
-
 // A compiled pattern. `\s` and `\w` mean the Unicode properties that Oniguruma gives them, `\p{Script}` the script and
-// not its extensions; `^` and `$` match at lines.
-// Errors: UserError for a pattern that PCRE2 refuses, or that means something else to Oniguruma (`\b`, `\h`, `&&`), and
-// for
+// not its extensions; `^` and `$` match at lines; see translate_oniguruma().
+// Errors: UserError for a pattern that cannot be translated (`\b`, `\h`, `&&`) or that PCRE2 refuses, and for
 //         a text on which matching takes too many steps.
 // Cost: compiled to machine code where PCRE2 can; const functions may be called from any number of threads.
 class Regex {
@@ -23,16 +19,17 @@ class Regex {
   static Regex literal(std::string_view text);
 
   // The leftmost match at or behind `from`. The text must be UTF-8.
-  std::optional<Match> find(std::string_view text, size_t from = 0) const;
+  std::optional<Match> find(std::string_view text, size_t from = 0) const {
+    return pattern_.find(text, from, text.size());
+  }
 
   // Calls use(match) for successive matches; an empty one right behind the last match is passed over.
   template <class Use>
   void for_each_match(std::string_view text, Use use) const;
 
  private:
-  struct Code;
-  explicit Regex(std::shared_ptr<const Code> code);
-  std::shared_ptr<const Code> code_;
+  explicit Regex(Pcre2Pattern pattern) : pattern_(std::move(pattern)) {}
+  Pcre2Pattern pattern_;
 };
 
 template <class Use>

@@ -1,9 +1,9 @@
 #include "data/tokenizer/tokenizer.h"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <unordered_set>
 
+#include "data/file/regular_file.h"
 #include "data/tokenizer/added_tokens.h"
 #include "data/tokenizer/bpe.h"
 #include "data/tokenizer/byte_level.h"
@@ -47,7 +47,9 @@ struct TokenizerModel {
 
 TokenizerModel::TokenizerModel(std::string_view text) : json(text) {
   try {
-    read(Json::parse(text));
+    read(parse_json(text, "tokenizer.json"));
+  } catch (const DataError& error) {
+    throw UserError(error.what());
   } catch (const Json::exception& error) {
     throw UserError(concat("the tokenizer file is not a tokenizer.json: ", error.what()));
   }
@@ -61,7 +63,8 @@ void TokenizerModel::read(const Json& file) {
     BK_CHECK(file.value(field, Json()).is_null(), "the tokenizer file sets ", field,
              ", which is not supported; set it to null");
   }
-  BK_CHECK(file.contains("model"), "the tokenizer file has no model; a tokenizer.json of Hugging Face is expected");
+  BK_CHECK(file.contains("model") && file["model"].is_object(),
+           "the tokenizer file has no model; a tokenizer.json of Hugging Face is expected");
   normalizer = Normalizer::from_json(file.value("normalizer", Json()));
   pre_tokenizer = PreTokenizer::from_json(file.value("pre_tokenizer", Json()));
   post_processor = PostProcessor::from_json(file.value("post_processor", Json()));
@@ -85,10 +88,13 @@ void TokenizerModel::read_decoder(const Json& json) {
 void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
   ids_by_token = bpe.vocabulary();
   auto next = static_cast<int32_t>(ids_by_token.size());
+  std::unordered_set<std::string> seen;
   for (const AddedToken& token : tokens) {
     const auto [found, is_new] = ids_by_token.emplace(token.content, next);
     BK_CHECK(found->second == token.id, "the tokenizer file gives the added token ", token.content, " the id ",
              token.id, ", but its place makes it ", found->second);
+    BK_CHECK(seen.emplace(token.content).second, "the tokenizer file has the added token ", token.content,
+             " twice; keep one");
     next += is_new;
     (token.normalized ? normalized_tokens : raw_tokens)
         .add(token.normalized ? normalizer(token.content) : token.content, token);
@@ -100,7 +106,6 @@ void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
 void TokenizerModel::fill_entries(const std::vector<AddedToken>& tokens) {
   int32_t size = 0;
   for (const auto& [token, id] : ids_by_token) size = std::max(size, id + 1);
-  BK_CHECK(size <= 16 << 20, "the tokenizer file uses the id ", size - 1, "; ids below ", 16 << 20, " are supported");
   entries.resize(size);
   for (const auto& [token, id] : ids_by_token) {
     Entry& entry = entries[id];
@@ -156,12 +161,14 @@ Tokenizer::Tokenizer(std::shared_ptr<const TokenizerModel> model) : model_(std::
 Tokenizer Tokenizer::parse(std::string_view json) { return Tokenizer(std::make_shared<const TokenizerModel>(json)); }
 
 Tokenizer Tokenizer::load(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  BK_CHECK(in.good() && text.good(), "cannot read the tokenizer file ", path, "; `birkhoff tokenizer train` makes one");
+  std::string text;
   try {
-    return parse(text.view());
+    text = read_regular_file(path);
+  } catch (const DataError& error) {
+    throw UserError(concat("cannot read the tokenizer file ", error.what(), "; `birkhoff tokenizer train` makes one"));
+  }
+  try {
+    return parse(text);
   } catch (const UserError& error) {
     throw UserError(concat(path, ": ", error.what()));
   }

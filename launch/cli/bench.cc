@@ -7,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
 #include "parallel/comm/agree.h"
+#include "trainer/bench/step_worker.h"
 #include "trainer/config/reader.h"
 
 namespace birkhoff {
@@ -28,9 +29,11 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
-  BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only};
+  BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only, {}};
   if (o.config.model.vocab_size == 0)
     o.config.model.vocab_size = a.data.empty() ? kVocabSize : read_manifest(a.data).vocab_size;
+  o.step_worker = {"/proc/self/exe", "bench", "busy-worker", "--config", a.config};
+  for (const std::string& setting : a.overrides) o.step_worker.insert(o.step_worker.end(), {"--set", setting});
   return o;
 }
 
@@ -94,6 +97,16 @@ void add_bench(Cli& cli) {
       .option("--data", loader->data, "a dataset of birkhoff data ingest; otherwise one is made");
   scenario(bench, "ranks", "All ranks as one run against as many single ones, a thread each (mpirun -n 2)", bench_ranks,
            Ranks::any, arguments());
+  scenario(bench, "busy", "A step beside two busy processes, over one whose waits all sleep (also mpirun -n 2)",
+           bench_busy, Ranks::any, arguments("configs/quickstart.yaml"));
+  const auto worker = arguments();
+  bench.subcommand("busy-worker", "What bench busy starts: times a step for each byte of its input")
+      .option("--config", worker->config, "YAML file of the model")
+      .option("--set", worker->overrides, "a.b=c: override a setting, may be repeated")
+      .run([worker] {
+        serve_steps(options_of(*worker));
+        return ExitCode::done;
+      });
 }
 
 }  // namespace birkhoff

@@ -6,17 +6,19 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/text_options.h"
 
 namespace birkhoff {
 namespace {
 
 struct IngestArguments {
   std::vector<std::string> inputs;
-  std::string tokenizer, output, split = "whole", split_regex;
+  std::string tokenizer, output, split = "whole", split_regex, format = "auto", bad = "fail";
   int64_t split_bytes = 1 << 20, min_bytes = 0, seed = 1, max_shard_mib = 64, threads = 0;
   double heldout = 0;
   bool heldout_text = false;
   std::string json_field = IngestOptions().json_field;
+  int64_t max_bad = IngestOptions().max_bad_lines, max_file_mib = 0;
 };
 
 SplitRule split_of(const IngestArguments& a) {
@@ -38,12 +40,18 @@ ExitCode ingest_files(const IngestArguments& a) {
            ", expected 1 to 1048576");
   BK_CHECK(a.seed >= 0, "--seed is ", a.seed, ", expected at least 0");
   BK_CHECK(a.threads >= 0 && a.threads <= 4096, "--threads is ", a.threads, ", expected 0 (all cores) to 4096");
+  BK_CHECK(a.max_bad >= 0, "--max-bad is ", a.max_bad, ", expected at least 0");
   IngestOptions options;
   options.inputs.assign(a.inputs.begin(), a.inputs.end());
   options.tokenizer = a.tokenizer;
   options.output = a.output;
   options.split = split_of(a);
   options.json_field = a.json_field;
+  options.format = format_of(a.format);
+  options.bad_lines = policy_of(a.bad);
+  options.max_bad_lines = a.max_bad;
+  options.max_file_bytes = bytes_of_mib(a.max_file_mib);
+  options.log = print_note;
   options.heldout_fraction = a.heldout;
   options.seed = static_cast<uint64_t>(a.seed);
   options.max_shard_bytes = a.max_shard_mib << 20;
@@ -56,17 +64,22 @@ ExitCode ingest_files(const IngestArguments& a) {
 
 void add_ingest(Command& data) {
   auto a = std::make_shared<IngestArguments>();
-  data.subcommand("ingest", "Turn text, JSON lines and their .gz and .zst into shards of tokens")
+  data.subcommand("ingest", "Turn text and JSON lines, plain or packed by gzip or zstd, into shards of tokens")
       .positional("inputs", a->inputs, "files and folders")
       .option("--tokenizer", a->tokenizer, "tokenizer.json")
       .required()
       .option("--output,-o", a->output, "folder of the dataset, which must not hold one yet")
       .required()
       .choice("--split", a->split, {"whole", "blank_lines", "regex", "size"}, "how a text file becomes documents")
-      .option("--split-regex", a->split_regex, "regex: a matching line begins a document")
       .option("--split-bytes", a->split_bytes, "size: a document ends at the first line end after so many bytes")
       .option("--min-bytes", a->min_bytes, "blank_lines, regex: join neighbours up to so many bytes")
-      .option("--json-field", a->json_field, "text of a JSON line")
+      .option("--split-regex", a->split_regex, "regex: a line in which it is found begins a document; Perl's syntax")
+      .choice("--format", a->format, {"auto", "text", "jsonl"},
+              "what all files hold; auto: by content and name of each")
+      .option("--json-field", a->json_field, "text of a JSON line; a.b is b of the object a")
+      .choice("--bad", a->bad, {"fail", "skip"}, "a JSON line without text ends the command, or is left out and listed")
+      .option("--max-bad", a->max_bad, "skip: lines left out above which the command ends")
+      .option("--max-file-mib", a->max_file_mib, "text of one file, unpacked; 0: what the free memory holds")
       .option("--heldout", a->heldout, "share of the documents kept for evaluation, such as 0.01")
       .flag("--heldout-text", a->heldout_text, "also write the held-out documents as heldout.txt")
       .option("--seed", a->seed, "chooses the held-out documents")

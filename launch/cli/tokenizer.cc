@@ -1,5 +1,6 @@
 #include "data/tokenizer/tokenizer.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <iostream>
 
@@ -8,21 +9,28 @@
 #include "data/tokenizer/patterns.h"
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/text_options.h"
 
 namespace birkhoff {
 namespace {
 
 struct TrainOptions {
   std::vector<std::string> inputs, special_tokens;
-  std::string output, pattern = TokenizerTraining().pattern, json_field = "text";
+  std::string output, pattern = TokenizerTraining().pattern, json_field = "text", format = "auto";
+  std::string bad = "fail";
+  int64_t max_bad = 100, max_file_mib = 0;
   int64_t vocab_size = TokenizerTraining().vocab_size, min_frequency = TokenizerTraining().min_frequency;
 };
 
-// A file is one document, a file of JSON lines one a line; compressed files are unpacked.
-DocumentReader reader_of(const std::string& json_field) {
-  return [json_field](const std::string& path, const DocumentUse& use) {
-    read_documents(path, SplitRule{}, json_field, use);
-  };
+// A text file is one document, a file of JSON lines one a line.
+CorpusOptions corpus_of(const TrainOptions& options) {
+  CorpusOptions corpus;
+  corpus.inputs = options.inputs;
+  corpus.format = format_of(options.format);
+  corpus.json_field = options.json_field;
+  corpus.max_file_bytes = bytes_of_mib(options.max_file_mib);
+  corpus.log = print_note;
+  return corpus;
 }
 
 ExitCode train(const TrainOptions& options) {
@@ -32,17 +40,23 @@ ExitCode train(const TrainOptions& options) {
   training.min_frequency = options.min_frequency;
   training.pattern = options.pattern;
   if (!options.special_tokens.empty()) training.special_tokens = options.special_tokens;
-  const TokenizerTrainReport report =
-      train_tokenizer(options.inputs, reader_of(options.json_field), training, options.output);
+  const Corpus corpus(corpus_of(options));
+  CorpusReport read;
+  const auto feed = [&](const DocumentUse& use) {
+    BadLines bad(policy_of(options.bad), options.max_bad);
+    read = corpus.read(bad, use);
+    if (bad.count() > 0) print_note(concat("left out ", bad.count(), " bad JSON lines"));
+  };
+  const TokenizerTrainReport report = train_tokenizer(feed, training, options.output);
   std::printf("%s: %d tokens, trained on %lld bytes of %lld documents in %lld files\n", options.output.c_str(),
               report.vocab_size, static_cast<long long>(report.bytes), static_cast<long long>(report.documents),
-              static_cast<long long>(report.files));
+              static_cast<long long>(read.text_files + read.json_files));
   return ExitCode::done;
 }
 
 void add_train(Command& tokenizer) {
   auto options = std::make_shared<TrainOptions>();
-  tokenizer.subcommand("train", "Train byte-level BPE on text, JSON lines and their .gz and .zst")
+  tokenizer.subcommand("train", "Train byte-level BPE on text and JSON lines, plain or packed by gzip or zstd")
       .positional("inputs", options->inputs, "files and folders")
       .option("--output,-o", options->output, "tokenizer.json to write")
       .required()
@@ -50,8 +64,19 @@ void add_train(Command& tokenizer) {
       .option("--min-frequency", options->min_frequency, "pairs seen less often are not merged")
       .option("--pattern", options->pattern, "how text is cut into words")
       .option("--special-token", options->special_tokens, "special token, in the order of ids (default <|endoftext|>)")
-      .option("--json-field", options->json_field, "text of a JSON line")
-      .run([options] { return train(*options); });
+      .choice("--format", options->format, {"auto", "text", "jsonl"},
+              "what all files hold; auto: by content and name of each")
+      .option("--json-field", options->json_field, "text of a JSON line; a.b is b of the object a")
+      .choice("--bad", options->bad, {"fail", "skip"}, "a JSON line without text ends the command, or is left out")
+      .option("--max-bad", options->max_bad, "skip: lines left out above which the command ends")
+      .option("--max-file-mib", options->max_file_mib, "text of one file, unpacked; 0: what the free memory holds")
+      .run([options] { return with_io_errors([&] { return train(*options); }); });
+}
+
+// Of a command that has read its input to the end.
+void check_streams() {
+  if (std::ferror(stdin)) throw IoError("standard input cannot be read; is it a folder?", EIO);
+  if (!std::cout.flush()) throw IoError("standard output cannot be written; is its disk full?", EIO);
 }
 
 struct CodeOptions {
@@ -67,6 +92,7 @@ void add_encode(Command& tokenizer) {
       .run([options] {
         encode_stream(Tokenizer::load(options->tokenizer), std::cin, std::cout,
                       options->whole ? EncodeBy::whole : EncodeBy::line);
+        check_streams();
         return ExitCode::done;
       });
 }
@@ -77,6 +103,7 @@ void add_decode(Command& tokenizer) {
       .positional("tokenizer", options->tokenizer, "tokenizer.json")
       .run([options] {
         decode_stream(Tokenizer::load(options->tokenizer), std::cin, std::cout);
+        check_streams();
         return ExitCode::done;
       });
 }

@@ -8,6 +8,7 @@
 #include "launch/cli/commands.h"
 #include "launch/signals.h"
 #include "parallel/comm/agree.h"
+#include "trainer/loop/evaluation_log.h"
 #include "trainer/loop/run.h"
 #include "trainer/metrics/console.h"
 #include "trainer/metrics/json_lines.h"
@@ -123,11 +124,13 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   RunReports reports;
   reports.say = say;
   reports.program = program();
-  const EvaluationResult e = run_evaluation(watched, arguments.agreed(watched), arguments.checkpoint, reports);
-  if (world.rank() == 0) {
-    std::printf("step: %lld | loss: %.5f nats/token | bits_per_byte: %.5f | tokens: %.0f | bytes: %.0f\n",
-                static_cast<long long>(e.step), e.loss, e.bits_per_byte, e.tokens, e.bytes);
-  }
+  const LoadedConfig& config = arguments.agreed(watched);
+  const EvaluationResult result = run_evaluation(watched, config, arguments.checkpoint, reports);
+  if (world.rank() != 0) return ExitCode::done;
+  say(evaluation_line(result));
+  const std::filesystem::path log = std::filesystem::path(config.config.run.dir) / "eval.jsonl";
+  if (const std::string wrong = append_evaluation(log, result, config.config.eval.data); !wrong.empty())
+    std::fprintf(stderr, "warning: %s; the evaluation is not recorded\n", wrong.c_str());
   return ExitCode::done;
 }
 

@@ -92,6 +92,14 @@ TEST(BenchRanks, PrintsConnectedOverUnconnectedRanksAndWhatTheyWaitFor) {
   EXPECT_TRUE(reduces);
 }
 
+TEST(BenchBusy, PrintsTheStepAsShippedOverOneWhoseWaitsSleep) {
+  const std::vector<std::string> keys{"shipped_over_sleeping", "step_duration_seconds",
+                                      "sleeping_step_duration_seconds"};
+  run(1, "busy", keys, "--set run.threads=2");
+  const Json ranks = run(2, "busy", keys);
+  EXPECT_EQ(ranks.size(), 4u);
+}
+
 TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
   const ProgramResult one = run_program(command(1, "ranks"));
   EXPECT_EQ(one.exit_code, 2);
@@ -103,7 +111,7 @@ TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
 
 TEST(Bench, ListsItsScenarios) {
   const ProgramResult help = run_program(std::string(BIRKHOFF_PROGRAM) + " bench --help");
-  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks"})
+  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks", "busy"})
     EXPECT_THAT(help.output, HasSubstr(name));
 }
 

@@ -19,7 +19,7 @@ class ReorderedCorpus : public testing::Test {
     std::filesystem::copy(from, dir_.path());
   }
   ProgramResult program(const std::string& arguments) const {
-    return run_program("cd " + dir_.path().string() + " && " + BIRKHOFF_PROGRAM + " " + arguments);
+    return run_program("env -C " + dir_.path().string() + " " + BIRKHOFF_PROGRAM + " " + arguments);
   }
   // One file of long documents and one of short ones, under names that decide which comes first.
   void ingest(const std::string& longs, const std::string& shorts) const {

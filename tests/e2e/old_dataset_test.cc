@@ -18,11 +18,13 @@ TEST(OldDataset, LoadsVerifiesAndTrainsToTheSameLosses) {
   std::filesystem::create_directories(dir / "data" / "heldout");
   std::filesystem::copy_file(kept / "dataset.json", dir / "data" / "dataset.json");
   const auto program = [&](const std::string& arguments) {
-    return run_program("cd " + dir.path().string() + " && " + arguments);
+    return run_program("env -C " + dir.path().string() + " " + arguments);
   };
   const std::string birkhoff = BIRKHOFF_PROGRAM;
-  ASSERT_EQ(
-      program("base64 -d " + (kept / "shard-00000.h5.base64").string() + " > data/train/shard-00000.h5").exit_code, 0);
+  ASSERT_EQ(program("base64 -d " + (kept / "shard-00000.h5.base64").string() + " > " +
+                    (dir / "data/train/shard-00000.h5").string())
+                .exit_code,
+            0);
   const ProgramResult verified = program(birkhoff + " data verify data");
   EXPECT_EQ(verified.exit_code, 0) << verified.output;
   EXPECT_THAT(verified.output, HasSubstr("all 4 samples are intact"));

@@ -51,6 +51,18 @@ TEST(SameRun, RanksOfOtherBinariesAreRefusedWithTheTable) {
                                 HasSubstr("\n     1 | "), Not(HasSubstr(" on rank 0, "))));
 }
 
+// Before MPI has started no rank can tell the others that it is gone, or that it hangs.
+TEST(Deadline, OfTheStartUpCoversTheStartOfMpi) {
+  const TempDir dir;
+  for (const char* other : {"true", "sleep 1000"}) {
+    const ProgramResult run =
+        run_pair(dir, Training::shared().command(1, dir / "run", "--set parallel.timeout_init_s=2"), other);
+    EXPECT_EQ(run.exit_code, 4) << other << run.output;
+    EXPECT_THAT(run.output, HasSubstr("communication error: [rank 0] the start of MPI did not end within 2 s "
+                                      "(parallel.timeout_init_s: raise it if that is too short)"));
+  }
+}
+
 TEST(SameRun, AWorldThatDoesNotFitTheDegreesIsRefused) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(2, dir / "run", "--set parallel.dp=3");

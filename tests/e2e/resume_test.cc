@@ -169,8 +169,32 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
     ASSERT_EQ(eval.exit_code, 0) << eval.output;
     const size_t found = eval.output.find("loss: ");
     ASSERT_NE(found, std::string::npos) << eval.output;
-    // Both are printed to six digits.
+    // The run prints six digits.
     EXPECT_NEAR(std::stod(eval.output.substr(found + 6)), loss, 2e-5) << ranks;
+    // A line for each evaluation, by one rank, with the digits of the output.
+    const std::string log = read_file(dir / "run" / "eval.jsonl");
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), ranks);
+    const std::string printed = eval.output.substr(found + 6, eval.output.find(' ', found + 6) - found - 6);
+    EXPECT_GT(printed.size(), 14u);
+    EXPECT_THAT(log, HasSubstr("\"loss\":" + printed + ","));
+  }
+  fs::remove(dir / "run" / "eval.jsonl");
+  fs::create_directory(dir / "run" / "eval.jsonl");
+  for (const char* checkpoint : {"", "/checkpoints"}) {
+    const std::string named = (dir / "run").string() + checkpoint;
+    const ProgramResult eval = run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") +
+                                           "/configs/test.yaml" + Training::shared().data_arguments() +
+                                           " --set run.dir=" + (dir / "run").string() + " --checkpoint " + named);
+    EXPECT_EQ(eval.exit_code, 2) << eval.output;
+    EXPECT_THAT(eval.output, HasSubstr(named + " holds checkpoints, expected one of them; name it, such as " +
+                                       (dir / "run/checkpoints").string() + "/step-00000008"));
+  }
+  {
+    const ProgramResult unrecorded =
+        run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") + "/configs/test.yaml" +
+                    Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() + " " + part);
+    EXPECT_EQ(unrecorded.exit_code, 0) << unrecorded.output;
+    EXPECT_THAT(unrecorded.output, HasSubstr("eval.jsonl: Is a directory; the evaluation is not recorded"));
   }
 }
 

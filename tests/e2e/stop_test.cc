@@ -1,6 +1,7 @@
 // How a run ends: on request, by its budget, by a lost peer, by a second run.
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 
@@ -108,6 +109,9 @@ INSTANTIATE_TEST_SUITE_P(
     Cases, Signals,
     testing::Values(SignalCase{"TermToTheOnlyRank", 1, SIGTERM, Whom::all_ranks, When::training},
                     SignalCase{"Usr1ToTheOnlyRank", 1, SIGUSR1, Whom::all_ranks, When::training},
+                    SignalCase{"HupToTheOnlyRank", 1, SIGHUP, Whom::all_ranks, When::training},
+                    SignalCase{"Usr2ToOneRank", 2, SIGUSR2, Whom::one_rank, When::training},
+                    SignalCase{"XcpuToTheOnlyRank", 1, SIGXCPU, Whom::all_ranks, When::training},
                     SignalCase{"TermToOneRank", 2, SIGTERM, Whom::one_rank, When::training},
                     SignalCase{"Usr1ToOneRank", 2, SIGUSR1, Whom::one_rank, When::training},
                     SignalCase{"TermToAllRanks", 2, SIGTERM, Whom::all_ranks, When::training},
@@ -121,6 +125,40 @@ INSTANTIATE_TEST_SUITE_P(
                     SignalCase{"TermBeforeTheFirstStep", 2, SIGTERM, Whom::one_rank, When::before_step_1},
                     SignalCase{"Usr1BeforeTheFirstStep", 1, SIGUSR1, Whom::all_ranks, When::before_step_1}),
     [](const auto& info) { return info.param.name; });
+
+// nohup: a hang-up of the terminal does not end it.
+TEST(Hup, ThatWasIgnoredAtTheStartStaysIgnored) {
+  const TempDir dir;
+  Background run("nohup " + Training::shared().command(1, dir / "run", kLong), dir / "log");
+  ASSERT_TRUE(run.shows("step: 2/", 60)) << run.output();
+  run.signal(SIGHUP);
+  EXPECT_EQ(run.wait(0.5), -1) << run.output();
+  run.signal(SIGUSR1);
+  EXPECT_EQ(run.wait(60), 75) << run.output();
+}
+
+TEST(Limits, OfProcessorTimeAreARequestToStop) {
+  const TempDir dir;
+  const ProgramResult run =
+      run_program("bash -c \"ulimit -St 2; exec " + Training::shared().command(1, dir / "run", kLong) + "\"");
+  EXPECT_EQ(run.exit_code, 75) << run.output;
+  EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
+}
+
+// A sink never stops a run: a reader that has gone, a full disk, no output at all.
+TEST(Output, ThatCannotBeWrittenStopsNoRun) {
+  const TempDir dir;
+  const std::string train = Training::shared().command(1, dir / "run", "--set eval.interval=0");
+  int64_t steps = 8;
+  for (const char* output : {"| head -1; exit ${PIPESTATUS[0]}", ">/dev/full", ">&-", ">&- 2>&- <&-"}) {
+    std::ofstream(dir / "train.sh") << train << " --set run.steps=" << steps << " " << output << "\n";
+    const ProgramResult run = run_program("bash " + (dir / "train.sh").string());
+    EXPECT_EQ(run.exit_code, 0) << output << run.output;
+    EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").back(), steps) << output;
+    verify_checkpoint(dir / "run" / "checkpoints" / checkpoint_name(steps));
+    ++steps;
+  }
+}
 
 // mpirun ends with a code of its own, but leaves the ranks the time to save that it is told to.
 TEST(Mpirun, PassesSigtermOnAndLetsTheRanksSave) {

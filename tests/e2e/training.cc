@@ -57,10 +57,14 @@ Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json")
   rule.min_bytes = 200;
   TokenizerTraining options;
   options.vocab_size = 400;
-  auto read = [&](const std::string& path, const DocumentUse& use) {
-    read_documents(path, rule, "text", [&](std::string_view text) { use(text); });
+  CorpusOptions corpus;
+  corpus.inputs = inputs;
+  corpus.split = rule;
+  const auto feed = [&](const DocumentUse& use) {
+    BadLines bad;
+    Corpus(corpus).read(bad, use);
   };
-  train_tokenizer(inputs, read, options, tokenizer_.string());
+  train_tokenizer(feed, options, tokenizer_.string());
   IngestOptions ingestion;
   ingestion.inputs = inputs;
   ingestion.tokenizer = tokenizer_.string();
@@ -70,7 +74,10 @@ Training::Training() : data_(dir_ / "data"), tokenizer_(dir_ / "tokenizer.json")
   ingest(ingestion);
   ingestion.output = heldout_;
   ingestion.heldout_fraction = 0.9;
-  for (int copy = 0; copy < 3; ++copy) ingestion.inputs.insert(ingestion.inputs.end(), inputs.begin(), inputs.end());
+  for (int copy = 1; copy < 4; ++copy) {
+    ingestion.inputs.push_back((dir_ / ("texts" + std::to_string(copy) + ".txt")).string());
+    std::filesystem::copy_file(dir_ / "texts.txt", ingestion.inputs.back());
+  }
   ingest(ingestion);
 }
 

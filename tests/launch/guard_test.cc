@@ -1,5 +1,7 @@
 #include "launch/guard.h"
 
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -12,6 +14,7 @@
 namespace birkhoff {
 namespace {
 
+using testing::AllOf;
 using testing::Each;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -50,6 +53,23 @@ TEST(Guard, GivesEachClassOfErrorItsExitCode) {
   EXPECT_EQ(code_of_throwing<DataError>(), ExitCode::data_error);
   EXPECT_EQ(code_of_throwing<std::runtime_error>(), ExitCode::internal_error);
   EXPECT_EQ(guarded([] { return ExitCode::stopped; }), ExitCode::stopped);
+}
+
+// What the system refuses is no defect, wherever it is met.
+TEST(Guard, TakesARefusalOfTheSystemForAnErrorOfTheUserThatNamesPathAndReason) {
+  const auto printed = [](const std::exception_ptr& error) {
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(guarded([&]() -> ExitCode { std::rethrow_exception(error); }), ExitCode::user_error);
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto denied = std::make_error_code(std::errc::permission_denied);
+  EXPECT_EQ(printed(std::make_exception_ptr(std::filesystem::filesystem_error("cannot list", "/data/texts", denied))),
+            "error: /data/texts: Permission denied\n");
+  EXPECT_EQ(printed(std::make_exception_ptr(std::filesystem::filesystem_error("cannot rename", "/a", "/b", denied))),
+            "error: /a (with /b): Permission denied\n");
+  EXPECT_THAT(printed(std::make_exception_ptr(std::system_error(EAGAIN, std::generic_category(), "thread"))),
+              AllOf(StartsWith("error: the system refused: thread"), HasSubstr("Resource temporarily unavailable")));
+  EXPECT_EQ(code_of_throwing<std::ios_base::failure>(), ExitCode::internal_error);
 }
 
 TEST(Guard, FreesThePeersOfAFailingRankAndPrintsItsMessageFirst) {

@@ -4,6 +4,8 @@
 //   decode FILE            lists of ids -> texts
 //   train FILE OPTIONS     OPTIONS: {"vocab_size", "min_frequency", "pattern", "special_tokens"}; texts -> FILE
 //   keys                   texts -> their Engram keys
+//   matches                lists of a pattern and texts -> the matches in each text as [begin, end] in bytes, or the
+//                          message of the refusal
 #include <fstream>
 #include <iostream>
 #include <string>
@@ -12,6 +14,7 @@
 
 #include "data/tokenizer/commands.h"
 #include "data/tokenizer/compression.h"
+#include "data/tokenizer/regex.h"
 #include "data/tokenizer/tokenizer.h"
 #include "kernels/core/error.h"
 
@@ -47,6 +50,23 @@ void convert(const std::string& command, const std::string& path) {
   });
 }
 
+json matches(const json& line) {
+  json all = json::array();
+  try {
+    const Regex regex(line.at(0).get<std::string>());
+    for (size_t i = 1; i < line.size(); ++i) {
+      json found = json::array();
+      regex.for_each_match(line[i].get_ref<const std::string&>(), [&found](Match match) {
+        found.push_back({match.begin, match.end});
+      });
+      all.push_back(found);
+    }
+  } catch (const UserError& error) {
+    return error.what();
+  }
+  return all;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,12 +75,14 @@ int main(int argc, char** argv) {
     if (command == "keys") {
       for_each_line(
           [](const json& text) { std::cout << json(engram_key(text.get_ref<const std::string&>())).dump() << '\n'; });
+    } else if (command == "matches") {
+      for_each_line([](const json& line) { std::cout << matches(line).dump() << '\n'; });
     } else if (command == "train" && argc == 4) {
       train(argv[2], json::parse(argv[3]));
     } else if (argc == 3 && (command == "encode" || command == "encode-special" || command == "decode")) {
       convert(command, argv[2]);
     } else {
-      std::cerr << "usage: tokenizer_tool encode|encode-special|decode FILE, train FILE OPTIONS, or keys\n";
+      std::cerr << "usage: tokenizer_tool encode|encode-special|decode FILE, train FILE OPTIONS, keys or matches\n";
       return 2;
     }
   } catch (const std::exception& error) {

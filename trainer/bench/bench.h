@@ -3,6 +3,8 @@
 // real training code on made-up tokens; a comparison is a ratio of two things timed in turn in the same run, since
 // machines are shared and noisy, and its figure is the median of the rounds.
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "parallel/comm/communicator.h"
 #include "trainer/bench/report.h"
@@ -16,6 +18,7 @@ struct BenchOptions {
   std::filesystem::path directory = ".";  // files go to a folder in it, which is removed at the end
   std::filesystem::path data;             // a dataset; empty: made for the scenario
   bool speed_only = false;                // of a step: its tokens/s, and no more
+  std::vector<std::string> step_worker;   // of busy: the command of a process that runs serve_steps() on this config
 };
 
 // A training step of one process: tokens/s, work by op class against what the machine reaches, peak memory against what
@@ -30,5 +33,8 @@ Report bench_loader(Communicator& alone, const BenchOptions& options);
 // All ranks as replicas of one run, a thread each, against as many runs that know nothing of each other. Collective;
 // the same report on all ranks.
 Report bench_ranks(Communicator& world, const BenchOptions& options);
+// A step beside two busy processes, as threads and ranks wait, over one whose every wait sleeps at once: of the threads
+// of one rank, or of several ranks of one thread. Collective; the same report on all ranks.
+Report bench_busy(Communicator& world, const BenchOptions& options);
 
 }  // namespace birkhoff

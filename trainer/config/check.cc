@@ -76,6 +76,8 @@ class Checker {
             mla ? "mla turns the whole rotated part; leave rope.dims out" : "no more values turn than a head has");
     require(m.rope.yarn.beta_fast > m.rope.yarn.beta_slow, {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"},
             "beta_fast must be above beta_slow");
+    require(m.rope.yarn.mscale_all_dim >= 0, {"model.rope.yarn.mscale_all_dim"},
+            "a number of at least 0, or -1 for that of mscale");
   }
 
   void ffn() {
@@ -185,8 +187,10 @@ class Checker {
       const LengthPhaseConfig& phase = b.length_schedule[i];
       require(phase.until_step > step, {path + ".until_step"}, "phases in ascending order of until_step");
       require(phase.sequence_length >= 1 && phase.sequence_length <= b.sequence_length,
-              {path + ".sequence_length", "batch.sequence_length"}, "a phase is at most as long as the full sequence");
-      require(phase.sequence_length > c_.model.mtp.depth, {path + ".sequence_length", "model.mtp.depth"},
+              {path + ".sequence_length", "batch.sequence_length"},
+              "a phase has a length of at least 1, and is at most as long as the full sequence");
+      require(phase.sequence_length < 1 || phase.sequence_length > c_.model.mtp.depth,
+              {path + ".sequence_length", "model.mtp.depth"},
               "a sequence must reach beyond the tokens predicted ahead");
       step = phase.until_step;
     }
@@ -281,6 +285,13 @@ std::vector<Unused> unused_of(const Config& c) {
   add(c.optimizer.schedule == ScheduleType::constant, "optimizer.",
       {"min_learning_rate", "constant_steps", "decay_steps"}, "optimizer.schedule is constant");
   add(c.optimizer.spike.z_score == 0, "optimizer.spike.", {"window", "skip"}, "optimizer.spike.z_score is 0");
+  double weights = 0;
+  for (const SourceConfig& source : c.data.sources) weights += source.weight;
+  for (size_t i = 0; i < c.data.sources.size(); ++i) {
+    // What data/loader/mixture.h counts shares by.
+    add(c.data.sources[i].weight < weights * 0x1p-62, concat("data.sources[", i, "]."), {"weight"},
+        "it is so small a share of all weights that the source is never read");
+  }
   add(c.data.bad_samples == BadSamplePolicy::fail, "data.", {"max_bad_samples"}, "data.bad_samples is fail");
   add(c.batch.ramp.initial_size == 0, "batch.ramp.", {"increment", "steps"}, "batch.ramp.initial_size is 0");
   return unused;

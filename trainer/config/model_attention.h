@@ -51,20 +51,26 @@ struct AttentionConfig {
   bool operator==(const AttentionConfig&) const = default;
 };
 
-// Source: Peng et al. 2023, arXiv:2309.00071. The softmax scale is multiplied by (0.1 * mscale * ln(factor) + 1)^2.
+// Source: Peng et al. 2023, arXiv:2309.00071; the two mscales as in the configs of DeepSeek.
 struct YarnConfig {
   double factor = 1;
   int64_t original_length = 4096;
   double beta_fast = 32;
   double beta_slow = 1;
   double mscale = 1;
+  double mscale_all_dim = -1;
 
   void visit(SettingList& s) {
     s("factor", factor, Limits{1, 1e6}, "how much longer the context is than original_length; 1: no YaRN");
     s("original_length", original_length, Limits{1, 1e9}, "context length before the extension");
     s("beta_fast", beta_fast, Limits{0, 1e6}, "rotations over original_length above which a frequency stays");
     s("beta_slow", beta_slow, Limits{0, 1e6}, "rotations below which a frequency is divided by factor");
-    s("mscale", mscale, Limits{0, 100}, "weight of the correction of the softmax scale");
+    s("mscale", mscale, Limits{0, 100},
+      "with m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim)");
+    s("mscale_all_dim", mscale_all_dim, Limits{-1, 100},
+      "the softmax scale is multiplied by m(mscale_all_dim)^2; 0: it stays; -1: mscale, which changes the softmax "
+      "scale "
+      "alone. A published config without this number means 0");
   }
   bool operator==(const YarnConfig&) const = default;
 };

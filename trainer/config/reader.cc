@@ -1,18 +1,27 @@
 #include "trainer/config/reader.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
-#include <sstream>
 
 #include "kernels/core/error.h"
 #include "trainer/config/check.h"
+#include "trainer/config/refusal.h"
 #include "trainer/config/suggest.h"
 #include "trainer/config/value.h"
 #include "trainer/config/yaml_tree.h"
 
 namespace birkhoff {
 namespace {
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(' '), last = text.find_last_not_of(' ');
+  return first == std::string::npos ? "" : text.substr(first, last - first + 1);
+}
 
 // Applies YAML trees to a config and collects what is wrong with them.
 class Reader {
@@ -39,16 +48,17 @@ class Reader {
   void read_override(const std::string& text) {
     override_ = "--set " + text;
     const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    const std::string path = trimmed(text.substr(0, equals));
+    if (equals == std::string::npos || path.empty()) {
       problem(override_, "expected section.name=value");
       return;
     }
     try {
       YamlNode node = parse_yaml(text.substr(equals + 1));
-      node.key = text.substr(0, equals);
-      read_entry(node, node.key);
+      node.key = path;
+      read_entry(node, path);
     } catch (const UserError& e) {
-      problem(override_, e.what());
+      problem(override_, concat(e.what(), "; if the value is text, quote it: '", path, "=\"...\"'"));
     }
   }
 
@@ -112,17 +122,16 @@ class Reader {
     } else if (node.kind == YamlNode::Kind::map) {
       read_section(node, path);
     } else if (node.kind != YamlNode::Kind::null) {
-      problem(where(node), path + " is a section, expected its settings, indented, one a line");
+      problem(where(node), path + " " + describe_node(node) + ", expected " + section_advice(node, path));
     }
   }
 
   void read_value(const Setting& setting, const YamlNode& node) {
-    const std::string wrong = assign(setting, node);
-    if (wrong.empty()) {
+    if (assign(setting, node)) {
       origins_[setting.path] = override_.empty() ? where(node) : "--set";
       failed_.erase(setting.path);
     } else {
-      problem(where(node), setting.path + " " + wrong);
+      problem(where(node), refusal_of(setting, node, override_.empty() ? GivenBy::file : GivenBy::option));
       failed_.insert(setting.path);
     }
   }
@@ -130,7 +139,9 @@ class Reader {
   void read_list(const Setting& setting, const YamlNode& node) {
     const std::string path = setting.path;
     if (node.kind != YamlNode::Kind::sequence) {
-      problem(where(node), path + " is a list, expected one '- ' for each of its elements");
+      problem(where(node),
+              path + " " + describe_node(node) + ", expected a list: " +
+                  (override_.empty() ? "one '- ' for each of its elements" : "[{name: value}], or [] for none"));
       failed_.insert(path);
       return;
     }
@@ -145,7 +156,8 @@ class Reader {
       if (node.children[i].kind == YamlNode::Kind::map) {
         read_section(node.children[i], element);
       } else {
-        problem(where(node.children[i]), element + " expected 'name: value' settings");
+        problem(where(node.children[i]),
+                element + " " + describe_node(node.children[i]) + ", expected 'name: value' settings");
         for (const auto& [name, element_setting] : by_path_) {
           if (name.starts_with(element)) failed_.insert(name);
         }
@@ -153,7 +165,29 @@ class Reader {
     }
   }
 
+  // A value where a section's settings should be: most often a colon without a space behind it.
+  std::string section_advice(const YamlNode& node, const std::string& path) const {
+    const auto inside = std::find_if(list_.settings().begin(), list_.settings().end(),
+                                     [&](const Setting& s) { return s.path.starts_with(path + "."); });
+    const std::string leaf = inside->path.substr(path.size() + 1);
+    if (!override_.empty()) return concat("one of its settings, such as --set ", path, ".", leaf, "=...");
+    const bool no_space = node.kind == YamlNode::Kind::scalar && node.text.find(':') != std::string::npos;
+    return concat("a section: its settings, such as '", leaf, ": ...', indented, one a line",
+                  no_space ? "; a space must follow each colon" : "");
+  }
+
+  // Of an element of a list that has fewer, "; data.sources has 1 element ..."; empty if the path is none.
+  std::string missing_element(const std::string& path) const {
+    const std::string name = path.substr(0, path.find('['));
+    const auto list = by_path_.find(name);
+    if (name == path || list == by_path_.end() || !std::holds_alternative<ListSize>(list->second->value)) return "";
+    return concat("; ", name, " has ", std::get<ListSize>(list->second->value).get(),
+                  " elements, counted from 0; give them all: '", name, "=[{name: value}]'");
+  }
+
   std::string suggestion(const std::string& path) const {
+    if (path.ends_with("<<")) return "; merge keys are not read, write the settings out";
+    if (const std::string missing = missing_element(path); !missing.empty() && !override_.empty()) return missing;
     const size_t dot = path.rfind('.');
     const std::string prefix = dot == std::string::npos ? "" : path.substr(0, dot + 1),
                       leaf = path.substr(prefix.size());
@@ -194,6 +228,11 @@ class Reader {
     const bool divides = m.hidden_size % a.num_heads == 0;
     fill("model.attention.head_dim", a.head_dim, !mla && divides ? m.hidden_size / a.num_heads : 0);
     if (m.position == PositionType::rope) fill("model.rope.dims", m.rope.dims, mla ? a.qk_rope_head_dim : a.head_dim);
+    YarnConfig& yarn = m.rope.yarn;
+    if (yarn.mscale_all_dim == -1) {
+      yarn.mscale_all_dim = yarn.mscale;
+      origins_["model.rope.yarn.mscale_all_dim"] = "derived";
+    }
     EngramConfig& e = m.engram;
     if (!e.orders.empty()) fill("model.engram.conv_dilation", e.conv_dilation, e.orders.back());
     if (m.position == PositionType::learned) {
@@ -248,32 +287,13 @@ LoadedConfig parse_config(const std::string& text, const std::string& name, cons
 }
 
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigUse use) {
+  std::error_code ignored;
+  BK_CHECK(!std::filesystem::is_directory(path, ignored), path, " is a folder; expected a YAML file");
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  BK_CHECK(file && text << file.rdbuf(), "cannot read ", path, "; expected a YAML file");
-  return parse_config(text.str(), path, overrides, use);
-}
-
-int64_t check_world(const Config& config, int64_t world_size) {
-  const ParallelConfig& p = config.parallel;
-  const BatchConfig& b = config.batch;
-  const int64_t others = p.tp * p.pp * p.cp;
-  BK_CHECK(world_size % others == 0 && (p.dp == 0 || p.dp * others == world_size), "there are ", world_size,
-           " ranks, expected parallel dp * tp * pp * cp = ", p.dp, " * ", p.tp, " * ", p.pp, " * ", p.cp,
-           "; start another number of ranks, or set parallel.dp to 0");
-  const int64_t dp = world_size / others, share = b.micro_batch_size * dp;
-  std::string problems;
-  auto require = [&](const char* name, int64_t value) {
-    if (value % share != 0)
-      problems += concat(problems.empty() ? "" : "\n", "batch.", name, " is ", value,
-                         ", expected a multiple of micro_batch_size * replicas = ", b.micro_batch_size, " * ", dp,
-                         "; change the batch or the number of ranks");
-  };
-  require("global_batch_size", b.global_batch_size);
-  require("ramp.initial_size", b.ramp.initial_size);
-  require("ramp.increment", b.ramp.increment);
-  BK_CHECK(problems.empty(), problems);
-  return dp;
+  BK_CHECK(file, "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  BK_CHECK(!file.bad(), "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
+  return parse_config(text, path, overrides, use);
 }
 
 }  // namespace birkhoff

@@ -141,12 +141,18 @@ const std::map<std::string_view, std::string_view>& names_elsewhere() {
   return names;
 }
 
+bool equal_but_case(std::string_view a, std::string_view b) {
+  const auto equal = [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), equal);
+}
+
 }  // namespace
 
 std::string nearest(std::string_view given, const std::vector<std::string_view>& names) {
   std::string_view best;
   size_t fewest = std::max<size_t>(2, given.size() / 3) + 1;
   for (const std::string_view name : names) {
+    if (equal_but_case(given, name)) return std::string(name);
     const size_t distance = edits(given, name);
     if (distance >= fewest || distance >= name.size()) continue;
     fewest = distance;

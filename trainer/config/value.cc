@@ -5,84 +5,26 @@
 #include <optional>
 
 #include "kernels/core/error.h"
-#include "trainer/config/suggest.h"
+#include "trainer/config/number.h"
 
 namespace birkhoff {
 namespace {
 
-// The fewest digits that read back equal; whole numbers without an exponent.
-std::string shortest(double value) {
-  char buffer[32];
-  const bool whole = value == std::floor(value) && std::abs(value) < kMaxInt;
-  const auto [end, error] = whole ? std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::fixed)
-                                  : std::to_chars(buffer, buffer + sizeof buffer, value);
-  return {buffer, end};
-}
-
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(static_cast<double>(value))) return {};
-  return value;
-}
-
 std::string range(const Limits& limits) {
-  const bool open = limits.max >= 1e12;
-  return open ? concat("of at least ", shortest(limits.min))
-              : concat("in [", shortest(limits.min), ", ", shortest(limits.max), "]");
+  return is_open(limits) ? concat("of at least ", shortest(limits.min))
+                         : concat("in [", shortest(limits.min), ", ", shortest(limits.max), "]");
 }
-
-std::string describe_node(const YamlNode& node) {
-  switch (node.kind) {
-    case YamlNode::Kind::null:
-      return "has no value";
-    case YamlNode::Kind::scalar:
-      return node.quoted ? "is the text \"" + node.text + "\"" : "is '" + node.text + "'";
-    case YamlNode::Kind::sequence:
-      return "is a list";
-    case YamlNode::Kind::map:
-      return "is a section";
-  }
-  return "";
-}
-
-// What to do, where the mistake shows it.
-std::string hint(const Setting& setting, const YamlNode& node) {
-  const bool wants_number =
-      std::holds_alternative<int64_t*>(setting.value) || std::holds_alternative<double*>(setting.value);
-  if (node.kind == YamlNode::Kind::null) return "; remove the line for the default";
-  if (node.kind != YamlNode::Kind::scalar) return "";
-  const auto number = parse_number<double>(node.text);
-  if (wants_number && node.quoted && number) return "; remove the quotes";
-  if (std::holds_alternative<int64_t*>(setting.value) && number && *number == std::floor(*number) &&
-      std::abs(*number) < kMaxInt)
-    return concat("; write ", static_cast<int64_t>(*number));
-  if (const auto* choice = std::get_if<Choice>(&setting.value)) {
-    const auto close = nearest(node.text, {choice->names.begin(), choice->names.end()});
-    if (!close.empty()) return "; did you mean " + close + "?";
-  }
-  return "";
-}
-
-std::string refuse(const Setting& setting, const YamlNode& node) {
-  return describe_node(node) + ", expected " + type_of(setting) + hint(setting, node);
-}
-
-bool plain(const YamlNode& node) { return node.kind == YamlNode::Kind::scalar && !node.quoted; }
 
 template <class Number>
 std::optional<Number> number_in(const Limits& limits, const YamlNode& node) {
-  if (!plain(node)) return {};
+  if (!is_plain(node)) return {};
   const auto value = parse_number<Number>(node.text);
-  if (!value || static_cast<double>(*value) < limits.min || static_cast<double>(*value) > limits.max) return {};
-  return value;
+  return value && within(limits, *value) ? value : std::nullopt;
 }
 
 // One overload a type: true if the node is such a value, which is then set.
 bool set(const Setting&, bool* value, const YamlNode& node) {
-  if (!plain(node) || (node.text != "true" && node.text != "false")) return false;
+  if (!is_plain(node) || (node.text != "true" && node.text != "false")) return false;
   *value = node.text == "true";
   return true;
 }
@@ -97,7 +39,7 @@ bool set(const Setting& setting, double* value, const YamlNode& node) {
   return number.has_value();
 }
 bool set(const Setting&, std::string* value, const YamlNode& node) {
-  if (node.kind != YamlNode::Kind::scalar) return false;
+  if (node.kind != YamlNode::Kind::scalar || !node.tag.empty()) return false;
   *value = node.text;
   return true;
 }
@@ -115,7 +57,7 @@ bool set(const Setting& setting, std::vector<int64_t>* value, const YamlNode& no
 }
 bool set(const Setting&, const Choice& choice, const YamlNode& node) {
   for (size_t i = 0; i < choice.names.size(); ++i) {
-    if (node.kind != YamlNode::Kind::scalar || choice.names[i] != node.text) continue;
+    if (node.kind != YamlNode::Kind::scalar || !node.tag.empty() || choice.names[i] != node.text) continue;
     choice.set(i);
     return true;
   }
@@ -176,9 +118,8 @@ std::string type_of_value(const Setting&, const ListSize&) { return "a list of s
 
 }  // namespace
 
-std::string assign(const Setting& setting, const YamlNode& node) {
-  const bool done = std::visit([&](const auto& value) { return set(setting, value, node); }, setting.value);
-  return done ? "" : refuse(setting, node);
+bool assign(const Setting& setting, const YamlNode& node) {
+  return std::visit([&](const auto& value) { return set(setting, value, node); }, setting.value);
 }
 
 std::string yaml_of(const Setting& setting) {

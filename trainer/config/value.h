@@ -7,9 +7,8 @@
 
 namespace birkhoff {
 
-// Sets the value. Returns what is wrong with the node, "is 7, expected a number in [0, 1]", and then leaves the value;
-// empty if all is well. Not for lists of sections.
-std::string assign(const Setting& setting, const YamlNode& node);
+// Sets the value, or returns false and leaves it; refusal_of() (refusal.h) then says why. Not for lists of sections.
+bool assign(const Setting& setting, const YamlNode& node);
 
 // The value as YAML; reals in the fewest digits that read back equal.
 std::string yaml_of(const Setting& setting);

@@ -20,13 +20,26 @@ size_t count_nodes(const YamlNode& node) {
   return count;
 }
 
+// A tag as it stands in the file; empty for "?" and "!", which the parser gives to plain and quoted values.
+std::string written_tag(const std::string& tag) {
+  constexpr std::string_view core = "tag:yaml.org,2002:";
+  if (tag.empty() || tag == "?" || tag == "!") return "";
+  return tag.starts_with(core) ? "!!" + tag.substr(core.size()) : tag;
+}
+
+void refuse_tag(const YAML::Mark& mark, const std::string& tag, std::string_view allowed) {
+  const std::string written = written_tag(tag);
+  BK_CHECK(written.empty() || written == allowed, "line ", mark.line + 1, ": the tag ", written,
+           " means nothing here; remove it");
+}
+
 class TreeBuilder final : public YAML::EventHandler {
  public:
   YamlNode take() { return std::move(root_); }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, YamlNode::Kind::null, anchor); }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, {}, anchor); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     BK_CHECK(found != anchors_.end(), "line ", mark.line + 1, ": an alias that holds itself; write the values out");
@@ -35,15 +48,23 @@ class TreeBuilder final : public YAML::EventHandler {
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    leaf(mark, YamlNode::Kind::scalar, anchor, value, tag != "?");
+    YamlNode node;
+    node.kind = YamlNode::Kind::scalar;
+    node.text = value;
+    node.tag = written_tag(tag);
+    node.quoted = tag == "!" || node.tag == "!!str";
+    if (node.quoted) node.tag.clear();
+    leaf(mark, std::move(node), anchor);
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
+    refuse_tag(mark, tag, "!!seq");
     open(mark, YamlNode::Kind::sequence, anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
+    refuse_tag(mark, tag, "!!map");
     open(mark, YamlNode::Kind::map, anchor);
   }
   void OnMapEnd() override { close(); }
@@ -51,7 +72,7 @@ class TreeBuilder final : public YAML::EventHandler {
  private:
   struct Open {
     YamlNode node;
-    YAML::anchor_t anchor;
+    YAML::anchor_t anchor = 0;
     bool has_key = false;
     std::string key;
     int key_line = 0;
@@ -62,17 +83,20 @@ class TreeBuilder final : public YAML::EventHandler {
     BK_CHECK(nodes_ <= kMaxNodes, "line ", mark.line + 1, ": the document unfolds to more than ", kMaxNodes,
              " values; write fewer aliases");
   }
-  void leaf(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor, const std::string& text = "",
-            bool quoted = false) {
+  void leaf(const YAML::Mark& mark, YamlNode node, YAML::anchor_t anchor) {
     count(mark, 1);
-    YamlNode node{kind, mark.line + 1, text, quoted, "", {}};
+    node.line = mark.line + 1;
     if (anchor) anchors_[anchor] = node;
     place(std::move(node), mark);
   }
   void open(const YAML::Mark& mark, YamlNode::Kind kind, YAML::anchor_t anchor) {
     count(mark, 1);
     BK_CHECK(open_.size() < kMaxDepth, "line ", mark.line + 1, ": nested deeper than ", kMaxDepth, " levels");
-    open_.push_back({{kind, mark.line + 1, "", false, "", {}}, anchor, false, "", 0});
+    Open opened;
+    opened.node.kind = kind;
+    opened.node.line = mark.line + 1;
+    opened.anchor = anchor;
+    open_.push_back(std::move(opened));
   }
   void close() {
     Open done = std::move(open_.back());

@@ -11,7 +11,8 @@ struct YamlNode {
   Kind kind = Kind::null;
   int line = 0;         // from 1
   std::string text;     // of a scalar
-  bool quoted = false;  // a scalar in quotes is text, never a number
+  bool quoted = false;  // a scalar in quotes or with the tag !!str is text, never a number
+  std::string tag;      // "!!int", of a scalar; empty where none was written
   std::string key;      // of a map's child
   std::vector<YamlNode> children;
 };

@@ -9,6 +9,7 @@
 #include "kernels/core/clock.h"
 #include "parallel/comm/agree.h"
 #include "trainer/loop/directories.h"
+#include "trainer/loop/named_checkpoint.h"
 #include "trainer/loop/same_run.h"
 #include "trainer/loop/saver.h"
 #include "trainer/loop/session.h"
@@ -309,8 +310,9 @@ EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& confi
   const auto deadline = watched.watchdog().guard("start-up", c.parallel.timeout_init_s, "parallel.timeout_init_s");
   check_same_run(watched.world(), c, reports.program);
   Session session(watched, config, reports);
-  const std::optional<Found> found = checkpoint.empty() ? find_newest_valid(session.replicas(), session.checkpoints())
-                                                        : require_valid(session.replicas(), checkpoint);
+  const std::optional<Found> found = checkpoint.empty()
+                                         ? find_newest_valid(session.replicas(), session.checkpoints())
+                                         : named_checkpoint(session.replicas(), "--checkpoint:", checkpoint);
   if (!found) throw DataError(session.checkpoints().string() + " holds no checkpoint to evaluate");
   EvaluationResult result;
   session.within_memory([&] {
@@ -319,6 +321,7 @@ EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& confi
     agree(session.replicas(), [&] { reader = std::make_unique<EvalReader>(session.eval_options()); });
     result = *session.evaluate(*reader);
   });
+  result.checkpoint = found->path.string();
   return result;
 }
 

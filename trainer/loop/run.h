@@ -33,12 +33,14 @@ struct RunReports {
 // Errors: UserError, DataError, CommError.
 Outcome run_training(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
-// Held-out loss of the newest valid checkpoint of the run, or of `checkpoint`, which may be empty.
+// Held-out loss of the newest valid checkpoint of the run, or of `checkpoint`, which may be empty. What is given back
+// is the same on all ranks.
 struct EvaluationResult {
   int64_t step = 0;
   double loss = 0;           // nats per token
   double bits_per_byte = 0;  // of the raw text
   double tokens = 0, bytes = 0;
+  std::string checkpoint;  // its path
 };
 EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& config, const std::string& checkpoint,
                                 const RunReports& reports);

@@ -16,6 +16,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
+#include "trainer/loop/named_checkpoint.h"
 #include "trainer/plan/memory.h"
 
 namespace birkhoff {
@@ -259,7 +260,7 @@ std::map<std::string, std::string> Session::attachments() const {
 std::optional<Found> Session::find() const {
   const std::string& resume = config_.checkpoint.resume;
   if (resume == "none") return std::nullopt;
-  if (resume != "auto") return require_valid(replicas(), resume);
+  if (resume != "auto") return named_checkpoint(replicas(), "checkpoint.resume (--resume):", resume);
   return find_newest_valid(replicas(), checkpoints());
 }
 

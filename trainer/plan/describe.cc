@@ -32,8 +32,12 @@ std::string part_of(const std::string& name) {
 
 int64_t vocab_size_of(const Config& c) {
   if (c.model.vocab_size > 0) return c.model.vocab_size;
-  BK_CHECK(std::filesystem::exists(c.data.tokenizer), "model.vocab_size is 0, so it is the tokenizer's, but '",
-           c.data.tokenizer, "' does not exist; train it first, or give --set model.vocab_size=...");
+  BK_CHECK(!c.data.tokenizer.empty(),
+           "model.vocab_size is 0, so it is the tokenizer's, but data.tokenizer names none; give one of the two");
+  std::error_code ignored;
+  BK_CHECK(std::filesystem::exists(c.data.tokenizer, ignored), "model.vocab_size is 0, so it is the tokenizer's, but ",
+           "data.tokenizer, '", c.data.tokenizer,
+           "', does not exist; train it first, or give --set model.vocab_size=...");
   return Tokenizer::load(c.data.tokenizer).vocab_size();
 }
 

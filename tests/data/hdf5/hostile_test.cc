@@ -9,6 +9,7 @@
 
 #include "data/hdf5/file.h"
 #include "kernels/core/error.h"
+#include "tests/fuzz/hdf5_checksums.h"
 #include "tests/support/temp_dir.h"
 
 namespace birkhoff {
@@ -119,6 +120,26 @@ TEST_F(HostileH5, OtherLayoutsTypesAndExtentsAreRefused) {
   EXPECT_THAT(refusal(path, "rank"), HasSubstr("it has 6 dims, at most 5 are supported"));
   EXPECT_THAT(refusal(path, "text"), HasSubstr("its type is none of f32"));
   EXPECT_THAT(refusal(path, "group"), HasSubstr("HDF5: "));
+}
+
+// The number of elements edited wherever the file records it, under checksums made again.
+TEST_F(HostileH5, AnExtentThatTheFileDoesNotHoldIsRefused) {
+  const auto path = make([](hid_t file) { add_dataset(file, "a", H5T_STD_U8LE, {1000}, contiguous()); });
+  EXPECT_EQ(refusal(path, "a"), "accepted");
+  const std::string good = read_file(path);
+  const auto with_extent = [&](uint64_t extent) {
+    std::string bytes = good;
+    const uint64_t old = 1000;
+    const std::string from(reinterpret_cast<const char*>(&old), 8), to(reinterpret_cast<const char*>(&extent), 8);
+    for (size_t at = bytes.find(from); at != bytes.npos; at = bytes.find(from, at + 8)) bytes.replace(at, 8, to);
+    make_h5_checksums(bytes);
+    write_file(path, bytes);
+    return refusal(path, "a");
+  };
+  EXPECT_EQ(with_extent(999), "accepted");
+  EXPECT_THAT(with_extent(uint64_t{1} << 40), HasSubstr("lie outside the "));
+  EXPECT_THAT(with_extent((uint64_t{1} << 63) - 1), HasSubstr("a.h5/a: "));
+  EXPECT_THAT(with_extent(UINT64_MAX - 1), HasSubstr("a.h5/a: "));
 }
 
 TEST_F(HostileH5, AttributesAreSingleValuesOfTheExactType) {

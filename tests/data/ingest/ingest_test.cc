@@ -1,19 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <zlib.h>
-#include <zstd.h>
 
 #include "data/ingest/commands.h"
 #include "data/shard/shard_set.h"
 #include "data/tokenizer/tokenizer.h"
 #include "data/tokenizer/trainer.h"
 #include "kernels/core/error.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_disk.h"
 
 namespace birkhoff {
 namespace {
 
-using testing::ElementsAre;
+using testing::AllOf;
 using testing::HasSubstr;
 
 std::string message_of(const std::function<void()>& body) {
@@ -33,65 +32,10 @@ std::string gzip(const std::string& text) {
   return read_file(dir / "a");
 }
 
-std::string zstd(const std::string& text) {
-  std::string packed(ZSTD_compressBound(text.size()), '\0');
-  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
-  return packed;
-}
-
 std::string long_text() {
   std::string text;
   for (int i = 0; i < 300; ++i) text += concat("Entry ", i, "\nthe meaning of ", i * i, "\n\n");
   return text;
-}
-
-TEST(SplitDocuments, CutsByRuleAndLosesNoByte) {
-  const std::string text = "a\nb\n\n\nc\n  \nd";
-  SplitRule rule;
-  EXPECT_THAT(split_documents(text, rule), ElementsAre(text));
-  rule.kind = SplitRule::Kind::blank_lines;
-  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n\n\n", "c\n  \n", "d"));
-  rule.min_bytes = 7;
-  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n\n\nc\n  \n", "d"));
-  rule = {SplitRule::Kind::regex, "^[bd]", 0, 0};
-  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\n", "b\n\n\nc\n  \n", "d"));
-  rule = {SplitRule::Kind::size, "", 3, 0};
-  EXPECT_THAT(split_documents(text, rule), ElementsAre("a\nb\n", "\n\nc\n", "  \n", "d"));
-  EXPECT_TRUE(split_documents("", rule).empty());
-  rule = {SplitRule::Kind::regex, "[", 0, 0};
-  EXPECT_THROW(split_documents(text, rule), UserError);
-}
-
-TEST(ReadUnpacked, UnpacksByContentAndRefusesDamage) {
-  const TempDir dir;
-  std::string text;
-  for (int i = 0; i < 20; ++i) text += long_text();
-  for (const std::string& packed : {text, gzip(text), gzip(text.substr(0, 100)) + gzip(text.substr(100)), zstd(text)}) {
-    write_file(dir / "a", packed);
-    EXPECT_EQ(read_unpacked(dir / "a"), text);
-  }
-  for (const std::string& packed : {gzip(text), zstd(text)}) {
-    write_file(dir / "a", packed.substr(0, packed.size() - 9));
-    EXPECT_THAT(message_of([&] { read_unpacked(dir / "a"); }), HasSubstr("truncated"));
-  }
-  std::string flipped = gzip(text);
-  flipped[flipped.size() - 6] ^= 1;
-  write_file(dir / "a", flipped);
-  EXPECT_THAT(message_of([&] { read_unpacked(dir / "a"); }), HasSubstr("damaged gzip data"));
-}
-
-TEST(ReadDocuments, JsonLinesGiveTheNamedFieldAndNameABadLine) {
-  const TempDir dir;
-  std::vector<std::string> documents;
-  const auto read = [&] {
-    documents.clear();
-    read_documents(dir / "a.jsonl", {}, "body", [&](std::string_view d) { documents.emplace_back(d); });
-  };
-  write_file(dir / "a.jsonl", "{\"body\": \"x\\ny\"}\n\n{\"body\": \"z\", \"other\": 1}");
-  read();
-  EXPECT_THAT(documents, ElementsAre("x\ny", "z"));
-  write_file(dir / "a.jsonl", "{\"body\": \"x\"}\n{\"text\": \"z\"}\n");
-  EXPECT_THAT(message_of(read), HasSubstr("a.jsonl: line 2: no string 'body'"));
 }
 
 class Ingest : public testing::Test {
@@ -164,6 +108,16 @@ TEST_F(Ingest, VerifyListsEveryDefect) {
   EXPECT_THAT(message, HasSubstr("shard-00000.h5: no such file"));
 }
 
+TEST_F(Ingest, SaysThatEverythingIsHeldOut) {
+  write_file(dir_ / "few.txt", "one\n\n\ntwo\n");
+  options_.inputs = {(dir_ / "few.txt").string()};
+  options_.heldout_fraction = 0.9999999;
+  EXPECT_THAT(message_of([&] { ingest(options_); }),
+              AllOf(HasSubstr("went to the held-out split, and none is left to train on"), HasSubstr("--heldout")));
+  write_file(dir_ / "few.txt", "");
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("the input holds no text to train on"));
+}
+
 TEST_F(Ingest, RefusesBadOptions) {
   ingest(options_);
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("already holds a dataset"));
@@ -173,6 +127,45 @@ TEST_F(Ingest, RefusesBadOptions) {
   options_.heldout_fraction = 0;
   options_.inputs = {"/nowhere"};
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("/nowhere"));
+  EXPECT_FALSE(std::filesystem::exists(options_.output));
+}
+
+TEST_F(Ingest, ListsTheJsonLinesThatItLeftOut) {
+  write_file(dir_ / "lines" / "a.jsonl", "{\"text\": \"a\"}\n{\"text\": null}\n{\"text\": \"b\"}\n{\n");
+  options_.inputs = {(dir_ / "lines").string()};
+  options_.heldout_fraction = 0;
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("a.jsonl: line 2: 'text' is null, expected a string"));
+  options_.bad_lines = BadLines::Policy::skip;
+  EXPECT_EQ(ingest(options_).split("train").num_samples, 2);
+  const std::string list = read_file(options_.output / "bad_samples.jsonl");
+  EXPECT_THAT(list, HasSubstr("\"line\":2,\"reason\":\"'text' is null, expected a string\""));
+  EXPECT_THAT(list, HasSubstr("\"line\":4,"));
+
+  options_.max_bad_lines = 1;
+  options_.output = dir_ / "capped";
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("more than 1 JSON lines cannot be read, the last: "));
+  EXPECT_THAT(read_file(options_.output / "bad_samples.jsonl"), HasSubstr("\"line\":2,"));
+  EXPECT_FALSE(std::filesystem::exists(options_.output / "dataset.json"));
+}
+
+TEST_F(Ingest, DoesNotDependOnHowPathsAreWritten) {
+  write_file(dir_ / "in" / "b" / "c.txt", long_text() + "c");
+  ingest(options_);
+  options_.inputs = {(dir_ / "in" / "." / "b" / ".." / "").string() + "/"};
+  options_.output = dir_ / "again";
+  ingest(options_);
+  for (const char* file : {"dataset.json", "heldout.txt", "train/shard-00000.h5", "heldout/shard-00000.h5"})
+    EXPECT_EQ(read_file(dir_ / "out" / file), read_file(dir_ / "again" / file)) << file;
+}
+
+// The path is named and the reason given, whatever the file system refuses.
+TEST_F(Ingest, NamesAnOutputThatCannotBeWritten) {
+  options_.output = dir_ / "tokenizer.json" / "out";
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("tokenizer.json/out"));
+  const TinyDisk disk("64k");
+  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
+  options_.output = disk.path() / "out";
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("No space left on device"));
 }
 
 }  // namespace

@@ -120,6 +120,49 @@ TEST(Tokenizer, CutsOutAddedTokens) {
   EXPECT_EQ(tokenizer.vocab_size(), 259);
 }
 
+// As PyPI's tokenizers gives them.
+TEST(Tokenizer, TakesARunOfSpacesIntoOneAddedToken) {
+  Json file = file_with(byte_level(true), {});
+  file["added_tokens"].push_back(
+      {{"id", 257}, {"content", " "}, {"lstrip", true}, {"rstrip", true}, {"normalized", false}});
+  EXPECT_THAT(tokenizer_of(file).encode("a    b"), ElementsAre('a', 257, 'b'));
+  EXPECT_THAT(tokenizer_of(file).encode(" \t a"), ElementsAre(257, 'a'));
+}
+
+TEST(Tokenizer, ChecksTypeSignAndRangeOfEveryNumber) {
+  const auto with_id = [](const Json& id) {
+    Json file = file_with(byte_level(true), {});
+    file["added_tokens"][0]["id"] = id;
+    return refusal(file);
+  };
+  for (const Json& id : {Json(-1), Json(int64_t{1} << 31), Json(256.0), Json("256"), Json(nullptr), Json(true),
+                         Json(UINT64_MAX), Json(Json::array())}) {
+    EXPECT_THAT(with_id(id), HasSubstr("the added token <s> the id")) << id;
+  }
+  Json file = file_with(byte_level(true), {});
+  file["model"]["vocab"]["a"] = int64_t{1} << 40;
+  EXPECT_THAT(refusal(file), HasSubstr("the token a the id 1099511627776"));
+}
+
+TEST(Tokenizer, RefusesWhatOneReaderTakesSoAndAnotherOtherwise) {
+  Json file = file_with(byte_level(true), {});
+  file["added_tokens"].push_back(file["added_tokens"][0]);
+  EXPECT_THAT(refusal(file), HasSubstr("the added token <s> twice"));
+  file["added_tokens"] = Json::array({{{"id", 256}, {"content", ""}}});
+  EXPECT_THAT(refusal(file), HasSubstr("an added token without content"));
+  const std::string text = file_with(byte_level(true), {}).dump();
+  const auto parse = [](const std::string& json) {
+    try {
+      Tokenizer::parse(json);
+    } catch (const UserError& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  EXPECT_THAT(parse("{\"model\": 1, " + text.substr(1)), HasSubstr("has the key 'model' twice"));
+  EXPECT_THAT(parse("{\"normalizer\": " + std::string(100000, '[')), HasSubstr("nested deeper"));
+}
+
 TEST(Tokenizer, AddsTheTokensOfTheTemplateWhenAsked) {
   Json file = file_with(byte_level(true), {});
   file["post_processor"] = {
@@ -193,7 +236,7 @@ TEST(Tokenizer, RefusesByNameWhatItCannotHonour) {
   EXPECT_THAT(with("/normalizer", {{"type", "Precompiled"}}), HasSubstr("Precompiled"));
   EXPECT_THAT(with("/pre_tokenizer", {{"type", "Metaspace"}}), HasSubstr("Metaspace"));
   EXPECT_THAT(with("/pre_tokenizer", split("\\bx", "Isolated")), HasSubstr("\\b"));
-  EXPECT_THAT(with("/pre_tokenizer", split("(", "Isolated")), HasSubstr("not supported"));
+  EXPECT_THAT(with("/pre_tokenizer", split("(", "Isolated")), HasSubstr("a group without its end"));
   EXPECT_THAT(with("/pre_tokenizer", split("x", "Sideways")), HasSubstr("Sideways"));
   EXPECT_THAT(with("/post_processor", {{"type", "BertProcessing"}}), HasSubstr("BertProcessing"));
   EXPECT_THAT(with("/decoder", {{"type", "WordPiece"}}), HasSubstr("WordPiece"));

@@ -90,6 +90,17 @@ TEST_F(Copy, MovesBytesToTheHostAndBack) {
   EXPECT_THROW(read_scalar(stream, arena.take(DType::f32, {2})), BugError);
 }
 
+TEST_F(Copy, WritesValuesRoundedOnceToTheTypeOfTheTensor) {
+  const std::vector<double> exact{0.1, -1.0 / 3};
+  const Tensor f64 = arena.take(DType::f64, {2}), f32 = arena.take(DType::f32, {2}),
+               bf16 = arena.take(DType::bf16, {2});
+  for (const Tensor& t : {f64, f32, bf16}) write_values(stream, t, exact);
+  EXPECT_EQ(values_of(f64), exact);
+  EXPECT_EQ(values_of(f32), (std::vector<double>{0.1f, -1.0f / 3}));
+  EXPECT_EQ(values_of(bf16), (std::vector<double>{0.10009765625, -0.333984375}));
+  EXPECT_THROW(write_values(stream, f64, {1}), BugError);
+}
+
 TEST_F(Copy, DrawsAPartAsItStandsInTheWhole) {
   for (const DType dtype : kFloats) {
     const Tensor whole = arena.take(dtype, {7, 3000}), part = arena.take(dtype, {5000});

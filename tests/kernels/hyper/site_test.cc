@@ -151,12 +151,10 @@ int64_t streams_of(const json& v) {
   return static_cast<int64_t>(v.at("params").at(0).at("fn").at(0).size() / v.at("emb").at(0).size());
 }
 // Options of a form: where a file does not state them, those of the released models.
-HyperOptions options_of(const json& file, const json& form, float norm_eps) {
+HyperOptions options_of(const json& file, const json& form, double norm_eps) {
   const auto value = [&](const char* name, double otherwise) { return form.value(name, file.value(name, otherwise)); };
   const int iterations = form.value("iters", file.value("iters", 20));
-  return {{iterations, static_cast<float>(value("hc_eps", 1e-6))},
-          static_cast<float>(value("norm_eps", static_cast<double>(norm_eps))),
-          static_cast<float>(value("post_mult", 2))};
+  return {{iterations, value("hc_eps", 1e-6)}, value("norm_eps", norm_eps), value("post_mult", 2)};
 }
 
 class HyperSiteVectors : public HyperVectors {};
@@ -208,7 +206,7 @@ TEST_P(HyperStackVectors, MatchTwoBlocksWithALearnedHead) {
     streams = streams_of(v);
     const Tensor emb = load(v.at("emb"));
     const int64_t T = emb.shape[0], C = emb.shape[1], S = streams;
-    const HyperOptions options = options_of(v, v.at("v4"), 1e-6f);
+    const HyperOptions options = options_of(v, v.at("v4"), 1e-6);
     std::vector<Site> sites;
     Tensor x = take({T, S, C});
     hyper_expand(stream, {x, emb});
@@ -253,7 +251,7 @@ TEST_P(HyperStackVectors, MatchTwoBlocksOfTheSinglePassForm) {
     std::vector<double> one_hot(static_cast<size_t>(T * S));
     for (size_t t = 0; t < one_hot.size(); t += static_cast<size_t>(S)) one_hot[t] = 1;
     set_values(pre[0], one_hot);
-    const HyperOptions options = options_of(v, v.at("v41"), 1e-20f);
+    const HyperOptions options = options_of(v, v.at("v41"), 1e-20);
     std::vector<Site> sites;
     for (const auto& p : v.at("params")) {
       sites.push_back(site(p, options));

@@ -7,6 +7,9 @@
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff::test {
 namespace {
 
 using testing::AllOf;
@@ -17,14 +20,17 @@ struct Result {
   std::string output;
 };
 
-Result birkhoff(const std::string& arguments) {
-  const std::string command = std::string(BIRKHOFF_PROGRAM) + " " + arguments + " 2>&1";
-  std::FILE* pipe = popen(command.c_str(), "r");
+// By bash, with what it writes to its standard error.
+Result shell(const std::string& command) {
+  setenv("COMMAND", command.c_str(), 1);
+  std::FILE* pipe = popen("bash -c 'eval \"$COMMAND\"' 2>&1", "r");
   std::string output;
   std::array<char, 4096> part{};
   for (size_t bytes; (bytes = std::fread(part.data(), 1, part.size(), pipe)) > 0;) output.append(part.data(), bytes);
   return {WEXITSTATUS(pclose(pipe)), output};
 }
+
+Result program(const std::string& arguments) { return shell(std::string(BIRKHOFF_PROGRAM) + " " + arguments); }
 
 std::string config(const std::string& name) {
   const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
@@ -32,8 +38,8 @@ std::string config(const std::string& name) {
 }
 
 TEST(Birkhoff, RefusesABadConfigWithAllMistakesAndCodeTwo) {
-  const Result result = birkhoff("describe config " + config("quickstart.yaml") +
-                                 " --set run.stepz=1 --set model.moe.top_k=99 --set optimizer.learning_rate=fast");
+  const Result result = program("describe config " + config("quickstart.yaml") +
+                                " --set run.stepz=1 --set model.moe.top_k=99 --set optimizer.learning_rate=fast");
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.output, AllOf(HasSubstr("has 3 mistakes:"), HasSubstr("did you mean run.steps?"),
                                    HasSubstr("model.moe.top_k is 99"),
@@ -41,27 +47,95 @@ TEST(Birkhoff, RefusesABadConfigWithAllMistakesAndCodeTwo) {
 }
 
 TEST(Birkhoff, PrintsTheResolvedConfigWithOrigins) {
-  const Result result = birkhoff("describe config " + config("bench/gpt_14m.yaml") + " --set run.steps=9");
+  const Result result = program("describe config " + config("bench/gpt_14m.yaml") + " --set run.steps=9");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.output, AllOf(HasSubstr("  steps: 9 "), HasSubstr("# from --set\n")));
 }
 
 TEST(Birkhoff, DescribesAModelThatNoMachineHolds) {
-  const Result result = birkhoff("describe model " + config("deepseek_v3.yaml"));
+  const Result result = program("describe model " + config("deepseek_v3.yaml"));
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.output, AllOf(HasSubstr("671,026,419,200"), HasSubstr("11,610,068,224")));
 }
 
 TEST(Birkhoff, DoctorMeasuresTheMachine) {
-  const Result result = birkhoff("doctor");
+  const Result result = program("doctor");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.output, AllOf(HasSubstr("ranks:     1"), HasSubstr("GFLOP/s in f32"), HasSubstr("GB/s")));
 }
 
 TEST(Birkhoff, RefusesAnUnknownCommandWithCodeTwo) {
-  const Result result = birkhoff("trian");
+  const Result result = program("trian");
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.output, HasSubstr("'trian' is not a command"));
 }
 
+// Each command in a shell that closes, fills or leaves its output, or gives it an input that cannot be read.
+TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
+  const TempDir dir;
+  write_file(dir / "a.txt", "to be or not to be, that is the question\n");
+  const std::string tokenizer = (dir / "tokenizer.json").string(), data = (dir / "data").string();
+  const std::string train = "tokenizer train " + (dir / "a.txt").string() + " --vocab-size 262 -o " + tokenizer;
+  ASSERT_EQ(program(train).exit_code, 0);
+  ASSERT_EQ(program("data ingest " + (dir / "a.txt").string() + " --tokenizer " + tokenizer + " -o " + data).exit_code,
+            0);
+  for (const std::string& command :
+       {std::string("--help"), std::string("--version"), std::string("describe config"),
+        "describe model " + config("test.yaml") + " --set model.vocab_size=300", train,
+        "tokenizer encode " + tokenizer + " <" + (dir / "a.txt").string(), "tokenizer decode " + tokenizer + " <<<65",
+        "data inspect " + data, "data verify " + data,
+        "bench step --speed-only --rounds 1 --config " + config("test.yaml")}) {
+    for (const auto& [output, reason] :
+         {std::pair(">/dev/full", "No space left on device"), std::pair(">&-", "Bad file descriptor"),
+          std::pair("| (exec <&-; sleep 0.3)", "Broken pipe")}) {
+      // The reader of the pipe goes first.
+      const std::string late = *output == '|' ? "(sleep 0.1; " : "(";
+      const Result result = shell(late + BIRKHOFF_PROGRAM + " " + command + ") " + output + "; exit ${PIPESTATUS[0]}");
+      EXPECT_EQ(result.exit_code, 2) << command << output << result.output;
+      EXPECT_THAT(result.output, HasSubstr(std::string("error: standard output cannot be written: ") + reason))
+          << command << output;
+    }
+  }
+  for (const auto& [input, reason] : {std::pair("</", "Is a directory"), std::pair("<&-", "Bad file descriptor")}) {
+    for (const char* command : {"encode", "encode --whole", "decode"}) {
+      const Result result = program(std::string("tokenizer ") + command + " " + tokenizer + " " + input);
+      EXPECT_EQ(result.exit_code, 2) << command << input;
+      EXPECT_THAT(result.output, HasSubstr(std::string("error: standard input cannot be read: ") + reason));
+    }
+  }
+}
+
+// A file that takes the place of a closed stream would be written into by what is printed.
+TEST(Streams, ThatAreClosedAreNoFileOfOurs) {
+  const TempDir dir;
+  write_file(dir / "a.txt", "to be or not to be, that is the question\n");
+  const auto train = [&](const std::string& name, const std::string& streams) {
+    return shell(std::string(BIRKHOFF_PROGRAM) + " tokenizer train " + (dir / "a.txt").string() +
+                 " --vocab-size 262 -o " + (dir / name).string() + " " + streams)
+        .exit_code;
+  };
+  EXPECT_EQ(train("a.json", ""), 0);
+  EXPECT_EQ(train("b.json", "<&- >&- 2>&-"), 2);
+  EXPECT_EQ(read_file(dir / "a.json"), read_file(dir / "b.json"));
+}
+
+// What libgomp says that it has read.
+TEST(ThreadWaits, AreBoundedUnlessTheUserHasSaidOtherwise) {
+  const auto spin_count = [](const std::string& environment) {
+    const Result result =
+        shell("env -u OMP_WAIT_POLICY OMP_DISPLAY_ENV=verbose " + environment + " " + BIRKHOFF_PROGRAM + " --version");
+    EXPECT_EQ(result.exit_code, 0);
+    const size_t at = result.output.rfind("GOMP_SPINCOUNT = '");
+    return at == std::string::npos ? -1 : std::stoll(result.output.substr(at + 18));
+  };
+  const int64_t bounded = spin_count("");
+  if (bounded < 0) GTEST_SKIP() << "the OpenMP library is not libgomp";
+  EXPECT_GE(bounded, 100);
+  EXPECT_LT(bounded, 100000);
+  EXPECT_EQ(spin_count("GOMP_SPINCOUNT=7"), 7);
+  EXPECT_EQ(spin_count("OMP_WAIT_POLICY=passive"), 0);
+  EXPECT_GT(spin_count("OMP_WAIT_POLICY=active"), 1000000);
+}
+
 }  // namespace
+}  // namespace birkhoff::test

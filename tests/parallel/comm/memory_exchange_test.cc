@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -41,6 +46,43 @@ TEST(StagedBoard, CarriesOperationsOfManyRounds) {
       EXPECT_EQ(std::count(v.begin(), v.end(), 2), kCount);
     }
   });
+}
+
+// Beside other programs a rank that waits must not hold a core: not for a peer, nor for a failure that is being
+// written.
+TEST(Board, IsWaitedOnAsleep) {
+  const auto processor_ms = [](const std::function<void()>& wait) {
+    timespec begin{}, end{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    wait();
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    return 1e3 * double(end.tv_sec - begin.tv_sec) + 1e-6 * double(end.tv_nsec - begin.tv_nsec);
+  };
+  const auto later = [](const std::function<void()>& body) {
+    return std::thread([body] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      body();
+    });
+  };
+  // Its first word: 1 while the message of a failure is being written.
+  const auto memory = std::shared_ptr<std::byte>(new std::byte[Board::bytes_for(2, BlockPath::direct) + 64]{},
+                                                 std::default_delete<std::byte[]>());
+  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.get()) + 63) / 64 * 64);
+  const Board board({memory, aligned}, 2, BlockPath::direct);
+  std::atomic_ref<int> failed(*reinterpret_cast<int*>(aligned));
+  failed = 1;
+  std::thread writer = later([&] { failed = 2; });
+  EXPECT_LT(processor_ms([&] { EXPECT_THROW(board.throw_if_failed(), CommError); }), 100);
+  writer.join();
+  failed = 0;
+  // A rank that fails waits for a peer that reads its memory.
+  const auto reader = make_memory_exchange(board, 1), failing = make_memory_exchange(board, 0);
+  reader->post({});
+  failing->post({});
+  EXPECT_TRUE(reader->arrived());
+  std::thread end = later([&] { reader->release(); });
+  EXPECT_LT(processor_ms([&] { failing->fail("rank 0 is broken"); }), 100);
+  end.join();
 }
 
 TEST(StagedBoard, AFailureReachesEveryRank) {

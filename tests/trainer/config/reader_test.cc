@@ -59,9 +59,36 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"ExponentForWhole", "run:\n  steps: 1e3\n",
                   "run.steps is '1e3', expected a whole number of at least 0; write 1000"},
         BadConfig{"TooLargeForAnyInteger", "run:\n  steps: 99999999999999999999\n", "expected a whole number"},
+        BadConfig{"TooLarge", "run:\n  steps: 2000000000000\n",
+                  "expected a whole number of at least 0 and at most 1000000000000"},
+        BadConfig{"TooLargeForAnyReal", "data:\n  sources: [{path: a, weight: 1e400}]\n",
+                  "is '1e400', expected a number of at least 0 and at most 1000000000000"},
+        BadConfig{"TooLargeWeight", "data:\n  sources: [{path: a, weight: 1e300}]\n",
+                  "is '1e300', expected a number of at least 0 and at most 1000000000000"},
+        BadConfig{"TooSmallForAnyReal", "optimizer:\n  eps: 1e-400\n", "nearer to 0 than any number of 64 bits"},
+        BadConfig{"TagOfANumber", "run:\n  steps: !!int 2\n",
+                  "run.steps is '2' with the tag !!int, expected a whole number of at least 0; remove the tag"},
+        BadConfig{"TagOfText", "run:\n  name: !mine a\n", "run.name is 'a' with the tag !mine, expected text; remove"},
+        BadConfig{"TagOfASection", "run: !mine {steps: 2}\n", "line 1: the tag !mine means nothing here; remove it"},
+        BadConfig{"TagOfAList", "data: {sources: !!set [{path: a}]}\n", "the tag !!set means nothing here"},
+        BadConfig{"NumberWithTheTagOfText", "run:\n  steps: !!str 2\n", "run.steps is the text \"2\", expected"},
+        BadConfig{"ChoiceInOtherCase", "run: {device: CPU}\n", "did you mean cpu?"},
+        BadConfig{"NoSpaceBehindTheColon", "run:\n  steps:1\n", "a space must follow each colon"},
+        BadConfig{"MergeKey", "run: {<<: {steps: 1}}\n", "merge keys are not read, write the settings out"},
+        BadConfig{"ListInList", "model:\n  engram: {layers: [[1]]}\n",
+                  "model.engram.layers[0] is a list, expected a whole"},
+        BadConfig{"RealInList", "model:\n  engram: {layers: [1.0]}\n",
+                  "model.engram.layers[0] is '1.0', expected a whole "
+                  "number in [0, 10000]; write 1"},
+        BadConfig{"PhaseWithoutLength", "batch: {length_schedule: [{until_step: 5}]}\n", "a length of at least 1"},
+        BadConfig{"YarnMscale", "model: {rope: {yarn: {mscale_all_dim: -0.5}}}\n",
+                  "at least 0, or -1 for that of mscale"},
         BadConfig{"NotANumber", "optimizer:\n  clip_norm: nan\n", "optimizer.clip_norm is 'nan'"},
-        BadConfig{"Infinite", "optimizer:\n  clip_norm: .inf\n", "optimizer.clip_norm is '.inf'"},
-        BadConfig{"YesForTrue", "model:\n  tie_embeddings: yes\n", "is 'yes', expected true or false"},
+        BadConfig{"Infinite", "optimizer:\n  clip_norm: .inf\n",
+                  "optimizer.clip_norm is '.inf', expected a number in "
+                  "[0, 1000000000]; it must be finite"},
+        BadConfig{"YesForTrue", "model:\n  tie_embeddings: yes\n", "is 'yes', expected true or false; write true"},
+        BadConfig{"OffForFalse", "checkpoint:\n  async: OFF\n", "is 'OFF', expected true or false; write false"},
         BadConfig{"WrongChoice", "precision:\n  recipe: bf61\n",
                   "expected one of f32, bf16, fp8_block; did you mean bf16?"},
         BadConfig{"OutOfRange", "optimizer:\n  learning_rate: 7\n",
@@ -69,12 +96,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Negative", "run:\n  steps: -1\n", "run.steps is '-1', expected a whole number of at least 0"},
         BadConfig{"SectionForValue", "run:\n  steps:\n    a: 1\n", "run.steps is a section, expected a whole number"},
         BadConfig{"ListForValue", "run:\n  name: [a]\n", "run.name is a list, expected text"},
-        BadConfig{"ValueForSection", "run: 3\n", "x.yaml:1: run is a section, expected its settings"},
-        BadConfig{"ValueForList", "data:\n  sources: here\n", "x.yaml:2: data.sources is a list"},
+        BadConfig{"ValueForSection", "run: 3\n", "x.yaml:1: run is '3', expected a section: its settings"},
+        BadConfig{"ValueForList", "data:\n  sources: here\n",
+                  "x.yaml:2: data.sources is 'here', expected a list: one '- ' for each"},
         BadConfig{"ScalarElement", "data:\n  sources:\n    - here\n",
-                  "x.yaml:3: data.sources[0] expected 'name: value'"},
+                  "x.yaml:3: data.sources[0] is 'here', expected 'name: value'"},
         BadConfig{"WordInList", "model:\n  engram:\n    layers: [1, x]\n",
-                  "model.engram.layers is a list, expected a list of whole numbers"},
+                  "model.engram.layers[1] is 'x', expected a whole number in [0, 10000]"},
         BadConfig{"NoValue", "run:\n  steps:\n", "run.steps has no value, expected a whole number"},
         BadConfig{"Empty", "", "the file is empty"}, BadConfig{"OnlyComments", "# nothing\n", "the file is empty"},
         BadConfig{"List", "- run\n", "expected sections"}, BadConfig{"Word", "run", "expected sections"},
@@ -197,6 +225,44 @@ TEST(Reader, ReportsAllMistakesAtOnce) {
                     HasSubstr("--set nonsense: expected section.name=value"), HasSubstr("model.moe.top_k is 5")));
 }
 
+// The advice of an option is another than that of a line of the file.
+TEST(Reader, SaysWhatToWriteForAnOption) {
+  const std::pair<const char*, const char*> advice[] = {
+      {"eval.data=",
+       "eval.data has no value, expected text; leave the option out for the default, or write "
+       "'eval.data=\"\"' for the empty text"},
+      {"run.steps=",
+       "run.steps has no value, expected a whole number of at least 0; leave the option out for the default"},
+      {"data.sources=", "data.sources has no value, expected a list: [{name: value}], or [] for none"},
+      {"run=5", "run is '5', expected one of its settings, such as --set run.name=..."},
+      {"run.name=it's: a", "run.name is a section, expected text; quote it: 'run.name=\"...\"'"},
+      {"run.name=[a", "if the value is text, quote it: 'run.name=\"...\"'"},
+      {"data.sources[0].path=x",
+       "data.sources has 0 elements, counted from 0; give them all: 'data.sources=[{name: value}]'"},
+      {" =3", "expected section.name=value"}};
+  for (const auto& [option, text] : advice) EXPECT_THAT(refusal("run: {steps: 2}\n", {option}), HasSubstr(text));
+  EXPECT_EQ(parse_config("run:\n", "x.yaml", {" run.steps = 3"}).config.run.steps, 3);
+  EXPECT_EQ(parse_config("run:\n", "x.yaml", {"eval.data=\"\""}).config.eval.data, "");
+}
+
+TEST(Reader, TakesTheTagsThatMeanWhatStandsThere) {
+  const Config c = parse_config("run: !!map {name: !!str 5}\nmodel: {engram: {layers: !!seq [1]}}\n").config;
+  EXPECT_EQ(c.run.name, "5");
+  EXPECT_EQ(c.model.engram.layers, (std::vector<int64_t>{1}));
+}
+
+// A config of before there were two numbers: mscale corrected the softmax scale alone.
+TEST(Reader, TakesOneMscaleForBoth) {
+  const std::string yaml = "model: {rope: {yarn: {factor: 40, mscale: 0.5}}}\n";
+  const LoadedConfig one = parse_config(yaml);
+  EXPECT_EQ(one.config.model.rope.yarn.mscale_all_dim, 0.5);
+  EXPECT_EQ(one.origins.at("model.rope.yarn.mscale_all_dim"), "derived");
+  const Config both = parse_config("model: {rope: {yarn: {factor: 40, mscale: 0.5, mscale_all_dim: 0.5}}}\n").config;
+  EXPECT_EQ(check_resume(one.config, both), "");
+  EXPECT_THROW(check_resume(one.config, parse_config(yaml, "x", {"model.rope.yarn.mscale_all_dim=1"}).config),
+               UserError);
+}
+
 TEST(Reader, LimitsTheSourcesToWhatACursorHolds) {
   std::string sources;
   for (int i = 0; i < 17; ++i) sources += concat(i ? ", " : "", "{path: p", i, "}");
@@ -253,6 +319,10 @@ TEST(Reader, WarnsOfSettingsThatNothingReads) {
               testing::ElementsAre("--set: optimizer.muon.momentum has no effect: optimizer.type is not muon"));
   EXPECT_THAT(warnings("model: {engram: {layers: [1]}}\noptimizer: {engram: {update: sparse_adamw, tau: 0.1}}\n"),
               testing::ElementsAre("x.yaml:2: optimizer.engram.tau has no effect: no table has the balanced update"));
+  EXPECT_THAT(
+      warnings("data:\n  sources: [{path: a}, {path: b, weight: 1e-300}]\n"),
+      testing::ElementsAre(StartsWith("x.yaml:2: data.sources[1].weight has no effect: it is so small a share")));
+  EXPECT_THAT(warnings("data: {sources: [{path: a}, {path: b, weight: 1e-18}]}\n"), testing::IsEmpty());
   EXPECT_THAT(warnings("run: {seed: 1}\n"), testing::IsEmpty()) << "defaults are nobody's mistake";
 }
 
@@ -365,9 +435,19 @@ TEST(Reader, DerivesWhatFollows) {
   EXPECT_EQ(c.model.rope.dims, 24);
 }
 
-TEST(Reader, NamesAMissingFile) {
-  EXPECT_THAT([] { load_config("/nowhere/x.yaml"); },
-              testing::ThrowsMessage<UserError>(HasSubstr("cannot read /nowhere/x.yaml")));
+TEST(Reader, SaysWhyAFileCannotBeRead) {
+  const std::pair<const char*, const char*> files[] = {
+      {"/nowhere/x.yaml", "cannot read /nowhere/x.yaml: No such file or directory"},
+      {"/", "/ is a folder; expected a YAML file"},
+      {"/dev/null", "/dev/null: the file is empty, expected sections"}};
+  for (const auto& [path, message] : files) {
+    try {
+      load_config(path);
+      ADD_FAILURE() << path << " was read";
+    } catch (const UserError& e) {
+      EXPECT_THAT(e.what(), HasSubstr(message));
+    }
+  }
 }
 
 TEST(World, GivesTheReplicasOrSaysWhyNot) {

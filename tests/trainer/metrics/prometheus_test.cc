@@ -1,9 +1,12 @@
 #include "trainer/metrics/prometheus.h"
 
+#include <chrono>
+
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
 #include "tests/support/scrape.h"
+#include "trainer/metrics/page_server.h"
 
 namespace birkhoff {
 namespace {
@@ -15,7 +18,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// One server for all tests: stopping one takes the library up to two seconds.
+// One server for all tests.
 struct PrometheusTest : testing::Test {
   static std::vector<std::string> warnings;
   static std::unique_ptr<PrometheusSink> sink;
@@ -56,6 +59,37 @@ TEST_F(PrometheusTest, ServesWhatWasPublished) {
 TEST_F(PrometheusTest, ListensOnTheLoopbackAddressOnly) {
   EXPECT_THAT(scrape(sink->port()), Not(IsEmpty()));
   EXPECT_THAT(scrape(sink->port(), 0x7f000002), IsEmpty());  // 127.0.0.2 is this host too
+}
+
+TEST_F(PrometheusTest, AClientThatSaysNothingKeepsNobodyWaiting) {
+  std::vector<std::unique_ptr<test::IdleClient>> idle;
+  for (int i = 0; i < 100; ++i)
+    idle.push_back(std::make_unique<test::IdleClient>(sink->port(), i % 2 ? "GET /met" : ""));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(scrape(sink->port()), HasSubstr("200 OK"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+}
+
+TEST(PageServer, DropsAClientThatSaysNothing) {
+  PageServerOptions options;
+  options.page = [] { return std::string("page"); };
+  options.client_timeout_s = 0.1;
+  const auto server = serve_page(std::move(options));
+  EXPECT_EQ(test::IdleClient(server->port(), "GET").answer(), "");
+}
+
+TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
+  PageServerOptions options;
+  options.page = [] { return std::string(300000, 'x'); };
+  const auto server = serve_page(std::move(options));
+  const auto answer = [&](const std::string& request) { return test::IdleClient(server->port(), request).answer(); };
+  EXPECT_EQ(answer("GET /metrics?a=b HTTP/1.0\r\n\r\n").substr(0, 15), "HTTP/1.1 200 OK");
+  EXPECT_GT(answer("GET /metrics HTTP/1.1\r\n\r\n").size(), 300000u);
+  EXPECT_THAT(answer("HEAD /metrics HTTP/1.1\r\n\r\n"), AllOf(HasSubstr("300000"), Not(HasSubstr("xx"))));
+  EXPECT_THAT(answer("GET / HTTP/1.1\r\n\r\n"), HasSubstr("404"));
+  EXPECT_THAT(answer("POST /metrics HTTP/1.1\r\n\r\n"), HasSubstr("405"));
+  EXPECT_THAT(answer("nonsense\r\n\r\n"), HasSubstr("400"));
+  EXPECT_EQ(answer(std::string(100000, 'a')), "");
 }
 
 TEST_F(PrometheusTest, WarnsOfABusyPortAndDoesNotFail) {

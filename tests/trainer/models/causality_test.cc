@@ -40,6 +40,26 @@ class Losses {
   TinyModel model_;
 };
 
+// The weight of a target is the weight of its depth over the targets of the batch, on the reference device in f64.
+TEST(Upload, GivesLossWeightsInTheTypeOfTheDevice) {
+  Batch b;
+  b.num_sequences = 1;
+  b.sequence_length = 3;
+  b.tokens = {1, 2, 3};
+  b.positions = {0, 1, 2};
+  b.document_start = {0, 0, 0};
+  b.targets = {{2, 3, -1}, {3, -1, -1}};
+  b.loss_weights = {1, 1, 0};
+  for (const DeviceKind kind : {DeviceKind::reference, DeviceKind::cpu}) {
+    Stream stream{Device{kind}};
+    Arena arena(stream.device);
+    const BatchView view = upload(stream, arena, b, {{3, 7}, 1}, {1, 0.3});
+    const auto rounded = [&](double weight) { return kind == DeviceKind::cpu ? static_cast<float>(weight) : weight; };
+    EXPECT_EQ(values_of(view.loss_weights[0]), (std::vector<double>{rounded(1.0 / 3), rounded(1.0 / 3), 0}));
+    EXPECT_EQ(values_of(view.loss_weights[1]), (std::vector<double>{rounded(0.3 / 7), 0, 0}));
+  }
+}
+
 TEST(Causality, LossesUpToATokenDoNotSeeWhatFollows) {
   for (const Variant& v : variants()) {
     Losses losses(v.options);

@@ -1,0 +1,41 @@
+#include "data/tokenizer/line_regex.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kPlacesPerCall = 4096;
+constexpr std::chrono::seconds kTimeLimit{10};
+constexpr std::chrono::milliseconds kShortCall{50};
+
+bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }
+
+}  // namespace
+
+// PCRE2 limits the steps from each place where a match may begin, so a long line could still take time with the square
+// of its length. The line is searched by so many places at a time that the clock is looked at often enough.
+bool LineRegex::found_in(std::string_view line) const {
+  if (line.ends_with('\n')) line.remove_suffix(1);
+  const auto begin = Clock::now();
+  size_t places = kPlacesPerCall;
+  for (size_t from = 0; from <= line.size();) {
+    size_t next = std::min(from + places, line.size() + 1);
+    while (next < line.size() && continues_character(line[next])) ++next;
+    const auto call = Clock::now();
+    if (pattern_.find(line, from, next - 1)) return true;
+    const auto now = Clock::now();
+    if (now - call < kShortCall) places *= 2;
+    from = next;
+    BK_CHECK(from > line.size() || now - begin < kTimeLimit, "the regex ", pattern_.spelling(), " takes more than ",
+             kTimeLimit.count(), " s on a line of ", line.size(), " bytes; write one that tries fewer ways to match");
+  }
+  return false;
+}
+
+}  // namespace birkhoff

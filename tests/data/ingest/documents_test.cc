@@ -1,0 +1,130 @@
+#include "data/ingest/documents.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<std::string_view> split(std::string_view text, const SplitRule& rule) {
+  return DocumentSplitter(rule).split(text);
+}
+
+TEST(DocumentSplitter, CutsByRuleAndLosesNoByte) {
+  const std::string text = "a\nb\n\n\nc\n  \nd";
+  SplitRule rule;
+  EXPECT_THAT(split(text, rule), ElementsAre(text));
+  rule.kind = SplitRule::Kind::blank_lines;
+  EXPECT_THAT(split(text, rule), ElementsAre("a\nb\n\n\n", "c\n  \n", "d"));
+  rule.min_bytes = 7;
+  EXPECT_THAT(split(text, rule), ElementsAre("a\nb\n\n\nc\n  \n", "d"));
+  rule = {SplitRule::Kind::regex, "^[bd]", 0, 0};
+  EXPECT_THAT(split(text, rule), ElementsAre("a\n", "b\n\n\nc\n  \n", "d"));
+  rule = {SplitRule::Kind::size, "", 3, 0};
+  EXPECT_THAT(split(text, rule), ElementsAre("a\nb\n", "\n\nc\n", "  \n", "d"));
+  EXPECT_TRUE(split("", rule).empty());
+  rule = {SplitRule::Kind::regex, "[", 0, 0};
+  EXPECT_THROW(split(text, rule), UserError);
+}
+
+class CorpusOfFiles : public testing::Test {
+ protected:
+  std::vector<std::string> read(const std::string& name) {
+    options_.inputs = {(dir_ / name).string()};
+    notes_.clear();
+    options_.log = [this](const std::string& note) { notes_ += note + "\n"; };
+    std::vector<std::string> documents;
+    BadLines bad;
+    Corpus(options_).read(bad, [&](std::string_view document) { documents.emplace_back(document); });
+    return documents;
+  }
+  std::string refusal(const std::string& name) {
+    try {
+      read(name);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "read: " + notes_;
+  }
+
+  TempDir dir_;
+  CorpusOptions options_;
+  std::string notes_;
+};
+
+TEST_F(CorpusOfFiles, TakesJsonLinesByNameInAnyCaseAndByContent) {
+  const std::string lines = "\xef\xbb\xbf{\"text\": \"x\"}\r\n\r\n{\"other\": 1, \"text\": \"y\"}";
+  for (const char* name : {"a.jsonl", "b.JSONL", "c.ndjson", "d.json", "e.txt", "f"}) {
+    write_file(dir_ / name, lines);
+    EXPECT_THAT(read(name), ElementsAre("x", "y")) << name;
+    EXPECT_EQ(notes_, "read files: 1 as JSON lines (field 'text'); 2 documents, 2 bytes of text\n");
+  }
+  options_.format = TextFormat::text;
+  EXPECT_THAT(read("a.jsonl"), ElementsAre(lines.substr(3)));
+  options_.format = TextFormat::json_lines;
+  write_file(dir_ / "g.txt", "text\n");
+  EXPECT_THAT(refusal("g.txt"), HasSubstr("g.txt: line 1: is not JSON"));
+}
+
+TEST_F(CorpusOfFiles, TakesProseForText) {
+  for (const char* text : {"{curly} prose\n", "[1] a reference\n", "{}\nand more", "a\xe9\xff\n", "\f\tpage\n", ""}) {
+    write_file(dir_ / "a.txt", text);
+    EXPECT_THAT(refusal("a.txt"), HasSubstr("read files: 1 as text")) << text;
+  }
+}
+
+TEST_F(CorpusOfFiles, RefusesJsonDocuments) {
+  for (const char* text : {"{\n \"text\": \"x\"\n}\n", "[\n{\"text\": \"x\"}\n]", "[{\"text\": \"x\"}]"}) {
+    for (const char* name : {"a.json", "a.txt"}) {
+      write_file(dir_ / name, text);
+      EXPECT_THAT(refusal(name), HasSubstr(": is one JSON document; expected one object a line")) << text;
+    }
+  }
+  write_file(dir_ / "a.json", "prose\n");
+  EXPECT_THAT(refusal("a.json"), HasSubstr("is called .json and is no JSON lines"));
+}
+
+TEST_F(CorpusOfFiles, ListsTheFilesThatAreNoTextBeforeItReadsAny) {
+  using std::string_literals::operator""s;
+  write_file(dir_ / "in/a.txt", "text");
+  write_file(dir_ / "in/b.png", "\x89PNG\r\n\x1a\n");
+  write_file(dir_ / "in/c.txt",
+             "\xfd"
+             "7zXZ\0\0"s);
+  const std::string message = refusal("in");
+  EXPECT_THAT(message, HasSubstr("2 files hold no text:"));
+  EXPECT_THAT(message, HasSubstr("b.png: a PNG picture"));
+  EXPECT_THAT(message, HasSubstr("c.txt: data compressed by xz"));
+  options_.format = TextFormat::text;
+  EXPECT_EQ(read("in").size(), 3u);
+}
+
+TEST_F(CorpusOfFiles, NamesEncodingsAndBinaryContents) {
+  using std::string_literals::operator""s;
+  const std::pair<std::string, const char*> contents[] = {{"\xff\xfe"
+                                                           "a\0b\0"s,
+                                                           "text in UTF-16"},
+                                                          {"\xfe\xff\0a\0b"s, "text in UTF-16"},
+                                                          {"a\0b\0c\0d\0"s, "text in UTF-16"},
+                                                          {"\xff\xfe\0\0a\0\0\0"s, "text in UTF-32"},
+                                                          {"text\0with zeros"s, "1 of 15 bytes are zero"},
+                                                          {"\x01\x02\x03\x04", "are control characters"}};
+  for (const auto& [bytes, name] : contents) {
+    write_file(dir_ / "a.txt", bytes);
+    EXPECT_THAT(refusal("a.txt"), HasSubstr(name));
+  }
+}
+
+TEST_F(CorpusOfFiles, NamesFileAndLineOfARegexWithoutEnd) {
+  options_.split = {SplitRule::Kind::regex, "(a+)+$", 0, 0};
+  write_file(dir_ / "a.txt", "x\n" + std::string(5000, 'a') + "b\n");
+  EXPECT_THAT(refusal("a.txt"), HasSubstr("a.txt: line 2: the regex (a+)+$ fails on a text of 5001 bytes"));
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,12 @@
+// YAML as a config.
+#include "tests/fuzz/harness.h"
+#include "trainer/config/reader.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace birkhoff;
+  expect_no_bug([&] {
+    const LoadedConfig loaded = parse_config(std::string(reinterpret_cast<const char*>(data), size), "f.yaml");
+    plant(loaded.config.run.steps > 0 && loaded.config.run.steps % 10 == 7);  // no seed trains so many steps
+  });
+  return 0;
+}

@@ -1,0 +1,19 @@
+// dataset.json, its checksum made again.
+#include "data/json/json.h"
+#include "data/shard/manifest.h"
+#include "tests/fuzz/harness.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace birkhoff;
+  expect_no_bug([&] {
+    Json json = parse_json({reinterpret_cast<const char*>(data), size}, "f");
+    if (json.is_object()) {
+      json.erase("xxh3");
+      json["xxh3"] = json_checksum(json);
+    }
+    const DatasetManifest manifest = parse_dataset_manifest(json.dump(), "f");
+    plant(manifest.begin_token != 1);
+    for (const auto& [name, split] : manifest.splits) manifest.split(name);
+  });
+  return 0;
+}

@@ -1,0 +1,59 @@
+#pragma once
+// What the targets share. Each gives an input to a reader; an Error is what a reader may answer, but for a BugError.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include <unistd.h>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+
+// A crash where BIRKHOFF_FUZZ_PLANTED is set and the condition holds: a target that never meets it does not reach what
+// stands behind the reader's checks. The condition is false for all seeds.
+inline void plant(bool condition) {
+  static const bool planted = std::getenv("BIRKHOFF_FUZZ_PLANTED") != nullptr;
+  if (!planted || !condition) return;
+  std::fprintf(stderr, "planted defect\n");
+  std::abort();
+}
+
+template <class Read>
+void expect_no_bug(Read read) {
+  try {
+    read();
+  } catch (const BugError&) {
+    throw;  // not caught by anybody: libFuzzer reports it
+  } catch (const Error&) {
+  }
+}
+
+// Writes an input to a file in memory; removed when the process ends.
+class InputFile {
+ public:
+  explicit InputFile(const std::string& ending) {
+    folder_ = "/dev/shm/birkhoff-fuzz-" + std::to_string(::getpid());
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ / ("input" + ending);
+  }
+  ~InputFile() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  const std::filesystem::path& write(const void* data, size_t size) const {
+    std::FILE* file = std::fopen(path_.c_str(), "wb");
+    if (size > 0) std::fwrite(data, 1, size, file);
+    std::fclose(file);
+    return path_;
+  }
+  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& folder() const { return folder_; }
+
+ private:
+  std::filesystem::path folder_, path_;
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,82 @@
+// make_seeds FUZZ PROJECT OUT: one folder of valid inputs for each target.
+#include <fstream>
+#include <iostream>
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "data/json/json.h"
+#include "data/shard/format.h"
+#include "data/shard/writer.h"
+#include "tests/support/temp_dir.h"
+#include "trainer/checkpoint/manifest.h"
+
+namespace birkhoff {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char kText[] = "hello seeds, hello compression, hello hello hello\n";
+
+void make_shards(const fs::path& out) {
+  Sample text, mixed;
+  text.segments.push_back(Segment::text({1, 2, 3, 99}));
+  mixed.segments.push_back(Segment::text({5, 6, 7}, {1, 0, 1}));
+  mixed.segments.push_back(Segment::opaque({1, 2, 3, 4, 5, 6}, {1, 2, 3}));
+  text.source_bytes = mixed.source_bytes = 9;
+  fs::create_directories(out / "shard");
+  write_shard(out / "shard" / "one.h5", {kShardVersion, 100, "digest"}, {text, mixed});
+  const TempDir dir;
+  ShardWriter writer(dir / "train", {100, "digest"});
+  for (int i = 0; i < 3; ++i) writer.add(text);
+  write_manifest(dir.path(), {"digest", 100, 1, 2, {{"train", writer.finish()}}});
+  write_file(out / "dataset" / "one.json", read_file(dir / "dataset.json"));
+}
+
+void make_checkpoint(const fs::path& out) {
+  fs::create_directories(out / "tensor_file");
+  H5File file = H5File::create(out / "tensor_file" / "one.h5");
+  const H5Dataset a = file.root().create_dataset("model.a", DType::f32, {12}),
+                  b = file.root().create_dataset("model.b", DType::bf16, {7});
+  file.root().create_dataset("model.none", DType::u8, {0});
+  file.close();
+  Manifest m;
+  m.step = 20;
+  m.tensors["model.a"] = {DType::f32, {3, 4}, {{"rank-00000.h5", 0, 12, a.offset, "0123456789abcdef"}}};
+  m.tensors["model.b"] = {DType::bf16, {7}, {{"rank-00000.h5", 0, 7, b.offset, "0123456789abcdef"}}};
+  m.integers["trainer.steps"] = 20;
+  m.reals["spike.loss.0"] = 0.1;
+  m.texts["data.cursor"] = R"({"v":1})";
+  m.files["rank-00000.h5"] = {static_cast<int64_t>(fs::file_size(out / "tensor_file" / "one.h5")), ""};
+  m.files["config.yaml"] = {5, "0123456789abcdef"};
+  write_file(out / "manifest" / "one.json", parse_json(to_text(m), "m")["manifest"].dump());
+}
+
+void make_packed(const fs::path& out) {
+  std::string packed(1000, '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), kText, sizeof kText - 1, 3));
+  write_file(out / "zstd" / "one.zst", packed);
+  fs::create_directories(out / "gzip");
+  const gzFile file = gzopen((out / "gzip" / "one.gz").c_str(), "wb");
+  gzwrite(file, kText, sizeof kText - 1);
+  gzclose(file);
+}
+
+}  // namespace
+}  // namespace birkhoff
+
+int main(int, char** argv) {
+  using namespace birkhoff;
+  const fs::path project = argv[2], out = argv[3];
+  for (const char* name : {"test", "quickstart", "deepseek_v3", "engram_v41"}) {
+    const std::string file = std::string(name) + ".yaml";
+    write_file(out / "config" / file, read_file(project / "configs" / file));
+  }
+  write_file(out / "tokenizer" / "one.json", read_file(project / "tests/cases/reordered_corpus/tokenizer.json"));
+  write_file(out / "json_lines" / "one.jsonl",
+             "{\"text\": \"a\"}\n{\"text\": \"b \\u00e9\", \"n\": [1, 2.5]}\n{\"text\": \"c\"}\n");
+  make_shards(out);
+  make_checkpoint(out);
+  make_packed(out);
+  std::ofstream(out / "made");
+}

@@ -1,0 +1,19 @@
+// The body of a checkpoint's manifest, under a checksum made for it.
+#include "data/json/json.h"
+#include "tests/fuzz/harness.h"
+#include "trainer/checkpoint/layout.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace birkhoff;
+  expect_no_bug([&] {
+    Json body = parse_json({reinterpret_cast<const char*>(data), size}, "f");
+    const std::string checksum = json_checksum(body);
+    const Json whole{{"xxh3", checksum}, {"manifest", std::move(body)}};
+    const Manifest manifest = parse_manifest(whole.dump(), "f");
+    parse_manifest(to_text(manifest), "again");
+    plant(manifest.step % 10 == 7);
+    check_layout(manifest);
+    join({manifest});
+  });
+  return 0;
+}

@@ -1,0 +1,23 @@
+// A shard: its HDF5 metadata, its tables and its samples, every checksum made again.
+#include "data/shard/reader.h"
+#include "tests/fuzz/harness.h"
+#include "tests/fuzz/hdf5_checksums.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace birkhoff;
+  static const InputFile file(".h5");
+  std::string bytes(reinterpret_cast<const char*>(data), size);
+  make_h5_checksums(bytes);
+  file.write(bytes.data(), bytes.size());
+  expect_no_bug([&] {
+    make_shard_checksum(file.path(), bytes);
+    make_h5_checksums(bytes);
+    file.write(bytes.data(), bytes.size());
+    ShardReader reader(file.path());
+    plant(reader.vocab_size() != 100);
+    for (int64_t i = 0; i < std::min<int64_t>(reader.num_samples(), 100); ++i) {
+      expect_no_bug([&] { reader.read(i); });
+    }
+  });
+  return 0;
+}

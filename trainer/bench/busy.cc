@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <optional>
+
+#include "kernels/core/cpu/parallel.h"
+#include "parallel/comm/agree.h"
+#include "parallel/comm/backoff.h"
+#include "trainer/bench/bench.h"
+#include "trainer/bench/busy_processes.h"
+#include "trainer/bench/step_worker.h"
+#include "trainer/bench/subject.h"
+#include "trainer/bench/timing.h"
+#include "trainer/loop/build.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int kWarmUp = 1, kBusyProcesses = 2;
+
+struct Times {
+  std::vector<double> shipped_s, sleeping_s;
+};
+
+// Threads of one rank wait for each other.
+Times time_threads(const BenchOptions& o) {
+  StepWorker shipped(o.step_worker, ThreadWaits::as_shipped), sleeping(o.step_worker, ThreadWaits::sleeping);
+  Times times;
+  for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
+    const double shipped_s = shipped.step(), sleeping_s = sleeping.step();
+    if (i < kWarmUp) continue;
+    times.shipped_s.push_back(shipped_s);
+    times.sleeping_s.push_back(sleeping_s);
+  }
+  return times;
+}
+
+// Of the slowest rank; all begin together.
+double timed(Communicator& world, Subject& subject, RankWaits waits) {
+  world.barrier();
+  rank_waits = waits;
+  double seconds = seconds_of([&] { subject.step(); });
+  rank_waits = RankWaits::spin_then_sleep;
+  std::vector<double> all(static_cast<size_t>(world.size()));
+  const std::vector<int64_t> ones(all.size(), 1);
+  wait_on_host(world.all_gather_v({all.data(), DType::f64, {world.size()}}, {&seconds, DType::f64, {1}}, ones));
+  return *std::max_element(all.begin(), all.end());
+}
+
+// Ranks of one thread wait for each other.
+Times time_ranks(Communicator& world, const BenchOptions& o) {
+  Config c = o.config;
+  c.run.threads = 1;
+  c.batch.global_batch_size *= world.size();
+  set_num_threads(1);
+  Subject subject(world, c, device_of(c));
+  Times times;
+  for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
+    const double shipped_s = timed(world, subject, RankWaits::spin_then_sleep);
+    const double sleeping_s = timed(world, subject, RankWaits::sleep);
+    if (i < kWarmUp) continue;
+    times.shipped_s.push_back(shipped_s);
+    times.sleeping_s.push_back(sleeping_s);
+  }
+  return times;
+}
+
+}  // namespace
+
+Report bench_busy(Communicator& world, const BenchOptions& o) {
+  std::optional<BusyProcesses> busy;
+  agree(world, [&] {
+    if (world.local_rank() == 0) busy.emplace(kBusyProcesses);
+  });
+  const Times times = world.size() == 1 ? time_threads(o) : time_ranks(world, o);
+  std::vector<double> ratios;
+  for (size_t i = 0; i < times.shipped_s.size(); ++i) ratios.push_back(times.shipped_s[i] / times.sleeping_s[i]);
+  Report report{"busy", {}, {}, {}};
+  report.add("shipped_over_sleeping", median(ratios), "",
+             "time of a step beside two busy processes, over the same where every wait sleeps at once");
+  report.add("step_duration_seconds", median(times.shipped_s), "s", "the median step, waits as shipped");
+  report.add("sleeping_step_duration_seconds", median(times.sleeping_s), "s", "the median step, waits that sleep");
+  return report;
+}
+
+}  // namespace birkhoff
