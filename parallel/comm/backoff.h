@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/relax.h"
 
 namespace birkhoff {
@@ -29,7 +30,7 @@ class Backoff {
 
  private:
   static constexpr int kSpins = 500, kPauses = 8, kYields = 1000, kSleep_us = 50;
-  int turns_ = rank_waits.load(std::memory_order_relaxed) == RankWaits::sleep ? kSpins + kYields : 0;
+  int turns_ = is_crowded() || rank_waits.load(std::memory_order_relaxed) == RankWaits::sleep ? kSpins + kYields : 0;
 };
 
 }  // namespace birkhoff
