@@ -9,14 +9,16 @@
 #include <unistd.h>
 
 #include "kernels/core/clock.h"
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/relax.h"
 
 namespace birkhoff {
 namespace {
 
-// On a quiet machine a step is as fast from about 0.1 ms on as without a bound, and a fifth to a third slower where
-// threads sleep at once; on a busy one each wait costs at most this much. That of ranks is alike (parallel/comm).
-constexpr double kSpin_s = 20e-6;
+// On a quiet machine a step is as fast from about 0.02 ms on as without a bound, and a fifth to a third slower where
+// threads sleep at once. On a busy one even this is too much, since who spins uses up the share of the cores that the
+// thread he waits for needs: kernels/core/cpu/crowded.h. Ranks wait alike (parallel/comm/backoff.h).
+constexpr double kSpin_s = 50e-6;
 // libomp counts in milliseconds; 0 would be to sleep at once.
 constexpr const char* kBlocktime_ms = "1";
 
@@ -50,6 +52,7 @@ void start_again(char** argv) {
 void bound_thread_waits(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY")) return;
   const bool gnu = set_by_default("GOMP_SPINCOUNT", std::to_string(turns_of_spin()));
+  if (gnu) setenv(kOurThreadWaits, "bounded", 1);
   const bool llvm = set_by_default("KMP_BLOCKTIME", kBlocktime_ms);
   if (gnu || llvm) start_again(argv);  // returns where that is refused: then they wait as the library would
 }

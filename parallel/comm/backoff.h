@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <thread>
 
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/relax.h"
 
 namespace birkhoff {
@@ -12,8 +13,9 @@ namespace birkhoff {
 enum class RankWaits : uint8_t { spin_then_sleep, sleep };
 inline std::atomic<RankWaits> rank_waits{RankWaits::spin_then_sleep};
 
-// The one way of waiting without a wake-up call: spins for about 0.1 ms, since on a busy machine a yield may give away
-// a whole time slice; then yields, then sleeps, so that ranks that outnumber the cores make progress.
+// The one way of waiting without a wake-up call: spins for about 0.1 ms, since a yield may give away a whole time
+// slice; then yields, then sleeps, so that ranks that outnumber the cores make progress. Where others want the cores it
+// sleeps from the start.
 class Backoff {
  public:
   void pause() {
@@ -29,7 +31,7 @@ class Backoff {
 
  private:
   static constexpr int kSpins = 500, kPauses = 8, kYields = 1000, kSleep_us = 50;
-  int turns_ = rank_waits.load(std::memory_order_relaxed) == RankWaits::sleep ? kSpins + kYields : 0;
+  int turns_ = is_crowded() || rank_waits.load(std::memory_order_relaxed) == RankWaits::sleep ? kSpins + kYields : 0;
 };
 
 }  // namespace birkhoff

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/parallel.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/backoff.h"
@@ -51,6 +52,7 @@ Times time_ranks(Communicator& world, const BenchOptions& o) {
   c.run.threads = 1;
   c.batch.global_batch_size *= world.size();
   set_num_threads(1);
+  watch_for_crowds(1);
   Subject subject(world, c, device_of(c));
   Times times;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/threads/thread_world.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr int kWarmUp = 2;
 
 // What the OpenMP libraries read; launch/thread_waits.cc sets the default of each that is not set.
-constexpr const char* kWaitVariables[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"};
+constexpr const char* kWaitVariables[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", kOurThreadWaits};
 
 std::vector<std::string> environment_for(ThreadWaits waits) {
   std::vector<std::string> all;
@@ -86,6 +87,7 @@ double StepWorker::step() {
 
 void serve_steps(const BenchOptions& o) {
   start_team(threads_of(o.config));
+  watch_for_crowds(num_threads());
   const auto world = make_thread_world(1);
   Subject subject(*world.at(0), o.config, device_of(o.config));
   for (int i = 0; i < kWarmUp; ++i) subject.step();

@@ -13,6 +13,7 @@
 
 #include "data/ingest/commands.h"
 #include "data/tokenizer/compression.h"
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
@@ -65,7 +66,10 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   mesh_ = std::make_unique<Mesh>(world(), degrees);
   {
     const int threads = threads_of(config_, world());
-    agree(world(), [&] { start_team(threads); });
+    agree(world(), [&] {
+      start_team(threads);
+      watch_for_crowds(threads);
+    });
   }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });

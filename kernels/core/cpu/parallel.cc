@@ -1,5 +1,6 @@
 #include "kernels/core/cpu/parallel.h"
 
+#include <atomic>
 #include <exception>
 #include <latch>
 #include <thread>
@@ -40,8 +41,9 @@ void start_team(int threads) {
   set_num_threads(threads);
   if (threads == 1) return;
   try_threads(threads - 1);
+  std::atomic<int> started{0};  // an empty region would be left out
 #pragma omp parallel num_threads(threads)
-  {}
+  ++started;
 }
 
 namespace detail {

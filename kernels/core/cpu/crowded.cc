@@ -1,0 +1,128 @@
+#include "kernels/core/cpu/crowded.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include <omp.h>
+#include <unistd.h>
+
+#include "kernels/core/clock.h"
+#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/error.h"
+#include "kernels/core/thread.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(50);
+// Of a tick without a core; on a quiet machine it is below a hundredth.
+constexpr double kCrowdedShare = 0.1;
+constexpr double kCalmAfter_s = 1;
+// More idle threads than that are not worth it.
+constexpr int kMostGuests = 64;
+
+std::atomic<bool> crowded{false};
+
+// Seconds that a thread of this process was ready to run and had no core; negative where the system does not tell.
+double waited_for_core_s(const std::string& path) {
+  std::ifstream file(path);
+  double ran_ns = 0, waited_ns = -1;
+  file >> ran_ns >> waited_ns;
+  return waited_ns < 0 ? -1 : waited_ns * 1e-9;
+}
+
+// libgomp spins by GOMP_SPINCOUNT, but for a moment only while there are more threads in teams than cores (its manual:
+// 100 turns). That can be changed while it runs: by a team of idle threads that comes and goes.
+class Guests {
+ public:
+  explicit Guests(int count)
+      : thread_(start_thread("lets other threads wait asleep", [this, count] { stay(count); })) {}
+  ~Guests() {
+    {
+      const std::lock_guard lock(mutex_);
+      leave_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();  // and with it its team ends
+  }
+  Guests(const Guests&) = delete;
+  Guests& operator=(const Guests&) = delete;
+
+ private:
+  void stay(int count) {
+    try {
+      start_team(count + 1);
+    } catch (const UserError&) {
+      return;  // no more threads are to be had: they go on spinning
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return leave_; });
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool leave_ = false;
+  std::thread thread_;
+};
+
+class Watch {
+ public:
+  explicit Watch(int team_threads)
+      : path_(concat("/proc/self/task/", gettid(), "/schedstat")),
+        guests_(team_threads > 1 && std::getenv(kOurThreadWaits) ? omp_get_num_procs() - team_threads + 1 : 0),
+        thread_(start_thread("watches for crowds", [this] { watch(); })) {}
+  ~Watch() {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  void watch() {
+    double at_s = now_s(), waited_s = waited_for_core_s(path_), crowded_at_s = -kCalmAfter_s;
+    std::unique_ptr<Guests> guests;
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, kTick, [this] { return ending_; })) {
+      const double now = now_s(), waited = waited_for_core_s(path_);
+      if (waited < 0) return;
+      if (waited - waited_s > kCrowdedShare * (now - at_s)) crowded_at_s = now;
+      at_s = now;
+      waited_s = waited;
+      crowded = now - crowded_at_s < kCalmAfter_s;
+      if (crowded && !guests && guests_ >= 1 && guests_ <= kMostGuests) guests = std::make_unique<Guests>(guests_);
+      if (!crowded) guests.reset();
+    }
+  }
+
+  std::string path_;
+  int guests_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace
+
+bool is_crowded() { return crowded.load(std::memory_order_relaxed); }
+
+void watch_for_crowds(int team_threads) {
+  static std::mutex mutex;
+  static std::unique_ptr<Watch> watch;
+  const std::lock_guard lock(mutex);
+  if (!watch) watch = std::make_unique<Watch>(team_threads);
+}
+
+}  // namespace birkhoff
