@@ -6,7 +6,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace birkhoff;
   expect_no_bug([&] {
     const LoadedConfig loaded = parse_config(std::string(reinterpret_cast<const char*>(data), size), "f.yaml");
-    plant(loaded.config.run.steps > 0 && loaded.config.run.steps % 10 == 7);  // no seed trains so many steps
+    plant(loaded.config.run.steps != 4);
   });
   return 0;
 }

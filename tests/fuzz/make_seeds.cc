@@ -5,6 +5,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "data/hdf5/file.h"
 #include "data/json/json.h"
 #include "data/shard/format.h"
 #include "data/shard/writer.h"
@@ -68,10 +69,7 @@ void make_packed(const fs::path& out) {
 int main(int, char** argv) {
   using namespace birkhoff;
   const fs::path project = argv[2], out = argv[3];
-  for (const char* name : {"test", "quickstart", "deepseek_v3", "engram_v41"}) {
-    const std::string file = std::string(name) + ".yaml";
-    write_file(out / "config" / file, read_file(project / "configs" / file));
-  }
+  write_file(out / "config" / "one.yaml", read_file(project / "tests/cases/reordered_corpus/train.yaml"));
   write_file(out / "tokenizer" / "one.json", read_file(project / "tests/cases/reordered_corpus/tokenizer.json"));
   write_file(out / "json_lines" / "one.jsonl",
              "{\"text\": \"a\"}\n{\"text\": \"b \\u00e9\", \"n\": [1, 2.5]}\n{\"text\": \"c\"}\n");

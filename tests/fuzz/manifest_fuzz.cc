@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Json whole{{"xxh3", checksum}, {"manifest", std::move(body)}};
     const Manifest manifest = parse_manifest(whole.dump(), "f");
     parse_manifest(to_text(manifest), "again");
-    plant(manifest.step % 10 == 7);
+    plant(manifest.step != 20);
     check_layout(manifest);
     join({manifest});
   });

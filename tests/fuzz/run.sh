@@ -7,9 +7,9 @@ name=$(basename "$target")
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 limits="-timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 -max_len=16384 -print_final_stats=1"
 mkdir -p "$work/planted" "$seeds-found"
-if BIRKHOFF_FUZZ_PLANTED=1 "$target" $limits -max_total_time=120 -artifact_prefix="$work/planted/" "$work/planted" "$seeds" \
+if BIRKHOFF_FUZZ_PLANTED=1 "$target" $limits -max_total_time=60 -artifact_prefix="$work/planted/" "$work/planted" "$seeds" \
   >"$work/log" 2>&1; then
-  echo "$name did not find the planted defect in 120 s"
+  echo "$name did not find the planted defect in 60 s"
   tail -5 "$work/log"
   exit 1
 fi
