@@ -89,7 +89,9 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
   const Json json = parse_line(line, place);
   if (!json.is_object()) throw DataError(concat(place, ": is ", json.type_name(), ", expected an object"));
   const Json* value = value_of(json, field);
-  if (!value) throw DataError(concat(place, ": has no '", field, "'; --json-field names the key of the text"));
+  if (!value)
+    throw DataError(concat(place, ": has no '", field,
+                           "'; --json-field names the key of the text, --format text takes the file as it stands"));
   if (!value->is_string()) {
     throw DataError(concat(place, ": '", field, "' is ", value->type_name(), ", expected a string"));
   }

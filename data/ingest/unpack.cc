@@ -1,6 +1,7 @@
 #include "data/ingest/unpack.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -22,7 +23,8 @@ namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
 constexpr size_t kHeadBytes = size_t{1} << 16;
-constexpr int kMaxWindowLog = 31;  // what `zstd --long=31` asks for: 2 GiB, of which a reader uses what the text fills
+// Windows that any frame may ask for (128 MiB), and those of `zstd --long=31` (2 GiB) where the limit allows as much.
+constexpr int kUsualWindowLog = 27, kMaxWindowLog = 31;
 
 // Collects unpacked text up to a limit.
 class Output {
@@ -96,12 +98,16 @@ void gunzip(std::string_view packed, Output& out) {
   }
 }
 
+int window_log(const Output& out) {
+  return std::clamp(static_cast<int>(std::bit_width(out.limit())), kUsualWindowLog, kMaxWindowLog);
+}
+
 [[noreturn]] void refuse_zstd(size_t error, const Output& out) {
   const ZSTD_ErrorCode code = ZSTD_getErrorCode(error);
   if (code == ZSTD_error_frameParameter_windowTooLarge) {
-    out.damaged(
-        "it was made with a window above 2 GiB (zstd --long), which this program does not read; unpack it with "
-        "zstd -d --memory=... and give the plain file");
+    out.damaged(concat("it was made with a window above ", 1 << (window_log(out) - 20),
+                       " MiB (zstd --long), more than is allowed here; raise --max-file-mib, or unpack it with zstd -d "
+                       "--long=31 and give the plain file"));
   }
   if (code == ZSTD_error_memory_allocation) throw std::bad_alloc();
   out.damaged(ZSTD_getErrorName(error));
@@ -110,7 +116,7 @@ void gunzip(std::string_view packed, Output& out) {
 void unzstd(std::string_view packed, Output& out) {
   const std::unique_ptr<ZSTD_DCtx, size_t (*)(ZSTD_DCtx*)> context(ZSTD_createDCtx(), ZSTD_freeDCtx);
   if (!context) throw std::bad_alloc();
-  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+  ZSTD_DCtx_setParameter(context.get(), ZSTD_d_windowLogMax, window_log(out));
   std::vector<char> chunk(kChunk);
   ZSTD_inBuffer in{packed.data(), packed.size(), 0};
   size_t left = 1;
@@ -140,18 +146,10 @@ int64_t free_memory() {
 
 }  // namespace
 
-std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits) {
-  const int64_t free = limits.max_bytes > 0 ? limits.max_bytes : free_memory();
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (!error && size > static_cast<uintmax_t>(free)) {
-    throw DataError(concat(shown(path), ": has ", size, " bytes, but at most ", free,
-                           " bytes of one file are held in memory; split it, or raise --max-file-mib"));
-  }
-  std::string bytes = read_regular_file(path, free);
+std::string unpack(std::string bytes, const std::filesystem::path& name, int64_t max_bytes) {
   const bool gzip = is_gzip(bytes);
   if (!gzip && !is_zstd(bytes)) return bytes;
-  Output out(path, gzip ? "gzip" : "zstd", static_cast<size_t>(limits.max_bytes > 0 ? free : free / 2));
+  Output out(name, gzip ? "gzip" : "zstd", static_cast<size_t>(max_bytes));
   if (gzip) {
     gunzip(bytes, out);
   } else {
@@ -160,6 +158,17 @@ std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits
     unzstd(bytes, out);
   }
   return out.finish();
+}
+
+std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits) {
+  const int64_t free = limits.max_bytes > 0 ? limits.max_bytes : free_memory();
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (!error && size > static_cast<uintmax_t>(free)) {
+    throw DataError(concat(shown(path), ": has ", size, " bytes, but at most ", free,
+                           " bytes of one file are held in memory; split it, or raise --max-file-mib"));
+  }
+  return unpack(read_regular_file(path, free), path, limits.max_bytes > 0 ? free : free / 2);
 }
 
 std::string read_unpacked_head(const std::filesystem::path& path) {

@@ -15,6 +15,9 @@ struct UnpackLimits {
 //         before any memory is taken. IoError if the file cannot be read.
 std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits = {});
 
+// The same of bytes that were read before; `name` is for messages.
+std::string unpack(std::string bytes, const std::filesystem::path& name, int64_t max_bytes);
+
 // The first bytes of what read_unpacked() returns, some thousands of them at most; damage shows there, not here.
 std::string read_unpacked_head(const std::filesystem::path& path);
 

@@ -230,17 +230,19 @@ TEST_F(Data, AManifestWhoseEndTokenIsNoTokenIsRefused) {
 
 TEST_F(Data, AKilledIngestionLeavesNoDatasetAndTheNextOneSucceeds) {
   make_tokenizer();
-  // A pipe that is never closed keeps the ingestion in the middle of its input.
-  ASSERT_EQ(shell("mkfifo " + path("endless.txt")).exit_code, 0);
+  // A large file behind the others keeps the ingestion in the middle of its input for seconds.
+  std::string large = english(41);
+  while (large.size() < size_t{100} << 20) large += large;
+  write_file(dir_ / "large.txt", large);
   const std::string tool = std::string(BIRKHOFF_PROGRAM) + " data ingest ",
                     made = " --tokenizer " + path("tokenizer.json") + " -o " + path("data") +
                            " --split blank_lines --max-shard-mib 1 ";
   const std::string many = path("many");
   std::filesystem::create_directories(many);
   for (int i = 0; i < 40; ++i) write_file(dir_ / "many" / (std::to_string(i) + ".txt"), english(i));
-  Background killed(tool + many + " " + path("endless.txt") + made, path("log"));
+  Background killed(tool + many + " " + path("large.txt") + made, path("log"));
   const std::filesystem::path first = dir_ / "data/train/shard-00000.h5";
-  for (int i = 0; i < 600 && !std::filesystem::exists(first); ++i) usleep(100000);
+  for (int i = 0; i < 6000 && !std::filesystem::exists(first); ++i) usleep(10000);
   ASSERT_TRUE(std::filesystem::exists(first)) << killed.output();
   killed.signal(SIGKILL);
   killed.wait(30);

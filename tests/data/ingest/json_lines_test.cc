@@ -22,7 +22,8 @@ TEST(TextOfJsonLine, FindsNestedKeysAndTheOneOfTheVeryNameFirst) {
   EXPECT_EQ(text_of(line, "a.b"), "named");
   EXPECT_EQ(text_of(R"({"a": {"b": "nested"}})", "a.b"), "nested");
   EXPECT_EQ(text_of(line, "a.c.d"), "here: 'a.c.d' is number, expected a string");
-  EXPECT_EQ(text_of(R"({"a": 1})", "a.b"), "here: has no 'a.b'; --json-field names the key of the text");
+  EXPECT_EQ(text_of(R"({"a": 1})", "a.b"),
+            "here: has no 'a.b'; --json-field names the key of the text, --format text takes the file as it stands");
 }
 
 TEST(TextOfJsonLine, JudgesNoNumberBesideTheText) {

@@ -81,9 +81,10 @@ TEST_F(Unpack, ReadsTheLargestWindow) {
   std::string packed = zstd("a long window", 20, false);
   ASSERT_EQ(packed[4] & 0x20, 0);  // not a single segment, so a byte for the window follows
   packed[5] = static_cast<char>((31 - 10) << 3);
-  EXPECT_EQ(read(packed), "a long window");
+  EXPECT_EQ(read(packed, int64_t{2} << 30), "a long window");
+  EXPECT_THAT(read(packed, 1 << 20), HasSubstr("a window above 128 MiB"));
   packed[5] = static_cast<char>((33 - 10) << 3);
-  EXPECT_THAT(read(packed), HasSubstr("a window above 2 GiB"));
+  EXPECT_THAT(read(packed, int64_t{2} << 30), HasSubstr("a window above 2048 MiB"));
 }
 
 TEST_F(Unpack, StopsAtTheLimit) {
