@@ -190,6 +190,12 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
                                        (dir / "run/checkpoints").string() + "/step-00000008"));
   }
   {
+    const ProgramResult eval =
+        run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") + "/configs/test.yaml" +
+                    Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() +
+                    " --checkpoint " + (dir / "typo").string());
+    EXPECT_EQ(eval.exit_code, 6) << eval.output;
+    EXPECT_THAT(eval.output, HasSubstr("--checkpoint: " + (dir / "typo").string() + ": no such checkpoint"));
     const ProgramResult unrecorded =
         run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") + "/configs/test.yaml" +
                     Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() + " " + part);

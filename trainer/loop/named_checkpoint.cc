@@ -19,6 +19,9 @@ std::map<int64_t, std::filesystem::path> checkpoints_below(const std::filesystem
 
 Found named_checkpoint(Communicator& replicas, const std::string& option, const std::filesystem::path& path) {
   agree(replicas, [&] {
+    std::error_code error;
+    if (!std::filesystem::exists(path, error))
+      throw DataError(concat(option, " ", path.string(), ": ", error ? error.message() : "no such checkpoint"));
     const auto checkpoints = checkpoints_below(path);
     BK_CHECK(checkpoints.empty(), option, " ", path.string(),
              " holds checkpoints, expected one of them; name it, such as ", checkpoints.rbegin()->second.string());

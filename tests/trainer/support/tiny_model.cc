@@ -104,6 +104,7 @@ ModelOptions single_pass_options() {
   m.decoder.attention.qk_norm = true;
   m.decoder.attention.rope.yarn.factor = 4;
   m.decoder.attention.rope.yarn.original_length = 8;
+  m.decoder.attention.rope.yarn.mscale_all_dim = 0.5;  // cosines and sines have a factor
   m.decoder.moe.score = RouterScore::sqrt_softplus;
   m.decoder.moe.num_groups = m.decoder.moe.top_groups = 1;
   m.decoder.residual.kind = ResidualKind::mhc_single_pass;
