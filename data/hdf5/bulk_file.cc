@@ -40,9 +40,7 @@ int64_t byte_offset(const H5Dataset& dataset, int64_t element) {
 void inject_pwrite(PwriteFn fn) { pwrite_fn = fn != nullptr ? fn : ::pwrite; }
 void inject_fsync(FsyncFn fn) { fsync_fn = fn != nullptr ? fn : ::fsync; }
 
-BulkFile BulkFile::open_to_read(const std::filesystem::path& path) {
-  return {open_regular_file(path), path};
-}
+BulkFile BulkFile::open_to_read(const std::filesystem::path& path) { return {open_regular_file(path), path}; }
 
 BulkFile BulkFile::open_to_write(const std::filesystem::path& path) {
   return {open_or_throw(path, O_WRONLY, "open for writing"), path};

@@ -165,6 +165,7 @@ H5File H5File::create(const std::filesystem::path& path) {
 
 H5File H5File::open(const std::filesystem::path& path) {
   check_h5_size(path);
+  check_h5_headers(path);
   const Lock lock(hdf5_mutex());
   silence_h5();
   const std::string what = path.string() + ": damaged";
