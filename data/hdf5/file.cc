@@ -197,6 +197,7 @@ H5File H5File::create_at(const std::filesystem::path& opened, const H5Handle& ac
 
 H5File H5File::open(const std::filesystem::path& path) {
   check_h5_size(path);
+  check_h5_headers(path);
   const Lock lock(hdf5_mutex());
   silence_h5();
   const std::string what = path.string() + ": damaged";

@@ -80,5 +80,7 @@ class H5File {
 // Tells apart, by path, expected and found: a missing file, one that is no regular file, an empty one, one that is not
 // HDF5 or of a format older than 1.10, a truncated one, and one with bytes beyond its recorded end. DataError.
 void check_h5_size(const std::filesystem::path& path);
+// Whether the object headers lead to places within the file: libhdf5 crashes where one does not. DataError.
+void check_h5_headers(const std::filesystem::path& path);
 
 }  // namespace birkhoff

@@ -8,7 +8,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   expect_no_bug([&] {
     int documents = 0;
     read_documents(file.write(data, size), {}, "text", [&](std::string_view) { ++documents; });
-    plant(documents == 5);  // the seed has 3
+    plant(documents > 0 && documents != 3);
   });
   return 0;
 }

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   expect_no_bug([&] {
     const H5File h5 = H5File::open(file.path());
-    for (const std::string& name : h5.root().names()) {
+    for (const std::string name : {"model.a", "model.b", "model.none"}) {
       expect_no_bug([&] {
         const H5Dataset d = h5.root().dataset(name);
         plant(name == "model.a" && d.shape.count() < 12);
