@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 FILES = ['LICENSE', 'README.md', 'configs/quickstart.yaml', 'configs/deepseek_v3.yaml', 'docs/README.md', 'docs/config.md',
-         'docs/formats/checkpoint.md']
+         'docs/formats/checkpoint.md', 'launch/slurm/train.sbatch']
 
 
 def output(*command, cwd):

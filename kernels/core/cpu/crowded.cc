@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -24,18 +25,22 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(50);
 // Of a tick without a core; on a quiet machine it is below a hundredth.
 constexpr double kCrowdedShare = 0.1;
+constexpr double kBusyShare = 0.2;
 constexpr double kCalmAfter_s = 1;
 // More idle threads than that are not worth it.
 constexpr int kMostGuests = 64;
 
 std::atomic<bool> crowded{false};
 
-// Seconds that a thread of this process was ready to run and had no core; negative where the system does not tell.
-double waited_for_core_s(const std::string& path) {
+// Seconds that a thread of this process had a core, and that it was ready to run and had none.
+struct CoreTime {
+  double ran_s = 0, waited_s = 0;
+};
+std::optional<CoreTime> core_time(const std::string& path) {
   std::ifstream file(path);
-  double ran_ns = 0, waited_ns = -1;
-  file >> ran_ns >> waited_ns;
-  return waited_ns < 0 ? -1 : waited_ns * 1e-9;
+  double ran_ns = 0, waited_ns = 0;
+  if (!(file >> ran_ns >> waited_ns)) return std::nullopt;
+  return CoreTime{ran_ns * 1e-9, waited_ns * 1e-9};
 }
 
 // libgomp spins by GOMP_SPINCOUNT, but for a moment only while there are more threads in teams than cores (its manual:
@@ -91,18 +96,25 @@ class Watch {
 
  private:
   void watch() {
-    double at_s = now_s(), waited_s = waited_for_core_s(path_), crowded_at_s = -kCalmAfter_s;
     std::unique_ptr<Guests> guests;
+    std::optional<CoreTime> before = core_time(path_);
+    double at_s = now_s(), calm_s = kCalmAfter_s;
     std::unique_lock lock(mutex_);
-    while (!changed_.wait_for(lock, kTick, [this] { return ending_; })) {
-      const double now = now_s(), waited = waited_for_core_s(path_);
-      if (waited < 0) return;
-      if (waited - waited_s > kCrowdedShare * (now - at_s)) crowded_at_s = now;
-      at_s = now;
-      waited_s = waited;
-      crowded = now - crowded_at_s < kCalmAfter_s;
+    while (before && !changed_.wait_for(lock, kTick, [this] { return ending_; })) {
+      const std::optional<CoreTime> now = core_time(path_);
+      if (!now) return;
+      const double tick_s = now_s() - at_s, ran_s = now->ran_s - before->ran_s,
+                   waited_s = now->waited_s - before->waited_s;
+      if (waited_s > kCrowdedShare * tick_s) {
+        calm_s = 0;
+      } else if (ran_s > kBusyShare * tick_s) {
+        calm_s += tick_s;  // of a thread that sleeps nothing is known
+      }
+      crowded = calm_s < kCalmAfter_s;
       if (crowded && !guests && guests_ >= 1 && guests_ <= kMostGuests) guests = std::make_unique<Guests>(guests_);
       if (!crowded) guests.reset();
+      before = now;
+      at_s += tick_s;
     }
   }
 
