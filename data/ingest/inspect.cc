@@ -59,26 +59,43 @@ int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& 
   return good;
 }
 
+// Whether the shard is the one that dataset.json describes.
+void compare_with_manifest(ShardSet& set, int64_t first_sample, std::vector<std::string>& defects) {
+  try {
+    if (first_sample < set.num_samples()) set.num_tokens(first_sample);
+  } catch (const DataError& error) {
+    defects.push_back(error.what());
+  }
+}
+
 int64_t read_split(const std::filesystem::path& directory, const std::string& name, const SplitManifest& split,
                    std::vector<std::string>& defects) {
-  int64_t good = 0;
-  for (const ShardEntry& shard : split.shards) good += read_shard(directory / name / shard.file, defects);
-  if (!defects.empty()) return good;
-  ShardSet set(directory, name);  // each shard is the one that dataset.json describes
-  for (int64_t i = 0; i < set.num_samples(); ++i) set.num_tokens(i);
+  ShardSet set(directory, name);
+  int64_t good = 0, first_sample = 0;
+  for (const ShardEntry& shard : split.shards) {
+    const size_t before = defects.size();
+    good += read_shard(directory / name / shard.file, defects);
+    if (defects.size() == before) compare_with_manifest(set, first_sample, defects);
+    first_sample += shard.num_samples;
+  }
   return good;
+}
+
+// Whether the path names a folder; an error of the file system is one that names the path.
+bool is_folder(const std::filesystem::path& path) {
+  return with_io_errors([&path] { return std::filesystem::is_directory(path); });
 }
 
 }  // namespace
 
 std::string inspect_data(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? inspect_dataset(path) : inspect_shard(path);
+  return is_folder(path) ? inspect_dataset(path) : inspect_shard(path);
 }
 
 std::string verify_data(const std::filesystem::path& path) {
   std::vector<std::string> defects;
   int64_t good = 0;
-  if (std::filesystem::is_directory(path)) {
+  if (is_folder(path)) {
     for (const auto& entry : read_manifest(path).splits) good += read_split(path, entry.first, entry.second, defects);
   } else {
     good = read_shard(path, defects);

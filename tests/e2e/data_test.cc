@@ -228,6 +228,17 @@ TEST_F(Data, AManifestWhoseEndTokenIsNoTokenIsRefused) {
   EXPECT_THAT(run.output, HasSubstr("dataset.json: end_token is 400, expected one of its vocabulary of 400"));
 }
 
+TEST_F(Data, EncodingWithoutInputOrRoomForItsOutputIsRefusedWithCodeSix) {
+  make_tokenizer();
+  const ProgramResult input = program("tokenizer encode " + path("tokenizer.json") + " < " + path("folder"));
+  EXPECT_EQ(input.exit_code, 6);
+  EXPECT_THAT(input.output, HasSubstr("standard input cannot be read"));
+  const ProgramResult output = shell(std::string(BIRKHOFF_PROGRAM) + " tokenizer encode " + path("tokenizer.json") +
+                                     " < " + path("a.txt") + " > /dev/full");
+  EXPECT_EQ(output.exit_code, 6);
+  EXPECT_THAT(output.output, HasSubstr("standard output cannot be written"));
+}
+
 TEST_F(Data, AKilledIngestionLeavesNoDatasetAndTheNextOneSucceeds) {
   make_tokenizer();
   // A large file behind the others keeps the ingestion in the middle of its input for seconds.
