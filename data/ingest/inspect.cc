@@ -72,15 +72,20 @@ int64_t read_dataset(const std::filesystem::path& directory, std::vector<std::st
   return good;
 }
 
+// Whether the path names a folder; an error of the file system is one that names the path.
+bool is_folder(const std::filesystem::path& path) {
+  return with_io_errors([&path] { return std::filesystem::is_directory(path); });
+}
+
 }  // namespace
 
 std::string inspect_data(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? inspect_dataset(path) : inspect_shard(path);
+  return is_folder(path) ? inspect_dataset(path) : inspect_shard(path);
 }
 
 std::string verify_data(const std::filesystem::path& path) {
   std::vector<std::string> defects;
-  const int64_t good = std::filesystem::is_directory(path)
+  const int64_t good = is_folder(path)
                            ? read_dataset(path, defects)
                            : read_shard(path, defects, [](const ShardReader&) { return std::vector<std::string>(); });
   if (defects.empty()) return concat(path.string(), ": all ", good, " samples are intact\n");

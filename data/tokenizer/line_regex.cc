@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kPlacesPerCall = 4096;
+constexpr size_t kFewestPlaces = 16, kMostPlaces = 4096, kStepsPerCall = size_t{1} << 26;
 constexpr std::chrono::seconds kTimeLimit{10};
 constexpr std::chrono::milliseconds kShortCall{50};
 
@@ -23,7 +23,8 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 bool LineRegex::found_in(std::string_view line) const {
   if (line.ends_with('\n')) line.remove_suffix(1);
   const auto begin = Clock::now();
-  size_t places = kPlacesPerCall;
+  // From each place the rest of the line may be gone through once or more.
+  size_t places = std::clamp(kStepsPerCall / (line.size() + 1), kFewestPlaces, kMostPlaces);
   for (size_t from = 0; from <= line.size();) {
     size_t next = std::min(from + places, line.size() + 1);
     while (next < line.size() && continues_character(line[next])) ++next;

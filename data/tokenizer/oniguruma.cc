@@ -45,6 +45,8 @@ struct Quantifier {
   bool is_interval;  // {n,m}: a + or a ? behind it is not part of it as for the others
 };
 
+// Reads the pattern from left to right. It is one class, long as it is, since every construct needs the place, the open
+// groups, what a repetition would repeat, and whether case is ignored.
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : pattern_(pattern) { groups_.push_back({}); }

@@ -120,6 +120,20 @@ TEST_F(CorpusOfFiles, NamesEncodingsAndBinaryContents) {
   }
 }
 
+TEST_F(CorpusOfFiles, NamesAFileThatVanishes) {
+  write_file(dir_ / "a.txt", "text");
+  options_.inputs = {(dir_ / "a.txt").string()};
+  const Corpus corpus(options_);
+  std::filesystem::remove(dir_ / "a.txt");
+  BadLines bad;
+  try {
+    corpus.read(bad, [](std::string_view) {});
+    FAIL() << "no error";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("a.txt: no such file"));
+  }
+}
+
 TEST_F(CorpusOfFiles, NamesFileAndLineOfARegexWithoutEnd) {
   options_.split = {SplitRule::Kind::regex, "(a+)+$", 0, 0};
   write_file(dir_ / "a.txt", "x\n" + std::string(5000, 'a') + "b\n");

@@ -118,6 +118,26 @@ TEST_F(Ingest, SaysThatEverythingIsHeldOut) {
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("the input holds no text to train on"));
 }
 
+TEST_F(Ingest, VerifyNamesEveryShardThatIsNotTheOneDescribed) {
+  DatasetManifest manifest = ingest(options_);
+  SplitManifest& train = manifest.splits["train"];
+  ASSERT_GT(train.shards.size(), 1u);
+  for (size_t i : {0, 1}) {
+    ++train.shards[i].num_tokens;
+    ++train.num_tokens;
+  }
+  write_manifest(options_.output, manifest);
+  const std::string message = message_of([&] { verify_data(options_.output); });
+  EXPECT_THAT(message, HasSubstr("2 defects"));
+  EXPECT_THAT(message, HasSubstr("train/shard-00001.h5"));
+}
+
+TEST_F(Ingest, VerifyAndInspectNameAPathThatTheFileSystemRefuses) {
+  std::filesystem::create_symlink("self", dir_ / "self");
+  EXPECT_THAT(message_of([&] { verify_data(dir_ / "self"); }), HasSubstr("self: Too many levels of symbolic links"));
+  EXPECT_THAT(message_of([&] { inspect_data(dir_ / "self"); }), HasSubstr("self: Too many levels of symbolic links"));
+}
+
 TEST_F(Ingest, RefusesBadOptions) {
   ingest(options_);
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("already holds a dataset"));

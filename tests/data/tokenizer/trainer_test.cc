@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "data/tokenizer/commands.h"
 #include "data/tokenizer/merge_learner.h"
@@ -115,6 +116,8 @@ class TokenizerCommands : public testing::Test {
 TEST_F(TokenizerCommands, RefuseAPlaceThatCannotBeWrittenBeforeAnyTextIsRead) {
   std::filesystem::create_directories(folder_ + "/taken.json");
   EXPECT_THAT(refusal("taken.json"), testing::HasSubstr("taken.json is no regular file"));
+  ASSERT_EQ(::mkfifo((folder_ + "/pipe").c_str(), 0600), 0);
+  EXPECT_THAT(refusal("pipe"), testing::HasSubstr("pipe is no regular file"));
   EXPECT_THAT(refusal("nowhere/tokenizer.json"),
               testing::HasSubstr("nowhere/tokenizer.json: cannot be written: No such file or directory"));
 }
