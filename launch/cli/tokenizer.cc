@@ -1,7 +1,5 @@
 #include "data/tokenizer/tokenizer.h"
 
-#include <cerrno>
-#include <cstdio>
 #include <iostream>
 
 #include "data/ingest/documents.h"
