@@ -24,6 +24,7 @@ HOME = {
     'libav': ['data/media'],
     'yaml-cpp/': ['trainer/config'],
     'prometheus/': ['trainer/metrics'],
+    'microhttpd.h': ['trainer/metrics'],
     'dnnl': ['kernels/core/cpu'],
     'oneapi/dnnl': ['kernels/core/cpu'],
     'omp.h': ['kernels/core/cpu'],

@@ -1,177 +1,112 @@
 #include "trainer/metrics/page_server.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <cstdarg>
+#include <cstdio>
 #include <exception>
-#include <list>
+#include <mutex>
 #include <string_view>
-#include <thread>
-#include <vector>
 
 #include <arpa/inet.h>
+#include <microhttpd.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "kernels/core/clock.h"
 #include "kernels/core/error.h"
-#include "kernels/core/thread.h"
 
 namespace birkhoff {
 namespace {
 
-constexpr size_t kLargestRequest_bytes = 16 << 10;
-
-class Descriptor {
- public:
-  Descriptor(int number, const char* what) : number_(number) {
-    BK_CHECK(number >= 0, what, ": ", std::strerror(errno));
-  }
-  ~Descriptor() { close(number_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  int number_;
+struct Answer {
+  unsigned status = MHD_HTTP_OK;
+  std::string type, body;
 };
 
-struct Client {
-  Client(int socket, double deadline) : socket(socket, "accept"), deadline_s(deadline) {}
-  Descriptor socket;
-  double deadline_s;
-  std::string request, answer;
-  size_t sent = 0;
-};
-
-std::string answer_of(const char* status, const std::string& type, const std::string& body, bool with_body = true) {
-  return concat("HTTP/1.1 ", status, "\r\nContent-Type: ", type, "\r\nContent-Length: ", body.size(),
-                "\r\nConnection: close\r\n\r\n", with_body ? body : "");
+MHD_Result send(MHD_Connection* connection, Answer answer) {
+  MHD_Response* response =
+      MHD_create_response_from_buffer(answer.body.size(), answer.body.data(), MHD_RESPMEM_MUST_COPY);
+  if (!response) return MHD_NO;
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type.c_str());
+  // The next scrape comes later than the timeout of a client.
+  MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+  if (answer.status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+  const MHD_Result result = MHD_queue_response(connection, answer.status, response);
+  MHD_destroy_response(response);
+  return result;
 }
 
+// Its static functions are called by the library, which is written in C: no exception may leave them.
 class Server final : public PageServer {
  public:
-  explicit Server(PageServerOptions options)
-      : options_(std::move(options)),
-        listener_(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket"),
-        wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), "eventfd") {
-    const int yes = 1;
-    setsockopt(listener_.number(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  explicit Server(PageServerOptions options) : options_(std::move(options)) {
+    const auto port = static_cast<uint16_t>(options_.port);
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<uint16_t>(options_.port));
+    address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* plain = reinterpret_cast<sockaddr*>(&address);
-    BK_CHECK(bind(listener_.number(), plain, size) == 0 && listen(listener_.number(), SOMAXCONN) == 0 &&
-                 getsockname(listener_.number(), plain, &size) == 0,
-             std::strerror(errno));
-    port_ = ntohs(address.sin_port);
-    thread_ = start_thread("serves metrics", [this] { serve(); });
+    // The library binds to the port of the address, and names the other one in its messages.
+    daemon_ =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, port, nullptr, nullptr, &on_request, this,
+                         MHD_OPTION_EXTERNAL_LOGGER, &on_log, this, MHD_OPTION_SOCK_ADDR, &address,
+                         MHD_OPTION_THREAD_STACK_SIZE, size_t{0}, MHD_OPTION_CONNECTION_TIMEOUT,
+                         options_.client_timeout_s, MHD_OPTION_CONNECTION_LIMIT, options_.max_clients, MHD_OPTION_END);
+    BK_CHECK(daemon_, first_message_.empty() ? "libmicrohttpd gives no reason" : first_message_);
+    port_ = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_BIND_PORT)->port;
   }
-  ~Server() override {
-    const uint64_t one = 1;
-    while (write(wake_.number(), &one, sizeof one) < 0 && errno == EINTR) {
-    }
-    thread_.join();
-  }
+  ~Server() override { MHD_stop_daemon(daemon_); }
   int port() const override { return port_; }
 
  private:
-  void serve();
-  void accept_clients();
-  // Whether it is still wanted.
-  bool attend(Client& client, short events);
-  bool receive(Client& client);
-  bool send(Client& client);
-  std::string answer_to(std::string_view request) const;
+  static MHD_Result on_request(void* self, MHD_Connection* connection, const char* path, const char* method,
+                               const char* version, const char* body, size_t* body_size, void** request) noexcept;
+  static void on_log(void* self, const char* format, va_list arguments) noexcept __attribute__((format(printf, 2, 0)));
+  Answer answer_to(std::string_view method, std::string_view path);
+  void log(const std::string& message);
 
   PageServerOptions options_;
-  Descriptor listener_, wake_;
+  std::mutex log_mutex_;
+  std::string first_message_;  // the reason of a failed start
+  MHD_Daemon* daemon_ = nullptr;
   int port_ = 0;
-  std::list<Client> clients_;
-  std::thread thread_;
 };
 
-void Server::serve() {
-  while (true) {
-    std::vector<pollfd> polled{{wake_.number(), POLLIN, 0}, {listener_.number(), POLLIN, 0}};
-    double wait_s = 3600;
-    for (const Client& client : clients_) {
-      const bool answering = !client.answer.empty();
-      polled.push_back({client.socket.number(), static_cast<short>(answering ? POLLOUT : POLLIN), 0});
-      wait_s = std::min(wait_s, client.deadline_s - now_s());
-    }
-    const int wait_ms = static_cast<int>(std::max(wait_s, 0.0) * 1000) + 1;
-    if (poll(polled.data(), polled.size(), wait_ms) < 0 && errno != EINTR) return;
-    if (polled[0].revents) return;
-    size_t i = 2;
-    const double now = now_s();
-    std::erase_if(clients_, [&](Client& client) {
-      const short events = polled[i++].revents;
-      return (events && !attend(client, events)) || client.deadline_s < now;
-    });
-    if (polled[1].revents) accept_clients();
-  }
-}
-
-void Server::accept_clients() {
-  while (true) {
-    const int client = accept4(listener_.number(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (client < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
-    if (client < 0 && (errno == EMFILE || errno == ENFILE) && !clients_.empty()) {
-      clients_.pop_front();  // its number is the next client's
-      continue;
-    }
-    if (client < 0) break;
-    if (clients_.size() >= options_.max_clients) clients_.pop_front();
-    clients_.emplace_back(client, now_s() + options_.client_timeout_s);
-  }
-}
-
-bool Server::attend(Client& client, short events) {
+MHD_Result Server::on_request(void* self, MHD_Connection* connection, const char* path, const char* method,
+                              const char* /*version*/, const char* /*body*/, size_t* /*body_size*/,
+                              void** /*request*/) noexcept {
   try {
-    if (client.answer.empty()) return (events & (POLLERR | POLLNVAL)) == 0 && receive(client);
-    return (events & (POLLERR | POLLNVAL | POLLHUP)) == 0 && send(client);
-  } catch (const std::exception&) {
-    return false;  // memory, or what the page needs, is short: this client goes without
+    return send(connection, static_cast<Server*>(self)->answer_to(method, path));
+  } catch (...) {
+    return MHD_NO;  // memory is short: the client is dropped
   }
 }
 
-bool Server::receive(Client& client) {
-  char part[4096];
-  const ssize_t bytes = recv(client.socket.number(), part, sizeof part, 0);
-  if (bytes < 0) return errno == EINTR || errno == EAGAIN;
-  if (bytes == 0) return false;
-  client.request.append(part, static_cast<size_t>(bytes));
-  if (client.request.find("\r\n\r\n") == std::string::npos) return client.request.size() < kLargestRequest_bytes;
-  client.answer = answer_to(client.request);
-  return send(client);
-}
-
-bool Server::send(Client& client) {
-  const ssize_t bytes = ::send(client.socket.number(), client.answer.data() + client.sent,
-                               client.answer.size() - client.sent, MSG_NOSIGNAL);
-  if (bytes < 0) return errno == EINTR || errno == EAGAIN;
-  client.sent += static_cast<size_t>(bytes);
-  return client.sent < client.answer.size();
-}
-
-std::string Server::answer_to(std::string_view request) const {
-  const std::string_view line = request.substr(0, request.find("\r\n"));
-  const size_t first = line.find(' '), last = line.rfind(' ');
-  const std::string_view method = line.substr(0, first);
-  if (first == last || !line.substr(last + 1).starts_with("HTTP/1.")) {
-    return answer_of("400 Bad Request", "text/plain", "expected a request of HTTP/1\n");
+void Server::on_log(void* self, const char* format, va_list arguments) noexcept {
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  std::string_view message = text;
+  while (message.ends_with('\n')) message.remove_suffix(1);
+  try {
+    static_cast<Server*>(self)->log(std::string(message));
+  } catch (...) {  // memory is short
   }
-  std::string_view path = line.substr(first + 1, last - first - 1);
-  path = path.substr(0, path.find('?'));
-  if (path != options_.path) return answer_of("404 Not Found", "text/plain", concat("see ", options_.path, "\n"));
-  if (method != "GET" && method != "HEAD") return answer_of("405 Method Not Allowed", "text/plain", "only GET\n");
-  return answer_of("200 OK", options_.type, options_.page(), method == "GET");
+}
+
+void Server::log(const std::string& message) {
+  const std::lock_guard lock(log_mutex_);
+  if (first_message_.empty()) first_message_ = message;
+  if (options_.log) options_.log(message);
+}
+
+Answer Server::answer_to(std::string_view method, std::string_view path) {
+  constexpr const char* kPlain = "text/plain; charset=utf-8";
+  if (path != options_.path) return {MHD_HTTP_NOT_FOUND, kPlain, concat("see ", options_.path, "\n")};
+  if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD)
+    return {MHD_HTTP_METHOD_NOT_ALLOWED, kPlain, "only GET and HEAD\n"};
+  try {
+    return {MHD_HTTP_OK, options_.type, options_.page()};
+  } catch (const std::exception& e) {
+    log(concat("the page cannot be made: ", e.what()));
+    return {MHD_HTTP_INTERNAL_SERVER_ERROR, kPlain, "the page cannot be made\n"};
+  }
 }
 
 }  // namespace

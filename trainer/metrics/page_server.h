@@ -5,9 +5,10 @@
 
 namespace birkhoff {
 
-// Serves one page to HTTP clients of this host, http://127.0.0.1:PORT/PATH, on one thread, which waits for all clients
-// at once: one that connects and says nothing keeps nobody else waiting, and is dropped after some seconds. A library's
-// server takes a thread a client, and stacks too small for the thread-local memory of CUDA's libraries.
+// Serves one page to HTTP clients of this host, http://127.0.0.1:PORT/PATH, on one thread of GNU libmicrohttpd, which
+// waits for all clients at once: one that connects and says nothing keeps nobody else waiting, and is dropped after
+// some seconds. The thread has a stack of the system's default size: the thread-local memory of CUDA's libraries, about
+// 100 KB, is taken from the stack of every thread.
 class PageServer {
  public:
   virtual ~PageServer() = default;
@@ -18,8 +19,10 @@ struct PageServerOptions {
   int port = 0;  // 0: any that is free
   std::string path = "/metrics", type = "text/plain; version=0.0.4; charset=utf-8";
   std::function<std::string()> page;  // called by the server's thread
-  double client_timeout_s = 5;        // from its connection to the end of its answer
-  size_t max_clients = 64;            // then the one that came first is dropped
+  // Called with what goes wrong while it serves, by the server's thread. May be empty.
+  std::function<void(const std::string&)> log;
+  unsigned client_timeout_s = 5;  // without a byte from or to the client
+  unsigned max_clients = 256;     // further ones wait until one has its answer or is dropped
 };
 
 // Errors: UserError with the system's reason if the port or the thread cannot be had.

@@ -1,5 +1,8 @@
 #include "trainer/metrics/prometheus.h"
 
+#include <mutex>
+#include <set>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
@@ -29,13 +32,34 @@ prometheus::Labels labels_of(const Number& number) {
   return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
 }
 
+// What goes wrong in the server's thread, told by the thread that publishes: Warn belongs to it. Each message is told
+// once, and no more than a few in all, since clients can cause them as often as they like.
+class Messages {
+ public:
+  void add(const std::string& message) {
+    const std::lock_guard lock(mutex_);
+    if (known_.size() < kMost && known_.insert(message).second) untold_.push_back(message);
+  }
+  std::vector<std::string> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(untold_, {});
+  }
+
+ private:
+  static constexpr size_t kMost = 20;
+  std::mutex mutex_;
+  std::set<std::string> known_;
+  std::vector<std::string> untold_;
+};
+
 class ServedRegistry final : public PrometheusSink {
  public:
-  ServedRegistry(int port, const std::map<std::string, std::string>& build_info) {
+  ServedRegistry(int port, const std::map<std::string, std::string>& build_info, const Warn& warn) : warn_(warn) {
     prometheus::BuildGauge().Name("birkhoff_build_info").Register(*registry_).Add(build_info).Set(1);
     PageServerOptions options;
     options.port = port;
     options.page = [registry = registry_] { return prometheus::TextSerializer().Serialize(registry->Collect()); };
+    options.log = [this](const std::string& message) { messages_.add(message); };
     server_ = serve_page(std::move(options));
   }
 
@@ -44,6 +68,8 @@ class ServedRegistry final : public PrometheusSink {
   void publish(const Record& record) override {
     const std::string prefix = record.event == "step" ? "birkhoff_" : concat("birkhoff_", record.event, "_");
     for (const Number& number : record.numbers) serve(prefix + std::string(number.key), number);
+    for (const std::string& message : messages_.take())
+      warn_(concat("serving Prometheus on 127.0.0.1:", port(), ": ", message));
   }
 
  private:
@@ -72,8 +98,10 @@ class ServedRegistry final : public PrometheusSink {
     }
   }
 
+  Warn warn_;
+  Messages messages_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  std::unique_ptr<PageServer> server_;
+  std::unique_ptr<PageServer> server_;  // last: its thread uses the others
 };
 
 }  // namespace
@@ -81,7 +109,7 @@ class ServedRegistry final : public PrometheusSink {
 std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
                                                 const Warn& warn) {
   try {
-    return std::make_unique<ServedRegistry>(port, build_info);
+    return std::make_unique<ServedRegistry>(port, build_info, warn);
   } catch (const std::exception& e) {
     warn(concat("cannot serve Prometheus on 127.0.0.1:", port, ": ", e.what(),
                 "; the run goes on without, choose another metrics.prometheus_port"));

@@ -1,6 +1,8 @@
 #include "trainer/metrics/prometheus.h"
 
 #include <chrono>
+#include <future>
+#include <stdexcept>
 
 #include <gmock/gmock.h>
 
@@ -70,26 +72,55 @@ TEST_F(PrometheusTest, AClientThatSaysNothingKeepsNobodyWaiting) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
 }
 
-TEST(PageServer, DropsAClientThatSaysNothing) {
+TEST(PageServer, DropsAClientThatSaysNothingAndThenTakesTheNext) {
   PageServerOptions options;
   options.page = [] { return std::string("page"); };
-  options.client_timeout_s = 0.1;
+  options.client_timeout_s = 1;
+  options.max_clients = 1;
   const auto server = serve_page(std::move(options));
-  EXPECT_EQ(test::IdleClient(server->port(), "GET").answer(), "");
+  const test::IdleClient idle(server->port(), "GET");
+  EXPECT_THAT(scrape(server->port()), HasSubstr("200 OK"));
+  EXPECT_EQ(idle.answer(), "");
 }
 
 TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
   PageServerOptions options;
   options.page = [] { return std::string(300000, 'x'); };
   const auto server = serve_page(std::move(options));
-  const auto answer = [&](const std::string& request) { return test::IdleClient(server->port(), request).answer(); };
-  EXPECT_EQ(answer("GET /metrics?a=b HTTP/1.0\r\n\r\n").substr(0, 15), "HTTP/1.1 200 OK");
-  EXPECT_GT(answer("GET /metrics HTTP/1.1\r\n\r\n").size(), 300000u);
-  EXPECT_THAT(answer("HEAD /metrics HTTP/1.1\r\n\r\n"), AllOf(HasSubstr("300000"), Not(HasSubstr("xx"))));
-  EXPECT_THAT(answer("GET / HTTP/1.1\r\n\r\n"), HasSubstr("404"));
-  EXPECT_THAT(answer("POST /metrics HTTP/1.1\r\n\r\n"), HasSubstr("405"));
-  EXPECT_THAT(answer("nonsense\r\n\r\n"), HasSubstr("400"));
-  EXPECT_EQ(answer(std::string(100000, 'a')), "");
+  const auto answer = [&](const std::string& request) {
+    return test::IdleClient(server->port(), request + "\r\nHost: localhost\r\n\r\n").answer();
+  };
+  EXPECT_THAT(answer("GET /metrics?a=b HTTP/1.0"), HasSubstr("200 OK"));
+  EXPECT_GT(answer("GET /metrics HTTP/1.1").size(), 300000u);
+  EXPECT_THAT(answer("HEAD /metrics HTTP/1.1"), AllOf(HasSubstr("300000"), Not(HasSubstr("xx"))));
+  EXPECT_THAT(answer("GET / HTTP/1.1"), HasSubstr("404"));
+  EXPECT_THAT(answer("POST /metrics HTTP/1.1"), HasSubstr("405"));
+  // The library refuses these itself, some by closing the connection.
+  EXPECT_THAT(answer("nonsense"), Not(HasSubstr("xx")));
+  EXPECT_THAT(answer(std::string(100000, 'a')), Not(HasSubstr("xx")));
+}
+
+TEST(PageServer, SurvivesAPageThatCannotBeMade) {
+  PageServerOptions options;
+  std::promise<std::string> logged;
+  options.page = [n = 0]() mutable { return n++ ? std::string("page") : throw std::runtime_error("no numbers"); };
+  options.log = [&](const std::string& message) { logged.set_value(message); };
+  const auto server = serve_page(std::move(options));
+  EXPECT_THAT(scrape(server->port()), AllOf(HasSubstr("500"), Not(HasSubstr("no numbers"))));
+  EXPECT_EQ(logged.get_future().get(), "the page cannot be made: no numbers");
+  EXPECT_THAT(scrape(server->port()), HasSubstr("200 OK"));
+}
+
+// What a client does wrong is told at the next record, and once.
+TEST_F(PrometheusTest, WarnsOnceOfWhatTheServerLogs) {
+  testing::internal::CaptureStderr();
+  const auto served = open_prometheus(0, {}, warn);
+  ASSERT_NE(served, nullptr);
+  for (int i = 0; i < 2; ++i) test::IdleClient(served->port(), "GET /metrics HTTP/9.9\r\n\r\n").answer();
+  EXPECT_THAT(warnings, IsEmpty());
+  for (int64_t step = 1; step <= 2; ++step) served->publish({"step", step, {}});
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr(concat("serving Prometheus on 127.0.0.1:", served->port(), ": "))));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_F(PrometheusTest, WarnsOfABusyPortAndDoesNotFail) {
