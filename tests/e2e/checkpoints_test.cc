@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 constexpr const char* kEndless = " --set run.steps=100000 --set eval.interval=0";
@@ -80,6 +81,21 @@ TEST(FullDisk, ARequestedStopWithoutItsCheckpointIsCode74) {
   run.signal(SIGUSR1);
   EXPECT_EQ(run.wait(60), 74) << run.output();
   EXPECT_THAT(run.output(), AllOf(HasSubstr("is lost"), Not(HasSubstr("stopped after step"))));
+}
+
+// The checkpoint has 14 MB. Open MPI itself needs files of 4 MiB.
+TEST(FileSizeLimit, IsAFailedSaveAndNeverADeathByASignal) {
+  const TempDir dir;
+  const std::string train = Training::shared().command(
+      1, dir / "run", "--set run.steps=3 --set checkpoint.interval=2 --set model.engram.rows_per_head=50000");
+  const ProgramResult run = run_program("bash -c \"ulimit -f 5000; exec " + train + "\"");
+  EXPECT_EQ(run.exit_code, 74) << run.output;
+  EXPECT_EQ(count(run.output, "the checkpoint of step 2 was not saved, the older ones are untouched: "), 1u)
+      << run.output;
+  EXPECT_EQ(count(run.output, "the checkpoint of step 3 was not saved"), 2u) << run.output;
+  EXPECT_THAT(run.output, AllOf(HasSubstr("(ulimit -f)"), HasSubstr("what was trained after the start is lost"),
+                                Not(HasSubstr("done: "))));
+  EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), IsEmpty());
 }
 
 TEST(FullDisk, IsFoundBeforeTheFirstStep) {
