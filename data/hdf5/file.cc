@@ -5,10 +5,7 @@
 #include <limits>
 #include <utility>
 
-#include <fcntl.h>
 #include <hdf5.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "data/file/checked_size.h"
 #include "data/hdf5/bulk_file.h"
@@ -152,20 +149,6 @@ H5Handle timeless(hid_t property_class, const std::string& what) {
   return properties;
 }
 
-// HDF5 keeps a file open whose metadata it could not write, tries again as the process ends, and crashes there. What is
-// left to write of such a file goes to memory, so that it can be closed; its place on disk is left to whoever made it.
-void write_to_nowhere(hid_t file) {
-  const H5Handle access(H5Fget_access_plist(file));
-  void* descriptor = nullptr;
-  if (H5Pget_driver(access.id()) == H5FD_SEC2 && H5Fget_vfd_handle(file, H5P_DEFAULT, &descriptor) >= 0) {
-    const int nowhere = ::memfd_create("nowhere", MFD_CLOEXEC);
-    if (nowhere >= 0) ::dup3(nowhere, *static_cast<const int*>(descriptor), O_CLOEXEC);
-    if (nowhere >= 0) ::close(nowhere);
-    H5Fflush(file, H5F_SCOPE_LOCAL);
-  }
-  H5Eclear2(H5E_DEFAULT);
-}
-
 }  // namespace
 
 H5File H5File::create(const std::filesystem::path& path) {
@@ -216,21 +199,7 @@ H5Group H5File::root() const {
 void H5File::close() {
   const Lock lock(hdf5_mutex());
   const H5Handle closing = std::move(handle_);
-  const herr_t flushed = H5Fflush(closing.id(), H5F_SCOPE_LOCAL);
-  try {
-    check_h5(flushed, path_.string() + ": cannot write metadata");
-  } catch (...) {
-    write_to_nowhere(closing.id());
-    throw;
-  }
-}
-
-H5File::~H5File() {
-  if (handle_.id() < 0) return;
-  const Lock lock(hdf5_mutex());
-  if (H5Fflush(handle_.id(), H5F_SCOPE_LOCAL) >= 0) return;
-  H5Eclear2(H5E_DEFAULT);
-  write_to_nowhere(handle_.id());
+  check_h5(H5Fflush(closing.id(), H5F_SCOPE_LOCAL), path_.string() + ": cannot write metadata");
 }
 
 H5Group H5Group::create_group(const std::string& name) const {

@@ -63,11 +63,9 @@ class H5File {
   static H5File open(const std::filesystem::path& path);
   H5Group root() const;
   // Writes all metadata and closes; further use of groups of this file is an error. The destructor closes too, but
-  // cannot report that the disk is full. Where the metadata cannot be written, the file is closed without it.
+  // cannot report an error. Where the disk is full HDF5 keeps the file open and crashes at the end of the process: what
+  // is made for the disk is laid out in memory.
   void close();
-  H5File(H5File&& other) noexcept = default;
-  H5File& operator=(H5File&& other) noexcept = default;
-  ~H5File();
 
  private:
   H5File(H5Handle handle, std::filesystem::path path) : handle_(std::move(handle)), path_(std::move(path)) {}

@@ -1,6 +1,7 @@
 #include "data/shard/format.h"
 
 #include <cstddef>
+#include <utility>
 
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/hash.h"
@@ -49,17 +50,18 @@ void write_pools(const std::filesystem::path& path, const ShardHeader& header, c
                  uint64_t index_checksum) {
   constexpr int64_t kMetadataBytes = int64_t{64} << 10;  // more than that of five datasets
   check_size_limit(path, kMetadataBytes + pools.stored_bytes());
-  H5File file = H5File::create(path);
+  // HDF5 must not meet a full disk: it lays the file out in memory.
+  const MemoryFile layout;
+  H5File file = H5File::create(layout);
   const H5Group root = file.root();
   root.set("format", std::string(kShardFormat));
   root.set("version", header.version);
   root.set("vocab_size", header.vocab_size);
   root.set("tokenizer_digest", header.tokenizer_digest);
   root.set("index_checksum", std::bit_cast<int64_t>(index_checksum));
-  const BulkFile out = BulkFile::open_to_write(path);
+  std::vector<std::pair<H5Dataset, const void*>> stored;
   const auto store = [&](const char* name, DType dtype, const Shape& shape, const void* data) {
-    const H5Dataset dataset = root.create_dataset(name, dtype, shape);
-    out.write(dataset, 0, shape.count(), data);
+    stored.emplace_back(root.create_dataset(name, dtype, shape), data);
   };
   const auto size = [](const auto& pool) { return static_cast<int64_t>(pool.size()); };
   store("samples", DType::i64, {size(pools.samples), kSampleColumns}, pools.samples.data());
@@ -68,6 +70,10 @@ void write_pools(const std::filesystem::path& path, const ShardHeader& header, c
   store("loss_mask", DType::u8, {size(pools.loss_mask)}, pools.loss_mask.data());
   store("bytes", DType::u8, {size(pools.bytes)}, pools.bytes.data());
   file.close();
+  const BulkFile out = BulkFile::create(path);
+  out.reserve(layout.bytes());
+  layout.copy_to(out);
+  for (const auto& [dataset, data] : stored) out.write(dataset, 0, dataset.shape.count(), data);
 }
 
 }  // namespace

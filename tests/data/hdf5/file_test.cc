@@ -10,7 +10,6 @@
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
 #include "tests/support/temp_dir.h"
-#include "tests/support/tiny_disk.h"
 
 namespace birkhoff {
 namespace {
@@ -133,33 +132,6 @@ TEST(H5File, TellsDamagesOfTheFileApart) {
   std::string flipped = good;
   flipped[44] ^= 1;  // the superblock's checksum
   EXPECT_THAT(complaint(flipped), HasSubstr("checksum"));
-}
-
-int open_files() {
-  int count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) ++count;
-  return count;
-}
-
-// HDF5 itself would keep such a file open and crash at the end of the process.
-TEST(H5File, ThatCannotBeWrittenIsClosedAllTheSame) {
-  const TinyDisk disk;
-  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
-  const int open_before = open_files();
-  for (const bool closed : {true, false}) {
-    ASSERT_TRUE(disk.leave(1));
-    H5File file = H5File::create(disk.path() / "a.h5");
-    for (int i = 0; i < 200; ++i) file.root().create_dataset(concat("d", i), DType::f32, {100});
-    if (closed) {
-      EXPECT_THAT(message_of([&] { file.close(); }), HasSubstr("No space left on device"));
-    }
-  }
-  EXPECT_EQ(open_files(), open_before);
-  disk.make_room();
-  H5File file = H5File::create(disk.path() / "b.h5");
-  file.root().set("k", int64_t{5});
-  file.close();
-  EXPECT_EQ(H5File::open(disk.path() / "b.h5").root().integer("k"), 5);
 }
 
 TEST(H5File, LaidOutInMemoryIsTheSameFile) {

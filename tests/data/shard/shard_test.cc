@@ -13,6 +13,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/tiny_disk.h"
 
 namespace birkhoff {
 namespace {
@@ -242,6 +243,19 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);
 }
 
+// At every page in turn. HDF5 would crash at the end of the process, had it met the full disk.
+TEST(Shard, ThatDoesNotFitTheDiskIsAnErrorAndNoMore) {
+  const TinyDisk disk;
+  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
+  for (int pages = 0; pages < 6; ++pages) {
+    ASSERT_TRUE(disk.leave(pages));
+    const std::string message = message_of([&] {
+      write_shard(disk.path() / "a.h5", {kShardVersion, 10000, "digest"}, {text_sample(0, 5000)});
+    });
+    EXPECT_THAT(message, HasSubstr("No space left on device")) << pages;
+  }
+}
+
 // HDF5 would crash at the end of the process.
 TEST(Shard, ThatIsLargerThanTheProcessMayWriteIsRefusedBeforehand) {
   const TempDir dir;
@@ -249,8 +263,9 @@ TEST(Shard, ThatIsLargerThanTheProcessMayWriteIsRefusedBeforehand) {
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   const rlimit small{8192, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const std::string message =
-      message_of([&] { write_shard(dir / "a.h5", {kShardVersion, 10, "digest"}, {text_sample(0, 9)}); });
+  const std::string message = message_of([&] {
+    write_shard(dir / "a.h5", {kShardVersion, 10, "digest"}, {text_sample(0, 9)});
+  });
   ::setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_THAT(message, AllOf(HasSubstr("a.h5"), HasSubstr("the limit of this process, 8192 bytes (ulimit -f)")));
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
