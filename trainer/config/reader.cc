@@ -1,13 +1,9 @@
 #include "trainer/config/reader.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 
+#include "data/file/regular_file.h"
 #include "kernels/core/error.h"
 #include "trainer/config/check.h"
 #include "trainer/config/refusal.h"
@@ -287,12 +283,13 @@ LoadedConfig parse_config(const std::string& text, const std::string& name, cons
 }
 
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigUse use) {
-  std::error_code ignored;
-  BK_CHECK(!std::filesystem::is_directory(path, ignored), path, " is a folder; expected a YAML file");
-  std::ifstream file(path, std::ios::binary);
-  BK_CHECK(file, "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  BK_CHECK(!file.bad(), "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
+  BK_CHECK(!path.empty(), "the config has an empty name. Give the path of a YAML file");
+  std::string text;
+  try {
+    text = read_regular_file(path, kMaxYamlBytes);
+  } catch (const DataError& e) {
+    throw UserError(concat("cannot read the config: ", e.what(), ". Give the path of a YAML file"));
+  }
   return parse_config(text, path, overrides, use);
 }
 

@@ -12,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMaxNodes = 20'000, kMaxBytes = 1 << 20, kMaxDepth = 32;
+constexpr size_t kMaxNodes = 20'000, kMaxDepth = 32;
 
 size_t count_nodes(const YamlNode& node) {
   size_t count = 1;
@@ -148,7 +148,8 @@ void refuse_tabs(const std::string& text) {
 }  // namespace
 
 YamlNode parse_yaml(const std::string& text) {
-  BK_CHECK(text.size() <= kMaxBytes, "line 1: ", text.size(), " bytes, expected a config of at most ", kMaxBytes);
+  BK_CHECK(static_cast<int64_t>(text.size()) <= kMaxYamlBytes, "line 1: ", text.size(),
+           " bytes, expected a config of at most ", kMaxYamlBytes);
   refuse_tabs(text);
   std::istringstream in(text);
   TreeBuilder builder;

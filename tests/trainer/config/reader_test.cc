@@ -1,10 +1,13 @@
 #include "trainer/config/reader.h"
 
+#include <filesystem>
 #include <random>
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "kernels/core/error.h"
+#include "tests/support/temp_dir.h"
 
 namespace birkhoff {
 namespace {
@@ -435,11 +438,23 @@ TEST(Reader, DerivesWhatFollows) {
   EXPECT_EQ(c.model.rope.dims, 24);
 }
 
+// Reading ends whatever a path names: a pipe that nobody writes to, a device that never ends, a file of many gigabytes.
 TEST(Reader, SaysWhyAFileCannotBeRead) {
-  const std::pair<const char*, const char*> files[] = {
-      {"/nowhere/x.yaml", "cannot read /nowhere/x.yaml: No such file or directory"},
-      {"/", "/ is a folder; expected a YAML file"},
-      {"/dev/null", "/dev/null: the file is empty, expected sections"}};
+  const TempDir dir;
+  const std::string pipe = (dir / "pipe").string(), large = (dir / "large.yaml").string(),
+                    empty = (dir / "empty.yaml").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  write_file(large, "");
+  std::filesystem::resize_file(large, int64_t{1} << 40);
+  write_file(empty, "");
+  const std::pair<std::string, std::string> files[] = {
+      {"/nowhere/x.yaml", "cannot read the config: /nowhere/x.yaml: no such file. Give the path of a YAML file"},
+      {"", "the config has an empty name"},
+      {"/", "/: is a folder, expected a regular file"},
+      {pipe, "is a pipe, expected a regular file"},
+      {"/dev/zero", "/dev/zero: is a device, expected a regular file"},
+      {large, "has 1099511627776 bytes, expected a text file of at most 1048576"},
+      {empty, "empty.yaml: the file is empty, expected sections"}};
   for (const auto& [path, message] : files) {
     try {
       load_config(path);
