@@ -71,6 +71,13 @@ class Reader {
       if (origin != "default" && origin != "derived")
         warnings.push_back(concat(origin, ": ", unused.path, " has no effect: ", unused.why));
     }
+    for (const auto& [path, setting] : by_path_) {
+      // No shell replaces these in a config, nor bash behind the '=' of --set.
+      const auto* text = std::get_if<std::string*>(&setting->value);
+      if (text && ((*text)->starts_with("~/") || (*text)->starts_with('$')))
+        warnings.push_back(concat(origins_.at(path), ": ", path, " is taken as it stands, ", **text,
+                                  ": '~' and variables are not replaced; write the folder out"));
+    }
     return {std::move(config_), std::move(origins_), std::move(warnings)};
   }
 
@@ -89,6 +96,11 @@ class Reader {
   void read_section(const YamlNode& map, const std::string& prefix) {
     std::map<std::string, int> seen;
     for (const YamlNode& entry : map.children) {
+      if (entry.key.empty()) {
+        problem(where(entry),
+                concat("a name is empty, expected that of a setting", prefix.empty() ? "" : " in " + prefix));
+        continue;
+      }
       const std::string path = prefix.empty() ? entry.key : prefix + "." + entry.key;
       const auto [first, fresh] = seen.try_emplace(entry.key, entry.line);
       if (fresh) {
@@ -114,7 +126,7 @@ class Reader {
     } else if (found != by_path_.end()) {
       read_value(*found->second, node);
     } else if (!sections_.contains(path)) {
-      problem(where(node), path + " is not a setting" + suggestion(path));
+      problem(where(node), shown(path) + " is not a setting" + suggestion(path));
     } else if (node.kind == YamlNode::Kind::map) {
       read_section(node, path);
     } else if (node.kind != YamlNode::Kind::null) {
