@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ namespace birkhoff {
 namespace {
 
 constexpr size_t kLargestRequest_bytes = 16 << 10;
+constexpr int kRetry_ms = 100;
 
 class Descriptor {
  public:
@@ -38,6 +40,13 @@ class Descriptor {
  private:
   int number_;
 };
+
+// Most descriptors are for the files of the run, however many clients there are: `ulimit -n` may be low.
+size_t share_of_descriptors(size_t wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+  return std::clamp<size_t>(limit.rlim_cur / 8, 1, wanted);
+}
 
 struct Client {
   Client(int socket, double deadline) : socket(socket, "accept"), deadline_s(deadline) {}
@@ -70,6 +79,7 @@ class Server final : public PageServer {
                  getsockname(listener_.number(), plain, &size) == 0,
              std::strerror(errno));
     port_ = ntohs(address.sin_port);
+    options_.max_clients = share_of_descriptors(options_.max_clients);
     thread_ = start_thread("serves metrics", [this] { serve(); });
   }
   ~Server() override {
@@ -125,6 +135,10 @@ void Server::accept_clients() {
     if (client < 0 && (errno == EMFILE || errno == ENFILE) && !clients_.empty()) {
       clients_.pop_front();  // its number is the next client's
       continue;
+    }
+    if (client < 0 && errno != EAGAIN) {
+      pollfd stopped{wake_.number(), POLLIN, 0};
+      poll(&stopped, 1, kRetry_ms);  // he waits in the queue, where he would be met again at once
     }
     if (client < 0) break;
     if (clients_.size() >= options_.max_clients) clients_.pop_front();

@@ -1,8 +1,10 @@
 #include "trainer/metrics/prometheus.h"
 
 #include <chrono>
+#include <filesystem>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "kernels/core/error.h"
 #include "tests/support/scrape.h"
@@ -76,6 +78,25 @@ TEST(PageServer, DropsAClientThatSaysNothing) {
   options.client_timeout_s = 0.1;
   const auto server = serve_page(std::move(options));
   EXPECT_EQ(test::IdleClient(server->port(), "GET").answer(), "");
+}
+
+// Whatever clients do, the run can open its files.
+TEST(PageServer, LeavesMostDescriptorsToTheRun) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{64, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  PageServerOptions options;
+  options.page = [] { return std::string("page"); };
+  const auto server = serve_page(options);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto open_files = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); };
+  constexpr int kClients = 40;
+  const auto without = open_files();
+  std::vector<std::unique_ptr<test::IdleClient>> idle;
+  for (int i = 0; i < kClients; ++i) idle.push_back(std::make_unique<test::IdleClient>(server->port()));
+  EXPECT_THAT(scrape(server->port()), HasSubstr("page"));
+  EXPECT_LE(open_files(), without + kClients + 64 / 8);
 }
 
 TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
