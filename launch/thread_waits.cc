@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <string>
 
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "kernels/core/clock.h"
@@ -38,6 +39,9 @@ bool set_by_default(const char* name, const std::string& value) {
   return !std::getenv(name) && setenv(name, value.c_str(), 0) == 0;
 }
 
+// `ld.so birkhoff ...`: the program that the kernel knows is the loader, which would take the arguments for its own.
+bool started_by_loader() { return getauxval(AT_BASE) == 0; }
+
 // By its path, which keeps its name in lists of processes; by the link of the kernel where the file is gone.
 void start_again(char** argv) {
   constexpr const char* kSelf = "/proc/self/exe";
@@ -50,7 +54,7 @@ void start_again(char** argv) {
 }  // namespace
 
 void bound_thread_waits(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY")) return;
+  if (std::getenv("OMP_WAIT_POLICY") || started_by_loader()) return;
   const bool gnu = set_by_default("GOMP_SPINCOUNT", std::to_string(turns_of_spin()));
   if (gnu) setenv(kOurThreadWaits, "bounded", 1);
   const bool llvm = set_by_default("KMP_BLOCKTIME", kBlocktime_ms);

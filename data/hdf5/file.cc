@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -174,8 +176,12 @@ H5File H5File::create(const MemoryFile& memory) {
 H5File H5File::create_at(const std::filesystem::path& opened, const H5Handle& access, std::filesystem::path path) {
   const std::string what = path.string() + ": cannot create";
   const H5Handle creation = timeless(H5P_FILE_CREATE, what);
-  return {H5Handle(check_h5(H5Fcreate(opened.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), what)),
-          std::move(path)};
+  errno = 0;
+  const hid_t file = H5Fcreate(opened.c_str(), H5F_ACC_TRUNC, creation.id(), access.id());
+  if (file < 0 && (errno == EMFILE || errno == ENFILE)) {  // of which HDF5 says only that it cannot open
+    throw IoError(concat(what, ": ", std::strerror(errno), "; raise the limit of open files (ulimit -n)"), errno);
+  }
+  return {H5Handle(check_h5(file, what)), std::move(path)};
 }
 
 H5File H5File::open(const std::filesystem::path& path) {

@@ -18,6 +18,11 @@ Action print(std::string text) {
   };
 }
 
+// An empty word comes from a variable of the shell that is not set, and must not be taken for an option left out.
+std::string refuse_empty(const std::string& value) {
+  return value.empty() ? "the value is empty; give one, or leave the option out" : "";
+}
+
 // The innermost subcommand that the arguments named.
 CLI::App* selected(CLI::App* app) {
   while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
@@ -44,15 +49,15 @@ std::string unknown_command(const CLI::App* app, const std::vector<std::string>&
 }  // namespace
 
 Command& Command::positional(const std::string& name, std::string& value, const std::string& help) {
-  app_->add_option(name, value, help)->required();
+  app_->add_option(name, value, help)->required()->check(refuse_empty);
   return *this;
 }
 Command& Command::positional(const std::string& name, std::vector<std::string>& values, const std::string& help) {
-  app_->add_option(name, values, help)->required();
+  app_->add_option(name, values, help)->required()->check(refuse_empty);
   return *this;
 }
 Command& Command::option(const std::string& name, std::string& value, const std::string& help) {
-  app_->add_option(name, value, help)->capture_default_str();
+  app_->add_option(name, value, help)->capture_default_str()->check(refuse_empty);
   return *this;
 }
 Command& Command::option(const std::string& name, int64_t& value, const std::string& help) {

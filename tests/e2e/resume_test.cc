@@ -195,7 +195,8 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
                     Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() +
                     " --checkpoint " + (dir / "typo").string());
     EXPECT_EQ(eval.exit_code, 6) << eval.output;
-    EXPECT_THAT(eval.output, HasSubstr("--checkpoint: " + (dir / "typo").string() + ": no such checkpoint"));
+    EXPECT_THAT(eval.output, HasSubstr("--checkpoint: " + (dir / "typo").string() +
+                                       ": no such checkpoint; expected the folder of a checkpoint"));
     const ProgramResult unrecorded =
         run_program(std::string(BIRKHOFF_PROGRAM) + " eval " + (source ? source : ".") + "/configs/test.yaml" +
                     Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() + " " + part);

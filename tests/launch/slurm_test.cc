@@ -62,6 +62,36 @@ TEST_F(TrainSbatch, PassesOneSignalOnWaitsForTheCheckpointAndRequeues) {
   EXPECT_EQ(requeued(), "requeue 17\n");
 }
 
+// --signal may name any of them, and may come before the ranks are there.
+TEST_F(TrainSbatch, TakesEverySignalThatAsksForAStop) {
+  launcher("echo started; while [ $signals = 0 ]; do sleep 0.05; done; exit 75");
+  for (const int number : {SIGUSR2, SIGHUP, SIGINT, SIGXCPU}) {
+    Background job(command(), dir_ / ("log" + std::to_string(number)));
+    ASSERT_TRUE(job.shows("started", 20)) << job.output();
+    kill(job.pid(), number);
+    EXPECT_EQ(job.wait(20), 75) << number << job.output();
+  }
+  EXPECT_EQ(requeued(), "requeue 17\nrequeue 17\nrequeue 17\nrequeue 17\n");
+}
+
+TEST_F(TrainSbatch, MustBeStartedBySlurm) {
+  launcher("exit 0");
+  const ProgramResult alone = run("SLURM_JOB_ID=");
+  EXPECT_NE(alone.exit_code, 0);
+  EXPECT_THAT(alone.output, HasSubstr("SLURM_JOB_ID: is not set: submit this script with sbatch"));
+}
+
+// What counts the failures may be damaged by the failure of a node, or not be writable.
+TEST_F(TrainSbatch, CountsFailuresWhateverItsFileHolds) {
+  launcher("exit 4");
+  write_file(dir_ / ".birkhoff-17.failures", "torn\n");
+  EXPECT_THAT(run().output, HasSubstr("goes back to the queue"));
+  EXPECT_EQ(read_file(dir_ / ".birkhoff-17.failures"), "1\n");
+  EXPECT_THAT(run("SLURM_SUBMIT_DIR=/proc").output,
+              HasSubstr("its failures cannot be counted, it is not started again"));
+  EXPECT_EQ(requeued(), "requeue 17\n");
+}
+
 TEST_F(TrainSbatch, RequeuesOnlyTheElementOfAnArray) {
   launcher("exit 75");
   run("SLURM_ARRAY_JOB_ID=12 SLURM_ARRAY_TASK_ID=3");

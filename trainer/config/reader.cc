@@ -1,13 +1,9 @@
 #include "trainer/config/reader.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 
+#include "data/file/regular_file.h"
 #include "kernels/core/error.h"
 #include "trainer/config/check.h"
 #include "trainer/config/refusal.h"
@@ -75,6 +71,13 @@ class Reader {
       if (origin != "default" && origin != "derived")
         warnings.push_back(concat(origin, ": ", unused.path, " has no effect: ", unused.why));
     }
+    for (const auto& [path, setting] : by_path_) {
+      // No shell replaces these in a config, nor bash behind the '=' of --set.
+      const auto* text = std::get_if<std::string*>(&setting->value);
+      if (text && ((*text)->starts_with("~/") || (*text)->starts_with('$')))
+        warnings.push_back(concat(origins_.at(path), ": ", path, " is taken as it stands, ", **text,
+                                  ": '~' and variables are not replaced; write the folder out"));
+    }
     return {std::move(config_), std::move(origins_), std::move(warnings)};
   }
 
@@ -93,6 +96,11 @@ class Reader {
   void read_section(const YamlNode& map, const std::string& prefix) {
     std::map<std::string, int> seen;
     for (const YamlNode& entry : map.children) {
+      if (entry.key.empty()) {
+        problem(where(entry),
+                concat("a name is empty, expected that of a setting", prefix.empty() ? "" : " in " + prefix));
+        continue;
+      }
       const std::string path = prefix.empty() ? entry.key : prefix + "." + entry.key;
       const auto [first, fresh] = seen.try_emplace(entry.key, entry.line);
       if (fresh) {
@@ -118,7 +126,7 @@ class Reader {
     } else if (found != by_path_.end()) {
       read_value(*found->second, node);
     } else if (!sections_.contains(path)) {
-      problem(where(node), path + " is not a setting" + suggestion(path));
+      problem(where(node), shown(path) + " is not a setting" + suggestion(path));
     } else if (node.kind == YamlNode::Kind::map) {
       read_section(node, path);
     } else if (node.kind != YamlNode::Kind::null) {
@@ -287,12 +295,13 @@ LoadedConfig parse_config(const std::string& text, const std::string& name, cons
 }
 
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides, ConfigUse use) {
-  std::error_code ignored;
-  BK_CHECK(!std::filesystem::is_directory(path, ignored), path, " is a folder; expected a YAML file");
-  std::ifstream file(path, std::ios::binary);
-  BK_CHECK(file, "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  BK_CHECK(!file.bad(), "cannot read ", path, ": ", std::strerror(errno), "; expected a YAML file");
+  BK_CHECK(!path.empty(), "the config has an empty name. Give the path of a YAML file");
+  std::string text;
+  try {
+    text = read_regular_file(path, kMaxYamlBytes);
+  } catch (const DataError& e) {
+    throw UserError(concat("cannot read the config: ", e.what(), ". Give the path of a YAML file"));
+  }
   return parse_config(text, path, overrides, use);
 }
 

@@ -65,6 +65,7 @@ std::string advice(const Setting& setting, const YamlNode& node, GivenBy by) {
   if (std::holds_alternative<int64_t*>(setting.value)) return advice_on_number(setting.limits, node, true);
   if (std::holds_alternative<double*>(setting.value)) return advice_on_number(setting.limits, node, false);
   if (!node.tag.empty()) return "; remove the tag";
+  if (text && node.text.find('\0') != std::string::npos) return " without a byte 0, which no name of a file can hold";
   if (std::holds_alternative<bool*>(setting.value)) return advice_on_bool(lower(node.text));
   if (const auto* choice = std::get_if<Choice>(&setting.value)) return advice_on_choice(*choice, node.text);
   return "";
@@ -82,13 +83,24 @@ std::string refusal_of_element(const Setting& list, const YamlNode& node, GivenB
 
 }  // namespace
 
+std::string shown(const std::string& text) {
+  constexpr size_t kLongest = 200;
+  static constexpr char hex[] = "0123456789abcdef";
+  std::string out;
+  for (const char c : text.substr(0, kLongest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 ? std::string{'\\', 'x', hex[byte >> 4], hex[byte & 15]} : std::string(1, c);
+  }
+  return text.size() > kLongest ? concat(out, "... (", text.size(), " bytes)") : out;
+}
+
 std::string describe_node(const YamlNode& node) {
   switch (node.kind) {
     case YamlNode::Kind::null:
       return "has no value";
     case YamlNode::Kind::scalar:
-      if (!node.tag.empty()) return concat("is '", node.text, "' with the tag ", node.tag);
-      return node.quoted ? "is the text \"" + node.text + "\"" : "is '" + node.text + "'";
+      if (!node.tag.empty()) return concat("is '", shown(node.text), "' with the tag ", shown(node.tag));
+      return node.quoted ? "is the text \"" + shown(node.text) + "\"" : "is '" + shown(node.text) + "'";
     case YamlNode::Kind::sequence:
       return "is a list";
     case YamlNode::Kind::map:

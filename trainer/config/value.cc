@@ -40,6 +40,7 @@ bool set(const Setting& setting, double* value, const YamlNode& node) {
 }
 bool set(const Setting&, std::string* value, const YamlNode& node) {
   if (node.kind != YamlNode::Kind::scalar || !node.tag.empty()) return false;
+  if (node.text.find('\0') != std::string::npos) return false;  // a path would end there
   *value = node.text;
   return true;
 }

@@ -12,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMaxNodes = 20'000, kMaxBytes = 1 << 20, kMaxDepth = 32;
+constexpr size_t kMaxNodes = 20'000, kMaxDepth = 32;
 
 size_t count_nodes(const YamlNode& node) {
   size_t count = 1;
@@ -36,8 +36,9 @@ void refuse_tag(const YAML::Mark& mark, const std::string& tag, std::string_view
 class TreeBuilder final : public YAML::EventHandler {
  public:
   YamlNode take() { return std::move(root_); }
+  int begin() const { return begin_; }  // line of the document
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { begin_ = mark.line + 1; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, {}, anchor); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -129,6 +130,7 @@ class TreeBuilder final : public YAML::EventHandler {
   }
 
   YamlNode root_;
+  int begin_ = 0;
   std::vector<Open> open_;
   std::map<YAML::anchor_t, YamlNode> anchors_;
   size_t nodes_ = 0;
@@ -145,20 +147,45 @@ void refuse_tabs(const std::string& text) {
   }
 }
 
+// yaml-cpp takes the end of the text for the closing quote where a line end stands before it. A comment in place of
+// that end is part of an open quote, which is then refused, and nothing anywhere else. Texts of 16 or 32 bits a
+// character, which yaml-cpp knows by a zero among the first bytes or by their mark, are left alone.
+std::string with_visible_end(std::string text) {
+  const bool wide =
+      text.substr(0, 2).find('\0') != std::string::npos || text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  const size_t last = text.find_last_not_of(' ');
+  if (wide || last == std::string::npos || (text[last] != '\n' && text[last] != '\r')) return text;
+  text.resize(last + 1);
+  return text + '#';
+}
+
+// What to do about the mistakes that texts without quotes lead to.
+std::string explained(const std::string& message) {
+  if (message.starts_with("the referenced anchor"))
+    return "a value that begins with '*' refers to an anchor, and there is none of this name; quote it if it is text";
+  if (message == YAML::ErrorMsg::MAP_VALUE) return message + "; a text that holds ': ' must be quoted";
+  if (message == YAML::ErrorMsg::EOF_IN_SCALAR) return message + ": a quote that was opened is never closed";
+  return message;
+}
+
 }  // namespace
 
 YamlNode parse_yaml(const std::string& text) {
-  BK_CHECK(text.size() <= kMaxBytes, "line 1: ", text.size(), " bytes, expected a config of at most ", kMaxBytes);
+  BK_CHECK(static_cast<int64_t>(text.size()) <= kMaxYamlBytes, "line 1: ", text.size(),
+           " bytes, expected a config of at most ", kMaxYamlBytes);
   refuse_tabs(text);
-  std::istringstream in(text);
+  std::istringstream in(with_visible_end(text));
   TreeBuilder builder;
   try {
     YAML::Parser parser(in);
     parser.HandleNextDocument(builder);
     TreeBuilder second;
-    BK_CHECK(!parser.HandleNextDocument(second), "a second document follows after '---'; write one document a file");
+    BK_CHECK(
+        !parser.HandleNextDocument(second), "line ", second.begin(),
+        ": a second document begins here, since the first ended before; write one document a file, and sections as "
+        "'name:' lines");
   } catch (const YAML::Exception& e) {
-    throw UserError(concat("line ", e.mark.line + 1, ": ", e.msg));
+    throw UserError(concat("line ", e.mark.line + 1, ": ", explained(e.msg)));
   }
   return builder.take();
 }

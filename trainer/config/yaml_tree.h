@@ -1,5 +1,6 @@
 #pragma once
 // A YAML document as a plain tree. Its .cc is the only unit that includes yaml-cpp, whose headers are slow to compile.
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,11 @@ struct YamlNode {
   std::vector<YamlNode> children;
 };
 
-// Aliases are copied in place; a document of more than 20,000 nodes is refused, however few bytes describe it.
-// Errors: UserError with "line N: " in front; duplicate keys are kept for the caller to report.
+inline constexpr int64_t kMaxYamlBytes = int64_t{1} << 20;
+
+// Aliases are copied in place; a document of more than 20,000 nodes is refused, however few bytes describe it, and so
+// is a text of more than kMaxYamlBytes. Errors: UserError with "line N: " in front; duplicate keys are kept for the
+// caller to report.
 YamlNode parse_yaml(const std::string& text);
 
 }  // namespace birkhoff

@@ -47,7 +47,8 @@ std::string append_evaluation(const std::filesystem::path& file, const Evaluatio
   const std::string line = json_of(result, data);
   std::error_code ignored;  // opening the file then tells
   std::filesystem::create_directories(file.parent_path(), ignored);
-  const int descriptor = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  // O_NONBLOCK: a pipe that nobody reads would hold up the program.
+  const int descriptor = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   if (descriptor < 0) return concat("cannot open ", file.string(), ": ", std::strerror(errno));
   const ssize_t written = write(descriptor, line.data(), line.size());
   const int error = written < 0 ? errno : ENOSPC;

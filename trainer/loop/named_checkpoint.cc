@@ -21,7 +21,8 @@ Found named_checkpoint(Communicator& replicas, const std::string& option, const 
   agree(replicas, [&] {
     std::error_code error;
     if (!std::filesystem::exists(path, error))
-      throw DataError(concat(option, " ", path.string(), ": ", error ? error.message() : "no such checkpoint"));
+      throw DataError(concat(option, " ", path.string(), ": ", error ? error.message() : "no such checkpoint",
+                             "; expected the folder of a checkpoint, such as RUN/checkpoints/step-00000008"));
     const auto checkpoints = checkpoints_below(path);
     BK_CHECK(checkpoints.empty(), option, " ", path.string(),
              " holds checkpoints, expected one of them; name it, such as ", checkpoints.rbegin()->second.string());

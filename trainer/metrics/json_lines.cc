@@ -27,8 +27,10 @@ class JsonLines final : public MetricSink {
       return;
     }
     if (lost_++ == 0) {
+      const bool full = written >= 0 || errno == ENOSPC || errno == EDQUOT;
       warn_(concat("cannot write ", path_, ": ", written < 0 ? std::strerror(errno) : "the disk is full",
-                   "; the run goes on, free some space to have the log back"));
+                   full ? "; the run goes on, free some space to have the log back"
+                        : "; the run goes on without these records"));
     }
     torn_ = torn_ || written > 0;
   }
@@ -41,12 +43,15 @@ class JsonLines final : public MetricSink {
   bool torn_ = false;
 };
 
+const char* reason_of_open(int error) { return error == ENXIO ? "a pipe that nobody reads" : std::strerror(error); }
+
 }  // namespace
 
 std::unique_ptr<MetricSink> open_json_lines(const std::filesystem::path& path, Warn warn) {
-  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  // O_NONBLOCK: a pipe that nobody reads would hold up the run, here or once it is full.
+  const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   if (file >= 0) return std::make_unique<JsonLines>(file, path.string(), std::move(warn));
-  warn(concat("cannot open ", path.string(), ": ", std::strerror(errno), "; the run goes on without this log"));
+  warn(concat("cannot open ", path.string(), ": ", reason_of_open(errno), "; the run goes on without this log"));
   return nullptr;
 }
 

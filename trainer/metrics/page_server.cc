@@ -1,5 +1,6 @@
 #include "trainer/metrics/page_server.h"
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <exception>
@@ -9,11 +10,19 @@
 #include <arpa/inet.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
+
+// Most descriptors are for the files of the run, however many clients there are: `ulimit -n` may be low.
+unsigned share_of_descriptors(unsigned wanted) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+  return static_cast<unsigned>(std::clamp<rlim_t>(limit.rlim_cur / 8, 1, wanted));
+}
 
 struct Answer {
   unsigned status = MHD_HTTP_OK;
@@ -44,11 +53,11 @@ class Server final : public PageServer {
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     // The library binds to the port of the address, and names the other one in its messages.
-    daemon_ =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, port, nullptr, nullptr, &on_request, this,
-                         MHD_OPTION_EXTERNAL_LOGGER, &on_log, this, MHD_OPTION_SOCK_ADDR, &address,
-                         MHD_OPTION_THREAD_STACK_SIZE, size_t{0}, MHD_OPTION_CONNECTION_TIMEOUT,
-                         options_.client_timeout_s, MHD_OPTION_CONNECTION_LIMIT, options_.max_clients, MHD_OPTION_END);
+    daemon_ = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, port, nullptr, nullptr, &on_request,
+                               this, MHD_OPTION_EXTERNAL_LOGGER, &on_log, this, MHD_OPTION_SOCK_ADDR, &address,
+                               MHD_OPTION_THREAD_STACK_SIZE, size_t{0}, MHD_OPTION_CONNECTION_TIMEOUT,
+                               options_.client_timeout_s, MHD_OPTION_CONNECTION_LIMIT,
+                               share_of_descriptors(options_.max_clients), MHD_OPTION_END);
     BK_CHECK(daemon_, first_message_.empty() ? "libmicrohttpd gives no reason" : first_message_);
     port_ = MHD_get_daemon_info(daemon_, MHD_DAEMON_INFO_BIND_PORT)->port;
   }

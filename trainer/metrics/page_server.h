@@ -22,7 +22,9 @@ struct PageServerOptions {
   // Called with what goes wrong while it serves, by the server's thread. May be empty.
   std::function<void(const std::string&)> log;
   unsigned client_timeout_s = 5;  // without a byte from or to the client
-  unsigned max_clients = 256;     // further ones wait until one has its answer or is dropped
+  // At most an eighth of the descriptors that the process may have. Further clients wait until one has its answer or is
+  // dropped.
+  unsigned max_clients = 256;
 };
 
 // Errors: UserError with the system's reason if the port or the thread cannot be had.

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/error.h"
@@ -147,6 +148,20 @@ TEST(H5File, LaidOutInMemoryIsTheSameFile) {
   copy.reserve(memory.bytes());
   memory.copy_to(copy);
   EXPECT_EQ(read_file(dir / "memory.h5"), read_file(dir / "disk.h5"));
+}
+
+// HDF5 says only that fopen failed.
+TEST(H5File, SaysThatFilesAreRefused) {
+  const MemoryFile memory;
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> next(std::fopen("/dev/null", "r"), std::fclose);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{static_cast<rlim_t>(fileno(next.get())) + 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string message = message_of([&] { H5File::create(memory); });
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(message,
+              HasSubstr("a file in memory: cannot create: Too many open files; raise the limit of open files"));
 }
 
 TEST(H5File, ServesManyThreadsAtOnce) {

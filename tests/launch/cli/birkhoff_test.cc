@@ -137,5 +137,27 @@ TEST(ThreadWaits, AreBoundedUnlessTheUserHasSaidOtherwise) {
   EXPECT_GT(spin_count("OMP_WAIT_POLICY=active"), 1000000);
 }
 
+// However the program is started, it starts itself again with the same arguments.
+TEST(ThreadWaits, KeepTheArguments) {
+  const std::string program = BIRKHOFF_PROGRAM;
+  for (const std::string& start :
+       {"exec -a other " + program, "exec -a '' " + program,
+        "for l in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.*; do [ -e $l ] && break; done; $l " + program}) {
+    const Result result = shell("unset OMP_WAIT_POLICY; " + start + " --version");
+    EXPECT_EQ(result.exit_code, 0) << start << result.output;
+    EXPECT_TRUE(result.output.starts_with("birkhoff ")) << start << result.output;
+  }
+}
+
+// What a variable of the shell that is not set leaves behind.
+TEST(Birkhoff, RefusesAnEmptyValue) {
+  for (const char* arguments :
+       {"train x.yaml --resume ''", "describe config ''", "data verify ''", "tokenizer train ''"}) {
+    const Result result = program(arguments);
+    EXPECT_EQ(result.exit_code, 2) << arguments;
+    EXPECT_THAT(result.output, HasSubstr("the value is empty; give one, or leave the option out")) << arguments;
+  }
+}
+
 }  // namespace
 }  // namespace birkhoff::test

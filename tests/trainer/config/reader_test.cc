@@ -1,10 +1,13 @@
 #include "trainer/config/reader.h"
 
+#include <filesystem>
 #include <random>
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "kernels/core/error.h"
+#include "tests/support/temp_dir.h"
 
 namespace birkhoff {
 namespace {
@@ -110,6 +113,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"TabAfterSpaces", "run:\n  \tsteps: 1\n", "line 2: indented by a tab"},
         BadConfig{"Unclosed", "model:\n  engram:\n    layers: [1, 2\n", "line"},
         BadConfig{"BadIndentation", "run:\n  steps: 1\n   seed: 2\n", "line 3"},
+        BadConfig{"OpenQuote", "run:\n  name: \"abc\n  steps: 3\n", "a quote that was opened is never closed"},
+        BadConfig{"OpenQuoteBeforeSpaces", "run:\n  name: 'abc\n  ", "a quote that was opened is never closed"},
+        BadConfig{"EmptyName", "\"\": 2\n", "x.yaml:1: a name is empty, expected that of a setting"},
+        BadConfig{"EmptyNameOfASection", "\"\":\n  run:\n    steps: 1\n", "x.yaml:1: a name is empty"},
+        BadConfig{"EmptyNameInASection", "run:\n  \"\": 1\n",
+                  "x.yaml:2: a name is empty, expected that of a setting in run"},
+        BadConfig{"ByteZero", "run:\n  dir: \"a\\0b\"\n",
+                  "run.dir is the text \"a\\x00b\", expected text without a byte 0"},
+        BadConfig{"NoAnchor", "eval:\n  data: *.jsonl\n",
+                  "x.yaml: line 2: a value that begins with '*' refers to an anchor"},
+        BadConfig{"ColonInText", "run:\n  name: a: b\n", "a text that holds ': ' must be quoted"},
+        BadConfig{"Toml", "[run]\nsteps = 3\n", "x.yaml: line 2: a second document begins here"},
         BadConfig{"TwoDocuments", "run:\n  steps: 1\n---\nrun:\n  steps: 2\n", "a second document"},
         BadConfig{"UnknownAlias", "run:\n  steps: *n\n", "line 2"},
         BadConfig{"KeyIsAList", "? [a]\n: 1\n", "a key must be a name"},
@@ -435,11 +450,43 @@ TEST(Reader, DerivesWhatFollows) {
   EXPECT_EQ(c.model.rope.dims, 24);
 }
 
+// Reading ends whatever a path names: a pipe that nobody writes to, a device that never ends, a file of many gigabytes.
+TEST(Reader, ShortensWhatIsLongInItsMessages) {
+  EXPECT_LT(refusal("run:\n  steps: " + std::string(100000, '9') + "\n").size(), 500u);
+  EXPECT_LT(refusal("? " + std::string(100000, 'a') + "\n: 1\n").size(), 500u);
+}
+
+// What makes an open quote visible is no part of a text that ends in lines of its own.
+TEST(Reader, KeepsTheLastLinesOfAText) {
+  EXPECT_EQ(parse_config("run:\n  name: |\n    a\n").config.run.name, "a\n");
+  EXPECT_EQ(parse_config("run:\n  name: |-\n    a\n\n").config.run.name, "a");
+  EXPECT_EQ(parse_config("run:\n  name: |+\n    a\n\n").config.run.name, "a\n\n");
+  EXPECT_EQ(parse_config("run:\n  name: a\n  ").config.run.name, "a");
+}
+
+// A folder named '~' is made without a word otherwise.
+TEST(Reader, WarnsOfWhatNoShellReplaces) {
+  const auto warnings = parse_config("run:\n  dir: ~/x\n", "x.yaml", {"eval.data=$HOME/d"}).warnings;
+  EXPECT_THAT(warnings, testing::IsSupersetOf({StartsWith("x.yaml:2: run.dir is taken as it stands, ~/x: "),
+                                               StartsWith("--set: eval.data is taken as it stands, $HOME/d: ")}));
+}
+
 TEST(Reader, SaysWhyAFileCannotBeRead) {
-  const std::pair<const char*, const char*> files[] = {
-      {"/nowhere/x.yaml", "cannot read /nowhere/x.yaml: No such file or directory"},
-      {"/", "/ is a folder; expected a YAML file"},
-      {"/dev/null", "/dev/null: the file is empty, expected sections"}};
+  const TempDir dir;
+  const std::string pipe = (dir / "pipe").string(), large = (dir / "large.yaml").string(),
+                    empty = (dir / "empty.yaml").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  write_file(large, "");
+  std::filesystem::resize_file(large, int64_t{1} << 40);
+  write_file(empty, "");
+  const std::pair<std::string, std::string> files[] = {
+      {"/nowhere/x.yaml", "cannot read the config: /nowhere/x.yaml: no such file. Give the path of a YAML file"},
+      {"", "the config has an empty name"},
+      {"/", "/: is a folder, expected a regular file"},
+      {pipe, "is a pipe, expected a regular file"},
+      {"/dev/zero", "/dev/zero: is a device, expected a regular file"},
+      {large, "has 1099511627776 bytes, expected a text file of at most 1048576"},
+      {empty, "empty.yaml: the file is empty, expected sections"}};
   for (const auto& [path, message] : files) {
     try {
       load_config(path);

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
 
 #include "tests/support/temp_dir.h"
 
@@ -50,6 +51,9 @@ TEST(EvaluationLog, SaysWhyItCannotBeWritten) {
   EXPECT_THAT(append_evaluation("/dev/full", result(), ""),
               HasSubstr("cannot write /dev/full: No space left on device"));
   EXPECT_THAT(append_evaluation("/proc/x/eval.jsonl", result(), ""), HasSubstr("cannot open /proc/x/eval.jsonl: "));
+  const TempDir dir;
+  ASSERT_EQ(mkfifo((dir / "pipe").c_str(), 0600), 0);
+  EXPECT_THAT(append_evaluation(dir / "pipe", result(), ""), HasSubstr("pipe: "));
 }
 
 }  // namespace

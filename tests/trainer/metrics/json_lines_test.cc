@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 namespace birkhoff {
 namespace {
@@ -40,6 +41,13 @@ TEST_F(JsonLinesTest, WarnsOnceOfAFullDiskAndGoesOn) {
   const auto sink = open_json_lines("/dev/full", warn);
   for (int64_t step = 0; step < 3; ++step) sink->publish({"step", step, {}});
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("cannot write /dev/full: No space left on device; the run goes on")));
+}
+
+// Opening such a pipe would wait for a reader for ever.
+TEST_F(JsonLinesTest, GoesOnWithoutAPipeThatNobodyReads) {
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(open_json_lines(path, warn), nullptr);
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr(": a pipe that nobody reads; the run goes on without this log")));
 }
 
 TEST_F(JsonLinesTest, KeepsLinesWholeWhenAWriteStopsHalfWay) {

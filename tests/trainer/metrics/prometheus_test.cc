@@ -1,10 +1,12 @@
 #include "trainer/metrics/prometheus.h"
 
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <stdexcept>
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "kernels/core/error.h"
 #include "tests/support/scrape.h"
@@ -81,6 +83,26 @@ TEST(PageServer, DropsAClientThatSaysNothingAndThenTakesTheNext) {
   const test::IdleClient idle(server->port(), "GET");
   EXPECT_THAT(scrape(server->port()), HasSubstr("200 OK"));
   EXPECT_EQ(idle.answer(), "");
+}
+
+// Whatever clients do, the run can open its files.
+TEST(PageServer, LeavesMostDescriptorsToTheRun) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{64, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  PageServerOptions options;
+  options.page = [] { return std::string("page"); };
+  options.client_timeout_s = 1;
+  const auto server = serve_page(options);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  const auto open_files = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}); };
+  constexpr int kClients = 12;
+  const auto without = open_files();
+  std::vector<std::unique_ptr<test::IdleClient>> idle;
+  for (int i = 0; i < kClients; ++i) idle.push_back(std::make_unique<test::IdleClient>(server->port()));
+  EXPECT_LE(open_files(), without + kClients + 64 / 8);
+  EXPECT_THAT(scrape(server->port()), HasSubstr("page"));
 }
 
 TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
