@@ -72,6 +72,10 @@ void refuse_complete_dataset(const fs::path& output) {
 OutputFolder::OutputFolder(const fs::path& output) : output_(output), claim_(output / ".ingestion") {
   refuse_complete_dataset(output);
   for (const char* split : {"train", "heldout"}) fs::create_directories(output / split);
+  std::error_code error;
+  const fs::file_type type = fs::symlink_status(claim_, error).type();
+  BK_CHECK(type == fs::file_type::not_found || type == fs::file_type::regular || error, shown(claim_),
+           " is no regular file, but an ingestion keeps its claim on a folder in a file of this name; remove it");
   fd_ = ::open(claim_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
   if (fd_ < 0) refuse(claim_, errno);
   try {

@@ -196,6 +196,14 @@ TEST_F(Ingest, RemovesNoFileThatItDidNotMake) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "mine" / ".ingestion"));
 }
 
+TEST_F(Ingest, RefusesALinkInPlaceOfItsClaim) {
+  write_file(dir_ / "target", "of a user");
+  std::filesystem::create_directory(options_.output);
+  std::filesystem::create_symlink(dir_ / "target", options_.output / ".ingestion");
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr(".ingestion is no regular file"));
+  EXPECT_EQ(read_file(dir_ / "target"), "of a user");
+}
+
 TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
   options_.heldout_fraction = 0.999999;
   options_.split.kind = SplitRule::Kind::whole;
