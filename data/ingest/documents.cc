@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/ingest/unpack.h"
+#include "data/tokenizer/unicode.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
@@ -50,6 +51,7 @@ class CorpusReader {
       return read_json_lines(path, text);
     }
     ++report_.text_files;
+    if (!is_utf8(text) && report_.broken_files++ == 0) report_.broken_first = path;
     for (const std::string_view document : split(path, text)) take(document);
   }
 
@@ -70,7 +72,7 @@ class CorpusReader {
       const std::string_view line = line_at(text, at);
       at += line.size();
       ++number;
-      if (!blank(line)) read_json_line(path, number, line);
+      if (!blank(line)) read_json_line(path, number, line.substr(0, line.find('\n')));
     }
   }
 
@@ -104,6 +106,13 @@ std::string summary(const CorpusReport& report, const CorpusOptions& options) {
     kinds += concat(kinds.empty() ? "" : ", ", report.json_files, " as JSON lines (field '", options.json_field, "')");
   }
   return concat("read files: ", kinds, "; ", report.documents, " documents, ", report.bytes, " bytes of text");
+}
+
+// Bytes are tokens too, so nothing of such files is lost; but text in Latin-1 or Shift JIS is seldom meant.
+std::string note_of_broken(const CorpusReport& report) {
+  const std::string others = report.broken_files > 1 ? concat(" and ", report.broken_files - 1, " more") : "";
+  return concat("not all bytes are UTF-8, and they are kept as they are, in ", shown(report.broken_first), others,
+                "; convert text of another encoding with iconv");
 }
 
 }  // namespace
@@ -158,7 +167,11 @@ Corpus::Corpus(CorpusOptions options) : options_(std::move(options)), splitter_(
 CorpusReport Corpus::read(BadLines& bad, const DocumentUse& use) const {
   CorpusReader reader(options_, splitter_, bad, use);
   for (const auto& file : files_) reader.read(file);
-  if (options_.log) options_.log(summary(reader.report(), options_));
+  if (!options_.log) return reader.report();
+  options_.log(summary(reader.report(), options_));
+  if (reader.report().broken_files > 0 && options_.format == TextFormat::automatic) {
+    options_.log(note_of_broken(reader.report()));
+  }
   return reader.report();
 }
 

@@ -56,6 +56,8 @@ struct CorpusOptions {
 
 struct CorpusReport {
   int64_t text_files = 0, json_files = 0, documents = 0, bytes = 0;
+  int64_t broken_files = 0;            // among the text files: they hold bytes that are not UTF-8
+  std::filesystem::path broken_first;  // one of them
 };
 
 class Corpus {

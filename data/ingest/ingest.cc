@@ -4,6 +4,7 @@
 
 #include "data/hdf5/bulk_file.h"
 #include "data/ingest/commands.h"
+#include "data/ingest/output_folder.h"
 #include "data/shard/writer.h"
 #include "data/tokenizer/commands.h"
 #include "data/tokenizer/sha256.h"
@@ -59,8 +60,12 @@ class Ingestion {
 
   std::pair<SplitManifest, SplitManifest> finish() {
     flush();
-    if (text_) text_->publish();
     return {train_.finish(), heldout_.finish()};
+  }
+
+  // Last, since an ingestion that fails leaves no heldout.txt.
+  void publish_heldout_text() {
+    if (text_) text_->publish();
   }
 
  private:
@@ -98,29 +103,7 @@ void check(const IngestOptions& options) {
   BK_CHECK(options.heldout_fraction >= 0 && options.heldout_fraction < 1, "the held-out fraction is ",
            options.heldout_fraction, ", but must be in [0, 1)");
   BK_CHECK(!options.output.empty(), "name the directory to write the dataset to");
-  std::error_code error;
-  BK_CHECK(!std::filesystem::exists(options.output / "dataset.json", error), shown(options.output),
-           " already holds a dataset; name another directory or remove it");
-}
-
-// What an ingestion that did not finish left behind in a folder of the output.
-void remove_stale(const std::filesystem::path& folder, std::initializer_list<std::string_view> beginnings) {
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    const bool is_stale = std::any_of(beginnings.begin(), beginnings.end(),
-                                      [&name](std::string_view beginning) { return name.starts_with(beginning); });
-    if (is_stale && entry.symlink_status().type() != std::filesystem::file_type::directory) {
-      std::filesystem::remove(entry.path());
-    }
-  }
-}
-
-void make_output_folder(const std::filesystem::path& output) {
-  for (const char* split : {kTrain, kHeldout}) {
-    std::filesystem::create_directories(output / split);
-    remove_stale(output / split, {"shard-", ".shard-"});
-  }
-  remove_stale(output, {"heldout.txt", ".heldout.txt.", "bad_samples.jsonl", ".bad_samples.jsonl.", ".dataset.json."});
+  refuse_complete_dataset(options.output);
 }
 
 CorpusOptions corpus_of(const IngestOptions& options) {
@@ -142,7 +125,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   const auto end = tokenizer.eos();
   BK_CHECK(end.has_value(), options.tokenizer, " has no end-of-text token; add one, such as <|endoftext|>");
   const Corpus corpus(corpus_of(options));
-  make_output_folder(options.output);
+  OutputFolder output(options.output);
 
   DatasetManifest manifest{
       tokenizer_digest(tokenizer.to_json()), tokenizer.vocab_size(), tokenizer.bos().value_or(*end), *end, {}};
@@ -164,7 +147,9 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   if (splits.first.num_samples == 0) throw DataError("the input holds no text to train on");
   manifest.splits[kTrain] = std::move(splits.first);
   manifest.splits[kHeldout] = std::move(splits.second);
+  ingestion.publish_heldout_text();
   write_manifest(options.output, manifest);
+  output.finish();
   return manifest;
 }
 

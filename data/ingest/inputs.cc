@@ -22,6 +22,16 @@ namespace fs = std::filesystem;
   throw IoError(concat(shown(path), ": cannot ", action, ": ", std::strerror(code)), code);
 }
 
+// Inputs are looked at before any is read, which takes what a pipe gives away.
+[[noreturn]] void refuse_stream(const fs::path& path, mode_t mode) {
+  throw DataError(concat(shown(path), ": is a ",
+                         S_ISFIFO(mode)   ? "pipe"
+                         : S_ISSOCK(mode) ? "socket"
+                                          : "device",
+                         ", expected a file or a folder. Files compressed by gzip or zstd are read as they are; write "
+                         "other text to a file and name that"));
+}
+
 // Whether a folder is a dataset that `birkhoff data ingest` made; its files are tokens and records, and no text.
 bool is_dataset(const fs::path& folder) {
   const fs::path manifest = folder / "dataset.json";
@@ -56,11 +66,13 @@ class Finder {
   }
 
   void add(const std::string& path) {
+    BK_CHECK(!path.empty(), "the name of an input is empty; name a file or a folder");
     struct stat status {};
     const int code = ::stat(path.c_str(), &status) == 0 ? 0 : errno;
     BK_CHECK(code != ENOENT, "there is no file or folder ", shown(path));
     if (code != 0) refuse(path, "look at it", code);
-    if (!S_ISDIR(status.st_mode)) return add_file(path, status);
+    if (S_ISREG(status.st_mode)) return add_file(path, status);
+    if (!S_ISDIR(status.st_mode)) refuse_stream(path, status.st_mode);
     BK_CHECK(!is_dataset(path), shown(path),
              " is a dataset that birkhoff data ingest made: it holds tokens, and text is expected");
     std::vector<fs::path> found;

@@ -89,9 +89,7 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
   const Json json = parse_line(line, place);
   if (!json.is_object()) throw DataError(concat(place, ": is ", json.type_name(), ", expected an object"));
   const Json* value = value_of(json, field);
-  if (!value)
-    throw DataError(concat(place, ": has no '", field,
-                           "'; --json-field names the key of the text, --format text takes the file as it stands"));
+  if (!value) throw DataError(concat(place, ": has no '", field, "'; --json-field names the key of the text"));
   if (!value->is_string()) {
     throw DataError(concat(place, ": '", field, "' is ", value->type_name(), ", expected a string"));
   }
@@ -100,7 +98,9 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
 
 void BadLines::add(const std::filesystem::path& file, int64_t line, const std::string& reason) {
   const std::string place = concat(shown(file), ": line ", line, ": ");
-  if (policy_ == Policy::fail) throw DataError(concat(place, reason, " (--bad skip leaves such lines out)"));
+  if (policy_ == Policy::fail)
+    throw DataError(
+        concat(place, reason, " (--bad skip leaves such lines out, --format text takes the file as it stands)"));
   if (count() >= max_count_) {
     throw DataError(concat("more than ", max_count_, " JSON lines cannot be read, the last: ", place, reason,
                            "; --max-bad sets how many may be left out"));

@@ -109,6 +109,9 @@ int window_log(const Output& out) {
                        " MiB (zstd --long), more than is allowed here; raise --max-file-mib, or unpack it with zstd -d "
                        "--long=31 and give the plain file"));
   }
+  if (code == ZSTD_error_dictionary_wrong) {
+    out.damaged("it was made with a dictionary (zstd -D); unpack it with zstd -d -D and give the plain file");
+  }
   if (code == ZSTD_error_memory_allocation) throw std::bad_alloc();
   out.damaged(ZSTD_getErrorName(error));
 }

@@ -38,6 +38,11 @@ class Guard {
   std::vector<std::unordered_set<std::string>> keys_;
 };
 
+// The parser repeats what it read, which may be no UTF-8: with U+FFFD in place of such bytes.
+std::string printable(const std::string& message) {
+  return Json::parse(Json(message).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
+}
+
 // "NaN at byte 5" where the parser gave up at one of the numbers that JSON has no spelling for, else nothing. `byte`
 // counts from 1 and is that of the first byte that fits nothing: in "nan", which begins as "null" does, the second.
 std::string non_number_at(std::string_view text, size_t byte) {
@@ -69,9 +74,9 @@ Json parse_json(std::string_view text, const std::string& place) {
   } catch (const Json::parse_error& error) {
     const std::string non_number = non_number_at(text, error.byte);
     if (!non_number.empty()) throw DataError(concat(place, ": ", non_number, " is not JSON, which has no such number"));
-    throw DataError(concat(place, ": is not JSON: ", error.what()));
+    throw DataError(concat(place, ": is not JSON: ", printable(error.what())));
   } catch (const Json::exception& error) {
-    throw DataError(concat(place, ": cannot be read as JSON: ", error.what()));
+    throw DataError(concat(place, ": cannot be read as JSON: ", printable(error.what())));
   }
 }
 

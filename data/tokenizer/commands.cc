@@ -13,6 +13,7 @@ namespace {
 
 // A training of hours should not end at a folder that cannot be written.
 void check_writable(const std::filesystem::path& path) {
+  BK_CHECK(!path.empty(), "the name of the tokenizer is empty; name a file to write");
   const auto trial = new_temporary(path);
   std::error_code error;
   const bool is_taken = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
@@ -64,7 +65,7 @@ void encode_stream(const Tokenizer& tokenizer, std::istream& in, std::ostream& o
     return;
   }
   std::string line;
-  while (std::getline(in, line)) {
+  while (out && std::getline(in, line)) {  // nobody may read any longer, and the input may have no end
     if (!in.eof()) line += '\n';
     print_ids(tokenizer.encode(line), out);
   }

@@ -73,12 +73,16 @@ struct Normalizer::Apply {
   }
 };
 
+// Steps that multiply the text would multiply each other. No form of Unicode makes more than twelve bytes of one.
 std::string Normalizer::operator()(std::string text) const {
+  const size_t given = text.size(), most = 64 * given + (size_t{1} << 20);
   for (const Step& step : steps_) {
     std::string next;
     for_each_utf8_run(
         text, [&](Utf8Run run) { next += run.valid ? std::visit(Apply{run.bytes}, step) : std::string(run.bytes); });
     text = std::move(next);
+    BK_CHECK(text.size() <= most, "the normalizer of the tokenizer file makes ", text.size(), " bytes of a text of ",
+             given, "; at most ", most, " are supported");
   }
   return text;
 }

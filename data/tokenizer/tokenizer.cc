@@ -59,6 +59,8 @@ void TokenizerModel::read(const Json& file) {
   allow_fields(file, "the top level",
                {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                 "decoder", "model"});
+  const Json version = file.value("version", Json("1.0"));
+  BK_CHECK(version == "1.0", "the tokenizer file has the version ", version.dump(), "; expected \"1.0\"");
   for (const char* field : {"truncation", "padding"}) {
     BK_CHECK(file.value(field, Json()).is_null(), "the tokenizer file sets ", field,
              ", which is not supported; set it to null");
@@ -73,6 +75,8 @@ void TokenizerModel::read(const Json& file) {
   read_decoder(file.value("decoder", Json()));
   add_tokens(added);
   fill_entries(added);
+  for (const auto* ids : {&post_processor.prefix, &post_processor.suffix})
+    for (const int32_t id : *ids) entry(id);  // refuses one that no token has
 }
 
 void TokenizerModel::read_decoder(const Json& json) {
@@ -106,6 +110,9 @@ void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
 void TokenizerModel::fill_entries(const std::vector<AddedToken>& tokens) {
   int32_t size = 0;
   for (const auto& [token, id] : ids_by_token) size = std::max(size, id + 1);
+  const int64_t most = int64_t{1} << 20;  // that are left out: a single id must not cost gigabytes
+  BK_CHECK(size - static_cast<int64_t>(ids_by_token.size()) <= most, "the ids of the tokenizer file go up to ",
+           size - 1, ", but it has only ", ids_by_token.size(), " tokens; at most ", most, " ids may be left out");
   entries.resize(size);
   for (const auto& [token, id] : ids_by_token) {
     Entry& entry = entries[id];

@@ -26,7 +26,14 @@ SplitRule split_of(const IngestArguments& a) {
                                                                {"blank_lines", SplitRule::Kind::blank_lines},
                                                                {"regex", SplitRule::Kind::regex},
                                                                {"size", SplitRule::Kind::size}};
-  BK_CHECK(a.split != "regex" || !a.split_regex.empty(), "--split regex needs --split-regex");
+  const IngestArguments unset;
+  BK_CHECK((a.split == "regex") == !a.split_regex.empty(), "--split regex and --split-regex need each other");
+  BK_CHECK(a.split == "size" || a.split_bytes == unset.split_bytes, "--split-bytes is for --split size; --split is ",
+           a.split);
+  BK_CHECK(a.split_bytes >= 1, "--split-bytes is ", a.split_bytes, ", expected at least 1");
+  BK_CHECK(a.min_bytes >= 0, "--min-bytes is ", a.min_bytes, ", expected at least 0");
+  BK_CHECK(a.min_bytes == 0 || a.split == "blank_lines" || a.split == "regex",
+           "--min-bytes is for --split blank_lines and --split regex; --split is ", a.split);
   SplitRule rule;
   rule.kind = kinds.at(a.split);
   rule.regex = a.split_regex;

@@ -110,6 +110,19 @@ TEST_F(Data, IngestsInspectsAndVerifies) {
   EXPECT_EQ(again.exit_code, 2) << "a dataset was overwritten";
 }
 
+TEST_F(Data, OptionsWithoutEffectAreRefused) {
+  make_tokenizer();
+  for (const auto& [options, message] :
+       {std::pair("--split-regex x", "--split regex and --split-regex need each other"),
+        std::pair("--split-bytes 5", "--split-bytes is for --split size; --split is whole"),
+        std::pair("--min-bytes 5", "--min-bytes is for --split blank_lines and --split regex; --split is whole")}) {
+    const ProgramResult run = program("data ingest " + path("a.txt") + " --tokenizer " + path("tokenizer.json") +
+                                      " -o " + path("data") + " " + options);
+    EXPECT_EQ(run.exit_code, 2) << run.output;
+    EXPECT_THAT(run.output, HasSubstr(message));
+  }
+}
+
 TEST_F(Data, PrintsTheBigramBaseline) {
   ingest();
   const ProgramResult r = program("data bigram " + path("data"));

@@ -120,6 +120,23 @@ TEST_F(CorpusOfFiles, NamesEncodingsAndBinaryContents) {
   }
 }
 
+TEST_F(CorpusOfFiles, SaysWhichTextIsNotUtf8) {
+  for (const char* name : {"in/a.txt", "in/b.txt"}) write_file(dir_ / name, "caf\xe9\n");
+  write_file(dir_ / "in/c.txt", "caf\xc3\xa9\n");
+  EXPECT_EQ(read("in").size(), 3u);
+  EXPECT_THAT(notes_, HasSubstr("in/a.txt and 1 more; convert text of another encoding with iconv"));
+  read("in/c.txt");
+  EXPECT_THAT(notes_, testing::Not(HasSubstr("UTF-8")));
+}
+
+// The end of the line is no part of what the parser judges, and whoever meant prose is told so.
+TEST_F(CorpusOfFiles, NamesColumnAndRemedyOfABadJsonLine) {
+  write_file(dir_ / "a.txt", "{\"a\" is how this prose begins}\nand goes on\n");
+  EXPECT_THAT(refusal("a.txt"), HasSubstr("--format text takes the file as it stands"));
+  write_file(dir_ / "a.jsonl", "{\"text\": \"x\n");
+  EXPECT_THAT(refusal("a.jsonl"), HasSubstr("missing closing quote"));
+}
+
 TEST_F(CorpusOfFiles, NamesAFileThatVanishes) {
   write_file(dir_ / "a.txt", "text");
   options_.inputs = {(dir_ / "a.txt").string()};

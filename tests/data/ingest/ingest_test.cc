@@ -178,6 +178,54 @@ TEST_F(Ingest, DoesNotDependOnHowPathsAreWritten) {
     EXPECT_EQ(read_file(dir_ / "out" / file), read_file(dir_ / "again" / file)) << file;
 }
 
+// Files of others keep their place, though their names begin as those of shards do or are those of a dataset.
+TEST_F(Ingest, RemovesNoFileThatItDidNotMake) {
+  write_file(dir_ / "mine" / "train" / "shard-00000.jsonl", "{\"text\": \"of a user\"}\n");
+  options_.inputs = {(dir_ / "mine").string()};
+  options_.output = dir_ / "mine";
+  options_.heldout_fraction = 0;
+  for (const std::string name : {"heldout.txt", "bad_samples.jsonl", "train/shard-00000.h5"}) {
+    write_file(dir_ / "mine" / name, "of a user");
+    for (int attempt = 0; attempt < 2; ++attempt)
+      EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr(name + " is in the way"));
+    EXPECT_EQ(read_file(dir_ / "mine" / name), "of a user");
+    std::filesystem::remove(dir_ / "mine" / name);
+  }
+  EXPECT_EQ(ingest(options_).split("train").num_samples, 1);
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "mine" / "train" / "shard-00000.jsonl"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "mine" / ".ingestion"));
+}
+
+TEST_F(Ingest, RefusesALinkInPlaceOfItsClaim) {
+  write_file(dir_ / "target", "of a user");
+  std::filesystem::create_directory(options_.output);
+  std::filesystem::create_symlink(dir_ / "target", options_.output / ".ingestion");
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr(".ingestion is no regular file"));
+  EXPECT_EQ(read_file(dir_ / "target"), "of a user");
+}
+
+TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
+  options_.heldout_fraction = 0.999999;
+  options_.split.kind = SplitRule::Kind::whole;
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("went to the held-out split"));
+  write_file(dir_ / "out" / "heldout" / "shard-00077.h5", "left");
+  options_.heldout_fraction = 0;
+  options_.write_heldout_text = false;
+  ingest(options_);
+  EXPECT_TRUE(std::filesystem::is_empty(dir_ / "out" / "heldout"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "out" / "heldout.txt"));
+}
+
+TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
+  options_.log = [&](const std::string&) {  // the first one is at work
+    IngestOptions second = options_;
+    second.log = nullptr;
+    EXPECT_THAT(message_of([&] { ingest(second); }), HasSubstr("out is in use by another ingestion"));
+  };
+  ingest(options_);
+  EXPECT_THAT(verify_data(options_.output), HasSubstr("samples are intact"));
+}
+
 // The path is named and the reason given, whatever the file system refuses.
 TEST_F(Ingest, NamesAnOutputThatCannotBeWritten) {
   options_.output = dir_ / "tokenizer.json" / "out";

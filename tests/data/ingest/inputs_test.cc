@@ -78,6 +78,9 @@ TEST_F(Inputs, NameThePathThatTheFileSystemRefuses) {
   EXPECT_THAT(refusal({"a/b"}), HasSubstr("a/b: cannot look at it: Not a directory"));
   EXPECT_THAT(refusal({"self"}), HasSubstr("self: cannot look at it: Too many levels of symbolic links"));
   EXPECT_THAT(refusal({std::string(300, 'x')}), HasSubstr("File name too long"));
+  ::mkfifo((dir_ / "pipe").c_str(), 0600);
+  EXPECT_THAT(refusal({"pipe"}), HasSubstr("pipe: is a pipe, expected a file or a folder. Files compressed by gzip"));
+  EXPECT_THROW(find_inputs({""}, {}, nullptr), UserError);
   EXPECT_THAT(refusal({"data"}), HasSubstr("data is a dataset that birkhoff data ingest made"));
 }
 

@@ -76,6 +76,14 @@ TEST_F(Unpack, RefusesDamage) {
   EXPECT_THAT(read(flipped), HasSubstr("damaged gzip data"));
 }
 
+TEST_F(Unpack, NamesADictionary) {
+  std::string packed = zstd("a text", 20, true);
+  packed[4] |= 1;  // a dictionary id of one byte follows the header
+  const size_t header = packed[4] & 0x20 ? 5 : 6;
+  EXPECT_THAT(read(concat(packed.substr(0, header), '\7', packed.substr(header))),
+              HasSubstr("it was made with a dictionary (zstd -D)"));
+}
+
 // What `zstd --long=31` writes: a window of 2 GiB for a text of a few bytes.
 TEST_F(Unpack, ReadsTheLargestWindow) {
   std::string packed = zstd("a long window", 20, false);

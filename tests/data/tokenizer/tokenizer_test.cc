@@ -142,6 +142,10 @@ TEST(Tokenizer, ChecksTypeSignAndRangeOfEveryNumber) {
   Json file = file_with(byte_level(true), {});
   file["model"]["vocab"]["a"] = int64_t{1} << 40;
   EXPECT_THAT(refusal(file), HasSubstr("the token a the id 1099511627776"));
+  file["model"]["vocab"]["a"] = 97;
+  file["model"]["vocab"]["far"] = 16777215;
+  file["added_tokens"] = Json::array();
+  EXPECT_THAT(refusal(file), HasSubstr("go up to 16777215, but it has only 257 tokens"));
 }
 
 TEST(Tokenizer, RefusesWhatOneReaderTakesSoAndAnotherOtherwise) {
@@ -150,6 +154,9 @@ TEST(Tokenizer, RefusesWhatOneReaderTakesSoAndAnotherOtherwise) {
   EXPECT_THAT(refusal(file), HasSubstr("the added token <s> twice"));
   file["added_tokens"] = Json::array({{{"id", 256}, {"content", ""}}});
   EXPECT_THAT(refusal(file), HasSubstr("an added token without content"));
+  file = file_with(byte_level(true), {});
+  file["version"] = "2.0";
+  EXPECT_THAT(refusal(file), HasSubstr("has the version \"2.0\"; expected \"1.0\""));
   const std::string text = file_with(byte_level(true), {}).dump();
   const auto parse = [](const std::string& json) {
     try {
@@ -172,6 +179,26 @@ TEST(Tokenizer, AddsTheTokensOfTheTemplateWhenAsked) {
   const auto tokenizer = tokenizer_of(file);
   EXPECT_THAT(tokenizer.encode("a"), ElementsAre('a'));
   EXPECT_THAT(tokenizer.encode("a", SpecialTokens::keep), ElementsAre(256, 'a'));
+}
+
+TEST(Tokenizer, RefusesATemplateWithAnIdThatNoTokenHas) {
+  Json file = file_with(byte_level(true), {});
+  file["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}},
+                            {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {99999}}, {"tokens", {"<s>"}}}}}}};
+  EXPECT_THAT(refusal(file), HasSubstr("no token has the id 99999"));
+}
+
+TEST(Tokenizer, RefusesANormalizerThatMakesTooMuchOfAText) {
+  Json file = file_with(byte_level(true), {});
+  const Json step = {{"type", "Replace"}, {"pattern", {{"String", "x"}}}, {"content", std::string(10, 'x')}};
+  file["normalizer"] = {{"type", "Sequence"}, {"normalizers", std::vector<Json>(10, step)}};
+  try {
+    tokenizer_of(file).encode("x");
+    FAIL() << "no error";
+  } catch (const UserError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("makes 10000000 bytes of a text of 1"));
+  }
 }
 
 TEST(Tokenizer, NormalisesBeforeItCuts) {

@@ -96,6 +96,10 @@ TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
           << command << output;
     }
   }
+  // An input without end ends when nobody reads on.
+  const Result endless = shell(std::string("(yes | timeout 20 ") + BIRKHOFF_PROGRAM + " tokenizer encode " + tokenizer +
+                               ") | head -1 >/dev/null; exit ${PIPESTATUS[0]}");
+  EXPECT_EQ(endless.exit_code, 2) << endless.output;
   for (const auto& [input, reason] : {std::pair("</", "Is a directory"), std::pair("<&-", "Bad file descriptor")}) {
     for (const char* command : {"encode", "encode --whole", "decode"}) {
       const Result result = program(std::string("tokenizer ") + command + " " + tokenizer + " " + input);

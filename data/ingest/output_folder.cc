@@ -1,0 +1,124 @@
+#include "data/ingest/output_folder.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "data/file/regular_file.h"
+#include "data/ingest/inputs.h"
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMark = "birkhoff data ingest has begun here and has not ended\n";
+
+bool is_shard(std::string_view name) {
+  constexpr std::string_view kBegin = "shard-", kEnd = ".h5";
+  if (!name.starts_with(kBegin) || !name.ends_with(kEnd) || name.size() < kBegin.size() + 5 + kEnd.size()) return false;
+  name.remove_prefix(kBegin.size());
+  name.remove_suffix(kEnd.size());
+  return name.find_first_not_of("0123456789") == name.npos;
+}
+
+bool is_report(std::string_view name) { return name == "heldout.txt" || name == "bad_samples.jsonl"; }
+
+// A name of new_temporary() for one of the files of a dataset.
+bool is_temporary(std::string_view name) {
+  const auto begins = [name](std::string_view beginning) { return name.starts_with(beginning); };
+  return name.ends_with(".tmp") &&
+         (begins(".shard-") || begins(".heldout.txt.") || begins(".bad_samples.jsonl.") || begins(".dataset.json."));
+}
+
+// What an ingestion writes, apart from dataset.json.
+struct Written {
+  std::vector<fs::path> files, temporaries;
+};
+
+Written find_written(const fs::path& output) {
+  Written found;
+  for (const fs::path& folder : {output, output / "train", output / "heldout"}) {
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.symlink_status().type() == fs::file_type::directory) continue;
+      const std::string name = entry.path().filename().string();
+      if (folder == output ? is_report(name) : is_shard(name)) found.files.push_back(entry.path());
+      if (is_temporary(name)) found.temporaries.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+[[noreturn]] void refuse(const fs::path& path, int code) {
+  throw IoError(concat(shown(path), ": cannot be written: ", std::strerror(code)), code);
+}
+
+}  // namespace
+
+void refuse_complete_dataset(const fs::path& output) {
+  std::error_code error;
+  BK_CHECK(!fs::exists(output / "dataset.json", error), shown(output),
+           " already holds a dataset; name another directory or remove it");
+}
+
+OutputFolder::OutputFolder(const fs::path& output) : output_(output), claim_(output / ".ingestion") {
+  refuse_complete_dataset(output);
+  for (const char* split : {"train", "heldout"}) fs::create_directories(output / split);
+  std::error_code error;
+  const fs::file_type type = fs::symlink_status(claim_, error).type();
+  BK_CHECK(type == fs::file_type::not_found || type == fs::file_type::regular || error, shown(claim_),
+           " is no regular file, but an ingestion keeps its claim on a folder in a file of this name; remove it");
+  fd_ = ::open(claim_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+  if (fd_ < 0) refuse(claim_, errno);
+  try {
+    claim();
+    make_ready();
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+OutputFolder::~OutputFolder() { ::close(fd_); }
+
+// Where the file system knows no locks, a second ingestion goes unnoticed.
+void OutputFolder::claim() {
+  BK_CHECK(::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, shown(output_),
+           " is in use by another ingestion, which is still at work; wait for its end, or name another directory");
+  refuse_complete_dataset(output_);  // the other one may have ended since
+}
+
+void OutputFolder::make_ready() {
+  const Written found = find_written(output_);
+  if (!is_marked()) {
+    if (!found.files.empty()) ::unlink(claim_.c_str());
+    BK_CHECK(found.files.empty(), shown(found.files.front()),
+             " is in the way: an ingestion writes a file of this name, and this one may be yours; move or remove it",
+             found.files.size() > 1 ? concat(" and ", found.files.size() - 1, " more") : "",
+             ", or name another directory for --output");
+    return mark();
+  }
+  for (const auto& files : {found.files, found.temporaries})
+    for (const fs::path& file : files) fs::remove(file);
+}
+
+bool OutputFolder::is_marked() const {
+  char first = 0;
+  return ::pread(fd_, &first, 1, 0) == 1;
+}
+
+void OutputFolder::mark() const {
+  if (::pwrite(fd_, kMark.data(), kMark.size(), 0) != static_cast<ssize_t>(kMark.size())) refuse(claim_, errno);
+}
+
+void OutputFolder::finish() { ::unlink(claim_.c_str()); }
+
+}  // namespace birkhoff
