@@ -1,5 +1,7 @@
 #pragma once
 // What the targets share. Each gives an input to a reader; an Error is what a reader may answer, but for a BugError.
+#include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -56,6 +58,19 @@ inline size_t mutate_in_place(uint8_t* data, size_t size, size_t most, unsigned 
       default:
         byte ^= static_cast<uint8_t>(1 << value % 8);
     }
+  }
+  return size;
+}
+
+// The same for text: half of the mutations put a digit in the place of a digit, or a letter in that of a letter.
+inline size_t mutate_text(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  std::minstd_rand random(seed);
+  const auto of_word = [](uint8_t c) { return std::isalnum(c) != 0; };
+  if (random() % 2 == 0 || std::none_of(data, data + size, of_word)) return LLVMFuzzerMutate(data, size, most);
+  for (unsigned left = 1 + random() % 2; left > 0; --left) {
+    uint8_t* byte = std::find_if(data + random() % size, data + size, of_word);
+    if (byte == data + size) byte = std::find_if(data, data + size, of_word);
+    *byte = static_cast<uint8_t>(std::isdigit(*byte) ? '0' + random() % 10 : 'a' + random() % 26);
   }
   return size;
 }

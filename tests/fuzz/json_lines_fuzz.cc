@@ -2,6 +2,10 @@
 #include "data/ingest/documents.h"
 #include "tests/fuzz/harness.h"
 
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  return birkhoff::mutate_text(data, size, most, seed);
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace birkhoff;
   static const InputFile file(".jsonl");

@@ -64,6 +64,15 @@ void make_checkpoint(const fs::path& out) {
   write_file(out / "manifest" / "one.json", parse_json(to_text(m), "m")["manifest"].dump());
 }
 
+void make_tokenizer(const fs::path& project, const fs::path& out) {
+  Json json = parse_json(read_file(project / "tests/cases/reordered_corpus/tokenizer.json"), "t");
+  for (const auto& [token, id] : {std::pair{"ab", 257}, {"12", 258}, {"34", 259}}) {
+    json["model"]["vocab"][token] = id;
+    json["model"]["merges"].push_back(std::string{token[0], ' ', token[1]});
+  }
+  write_file(out / "tokenizer" / "one.json", json.dump());
+}
+
 void make_packed(const fs::path& out) {
   std::string packed(1000, '\0');
   packed.resize(ZSTD_compress(packed.data(), packed.size(), kText, sizeof kText - 1, 3));
@@ -81,7 +90,7 @@ int main(int, char** argv) {
   using namespace birkhoff;
   const fs::path project = argv[2], out = argv[3];
   write_file(out / "config" / "one.yaml", read_file(project / "tests/cases/reordered_corpus/train.yaml"));
-  write_file(out / "tokenizer" / "one.json", read_file(project / "tests/cases/reordered_corpus/tokenizer.json"));
+  make_tokenizer(project, out);
   write_file(out / "json_lines" / "one.jsonl",
              "{\"text\": \"seed a\"}\n{\"text\": \"seed \\u00e9\", \"n\": [1, 2.5]}\n{\"text\": \"seed c\"}\n");
   make_shards(out);
