@@ -108,7 +108,7 @@ void sign_index(std::string& file, size_t at) {
   const uint64_t pointers = root + 6 + record * records;
   for (uint64_t i = 0; depth == 1 && i <= records; ++i) {
     const uint64_t leaf = number(file, pointers + 9 * i, 8), count = number(file, pointers + 9 * i + 8, 1);
-    sign(file, leaf, 6 + record * count + 4);
+    if (leaf < file.size() && file.compare(leaf, 4, "BTLF") == 0) sign(file, leaf, 6 + record * count + 4);
   }
   sign(file, root, 6 + record * records + (depth == 1 ? 9 * (records + 1) : 0) + 4);
   sign(file, at, 38);

@@ -1,5 +1,6 @@
 // Files that HDF5 opens and that are none of ours: nothing outside the file is opened, and no memory is taken for what
 // a file declares and does not hold.
+#include <cstdlib>
 #include <functional>
 
 #include <gmock/gmock.h>
@@ -180,6 +181,64 @@ TEST_F(HostileH5, AttributesAreSingleValuesOfTheExactType) {
               HasSubstr("a.h5@variable: its type is of variable length: it is not a string of fixed length"));
   EXPECT_THAT(other([&](hid_t file) { add_text(file, "long", too_long.size(), too_long.data()); }),
               HasSubstr("a.h5: has more than 8 attributes, or one of more than 65536 bytes"));
+}
+
+// Every edit is made under checksums made again, and crashes libhdf5 1.10.8 or leads it astray.
+class MisleadingH5 : public HostileH5 {
+ protected:
+  // What opening the file says with `bytes` in the place of those at `offset` from the first `mark`.
+  std::string with(const std::string& mark, size_t offset, const std::string& bytes) const {
+    std::string edited = good_;
+    const size_t at = edited.find(mark);
+    EXPECT_NE(at, edited.npos) << mark;
+    edited.replace(at + offset, bytes.size(), bytes);
+    make_h5_checksums(edited);
+    write_file(dir_ / "edited.h5", edited);
+    return refusal(dir_ / "edited.h5", [](const H5Group& root) { root.names(); });
+  }
+  void make_tensors(int count) {
+    H5File file = H5File::create(dir_ / "good.h5");
+    for (int i = 0; i < count; ++i) file.root().create_dataset(concat("tensor.", i), DType::bf16, {i, 3});
+    file.root().set("version", int64_t{1});
+    file.close();
+    good_ = read_file(dir_ / "good.h5");
+    EXPECT_EQ(with("OHDR", 0, "OHDR"), "accepted");
+  }
+  std::string good_;
+};
+
+TEST_F(MisleadingH5, MetadataThatMisleadsLibhdf5IsRefusedBeforeItReadsIt) {
+  make_tensors(3);
+  const std::string far = "\xff\xff\xff\xff\xff";
+  EXPECT_THAT(with("OHDR", 4, "\x03"), HasSubstr("an object header has an unknown form"));
+  EXPECT_THAT(with("tensor.1", 8, far), HasSubstr("lie outside the"));
+  EXPECT_THAT(with("tensor.1", -1, "\x60"), HasSubstr("is shorter than what it holds"));
+  EXPECT_THAT(with("tensor.1", -1, "\x07"), HasSubstr("is longer than what it holds"));
+  EXPECT_THAT(with("dtype", 0, std::string("dt\0pe", 5)), HasSubstr("the name of an attribute has another length"));
+  EXPECT_THAT(with("dtype", -5, "\x40"), HasSubstr("is shorter than what it holds"));
+  EXPECT_THAT(with("bf16", -8, "\x05"), HasSubstr("the value of an attribute has another length"));
+}
+
+TEST_F(MisleadingH5, LinksOfManyTensorsAreCheckedToo) {
+  make_tensors(60);
+  EXPECT_THAT(with("FRHP", 5, "\x08"), HasSubstr("the heap of a group's links has an unknown form"));
+  EXPECT_THAT(with("FRHP", 132, "\x30"), HasSubstr("no FHIB is at byte"));
+  EXPECT_THAT(with("FHIB", 17, "\x30"), HasSubstr("no FHDB is at byte"));
+  EXPECT_THAT(with("FHDB", 13, "\x01"), HasSubstr("a heap has a block of another place"));
+  EXPECT_THAT(with("BTHD", 12, "\x05"), HasSubstr("edited.h5: damaged: "));
+  EXPECT_THAT(with("BTHD", 24, "\x02"), HasSubstr("edited.h5: damaged: "));
+  EXPECT_THAT(with("BTIN", 6 + 5, "\xff\xff\xff\xff"), HasSubstr("a link lies in no block of its heap"));
+  EXPECT_THAT(with("BTIN", 6 + 9, "\x01"), HasSubstr("is shorter than what it holds"));
+  EXPECT_THAT(with("BTLF", 6 + 4, "\x10"), HasSubstr("a link has an unknown place"));
+}
+
+TEST_F(MisleadingH5, InputsThatCrashedLibhdf5AreRefused) {
+  for (const char* name : {"shard", "tensor_file"}) {
+    const auto path = dir_ / concat(name, ".h5");
+    ASSERT_EQ(std::system(concat("base64 -d ", BIRKHOFF_FUZZ_KNOWN, "/", name, ".h5.base64 > ", path.string()).c_str()),
+              0);
+    EXPECT_THAT(refusal(path, [](const H5Group&) {}), HasSubstr("damaged: ")) << name;
+  }
 }
 
 TEST_F(HostileH5, FilesOfOlderFormatsAndOtherKindsAreRefused) {
