@@ -1,118 +1,231 @@
-// What libhdf5 follows without asking whether it lies in the file: addresses in object headers. It crashes where one
-// leads outside, so that they are looked at before it opens a file. Source: HDF5 File Format Specification 3.0,
-// sections II.A (superblock), IV.A.1.b (object header of version 2), IV.A.2.c (link info), IV.A.2.g (link), IV.A.2.q
-// (continuation), IV.A.2.v (attribute info).
-#include <cstring>
-#include <set>
+// Holds the object headers of a file, from the root on, to what our files have: see metadata.h.
+#include <optional>
 
-#include "data/file/regular_file.h"
-#include "data/hdf5/bulk_file.h"
 #include "data/hdf5/file.h"
+#include "data/hdf5/metadata.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
+namespace h5 {
 namespace {
 
-constexpr uint64_t kUndefined = ~uint64_t{0};
-constexpr size_t kRootAddress = 36;
-constexpr size_t kMaxObjects = 1 << 20;
-enum Message : uint8_t { kLinkInfo = 2, kLink = 6, kContinuation = 16, kAttributeInfo = 21 };
+enum Message : uint8_t {
+  kNil = 0,
+  kDataspace = 1,
+  kLinkInfo = 2,
+  kDatatype = 3,
+  kFillValue = 5,
+  kLink = 6,
+  kExternalFiles = 7,
+  kLayout = 8,
+  kGroupInfo = 10,
+  kFilters = 11,
+  kAttribute = 12,
+  kContinuation = 16,
+  kModificationTime = 18,
+  kAttributeInfo = 21,
+  kReferenceCount = 22
+};
 
-class Headers {
+struct Place {
+  std::string name;
+  uint64_t address;
+};
+
+// One object: its messages in the order of its header, the bodies of those that need each other kept.
+class Object {
  public:
-  explicit Headers(const std::filesystem::path& path)
-      : path_(path), file_(BulkFile::open_to_read(path)), size_(static_cast<uint64_t>(regular_file_bytes(path))) {}
+  Object(Metadata& file, const Place& place) : file_(file), what_(place.name) { read(place.address); }
 
-  void check() {
-    std::vector<uint64_t> ahead{number(bytes(kRootAddress, 8), 0, 8)};
-    while (!ahead.empty() && seen_.size() < kMaxObjects) {
-      const uint64_t address = ahead.back();
-      ahead.pop_back();
-      if (seen_.insert(address).second) check_object(address, ahead);
+  // Checks what the messages say together, and returns where the links of a group lead.
+  std::vector<Place> check() {
+    const bool dataset = has(kDataspace) || has(kDatatype) || has(kLayout) || has(kFillValue);
+    const Fields nothing({}, what_);
+    nothing.expect(dataset != has(kLinkInfo), "an object is neither a dataset nor a group");
+    if (dataset) {
+      nothing.expect(
+          has(kDataspace) && has(kDatatype) && has(kLayout) && has(kFillValue) && !has(kGroupInfo) && links_.empty(),
+          "a dataset has other messages than one has");
+      check_dataset();
     }
+    std::vector<Place> ahead;
+    for (const Link& link : links_)
+      if (link.address != kUndefined) ahead.push_back({what_ + "/" + link.name, link.address});
+    return ahead;
   }
 
  private:
-  [[noreturn]] void refuse(const char* what, uint64_t address) const {
-    throw DataError(concat(path_.string(), ": damaged: ", what, " at byte ", address, " of ", size_));
-  }
+  bool has(uint8_t type) const { return (met_ >> type & 1) != 0; }
 
-  std::string bytes(uint64_t at, uint64_t count) const {
-    if (at > size_ || count > size_ - at) refuse("a header leads outside the file,", at);
-    std::string block(count, '\0');
-    file_.read(static_cast<int64_t>(at), block.data(), count);
-    return block;
-  }
-  // Little-endian; what lies behind the end of the block is 0.
-  static uint64_t number(const std::string& block, size_t at, size_t width) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < width && at + i < block.size(); ++i)
-      value |= static_cast<uint64_t>(static_cast<unsigned char>(block[at + i])) << (8 * i);
-    return value;
-  }
-
-  void check_signature(uint64_t address, const char* signature) const {
-    if (address == kUndefined) return;
-    if (bytes(address, 4) != signature) refuse((std::string("no ") + signature + " is").c_str(), address);
-  }
-
-  void check_object(uint64_t address, std::vector<uint64_t>& ahead) {
-    check_signature(address, "OHDR");
-    const std::string head = bytes(address, 6);
-    const uint64_t flags = number(head, 5, 1), width = uint64_t{1} << (flags & 3);
-    const uint64_t at = address + 6 + (flags & 0x20 ? 16 : 0) + (flags & 0x10 ? 4 : 0);
-    const uint64_t size = number(bytes(at, width), 0, width);
-    check_messages(bytes(at + width, size), (flags & 4) != 0, ahead, 0);
-  }
-
-  void check_messages(const std::string& chunk, bool ordered, std::vector<uint64_t>& ahead, int depth) {
-    const size_t head = ordered ? 6 : 4;
-    for (size_t at = 0; at + head <= chunk.size();) {
-      const uint64_t type = number(chunk, at, 1), size = number(chunk, at + 1, 2), flags = number(chunk, at + 3, 1);
-      at += head;
-      if (size > chunk.size() - at) refuse("a message is longer than its header,", size);
-      if ((flags & 2) == 0) check_message(static_cast<uint8_t>(type), chunk.substr(at, size), ordered, ahead, depth);
-      at += size;
+  // Section IV.A.1.b.
+  void read(uint64_t address) {
+    const std::string head = file_.block(address, 6, "OHDR", what_);
+    Fields fields(std::string_view(head).substr(4), what_);
+    const uint64_t version = fields.number(1), flags = fields.number(1);
+    fields.expect(version == 2 && flags < 64, "an object header has an unknown form");
+    ordered_ = (flags & 4) != 0;
+    const uint64_t at = address + 6 + (flags & 32 ? 16 : 0) + (flags & 16 ? 4 : 0), width = uint64_t{1} << (flags & 3);
+    const std::string bytes = file_.bytes(at, width, what_);
+    const uint64_t size = Fields(bytes, what_).number(width);
+    fields.expect(file_.lies_within(at + width + 4, size), "an object header leads outside the file");
+    read_messages(file_.bytes(at + width, size, what_));
+    for (size_t i = 0; i < continued_.size(); ++i) {
+      const auto [begin, length] = continued_[i];
+      fields.expect(length >= 8 && length <= file_.size(), "an object header is continued in no block");
+      const std::string block = file_.block(begin, length, "OCHK", what_);
+      read_messages(block.substr(4, length - 8));
     }
   }
 
-  void check_message(uint8_t type, const std::string& body, bool ordered, std::vector<uint64_t>& ahead, int depth) {
+  void read_messages(const std::string& chunk) {
+    const size_t head = ordered_ ? 6 : 4;
+    Fields fields(chunk, what_);
+    while (fields.left() >= head) {
+      const auto type = static_cast<uint8_t>(fields.number(1));
+      const uint64_t size = fields.number(2), flags = fields.number(1);
+      if (ordered_) fields.number(2);
+      fields.expect((flags & 2) == 0, "a message is shared");
+      check_message(type, fields.part(size));
+    }
+  }
+
+  void check_message(uint8_t type, Fields body) {
+    const bool several = type == kNil || type == kLink || type == kAttribute || type == kContinuation;
+    body.expect(type < 32 && (several || !has(type)), "an object header has a message twice or an unknown one");
+    met_ |= uint32_t{1} << type;
+    switch (type) {
+      case kNil:
+        return;
+      case kDataspace:
+        dataspace_ = check_dataspace(body);
+        return;
+      case kDatatype:
+        element_ = check_datatype(body);
+        return;
+      case kFillValue:
+        fill_ = body.text(body.left());
+        return;
+      case kLayout:
+        return read_layout(body);
+      case kAttribute:
+        return check_attribute(body);
+      case kLink:
+        links_.push_back(check_link(body));
+        return;
+      case kExternalFiles:
+        body.refuse("its bytes lie in another file, expected them in this one");
+      case kFilters:
+        body.refuse("its layout is not contiguous: it is packed");
+      default:
+        return check_frame(type, body);
+    }
+  }
+
+  // Messages that say where others lie.
+  void check_frame(uint8_t type, Fields body) {
+    if (type == kLinkInfo) return check_link_info(body);
+    if (type == kAttributeInfo) return check_attribute_info(body);
     if (type == kContinuation) {
-      const uint64_t at = number(body, 0, 8), length = number(body, 8, 8);
-      if (depth > 100 || length < 8) refuse("a header is continued in no block", at);
-      check_signature(at, "OCHK");
-      const std::string block = bytes(at, length);
-      check_messages(block.substr(4, length - 8), ordered, ahead, depth + 1);
-    } else if (type == kLinkInfo || type == kAttributeInfo) {
-      const uint64_t flags = number(body, 1, 1);
-      const size_t at = 2 + (flags & 1 ? (type == kLinkInfo ? 8 : 2) : 0);
-      if (body.size() < at + 16 + (flags & 2 ? 8 : 0)) refuse("a message is too short,", body.size());
-      check_signature(number(body, at, 8), "FRHP");
-      check_signature(number(body, at + 8, 8), "BTHD");
-      if (flags & 2) check_signature(number(body, at + 16, 8), "BTHD");
-    } else if (type == kLink) {
-      follow(body, ahead);
+      const uint64_t begin = body.number(8);
+      continued_.emplace_back(begin, body.number(8));
+    } else if (type == kGroupInfo) {  // section IV.A.2.k
+      const uint64_t version = body.number(1), flags = body.number(1);
+      body.expect(version == 0 && flags < 4, "a group has an unknown form");
+      if (flags & 1) body.number(4);
+      if (flags & 2) body.number(4);
+    } else if (type == kModificationTime) {  // section IV.A.2.s
+      body.expect(body.number(1) == 1, "a time has an unknown form");
+      body.text(7);
+    } else if (type == kReferenceCount) {  // section IV.A.2.w
+      body.expect(body.number(1) == 0, "a reference count has an unknown form");
+      body.number(4);
+    } else {
+      body.refuse(concat("has a message of HDF5's type ", int{type}, ", which only objects of other kinds have"));
     }
+    body.expect_end();
   }
 
-  // Hard links alone; the others are refused by whoever opens one.
-  static void follow(const std::string& body, std::vector<uint64_t>& ahead) {
-    const uint64_t flags = number(body, 1, 1), width = uint64_t{1} << (flags & 3);
-    if (flags & 8 && number(body, 2, 1) != 0) return;
-    const size_t at = 2 + (flags & 8 ? 1 : 0) + (flags & 4 ? 8 : 0) + (flags & 0x10 ? 1 : 0);
-    const uint64_t name = number(body, at, width);
-    if (name > body.size() || at + width + name + 8 > body.size()) return;
-    ahead.push_back(number(body, at + width + name, 8));
+  // Section IV.A.2.c.
+  void check_link_info(Fields body) {
+    const uint64_t version = body.number(1), flags = body.number(1);
+    body.expect(version == 0 && flags < 4, "the links of a group have an unknown form");
+    if (flags & 1) body.number(8);
+    const uint64_t heap = body.number(8), by_name = body.number(8), by_order = flags & 2 ? body.number(8) : kUndefined;
+    body.expect_end();
+    body.expect((heap == kUndefined) == (by_name == kUndefined), "the links of a group have no index");
+    if (heap != kUndefined) links_ = check_dense_links(file_, heap, by_name, what_);
+    if (by_order != kUndefined) check_order_index(file_, by_order, what_);
   }
 
-  const std::filesystem::path& path_;
-  BulkFile file_;
-  uint64_t size_;
-  std::set<uint64_t> seen_;
+  // Section IV.A.2.v.
+  static void check_attribute_info(Fields body) {
+    const uint64_t version = body.number(1), flags = body.number(1);
+    body.expect(version == 0 && flags < 4, "attributes have an unknown form");
+    if (flags & 1) body.number(2);
+    const uint64_t heap = body.number(8), by_name = body.number(8), by_order = flags & 2 ? body.number(8) : kUndefined;
+    body.expect_end();
+    if (heap != kUndefined || by_name != kUndefined || by_order != kUndefined)
+      body.refuse("has more than 8 attributes, or one of more than 65536 bytes");
+  }
+
+  // Section IV.A.2.i, versions 3 and 4.
+  void read_layout(Fields body) {
+    const uint64_t version = body.number(1), kind = body.number(1);
+    body.expect((version == 3 || version == 4) && kind <= 3, "a layout has an unknown form");
+    if (kind != 1) body.refuse("its layout is not contiguous");
+    offset_ = body.number(8);
+    stored_ = body.number(8);
+    body.expect_end();
+  }
+
+  void check_dataset() {
+    const uint64_t element = *element_;
+    check_fill_value({fill_, what_}, element);
+    uint64_t bytes = 0;
+    const Fields nothing({}, what_);
+    if (__builtin_mul_overflow(*dataspace_, element, &bytes) || bytes > static_cast<uint64_t>(INT64_MAX))
+      nothing.refuse("its extent does not fit 63 bits");
+    if (offset_ == kUndefined) return;
+    if (!file_.lies_within(offset_, bytes) || !file_.lies_within(offset_, stored_))
+      nothing.refuse(
+          concat("its ", bytes, " bytes at byte ", offset_, " lie outside the ", file_.size(), " bytes of the file"));
+    nothing.expect(bytes == stored_, "a dataset has other bytes than its extent");
+  }
+
+  Metadata& file_;
+  const std::string& what_;
+  bool ordered_ = false;
+  uint32_t met_ = 0;
+  std::optional<uint64_t> dataspace_, element_;  // elements; bytes of one
+  std::string fill_;
+  uint64_t offset_ = kUndefined, stored_ = 0;
+  std::vector<std::pair<uint64_t, uint64_t>> continued_;
+  std::vector<Link> links_;
 };
 
-}  // namespace
+// Section II.A, versions 2 and 3; check_h5_size() has looked at the rest.
+uint64_t root_of(Metadata& file, const std::string& what) {
+  const std::string bytes = file.bytes(0, 48, what);
+  Fields fields(std::string_view(bytes).substr(12), what);
+  const uint64_t base = fields.number(8), extension = fields.number(8);
+  if (base != 0 || extension != kUndefined) fields.refuse("has an extended superblock, expected none");
+  fields.number(8);
+  return fields.number(8);
+}
 
-void check_h5_headers(const std::filesystem::path& path) { Headers(path).check(); }
+}  // namespace
+}  // namespace h5
+
+void check_h5_headers(const std::filesystem::path& path) {
+  h5::Metadata file(path);
+  std::vector<h5::Place> ahead{{path.string(), h5::root_of(file, path.string())}};
+  std::set<uint64_t> seen;
+  while (!ahead.empty()) {
+    const h5::Place place = std::move(ahead.back());
+    ahead.pop_back();
+    if (!seen.insert(place.address).second) continue;  // hard links share objects
+    for (h5::Place& next : h5::Object(file, place).check()) ahead.push_back(std::move(next));
+  }
+}
 
 }  // namespace birkhoff

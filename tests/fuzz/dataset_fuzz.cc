@@ -3,6 +3,10 @@
 #include "data/shard/manifest.h"
 #include "tests/fuzz/harness.h"
 
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  return birkhoff::mutate_text(data, size, most, seed);
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace birkhoff;
   expect_no_bug([&] {
@@ -12,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       json["xxh3"] = json_checksum(json);
     }
     const DatasetManifest manifest = parse_dataset_manifest(json.dump(), "f");
-    plant(manifest.begin_token != 1);
+    plant(manifest.begin_token != 1 || manifest.vocab_size != 100 || manifest.tokenizer_digest != "digest");
     for (const auto& [name, split] : manifest.splits) manifest.split(name);
   });
   return 0;

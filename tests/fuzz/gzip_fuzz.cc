@@ -3,7 +3,7 @@
 
 #include <zlib.h>
 
-#include "data/ingest/documents.h"
+#include "data/ingest/unpack.h"
 #include "tests/fuzz/harness.h"
 
 namespace {

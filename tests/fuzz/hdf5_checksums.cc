@@ -45,7 +45,7 @@ uint32_t lookup3(const char* data, size_t length) {
 
 uint64_t number(const std::string& file, size_t at, size_t bytes) {
   uint64_t value = 0;
-  if (at + bytes <= file.size()) std::memcpy(&value, file.data() + at, bytes);
+  if (bytes <= file.size() && at <= file.size() - bytes) std::memcpy(&value, file.data() + at, bytes);
   return value;
 }
 
@@ -85,6 +85,39 @@ void sign_object_header(std::string& file, size_t begin) {
   sign(file, begin, at + size + 4 - begin);
 }
 
+// Blocks of the links of a group with many: each has its checksum at the end but for those with the links themselves.
+void sign_direct_block(std::string& file, size_t at) {
+  uint64_t size = 512;
+  for (uint64_t begin = number(file, at + 13, 4); begin >= 4096 && size < 65536; begin /= 2) size *= 2;
+  if (size > file.size() - at) return;
+  std::memset(file.data() + at + 17, 0, 4);
+  const uint32_t checksum = lookup3(file.data() + at, size);
+  std::memcpy(file.data() + at + 17, &checksum, 4);
+}
+
+void sign_heap(std::string& file, size_t at) {
+  const uint64_t root = number(file, at + 132, 8), rows = number(file, at + 140, 2);
+  if (rows > 0 && rows < 32) sign(file, root, 17 + 32 * rows + 4);
+  sign(file, at, 146);
+}
+
+// A tree of at most two levels.
+void sign_index(std::string& file, size_t at) {
+  const uint64_t record = number(file, at + 10, 2), depth = number(file, at + 12, 2);
+  const uint64_t root = number(file, at + 16, 8), records = number(file, at + 24, 2);
+  const uint64_t pointers = root + 6 + record * records;
+  for (uint64_t i = 0; depth == 1 && i <= records; ++i) {
+    const uint64_t leaf = number(file, pointers + 9 * i, 8), count = number(file, pointers + 9 * i + 8, 1);
+    if (leaf < file.size() && file.compare(leaf, 4, "BTLF") == 0) sign(file, leaf, 6 + record * count + 4);
+  }
+  sign(file, root, 6 + record * records + (depth == 1 ? 9 * (records + 1) : 0) + 4);
+  sign(file, at, 38);
+}
+
+void sign_all(std::string& file, const char* signature, void (*sign_block)(std::string& file, size_t at)) {
+  for (size_t at = file.find(signature); at != file.npos; at = file.find(signature, at + 4)) sign_block(file, at);
+}
+
 }  // namespace
 
 void make_h5_checksums(std::string& file) {
@@ -92,7 +125,10 @@ void make_h5_checksums(std::string& file) {
   const uint64_t size = file.size();
   std::memcpy(file.data() + 28, &size, 8);
   sign(file, 0, 48);
-  for (size_t at = file.find("OHDR"); at != file.npos; at = file.find("OHDR", at + 4)) sign_object_header(file, at);
+  sign_all(file, "OHDR", sign_object_header);
+  sign_all(file, "FHDB", sign_direct_block);
+  sign_all(file, "FRHP", sign_heap);
+  sign_all(file, "BTHD", sign_index);
 }
 
 void make_shard_checksum(const std::filesystem::path& path, std::string& bytes) {

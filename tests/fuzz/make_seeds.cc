@@ -34,6 +34,15 @@ void make_shards(const fs::path& out) {
   write_file(out / "dataset" / "one.json", read_file(dir / "dataset.json"));
 }
 
+// With more names than a header holds.
+void make_tensor_file(const fs::path& path, int count, size_t name_bytes) {
+  H5File file = H5File::create(path);
+  for (const char* name : {"model.a", "model.b", "model.none"}) file.root().create_dataset(name, DType::f32, {0});
+  for (int i = 3; i < count; ++i)
+    file.root().create_dataset(std::to_string(i) + std::string(name_bytes, 'x'), DType::u8, {1});
+  file.close();
+}
+
 void make_checkpoint(const fs::path& out) {
   fs::create_directories(out / "tensor_file");
   H5File file = H5File::create(out / "tensor_file" / "one.h5");
@@ -41,6 +50,8 @@ void make_checkpoint(const fs::path& out) {
                   b = file.root().create_dataset("model.b", DType::bf16, {7});
   file.root().create_dataset("model.none", DType::u8, {0});
   file.close();
+  make_tensor_file(out / "tensor_file" / "many.h5", 12, 60);  // links in a heap of several blocks
+  make_tensor_file(out / "tensor_file" / "index.h5", 46, 1);  // and in an index of two levels
   Manifest m;
   m.step = 20;
   m.tensors["model.a"] = {DType::f32, {3, 4}, {{"rank-00000.h5", 0, 12, a.offset, "0123456789abcdef"}}};
@@ -51,6 +62,15 @@ void make_checkpoint(const fs::path& out) {
   m.files["rank-00000.h5"] = {static_cast<int64_t>(fs::file_size(out / "tensor_file" / "one.h5")), ""};
   m.files["config.yaml"] = {5, "0123456789abcdef"};
   write_file(out / "manifest" / "one.json", parse_json(to_text(m), "m")["manifest"].dump());
+}
+
+void make_tokenizer(const fs::path& project, const fs::path& out) {
+  Json json = parse_json(read_file(project / "tests/cases/reordered_corpus/tokenizer.json"), "t");
+  for (const auto& [token, id] : {std::pair{"ab", 257}, {"12", 258}, {"34", 259}}) {
+    json["model"]["vocab"][token] = id;
+    json["model"]["merges"].push_back(std::string{token[0], ' ', token[1]});
+  }
+  write_file(out / "tokenizer" / "one.json", json.dump());
 }
 
 void make_packed(const fs::path& out) {
@@ -70,9 +90,9 @@ int main(int, char** argv) {
   using namespace birkhoff;
   const fs::path project = argv[2], out = argv[3];
   write_file(out / "config" / "one.yaml", read_file(project / "tests/cases/reordered_corpus/train.yaml"));
-  write_file(out / "tokenizer" / "one.json", read_file(project / "tests/cases/reordered_corpus/tokenizer.json"));
+  make_tokenizer(project, out);
   write_file(out / "json_lines" / "one.jsonl",
-             "{\"text\": \"a\"}\n{\"text\": \"b \\u00e9\", \"n\": [1, 2.5]}\n{\"text\": \"c\"}\n");
+             "{\"text\": \"seed a\"}\n{\"text\": \"seed \\u00e9\", \"n\": [1, 2.5]}\n{\"text\": \"seed c\"}\n");
   make_shards(out);
   make_checkpoint(out);
   make_packed(out);

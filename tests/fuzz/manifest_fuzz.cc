@@ -3,6 +3,10 @@
 #include "tests/fuzz/harness.h"
 #include "trainer/checkpoint/layout.h"
 
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  return birkhoff::mutate_text(data, size, most, seed);
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace birkhoff;
   expect_no_bug([&] {
@@ -11,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Json whole{{"xxh3", checksum}, {"manifest", std::move(body)}};
     const Manifest manifest = parse_manifest(whole.dump(), "f");
     parse_manifest(to_text(manifest), "again");
-    plant(manifest.step != 20);
+    plant(manifest.step != 20 || !manifest.integers.contains("trainer.steps") ||
+          !manifest.texts.contains("data.cursor"));
     check_layout(manifest);
     join({manifest});
   });

@@ -1,25 +1,33 @@
 #!/bin/sh
-# run.sh TARGET SEEDS SECONDS: first that the target finds a defect planted behind what it reads, then that it finds no
-# other for so many seconds. New inputs are kept in a folder beside the seeds; what crashes stays in the working folder.
+# run.sh TARGET SEEDS SECONDS RUNS [FOUND]: first that the target finds a defect planted behind what it reads, then that
+# it finds no other in so many seconds and runs. Equal runs try equal inputs, unless FOUND, a folder, keeps new ones from
+# run to run. What crashes stays in the working folder.
 set -u
-target=$1 seeds=$2 seconds=$3
+target=$1 seeds=$2 seconds=$3 runs=$4
 name=$(basename "$target")
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-# libhdf5 leaks where it refuses a file.
-limits="-detect_leaks=0 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 -max_len=16384 -print_final_stats=1"
-mkdir -p "$work/planted" "$seeds-found"
-if BIRKHOFF_FUZZ_PLANTED=1 "$target" $limits -max_total_time=60 -artifact_prefix="$work/planted/" "$work/planted" "$seeds" \
-  >"$work/log" 2>&1; then
-  echo "$name did not find the planted defect in 60 s"
-  tail -5 "$work/log"
-  exit 1
-fi
-if ! grep -q "planted defect" "$work/log"; then
-  cat "$work/log"
-  exit 1
-fi
-echo "$name: the planted defect was found after $(grep -c '^#' "$work/log") lines of progress"
-"$target" $limits -max_total_time="$seconds" -artifact_prefix="$name-" "$seeds-found" "$seeds" >"$work/log" 2>&1
+found=${5:-$work/found}
+export ASAN_OPTIONS=detect_leaks=0  # libhdf5 leaks where it refuses a file
+limits="-detect_leaks=0 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 -max_len=20000"
+mkdir -p "$found"
+# Many short runs from the seeds: a long one leaves them for inputs that are new but wrong.
+round=0
+until [ -f "$work/log" ] && grep -q "planted defect" "$work/log"; do
+  round=$((round + 1))
+  if [ $round -gt 200 ]; then
+    echo "$name did not find the planted defect"
+    tail -30 "$work/log"
+    exit 1
+  fi
+  rm -rf "$work/planted"
+  mkdir "$work/planted"
+  BIRKHOFF_FUZZ_PLANTED=1 "$target" $limits -seed=$round -runs=300 -mutate_depth=1 -artifact_prefix="$work/planted/" \
+    "$work/planted" "$seeds" >"$work/log" 2>&1
+done
+echo "$name: found the planted defect in round $round"
+"$target" $limits -seed=1 -max_total_time="$seconds" -runs="$runs" -print_final_stats=1 -artifact_prefix="$name-" "$found" \
+  "$seeds" >"$work/log" 2>&1
 status=$?
-tail -12 "$work/log"
+grep -v "^#\|NEW_FUNC" "$work/log" | tail -60
+grep "^#.*cov" "$work/log" | tail -1
 exit $status

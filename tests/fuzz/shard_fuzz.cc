@@ -3,6 +3,10 @@
 #include "tests/fuzz/harness.h"
 #include "tests/fuzz/hdf5_checksums.h"
 
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  return birkhoff::mutate_in_place(data, size, most, seed);
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace birkhoff;
   static const InputFile file(".h5");

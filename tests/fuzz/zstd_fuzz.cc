@@ -1,5 +1,5 @@
 // A zstd file. The checksum of a frame is left out, by its flag, so that mutations reach what stands behind it.
-#include "data/ingest/documents.h"
+#include "data/ingest/unpack.h"
 #include "tests/fuzz/harness.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
