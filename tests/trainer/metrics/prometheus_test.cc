@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <future>
 #include <stdexcept>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
@@ -101,6 +102,7 @@ TEST(PageServer, LeavesMostDescriptorsToTheRun) {
   const auto without = open_files();
   std::vector<std::unique_ptr<test::IdleClient>> idle;
   for (int i = 0; i < kClients; ++i) idle.push_back(std::make_unique<test::IdleClient>(server->port()));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // in which the server takes whom it will
   EXPECT_LE(open_files(), without + kClients + 64 / 8);
   EXPECT_THAT(scrape(server->port()), HasSubstr("page"));
 }
