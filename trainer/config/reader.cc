@@ -269,7 +269,9 @@ class Reader {
   void problem(const std::string& where, const std::string& what) { problems_.push_back(where + ": " + what); }
   std::string all_problems() const {
     std::string out = concat(name_, " has ", problems_.size(), problems_.size() == 1 ? " mistake:" : " mistakes:");
-    for (const std::string& problem : problems_) out += "\n  " + problem;
+    constexpr size_t kMostShown = 100;  // of a file that is no config, nearly every line may be one
+    for (size_t i = 0; i < std::min(problems_.size(), kMostShown); ++i) out += "\n  " + problems_[i];
+    if (problems_.size() > kMostShown) out += concat("\n  and ", problems_.size() - kMostShown, " more");
     return out;
   }
 

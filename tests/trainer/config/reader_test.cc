@@ -453,6 +453,9 @@ TEST(Reader, DerivesWhatFollows) {
 // Reading ends whatever a path names: a pipe that nobody writes to, a device that never ends, a file of many gigabytes.
 TEST(Reader, ShortensWhatIsLongInItsMessages) {
   EXPECT_LT(refusal("run:\n  steps: " + std::string(100000, '9') + "\n").size(), 500u);
+  std::string many;
+  for (int i = 0; i < 1000; ++i) many += concat("k", i, ": 1\n");
+  EXPECT_THAT(refusal(many), AllOf(StartsWith("x.yaml has 1000 mistakes:"), testing::EndsWith("\n  and 900 more")));
   EXPECT_LT(refusal("? " + std::string(100000, 'a') + "\n: 1\n").size(), 500u);
 }
 
