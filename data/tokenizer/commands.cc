@@ -5,11 +5,28 @@
 #include <filesystem>
 #include <iterator>
 
+#include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
+#include "data/json/json.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
+
+// A slip of the hand, such as the name of an input, costs no file: only a tokenizer.json is replaced.
+void check_replaceable(const std::filesystem::path& path) {
+  bool is_tokenizer = false;
+  try {
+    const std::string text = read_regular_file(path);
+    if (text.empty()) return;
+    const Json json = parse_json(text, path.string());
+    is_tokenizer = json.is_object() && json.contains("model");
+  } catch (const IoError&) {
+    throw;
+  } catch (const DataError&) {  // no JSON
+  }
+  BK_CHECK(is_tokenizer, path.string(), " exists and is no tokenizer.json; remove it, or name another file to write");
+}
 
 // A training of hours should not end at a folder that cannot be written.
 void check_writable(const std::filesystem::path& path) {
@@ -19,6 +36,7 @@ void check_writable(const std::filesystem::path& path) {
   const bool is_taken = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
   // Publishing renames, which would replace a device by a file.
   BK_CHECK(!is_taken, path.string(), " is no regular file; name a file to write");
+  if (std::filesystem::exists(path, error)) check_replaceable(path);
   try {
     BulkFile::create(trial);
   } catch (const IoError& refused) {
@@ -52,6 +70,7 @@ TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTr
     report.bytes += static_cast<int64_t>(document.size());
     trainer.feed(document);
   });
+  if (report.bytes == 0) throw DataError("the input holds no text to train on");
   const Tokenizer tokenizer = trainer.train();
   report.vocab_size = tokenizer.vocab_size();
   publish_text(out_path, tokenizer.to_json());

@@ -9,6 +9,7 @@
 #include "data/tokenizer/merge_learner.h"
 #include "data/tokenizer/patterns.h"
 #include "data/tokenizer/pre_tokenizer.h"
+#include "data/tokenizer/unicode.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
@@ -84,6 +85,7 @@ TokenizerTrainer::TokenizerTrainer(TokenizerTraining options)
     const auto bytes = from_byte_level(*token);
     BK_CHECK(!token->empty() && !(bytes && bytes->size() == 1), "'", *token,
              "' cannot be a special token: it is empty or a byte of the alphabet");
+    BK_CHECK(is_utf8(*token), "a special token is not UTF-8, as the text of a tokenizer.json must be");
     BK_CHECK(std::find(special.begin(), token, *token) == token, "the special token ", *token, " is given twice");
   }
 }

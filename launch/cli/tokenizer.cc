@@ -33,6 +33,7 @@ CorpusOptions corpus_of(const TrainOptions& options) {
 
 ExitCode train(const TrainOptions& options) {
   BK_CHECK(options.vocab_size <= INT32_MAX, "--vocab-size is ", options.vocab_size, ", expected at most ", INT32_MAX);
+  BK_CHECK(options.min_frequency >= 0, "--min-frequency is ", options.min_frequency, ", expected at least 0");
   TokenizerTraining training;
   training.vocab_size = static_cast<int32_t>(options.vocab_size);
   training.min_frequency = options.min_frequency;

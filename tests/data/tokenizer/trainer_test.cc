@@ -85,6 +85,7 @@ TEST(TokenizerTrainer, RefusesWhatCannotBeTrained) {
   EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {"<s>", "<s>"}}), UserError);
   EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {"a"}}), UserError);
   EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {""}}), UserError);
+  EXPECT_THROW(TokenizerTrainer({300, 2, "gpt2", {"x\xff"}}), UserError);
 }
 
 class TokenizerCommands : public testing::Test {
@@ -120,6 +121,22 @@ TEST_F(TokenizerCommands, RefuseAPlaceThatCannotBeWrittenBeforeAnyTextIsRead) {
   EXPECT_THAT(refusal("pipe"), testing::HasSubstr("pipe is no regular file"));
   EXPECT_THAT(refusal("nowhere/tokenizer.json"),
               testing::HasSubstr("nowhere/tokenizer.json: cannot be written: No such file or directory"));
+}
+
+TEST_F(TokenizerCommands, ReplaceNothingButATokenizer) {
+  std::ofstream(folder_ + "/corpus.txt") << "a text of a user\n";
+  std::ofstream(folder_ + "/config.json") << "{}";
+  EXPECT_THAT(refusal("corpus.txt"), testing::HasSubstr("corpus.txt exists and is no tokenizer.json"));
+  EXPECT_THAT(refusal("config.json"), testing::HasSubstr("config.json exists and is no tokenizer.json"));
+  EXPECT_EQ(std::filesystem::file_size(folder_ + "/corpus.txt"), 17u);
+  EXPECT_EQ(refusal("tokenizer.json"), "trained");
+  EXPECT_EQ(refusal("tokenizer.json"), "trained");
+}
+
+TEST_F(TokenizerCommands, RefuseAnInputWithoutText) {
+  const auto nothing = [](const DocumentUse&) {};
+  EXPECT_THROW(train_tokenizer(nothing, {270, 2, "gpt2", {}}, folder_ + "/tokenizer.json"), DataError);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/tokenizer.json"));
 }
 
 TEST_F(TokenizerCommands, TrainEncodeAndDecode) {
