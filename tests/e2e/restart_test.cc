@@ -99,7 +99,7 @@ TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
     c.change(whole["manifest"]);
     whole["xxh3"] = json_checksum(whole["manifest"]);
     write_file(path, whole.dump());
-    const ProgramResult run = train("run", "--set run.steps=4");
+    const ProgramResult run = train(concat("run", &c - cases.data()), "--set run.steps=4");
     EXPECT_EQ(run.exit_code, 6) << run.output;
     EXPECT_THAT(run.output, HasSubstr(c.expected));
   }

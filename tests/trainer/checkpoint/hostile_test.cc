@@ -2,6 +2,7 @@
 // every command, and passed over for the checkpoint before.
 #include <sstream>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "data/json/json.h"
@@ -107,6 +108,23 @@ TEST_F(Hostile, AFolderNamedForAnotherStepThanItsManifestWalksBack) {
   EXPECT_THAT(refused_by_commands(), HasSubstr(expected));
   std::filesystem::rename(newest(), dir_ / "kept");
   EXPECT_EQ(open_checkpoint(dir_ / "kept").step, 19) << "a name that tells no step";
+}
+
+// A process may have fewer files open than a checkpoint of many ranks has.
+TEST_F(Hostile, ManyFilesNeedFewDescriptors) {
+  edit([&](Json& body) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string name = concat("attachment", i);
+      write_file(newest() / name, name);
+      body["files"][name] = {{"bytes", name.size()}, {"xxh3", hex16(hash64(name.data(), name.size()))}};
+    }
+  });
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_NO_THROW(verify_checkpoint(newest()));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(Hostile, ValuesThatTheRunDoesNotKnowAreRefused) {
