@@ -64,19 +64,8 @@ int32_t token_from(const JsonView& json, int64_t vocab_size) {
   return static_cast<int32_t>(token);
 }
 
-// Datasets of programs before the checksum have none, neither of themselves nor of the shards' index.
-void require_old(const JsonView& json) {
-  for (const auto& [name, split] : json.at("splits").members()) {
-    for (const JsonView& shard : split.at("shards").elements()) {
-      if (!shard.has("index_checksum")) continue;
-      throw DataError(concat(json.place(), " has no checksum '", kChecksum,
-                             "', which was removed. Restore it, or ingest the data again"));
-    }
-  }
-}
-
 void check_checksum(const JsonView& json) {
-  if (!json.has(kChecksum)) return require_old(json);
+  if (!json.has(kChecksum)) return;
   Json body = json.value();
   body.erase(kChecksum);
   const std::string found = json_checksum(body);
