@@ -54,6 +54,7 @@ Sources::Sources(const LoaderOptions& options)
     add(split.num_tokens);
     const uint64_t documents = sources_.back()->shards.content_digest();
     content.update(&documents, sizeof documents);
+    content.update(&manifest.begin_token, sizeof manifest.begin_token);  // the first input of each document
   }
   digest_ = digest.digest();
   content_digest_ = std::max<uint64_t>(content.digest(), 1);  // 0 means that it is not known

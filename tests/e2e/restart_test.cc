@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "data/json/json.h"
 #include "tests/e2e/training.h"
 #include "trainer/checkpoint/directory.h"
 
@@ -78,6 +79,30 @@ TEST_F(OldRun, IsRefusedFewerStepsThanItHas) {
   EXPECT_EQ(run.exit_code, 2) << run.output;
   EXPECT_THAT(run.output, AllOf(HasSubstr("run.steps is 1, but "), HasSubstr("is of step 2; raise run.steps")));
   EXPECT_EQ(train("run", "--set run.steps=2").exit_code, 0) << "as many are fine";
+}
+
+// Under a right checksum: what only the run itself can judge.
+TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
+  struct Case {
+    std::function<void(Json& body)> change;
+    const char* expected;
+  };
+  const std::vector<Case> cases{
+      {[](Json& b) { b["integers"]["trainer.steps"] = 3; }, "its manifest is of step 2, but its trainer.steps is 3"},
+      {[](Json& b) { b["integers"]["trainer.updates"] = INT64_MAX; }, "expected a number from 0 to 2"},
+      {[](Json& b) { b["files"].erase("config.yaml"); }, "its manifest lists no config.yaml"},
+  };
+  const fs::path path = dir_ / "checkpoint" / kManifestName;
+  const Json good = parse_json(read_file(path), "m");
+  for (const Case& c : cases) {
+    Json whole = good;
+    c.change(whole["manifest"]);
+    whole["xxh3"] = json_checksum(whole["manifest"]);
+    write_file(path, whole.dump());
+    const ProgramResult run = train(concat("run", &c - cases.data()), "--set run.steps=4");
+    EXPECT_EQ(run.exit_code, 6) << run.output;
+    EXPECT_THAT(run.output, HasSubstr(c.expected));
+  }
 }
 
 TEST_F(OldRun, RemovesWhatAKilledRunLeftBehind) {

@@ -20,10 +20,11 @@ class Defects {
     }
   }
   bool empty() const { return all_.empty(); }
-  // DataError with the one defect, or "WHAT: N defects:" and a line for each of the first twenty.
+  // DataError with the one defect, behind WHAT where it does not name that itself, or "WHAT: N defects:" and a line for
+  // each of the first twenty.
   void throw_if_any(const std::string& what) const {
     if (all_.empty()) return;
-    if (all_.size() == 1) throw DataError(all_[0]);
+    if (all_.size() == 1) throw DataError(all_[0].find(what) == all_[0].npos ? concat(what, ": ", all_[0]) : all_[0]);
     std::string text = concat(what, ": ", all_.size(), " defects:");
     for (size_t i = 0; i < all_.size() && i < kShown; ++i) text += "\n  " + all_[i];
     if (all_.size() > kShown) text += concat("\n  and ", all_.size() - kShown, " more");

@@ -64,6 +64,14 @@ void rename_or_throw(const fs::path& from, const fs::path& to) {
 std::string checkpoint_name(int64_t step) { return numbered(kFinished, step); }
 std::string unfinished_name(int64_t step) { return numbered(kUnfinished, step); }
 
+std::optional<int64_t> step_in_name(const fs::path& checkpoint) {
+  const fs::path named = checkpoint.has_filename() ? checkpoint : checkpoint.parent_path();  // "step-00000008/"
+  for (const char* prefix : {kFinished, kUnfinished, kReplaced, kAbandoned}) {
+    if (const auto step = step_of(named, prefix)) return step;
+  }
+  return std::nullopt;
+}
+
 std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) {
   std::map<int64_t, fs::path> found;
   for (const fs::path& path : entries_of(directory)) {

@@ -17,6 +17,8 @@ namespace birkhoff {
 // Checkpoints of a run: a directory with one folder per checkpoint, step-00001000. A folder under a temporary name is
 // not a checkpoint; it gets its name by one rename after everything in it is on disk.
 std::string checkpoint_name(int64_t step);
+// The step that the name of a checkpoint's folder tells, whether it is finished, unfinished, replaced or set aside.
+std::optional<int64_t> step_in_name(const std::filesystem::path& checkpoint);
 std::string unfinished_name(int64_t step);
 
 // All folders with a checkpoint's name, by step. Where a kill came between the two renames that replace a checkpoint by

@@ -7,18 +7,23 @@
 
 namespace birkhoff {
 
-// The files of one checkpoint, each opened at its first use.
+// The files of one checkpoint, each opened at its first use. A checkpoint of many ranks has more of them than a process
+// may have open, so that only some stay open.
 class OpenFiles {
  public:
   explicit OpenFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
+  // To be used until the next call.
   const BulkFile& at(const std::string& name) {
     const auto found = files_.find(name);
     if (found != files_.end()) return found->second;
+    if (files_.size() == kMaxOpen) files_.clear();
     return files_.emplace(name, BulkFile::open_to_read(folder_ / name)).first->second;
   }
 
  private:
+  static constexpr size_t kMaxOpen = 16;
+
   std::filesystem::path folder_;
   std::map<std::string, BulkFile> files_;
 };

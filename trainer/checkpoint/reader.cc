@@ -27,8 +27,9 @@ class Load final : public StateVisitor {
   void text(const std::string& name, std::string& value) override { take(manifest_.texts, name, value); }
 
   std::vector<std::string> problems;
-  std::set<std::string> seen;  // tensors
-  int64_t rounded = 0;         // tensors
+  std::set<std::string> seen;   // tensors
+  std::set<const void*> taken;  // values of the manifest
+  int64_t rounded = 0;          // tensors
 
  private:
   template <class T>
@@ -37,6 +38,7 @@ class Load final : public StateVisitor {
     if (found == values.end()) {
       problems.push_back(name + " is missing");
     } else {
+      taken.insert(&found->second);
       value = found->second;
     }
   }
@@ -109,6 +111,14 @@ std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest&
   return unknown;
 }
 
+// Values of the checkpoint that no one asked for, which every rank does alike.
+template <class T>
+void add_unknown(const std::map<std::string, T>& values, Load& load) {
+  for (const auto& [name, value] : values) {
+    if (!load.taken.contains(&value)) load.problems.push_back(name + " is not a value of this run");
+  }
+}
+
 std::string joined(const std::vector<std::string>& lines) {
   std::string text;
   for (size_t i = 0; i < lines.size() && i < 20; ++i) text += "\n  " + lines[i];
@@ -132,6 +142,9 @@ int64_t load_checkpoint(Communicator& replicas, const fs::path& checkpoint, cons
   agree(replicas, [&] { state(load); });
   const std::vector<std::string> unknown = unknown_tensors(replicas, manifest, load.seen);
   load.problems.insert(load.problems.end(), unknown.begin(), unknown.end());
+  add_unknown(manifest.integers, load);
+  add_unknown(manifest.reals, load);
+  add_unknown(manifest.texts, load);
   agree(replicas, [&] {
     if (load.problems.empty()) return;
     throw DataError(concat(checkpoint.string(), " does not fit this run:", joined(load.problems)));

@@ -45,6 +45,25 @@ bool check_file(const fs::path& path, const Manifest::File& file, Defects& defec
   return false;
 }
 
+// Which checkpoint a run goes on from, and which it removes, goes by the names of their folders.
+void check_name(const fs::path& checkpoint, const Manifest& manifest) {
+  const std::optional<int64_t> step = step_in_name(checkpoint);
+  if (!step || *step == manifest.step) return;
+  throw DataError(concat(checkpoint.string(), ": its manifest is of step ", manifest.step, ", its name of step ", *step,
+                         ". Give it the name of its step, ", checkpoint_name(manifest.step), ", or move it elsewhere"));
+}
+
+// What to name instead of the folder of a run or of its checkpoints.
+std::string checkpoints_in(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::path& path : {folder, folder / "checkpoints"}) {
+    if (!fs::is_directory(path, ignored)) continue;
+    const auto found = find_checkpoints(path);
+    if (!found.empty()) return concat(". It holds checkpoints; name one, such as ", found.rbegin()->second.string());
+  }
+  return {};
+}
+
 // Reads the manifest; what is wrong with it or with the sizes of the files is added. The files that may be read.
 Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<std::string>& whole) {
   const fs::path path = checkpoint / kManifestName;
@@ -52,9 +71,11 @@ Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<st
   try {
     text = read_regular_file(path);
   } catch (const IoError& e) {
-    throw DataError(concat(path.string(), ": the file is missing or cannot be read: ", std::strerror(e.code())));
+    throw DataError(concat(path.string(), ": the file is missing or cannot be read: ", std::strerror(e.code()),
+                           checkpoints_in(checkpoint)));
   }
   Manifest m = parse_manifest(text, path.string());
+  defects.check([&] { check_name(checkpoint, m); });
   Defects layout;
   check_layout(m, layout);
   defects.check([&] { layout.throw_if_any(path.string()); });

@@ -271,6 +271,11 @@ std::optional<Found> Session::find() const {
 Progress Session::load(const Found& found) {
   for (const std::string& why : found.passed_over) say("passed over: " + why);
   agree(world(), [&] {
+    if (!found.manifest.files.contains("config.yaml")) {
+      throw DataError(concat(found.path.string(),
+                             ": its manifest lists no config.yaml, without which no run can go on ",
+                             "from it; name another checkpoint with --resume"));
+    }
     const std::string text = read_attachment(found.path, "config.yaml");
     const std::string changes = check_resume(parse_config(text, (found.path / "config.yaml").string()).config, config_);
     if (!changes.empty()) say(changes);
@@ -280,6 +285,11 @@ Progress Session::load(const Found& found) {
   const int64_t rounded = load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
                                           [&](StateVisitor& v) { state(v, progress); });
   progress.loads_recent_skips = false;
+  agree(world(), [&] {
+    if (steps_done() == found.manifest.step) return;
+    throw DataError(concat(found.path.string(), ": its manifest is of step ", found.manifest.step,
+                           ", but its trainer.steps is ", steps_done(), "; name another checkpoint with --resume"));
+  });
   if (rounded > 0) {
     say(concat(rounded, " tensors of the checkpoint are f64, which run.device ", name_of(config_.run.device),
                " holds in fewer bits: they were rounded"));

@@ -275,7 +275,7 @@ void Trainer::state(StateVisitor& v) {
   for (auto& table : tables_) table->state(v);
   spike_.state(v);
   visit_count(v, "trainer.steps", steps_);
-  visit_count(v, "trainer.updates", updates_);
+  visit_count(v, "trainer.updates", updates_, steps_);
 }
 
 }  // namespace birkhoff

@@ -76,6 +76,18 @@ TEST_F(ResumeTest, DocumentsInAnotherOrderOrOfOtherContentAreRefused) {
   EXPECT_EQ(refusal(cursor), "accepted");
 }
 
+// The first input of each document, which the shards do not hold.
+TEST_F(ResumeTest, AnotherBeginTokenIsRefused) {
+  const Cursor cursor = cursor_after(3);
+  make_old();  // without a checksum, an edit is not noticed otherwise
+  EXPECT_EQ(refusal(cursor), "accepted");
+  const auto path = dir_ / "data" / "dataset.json";
+  Json json = parse_json(read_file(path), "d");
+  json["begin_token"] = json["begin_token"].get<int>() + 1;
+  write_file(path, json.dump());
+  EXPECT_THAT(refusal(cursor), HasSubstr("are not those that the run read before"));
+}
+
 TEST_F(ResumeTest, TheDigestOfADatasetWithoutChecksumsIsThatOfItsShards) {
   const Cursor cursor = cursor_after(3);
   make_old();

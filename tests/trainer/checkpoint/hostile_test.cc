@@ -2,6 +2,7 @@
 // every command, and passed over for the checkpoint before.
 #include <sstream>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "data/json/json.h"
@@ -95,8 +96,46 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
   };
   for (const Case& c : cases) {
     edit([&](Json& body) { c.change(body["tensors"]["model.matrix"], body); });
-    EXPECT_THAT(walked_back(), HasSubstr(c.expected));
+    EXPECT_THAT(walked_back(), AllOf(HasSubstr(c.expected), HasSubstr(newest().string())));  // also a lone defect
   }
+}
+
+// Which checkpoint is the newest goes by the names of folders: a copy under the name of another step is not taken.
+TEST_F(Hostile, AFolderNamedForAnotherStepThanItsManifestWalksBack) {
+  edit([](Json& body) { body["step"] = 19; });
+  const char* expected = "its manifest is of step 19, its name of step 20. Give it the name of its step, step-00000019";
+  EXPECT_THAT(walked_back(), HasSubstr(expected));
+  EXPECT_THAT(refused_by_commands(), HasSubstr(expected));
+  std::filesystem::rename(newest(), dir_ / "kept");
+  EXPECT_EQ(open_checkpoint(dir_ / "kept").step, 19) << "a name that tells no step";
+}
+
+// A process may have fewer files open than a checkpoint of many ranks has.
+TEST_F(Hostile, ManyFilesNeedFewDescriptors) {
+  edit([&](Json& body) {
+    for (int i = 0; i < 100; ++i) {
+      const std::string name = concat("attachment", i);
+      write_file(newest() / name, name);
+      body["files"][name] = {{"bytes", name.size()}, {"xxh3", hex16(hash64(name.data(), name.size()))}};
+    }
+  });
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_NO_THROW(verify_checkpoint(newest()));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(Hostile, ValuesThatTheRunDoesNotKnowAreRefused) {
+  edit([](Json& body) {
+    body["integers"]["model.matrix"] = 1;
+    body["reals"]["strange"] = {{"bits", "3ff0000000000000"}};
+    body["texts"]["other"] = "";
+  });
+  EXPECT_THAT(message_of<DataError>([&] { walked_back(); }),
+              AllOf(HasSubstr("model.matrix is not a value of this run"), HasSubstr("strange is not a value"),
+                    HasSubstr("other is not a value")));
 }
 
 TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
