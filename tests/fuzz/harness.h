@@ -75,11 +75,14 @@ inline size_t mutate_text(uint8_t* data, size_t size, size_t most, unsigned seed
   return size;
 }
 
-// Writes an input to a file in memory; removed when the process ends.
+// Writes an input to a file in a folder of its own, which is removed when the process ends. A process that crashes
+// leaves it to tests/fuzz/run.sh, which names the folder that it lies in.
 class InputFile {
  public:
   explicit InputFile(const std::string& ending) {
-    folder_ = "/dev/shm/birkhoff-fuzz-" + std::to_string(::getpid());
+    const char* scratch = std::getenv("BIRKHOFF_FUZZ_SCRATCH");
+    folder_ = scratch ? std::filesystem::path(scratch) : std::filesystem::temp_directory_path();
+    folder_ /= "birkhoff-fuzz-" + std::to_string(::getpid());
     std::filesystem::create_directories(folder_);
     path_ = folder_ / ("input" + ending);
   }

@@ -5,7 +5,9 @@
 set -u
 target=$1 seeds=$2 seconds=$3 runs=$4
 name=$(basename "$target")
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+# In memory where there is room: every input is a file.
+work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) && trap 'rm -rf "$work"' EXIT
+export BIRKHOFF_FUZZ_SCRATCH="$work"
 found=${5:-$work/found}
 export ASAN_OPTIONS=detect_leaks=0  # libhdf5 leaks where it refuses a file
 limits="-detect_leaks=0 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 -max_len=20000"
