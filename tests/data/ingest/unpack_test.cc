@@ -56,7 +56,7 @@ class Unpack : public testing::Test {
 
 TEST_F(Unpack, DecidesByContentAndTakesFramesOneAfterAnother) {
   std::string text;
-  for (int i = 0; i < 60000; ++i) text += concat("line ", i * i, "\n");
+  for (int i = 0; i < 60000; ++i) text += concat("line ", int64_t{i} * i, "\n");
   EXPECT_EQ(read(text), text);
   EXPECT_EQ(read(gzip(text.substr(0, 99)) + gzip(text.substr(99)) + std::string(512, '\0')), text);
   EXPECT_EQ(read(zstd(text, 20, true)), text);
