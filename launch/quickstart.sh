@@ -164,7 +164,7 @@ row "gzip -9" - "$GZIP"
 row "xz -9" - "$XZ"
 row "bigram model of the tokens the run has read" "$(field "$BIGRAM" loss)" "$(field "$BIGRAM" bits_per_byte)"
 row "bigram model of all training tokens" "$(field "$BIGRAM_ALL" loss)" "$(field "$BIGRAM_ALL" bits_per_byte)"
-row "this model" "$(field "$MODEL" loss)" "$(field "$MODEL" bits_per_byte)"
+row "this model" "$(printf %.5f "$(field "$MODEL" loss)")" "$(printf %.5f "$(field "$MODEL" bits_per_byte)")"  # it prints all digits
 
 for baseline in "$XZ" "$(field "$BIGRAM" bits_per_byte)"; do
   below "$(field "$MODEL" bits_per_byte)" "$baseline" || die "the model is not below $baseline bits per byte" 1
