@@ -6,8 +6,9 @@
 
 namespace birkhoff {
 
-// The one way in which the program starts a thread. `purpose` completes "a thread that ...": "writes checkpoints".
-// Errors: UserError if the system refuses it (a limit of processes or of memory), with what to do.
+// The one way in which our own code starts a thread; libraries start theirs. `purpose` completes "a thread that ...":
+// "writes checkpoints". Errors: UserError if the system refuses it (a limit of processes or of memory), with what to
+// do.
 std::thread start_thread(const std::string& purpose, std::function<void()> body);
 
 // Calls body(0) on this thread, and body(1) to body(count - 1) on threads of their own, and waits for all. Of several
