@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cmath>
 #include <cstdlib>
 #include <string>
 
@@ -16,11 +17,12 @@
 namespace birkhoff {
 namespace {
 
-// On a quiet machine a step is as fast from about 0.02 ms on as without a bound, and a fifth to a third slower where
-// threads sleep at once. On a busy one even this is too much, since who spins uses up the share of the cores that the
-// thread he waits for needs: kernels/core/cpu/crowded.h. Ranks wait alike (parallel/comm/backoff.h).
-constexpr double kSpin_s = 50e-6;
-// libomp counts in milliseconds; 0 would be to sleep at once.
+// A thread that sleeps is late when it is woken, most of all on a virtual machine: docs/decisions/waits.md has the
+// figures. So threads spin for longer than almost every wait of a step lasts. Beside other programs that would use up
+// the share of the cores that the waited-for thread needs: the watch (kernels/core/cpu/crowded.h) has them sleep at
+// once there. Where the system gives the watch nothing to see, the spin itself is short.
+constexpr double kSpin_s = 3e-3, kUnwatchedSpin_s = 50e-6;
+// libomp counts in milliseconds; 0 would be to sleep at once. The watch does not reach it.
 constexpr const char* kBlocktime_ms = "1";
 
 // libgomp counts turns, each a pause of the processor, which takes from 10 to 150 cycles.
@@ -32,7 +34,8 @@ long turns_of_spin() {
     for (int turn = 0; turn < kTurns; ++turn) relax();
     fastest_s = std::min(fastest_s, now_s() - begin_s);
   }
-  return std::clamp(static_cast<long>(kSpin_s * kTurns / std::max(fastest_s, 1e-9)), 100L, 300000L);
+  const double spin_s = can_watch_for_crowds() ? kSpin_s : kUnwatchedSpin_s;
+  return std::clamp(std::lround(spin_s * kTurns / std::max(fastest_s, 1e-9)), 100L, 1000000L);
 }
 
 bool set_by_default(const char* name, const std::string& value) {

@@ -25,6 +25,10 @@ struct Descriptor {
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const char* action, int code) {
   if (code == ENOENT) throw IoError(path.string() + ": no such file", code);
+  const char* wanting = code == EMFILE || code == ENFILE ? "raise the limit of open files (ulimit -n)"
+                        : code == ENOMEM                 ? "free some memory"
+                                                         : nullptr;
+  if (wanting) throw UserError(concat(path.string(), ": cannot ", action, ": ", std::strerror(code), "; ", wanting));
   throw IoError(concat(path.string(), ": cannot ", action, ": ", std::strerror(code)), code);
 }
 

@@ -22,8 +22,9 @@ class IoError : public DataError {
 };
 
 // A file descriptor of a regular file, opened for reading; the caller closes it. Symbolic links are followed.
-// Errors: IoError "PATH: no such file" or "PATH: cannot open for reading: REASON"; DataError "PATH: is a pipe, expected
-//         a regular file" where the path names something else. Never blocks.
+// Errors: UserError where the process may open no more files or has no memory, which says nothing of the file, so that
+//         nobody may take it for damaged; IoError "PATH: no such file" or "PATH: cannot open for reading: REASON";
+//         DataError "PATH: is a pipe, expected a regular file" where the path names something else. Never blocks.
 int open_regular_file(const std::filesystem::path& path);
 
 // The size of a regular file. Errors: those of open_regular_file().

@@ -21,7 +21,8 @@ struct Spoilt {
   std::string tensor;
   int64_t begin, count;
   float value;
-  std::string named;
+  std::string named;     // by a step, or by a save
+  std::string loaded{};  // by the resume
 };
 void PrintTo(const Spoilt& spoilt, std::ostream* out) { *out << spoilt.named; }
 
@@ -110,6 +111,8 @@ TEST_P(Unseen, IsFoundByTheNextSaveAndEndsTheRunWithCode5) {
     const ProgramResult run = Training::shared().train(
         2, dir / "run", std::string("--set run.steps=8 --set eval.interval=0 --set checkpoint.interval=") + interval);
     EXPECT_EQ(run.exit_code, 5) << run.output;
+    EXPECT_THAT(run.output, testing::ContainsRegex("warning: [^ ]*step-00000004 holds a state that is not finite: " +
+                                                   s.loaded + ". No state"));
     EXPECT_THAT(run.output, testing::ContainsRegex("stopped after step [6-8]: the state is not finite: " + s.named +
                                                    ". Nothing of it was saved; the newest checkpoint is of step 4. "
                                                    "Resume from that or an older one"));
@@ -120,11 +123,14 @@ TEST_P(Unseen, IsFoundByTheNextSaveAndEndsTheRunWithCode5) {
 INSTANTIATE_TEST_SUITE_P(
     Saves, Unseen,
     testing::Values(Spoilt{"model.layers.0.attention.base", 1, 1, -kInf,
+                           "model.layers.0.attention.base, element \\[1\\], is -inf",
                            "model.layers.0.attention.base, element \\[1\\], is -inf"},
                     Spoilt{"balanced.momentum.layers.1.engram.table", 8 * 700 + 3, 1, kInf,
-                           "balanced.momentum.layers.1.engram.table, element \\[[0-9]+, [0-7]\\], is -?(inf|nan)"},
+                           "balanced.momentum.layers.1.engram.table, element \\[[0-9]+, [0-7]\\], is -?(inf|nan)",
+                           "balanced.momentum.layers.1.engram.table, element \\[700, 3\\], is inf"},
                     // The row of a token that does not occur.
                     Spoilt{"model.layers.1.engram.table", 8 * 3 + 1, 1, kNan,
+                           "model.layers.1.engram.table, element \\[3, 1\\], is nan",
                            "model.layers.1.engram.table, element \\[3, 1\\], is nan"}));
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include <optional>
 
 #include "kernels/core/cpu/crowded.h"
-#include "kernels/core/cpu/parallel.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/backoff.h"
 #include "trainer/bench/bench.h"
@@ -51,8 +50,7 @@ Times time_ranks(Communicator& world, const BenchOptions& o) {
   Config c = o.config;
   c.run.threads = 1;
   c.batch.global_batch_size *= world.size();
-  set_num_threads(1);
-  watch_for_crowds(1);
+  start_watched_team(1);
   Subject subject(world, c, device_of(c));
   Times times;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {

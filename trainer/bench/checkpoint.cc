@@ -2,7 +2,7 @@
 #include <optional>
 
 #include "data/hdf5/bulk_file.h"
-#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/error.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/scratch_folder.h"
@@ -80,7 +80,7 @@ class Saves {
 }  // namespace
 
 Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
-  start_team(threads_of(o.config));
+  start_watched_team(threads_of(o.config));
   const ScratchFolder folder(o.directory);
   Subject subject(alone, o.config, device_of(o.config));
   subject.step();

@@ -5,7 +5,7 @@
 #include "data/hdf5/bulk_file.h"
 #include "data/shard/manifest.h"
 #include "data/shard/writer.h"
-#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/hash.h"
 #include "kernels/core/philox.h"
 #include "trainer/bench/bench.h"
@@ -112,7 +112,7 @@ Fed fed_step(Loader& loader, Subject& subject, const StepShape& shape) {
 
 Report bench_loader(Communicator& alone, const BenchOptions& o) {
   const Config& c = o.config;
-  start_team(threads_of(c));
+  start_watched_team(threads_of(c));
   const ScratchFolder folder(o.directory);
   if (o.data.empty()) make_dataset(folder.path(), c.model.vocab_size);
   const Dataset data(o.data.empty() ? folder.path() : o.data);

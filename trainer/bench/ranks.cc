@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/crowded.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
 #include "trainer/bench/bench.h"
@@ -83,7 +83,7 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   agree(world, world.size() > 1,
         "bench ranks compares several ranks with as many single ones; start it with mpirun -n 2");
   const Config own = one_thread(o.config), all = global(own, world.size());
-  set_num_threads(1);
+  start_watched_team(1);
   const auto self = world.split(world.rank(), 0, "alone");
   CommMeter meter;
   const auto metered = make_metered(world, meter);

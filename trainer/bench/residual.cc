@@ -1,7 +1,7 @@
 #include <array>
 #include <utility>
 
-#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/crowded.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
@@ -47,7 +47,7 @@ double median_ratio(const std::vector<double>& a, const std::vector<double>& b) 
 }  // namespace
 
 Report bench_residual(Communicator& alone, const BenchOptions& o) {
-  start_team(threads_of(o.config));
+  start_watched_team(threads_of(o.config));
   Report report{"residual", {}, {}, {}};
   const std::array<Times, 3> times = run_in_turn(alone, o);
   for (size_t k = 1; k < kTypes.size(); ++k) {

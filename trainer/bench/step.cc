@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <map>
 
-#include "kernels/core/cpu/parallel.h"
+#include "kernels/core/cpu/crowded.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/memory.h"
 #include "trainer/bench/op_class.h"
@@ -119,7 +119,7 @@ double median_step_s(Communicator& alone, const BenchOptions& o) {
 Report bench_step(Communicator& alone, const BenchOptions& o) {
   const Config& c = o.config;
   Report report{"step", {}, {}, {}};
-  start_team(threads_of(c));
+  start_watched_team(threads_of(c));
   const double tokens = static_cast<double>(c.batch.global_batch_size * c.batch.sequence_length);
   auto add_speed = [&](double seconds) {
     report.add("tokens_per_second", tokens / seconds, "tokens/s", "of the median step, optimizer included");

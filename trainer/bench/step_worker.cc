@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "kernels/core/cpu/crowded.h"
-#include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/bench/subject.h"
@@ -86,8 +85,7 @@ double StepWorker::step() {
 }
 
 void serve_steps(const BenchOptions& o) {
-  start_team(threads_of(o.config));
-  watch_for_crowds(num_threads());
+  start_watched_team(threads_of(o.config));
   const auto world = make_thread_world(1);
   Subject subject(*world.at(0), o.config, device_of(o.config));
   for (int i = 0; i < kWarmUp; ++i) subject.step();

@@ -5,9 +5,9 @@
 
 #include "data/file/regular_file.h"
 #include "kernels/core/copy.h"
-#include "kernels/reduce/reduce.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/finite.h"
 
 namespace birkhoff {
 namespace {
@@ -30,6 +30,7 @@ class Load final : public StateVisitor {
   std::set<std::string> seen;   // tensors
   std::set<const void*> taken;  // values of the manifest
   int64_t rounded = 0;          // tensors
+  std::string nonfinite;        // the first value that is not finite
 
  private:
   template <class T>
@@ -63,6 +64,7 @@ class Load final : public StateVisitor {
       const int64_t count = std::min(kBlock, slice.count - done);
       read_elements(files_, entry, slice.begin + done, count, buffer_.data());
       const Tensor stored{buffer_.data(), entry.dtype, {count}};
+      if (nonfinite.empty()) nonfinite = find_nonfinite(name, entry.shape, slice.begin + done, stored);
       from_host(stream_, local.flat(done, count), convert(name, stored, local.dtype).data);
     }
   }
@@ -77,17 +79,14 @@ class Load final : public StateVisitor {
     const Tensor converted{converted_.data(), dtype, stored.shape};
     Stream host;
     copy(host, converted, stored);
-    if (size_of(dtype) < size_of(stored.dtype) && !finite(converted) && finite(stored)) {
+    if (size_of(dtype) < size_of(stored.dtype) && !finite(name, converted) && finite(name, stored)) {
       throw DataError(concat(name, " holds a value that is too large for ", dtype, ", which this run's device needs"));
     }
     return converted;
   }
 
-  static bool finite(const Tensor& host) {
-    Stream stream;
-    int32_t found = 0;
-    flag_nonfinite(stream, {{&found, DType::i32, {1}}, host});
-    return found == 0;
+  static bool finite(const std::string& name, const Tensor& part) {
+    return find_nonfinite(name, part.shape, 0, part).empty();
   }
 
   OpenFiles files_;
@@ -136,8 +135,8 @@ bool is_gone(Communicator& replicas, const fs::path& checkpoint) {
 
 }  // namespace
 
-int64_t load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
-                        const std::function<void(StateVisitor&)>& state) {
+Loaded load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
+                       const std::function<void(StateVisitor&)>& state) {
   Load load(checkpoint, manifest, device);
   agree(replicas, [&] { state(load); });
   const std::vector<std::string> unknown = unknown_tensors(replicas, manifest, load.seen);
@@ -149,7 +148,9 @@ int64_t load_checkpoint(Communicator& replicas, const fs::path& checkpoint, cons
     if (load.problems.empty()) return;
     throw DataError(concat(checkpoint.string(), " does not fit this run:", joined(load.problems)));
   });
-  return load.rounded;
+  std::vector<std::string> nonfinite = gather_texts(replicas, load.nonfinite);
+  std::erase(nonfinite, "");
+  return {load.rounded, nonfinite.empty() ? "" : nonfinite[0]};
 }
 
 Found require_valid(Communicator& replicas, const fs::path& checkpoint) {

@@ -15,11 +15,15 @@ namespace birkhoff {
 // Fills the state of all ranks from a checkpoint that any number of ranks wrote.
 // Every name must be there with the shape and dtype of the state, and nothing else: DataError lists all that differ.
 // f64, which the reference device computes in, is converted to and from the other floating dtypes; a value that would
-// become infinite is a DataError. Returns the number of tensors that were rounded, on this rank.
+// become infinite is a DataError. What is not finite in the checkpoint is loaded, and told.
 // Reals, integers and texts are replaced; a tensor's parts are read as far as they overlap what this rank holds.
 // Collective: all ranks load or all fail. The caller has verified the checkpoint.
-int64_t load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
-                        Device device, const std::function<void(StateVisitor&)>& state);
+struct Loaded {
+  int64_t rounded = 0;    // tensors, on this rank
+  std::string nonfinite;  // "layers.1.ffn.up.weight, element [3, 5], is nan", of any rank; empty where all is finite
+};
+Loaded load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
+                       Device device, const std::function<void(StateVisitor&)>& state);
 
 // The newest checkpoint of a directory that is whole, and why newer ones were passed over. Every byte is read, shared
 // out over the ranks. Collective; nothing where the directory has no checkpoint. DataError where it has, but none is

@@ -9,10 +9,10 @@
 
 #include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
-#include "kernels/core/copy.h"
 #include "kernels/core/hash.h"
-#include "kernels/reduce/reduce.h"
+#include "kernels/core/thread.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/finite.h"
 #include "trainer/checkpoint/layout.h"
 
 namespace birkhoff {
@@ -76,33 +76,6 @@ std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece
   return places;
 }
 
-// "[3, 5]" of a tensor.
-std::string place_of(int64_t element, const Shape& shape) {
-  std::string place;
-  for (int i = shape.rank(); i-- > 0; element /= shape[i]) {
-    place = concat(element % shape[i], place.empty() ? "" : ", ", place);
-  }
-  return concat('[', place, ']');
-}
-
-// The first value of part of a piece that is not finite, which is known to hold one.
-[[noreturn]] void name_nonfinite(const Piece& piece, int64_t first, const Tensor& part) {
-  Stream host;
-  const std::vector<double> values = read_values(host, part);
-  const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
-  const int64_t element = piece.begin + first + (bad - values.begin());
-  throw NonfiniteState(
-      concat("the state is not finite: ", piece.name, ", element ", place_of(element, piece.global), ", is ", *bad));
-}
-
-bool all_finite(const Tensor& host) {
-  if (!is_float(host.dtype)) return true;
-  Stream stream;
-  int32_t found = 0;
-  flag_nonfinite(stream, {{&found, DType::i32, {1}}, host});
-  return found == 0;
-}
-
 void check_values(const Manifest& manifest) {
   for (const auto& [name, value] : manifest.reals) {
     if (!std::isfinite(value)) throw NonfiniteState(concat("the state is not finite: ", name, " is ", value));
@@ -119,7 +92,8 @@ void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end
   for (; begin < end; begin += count) {
     const Tensor part = piece.data.flat(begin, std::min(count, end - begin));
     hasher.update(part.data, part.bytes());
-    if (!all_finite(part)) name_nonfinite(piece, begin, part);
+    const std::string bad = find_nonfinite(piece.name, piece.global, piece.begin + begin, part);
+    if (!bad.empty()) throw NonfiniteState("the state is not finite: " + bad);
   }
 }
 
@@ -171,9 +145,10 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
     entry.shape = p.global;
     entry.parts.push_back({name, p.begin, p.data.count(), places[i].offset, write_checked(out, places[i].offset, p)});
   }
-  out.sync();
   record.files[name] = {layout.bytes(), ""};
-  check_layout(folder, record, name);
+  // The layout is read again while the disk works.
+  run_on_threads(2, "looks at what was saved",
+                 [&](size_t i) { i == 0 ? out.sync() : check_layout(folder, record, name); });
   // Read by rank 0 and removed, so it need not outlive the machine.
   write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
   at(SavePoint::own_written, rank);

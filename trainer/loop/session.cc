@@ -14,7 +14,6 @@
 #include "data/ingest/commands.h"
 #include "data/tokenizer/compression.h"
 #include "kernels/core/cpu/crowded.h"
-#include "kernels/core/cpu/parallel.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
 #include "trainer/loop/named_checkpoint.h"
@@ -66,10 +65,7 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   mesh_ = std::make_unique<Mesh>(world(), degrees);
   {
     const int threads = threads_of(config_, world());
-    agree(world(), [&] {
-      start_team(threads);
-      watch_for_crowds(threads);
-    });
+    agree(world(), [&] { start_watched_team(threads); });
   }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });
@@ -282,16 +278,21 @@ Progress Session::load(const Found& found) {
   });
   Progress progress;
   progress.loads_recent_skips = found.manifest.texts.contains("run.recent_skips");
-  const int64_t rounded = load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
-                                          [&](StateVisitor& v) { state(v, progress); });
+  const Loaded loaded = load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
+                                        [&](StateVisitor& v) { state(v, progress); });
   progress.loads_recent_skips = false;
   agree(world(), [&] {
     if (steps_done() == found.manifest.step) return;
     throw DataError(concat(found.path.string(), ": its manifest is of step ", found.manifest.step,
                            ", but its trainer.steps is ", steps_done(), "; name another checkpoint with --resume"));
   });
-  if (rounded > 0) {
-    say(concat(rounded, " tensors of the checkpoint are f64, which run.device ", name_of(config_.run.device),
+  if (!loaded.nonfinite.empty()) {
+    say(concat("warning: ", found.path.string(), " holds a state that is not finite: ", loaded.nonfinite,
+               ". No state that follows from it will be saved, and its losses may mean nothing; go on from an older ",
+               "checkpoint"));
+  }
+  if (loaded.rounded > 0) {
+    say(concat(loaded.rounded, " tensors of the checkpoint are f64, which run.device ", name_of(config_.run.device),
                " holds in fewer bits: they were rounded"));
   }
   model_->parameters->values_changed();

@@ -22,11 +22,12 @@
 namespace birkhoff {
 namespace {
 
-constexpr auto kTick = std::chrono::milliseconds(50);
-// Of a tick without a core; on a quiet machine it is below a hundredth.
+constexpr auto kTick = std::chrono::milliseconds(200);
+// Of a tick without a core. On a quiet machine it is about a hundredth; beside as many busy processes as there are
+// cores, a half. Threads that start or end, the guests among them, cost up to 10 ms once, which must not count.
 constexpr double kCrowdedShare = 0.1;
 constexpr double kBusyShare = 0.2;
-constexpr double kCalmAfter_s = 1;
+constexpr double kCalmAfter_s = 2;
 // More idle threads than that are not worth it.
 constexpr int kMostGuests = 64;
 
@@ -36,6 +37,7 @@ std::atomic<bool> crowded{false};
 struct CoreTime {
   double ran_s = 0, waited_s = 0;
 };
+std::string schedstat_of(pid_t thread) { return concat("/proc/self/task/", thread, "/schedstat"); }
 std::optional<CoreTime> core_time(const std::string& path) {
   std::ifstream file(path);
   double ran_ns = 0, waited_ns = 0;
@@ -80,7 +82,7 @@ class Guests {
 class Watch {
  public:
   explicit Watch(int team_threads)
-      : path_(concat("/proc/self/task/", gettid(), "/schedstat")),
+      : path_(schedstat_of(gettid())),
         guests_(team_threads > 1 && std::getenv(kOurThreadWaits) ? omp_get_num_procs() - team_threads + 1 : 0),
         thread_(start_thread("watches for crowds", [this] { watch(); })) {}
   ~Watch() {
@@ -130,11 +132,14 @@ class Watch {
 
 bool is_crowded() { return crowded.load(std::memory_order_relaxed); }
 
-void watch_for_crowds(int team_threads) {
+bool can_watch_for_crowds() { return core_time(schedstat_of(gettid())).has_value(); }
+
+void start_watched_team(int threads) {
+  start_team(threads);
   static std::mutex mutex;
   static std::unique_ptr<Watch> watch;
   const std::lock_guard lock(mutex);
-  if (!watch) watch = std::make_unique<Watch>(team_threads);
+  if (!watch && can_watch_for_crowds()) watch = std::make_unique<Watch>(threads);
 }
 
 }  // namespace birkhoff

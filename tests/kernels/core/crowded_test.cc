@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <csignal>
-#include <filesystem>
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -34,9 +33,9 @@ bool comes_true(double seconds, const std::function<bool()>& condition) {
 }
 
 TEST(Crowded, WhereAnotherProcessWantsTheCore) {
-  if (!std::filesystem::exists("/proc/self/schedstat")) GTEST_SKIP() << "the kernel keeps no schedstat";
+  if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
   share_one_core();
-  watch_for_crowds(1);
+  start_watched_team(1);
   const pid_t other = fork();
   if (other == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -127,6 +127,19 @@ TEST_F(Hostile, ManyFilesNeedFewDescriptors) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
+// Else a run would go on from the checkpoint before, and set this one aside.
+TEST_F(Hostile, ALimitOfThisProcessIsNoDamage) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string message = message_of<UserError>([&] { verify_checkpoint(newest()); });
+  const std::string walked = message_of<std::runtime_error>([&] { walked_back(); });
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_THAT(message, HasSubstr("cannot open for reading: Too many open files; raise the limit of open files"));
+  EXPECT_THAT(walked, HasSubstr("Too many open files"));
+}
+
 TEST_F(Hostile, ValuesThatTheRunDoesNotKnowAreRefused) {
   edit([](Json& body) {
     body["integers"]["model.matrix"] = 1;

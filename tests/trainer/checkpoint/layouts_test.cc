@@ -103,13 +103,13 @@ TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
 }
 
 // One tensor, saved as one dtype and loaded as another. Returns what was loaded and whether it was rounded.
-struct Loaded {
+struct Converted {
   std::vector<double> values;
   int64_t rounded = 0;
 };
-Loaded load_as(DType to, DType from, const std::vector<double>& values) {
+Converted load_as(DType to, DType from, const std::vector<double>& values) {
   const TempDir dir;
-  Loaded result;
+  Converted result;
   run_ranks(1, [&](Communicator& comm) {
     const auto tensor = [&](std::vector<double>& memory, DType dtype) {
       return Tensor{memory.data(), dtype, {static_cast<int64_t>(values.size())}};
@@ -121,8 +121,10 @@ Loaded load_as(DType to, DType from, const std::vector<double>& values) {
     writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from)); }, {});
     ASSERT_TRUE(writer.finish()->saved);
     const auto found = find_newest_valid(comm, dir.path());
-    result.rounded = load_checkpoint(comm, found->path, found->manifest, Device{},
-                                     [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to)); });
+    const Loaded told = load_checkpoint(comm, found->path, found->manifest, Device{},
+                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to)); });
+    EXPECT_EQ(told.nonfinite, "");
+    result.rounded = told.rounded;
     result.values = read_values(host, tensor(loaded, to));
   });
   return result;
@@ -131,10 +133,10 @@ Loaded load_as(DType to, DType from, const std::vector<double>& values) {
 TEST(Checkpoint, IsWidenedExactlyAndNarrowedByRoundingBetweenDevices) {
   const std::vector<double> some{0.1, -3, 1e-40, 65504.0001};
   for (const DType narrow : {DType::f32, DType::bf16}) {
-    const Loaded exact = load_as(DType::f64, narrow, some), same = load_as(narrow, narrow, some);
+    const Converted exact = load_as(DType::f64, narrow, some), same = load_as(narrow, narrow, some);
     EXPECT_EQ(exact.values, same.values) << narrow;
     EXPECT_EQ(exact.rounded, 0);
-    const Loaded rounded = load_as(narrow, DType::f64, some);
+    const Converted rounded = load_as(narrow, DType::f64, some);
     EXPECT_EQ(rounded.values, same.values) << narrow;
     EXPECT_EQ(rounded.rounded, 1);
   }

@@ -1,0 +1,35 @@
+#include "trainer/checkpoint/finite.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/core/copy.h"
+#include "kernels/core/error.h"
+#include "kernels/reduce/reduce.h"
+
+namespace birkhoff {
+namespace {
+
+// "[3, 5]" of a tensor.
+std::string place_of(int64_t element, const Shape& shape) {
+  std::string place;
+  for (int i = shape.rank(); i-- > 0; element /= shape[i]) {
+    place = concat(element % shape[i], place.empty() ? "" : ", ", place);
+  }
+  return concat('[', place, ']');
+}
+
+}  // namespace
+
+std::string find_nonfinite(const std::string& name, const Shape& whole, int64_t begin, const Tensor& part) {
+  if (!is_float(part.dtype)) return {};
+  Stream host;
+  int32_t found = 0;
+  flag_nonfinite(host, {{&found, DType::i32, {1}}, part});
+  if (found == 0) return {};
+  const std::vector<double> values = read_values(host, part);
+  const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
+  return concat(name, ", element ", place_of(begin + (bad - values.begin()), whole), ", is ", *bad);
+}
+
+}  // namespace birkhoff
