@@ -1,16 +1,18 @@
 #include "kernels/core/cpu/crowded.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <thread>
 
+#include <fcntl.h>
 #include <omp.h>
 #include <unistd.h>
 
@@ -37,13 +39,30 @@ std::atomic<bool> crowded{false};
 struct CoreTime {
   double ran_s = 0, waited_s = 0;
 };
-std::string schedstat_of(pid_t thread) { return concat("/proc/self/task/", thread, "/schedstat"); }
-std::optional<CoreTime> core_time(const std::string& path) {
-  std::ifstream file(path);
-  double ran_ns = 0, waited_ns = 0;
-  if (!(file >> ran_ns >> waited_ns)) return std::nullopt;
-  return CoreTime{ran_ns * 1e-9, waited_ns * 1e-9};
-}
+
+// The one thread's times. Its file stays open, since a run may have no descriptor left later (ulimit -n).
+class CoreClock {
+ public:
+  explicit CoreClock(pid_t thread)
+      : file_(open(concat("/proc/self/task/", thread, "/schedstat").c_str(), O_RDONLY | O_CLOEXEC)) {}
+  ~CoreClock() {
+    if (file_ >= 0) close(file_);
+  }
+  CoreClock(const CoreClock&) = delete;
+  CoreClock& operator=(const CoreClock&) = delete;
+
+  // Nothing where the system does not tell, or the thread has ended.
+  std::optional<CoreTime> now() const {
+    std::array<char, 128> text{};
+    double ran_ns = 0, waited_ns = 0;
+    if (file_ < 0 || pread(file_, text.data(), text.size() - 1, 0) <= 0) return std::nullopt;
+    if (std::sscanf(text.data(), "%lf %lf", &ran_ns, &waited_ns) != 2) return std::nullopt;
+    return CoreTime{ran_ns * 1e-9, waited_ns * 1e-9};
+  }
+
+ private:
+  int file_;
+};
 
 // libgomp spins by GOMP_SPINCOUNT, but for a moment only while there are more threads in teams than cores (its manual:
 // 100 turns). That can be changed while it runs: by a team of idle threads that comes and goes.
@@ -66,7 +85,7 @@ class Guests {
   void stay(int count) {
     try {
       start_team(count + 1);
-    } catch (const UserError&) {
+    } catch (const std::exception&) {
       return;  // no more threads are to be had: they go on spinning
     }
     std::unique_lock lock(mutex_);
@@ -82,7 +101,7 @@ class Guests {
 class Watch {
  public:
   explicit Watch(int team_threads)
-      : path_(schedstat_of(gettid())),
+      : clock_(gettid()),
         guests_(team_threads > 1 && std::getenv(kOurThreadWaits) ? omp_get_num_procs() - team_threads + 1 : 0),
         thread_(start_thread("watches for crowds", [this] { watch(); })) {}
   ~Watch() {
@@ -99,12 +118,12 @@ class Watch {
  private:
   void watch() {
     std::unique_ptr<Guests> guests;
-    std::optional<CoreTime> before = core_time(path_);
+    std::optional<CoreTime> before = clock_.now();
     double at_s = now_s(), calm_s = kCalmAfter_s;
     std::unique_lock lock(mutex_);
     while (before && !changed_.wait_for(lock, kTick, [this] { return ending_; })) {
-      const std::optional<CoreTime> now = core_time(path_);
-      if (!now) return;
+      const std::optional<CoreTime> now = clock_.now();
+      if (!now) break;
       const double tick_s = now_s() - at_s, ran_s = now->ran_s - before->ran_s,
                    waited_s = now->waited_s - before->waited_s;
       if (waited_s > kCrowdedShare * tick_s) {
@@ -113,14 +132,27 @@ class Watch {
         calm_s += tick_s;  // of a thread that sleeps nothing is known
       }
       crowded = calm_s < kCalmAfter_s;
-      if (crowded && !guests && guests_ >= 1 && guests_ <= kMostGuests) guests = std::make_unique<Guests>(guests_);
+      if (crowded && !guests) guests = invited();
       if (!crowded) guests.reset();
       before = now;
       at_s += tick_s;
     }
+    crowded = false;
   }
 
-  std::string path_;
+  // Nobody where there is no use for guests, or the system refuses the thread that brings them (ulimit -u): they only
+  // save time, so that no run ends for want of them.
+  std::unique_ptr<Guests> invited() {
+    if (guests_ < 1 || guests_ > kMostGuests) return nullptr;
+    try {
+      return std::make_unique<Guests>(guests_);
+    } catch (const std::exception&) {
+      guests_ = 0;
+      return nullptr;
+    }
+  }
+
+  CoreClock clock_;
   int guests_;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -132,7 +164,7 @@ class Watch {
 
 bool is_crowded() { return crowded.load(std::memory_order_relaxed); }
 
-bool can_watch_for_crowds() { return core_time(schedstat_of(gettid())).has_value(); }
+bool can_watch_for_crowds() { return CoreClock(gettid()).now().has_value(); }
 
 void start_watched_team(int threads) {
   start_team(threads);

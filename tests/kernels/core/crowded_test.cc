@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,15 +34,44 @@ bool comes_true(double seconds, const std::function<bool()>& condition) {
   return true;
 }
 
+// Takes time of the calling thread's cores until its parent ends or kills it.
+pid_t start_busy_process(bool as_nobody = false) {
+  const pid_t pid = fork();
+  if (pid != 0) return pid;
+  if (as_nobody && getuid() == 0 && setuid(65534) != 0) _exit(1);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (volatile unsigned turns = 0;;) turns = turns + 1;
+}
+
+// In a process of its own, which the limit is for. It ends with 0 once the watch has seen the crowd and gone on.
+int crowded_where_no_thread_may_start() {
+  setenv(kOurThreadWaits, "bounded", 1);
+  start_watched_team(2);
+  share_one_core();
+  start_busy_process(true);
+  const rlimit none{0, 0};
+  // Who may start as many as the machine holds has no limit.
+  if (setrlimit(RLIMIT_NPROC, &none) != 0 || (getuid() == 0 && setuid(65534) != 0)) return 1;
+  if (!comes_true(10, is_crowded)) return 2;
+  comes_true(0.5, [] { return false; });
+  return 0;
+}
+
+// First: the other one starts the watch of this process.
+TEST(Crowded, EndsNoProcessThatMayStartNoMoreThreads) {
+  if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
+  const pid_t child = fork();
+  if (child == 0) _exit(crowded_where_no_thread_may_start());
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
 TEST(Crowded, WhereAnotherProcessWantsTheCore) {
   if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
   share_one_core();
   start_watched_team(1);
-  const pid_t other = fork();
-  if (other == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (volatile unsigned turns = 0;;) turns = turns + 1;
-  }
+  const pid_t other = start_busy_process();
   EXPECT_TRUE(comes_true(10, is_crowded));
   kill(other, SIGKILL);
   waitpid(other, nullptr, 0);
