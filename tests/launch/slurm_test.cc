@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <vector>
 
 #include <gmock/gmock.h>
 
@@ -62,16 +64,43 @@ TEST_F(TrainSbatch, PassesOneSignalOnWaitsForTheCheckpointAndRequeues) {
   EXPECT_EQ(requeued(), "requeue 17\n");
 }
 
-// --signal may name any of them, and may come before the ranks are there.
+// --signal may name any of them.
 TEST_F(TrainSbatch, TakesEverySignalThatAsksForAStop) {
   launcher("echo started; while [ $signals = 0 ]; do sleep 0.05; done; exit 75");
-  for (const int number : {SIGUSR2, SIGHUP, SIGINT, SIGXCPU}) {
-    Background job(command(), dir_ / ("log" + std::to_string(number)));
-    ASSERT_TRUE(job.shows("started", 20)) << job.output();
-    kill(job.pid(), number);
-    EXPECT_EQ(job.wait(20), 75) << number << job.output();
+  std::vector<std::unique_ptr<Background>> jobs;
+  const int numbers[] = {SIGUSR2, SIGHUP, SIGINT, SIGXCPU};
+  for (const int number : numbers)
+    jobs.push_back(std::make_unique<Background>(command(), dir_ / ("log" + std::to_string(number))));
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    ASSERT_TRUE(jobs[i]->shows("started", 20)) << jobs[i]->output();
+    kill(jobs[i]->pid(), numbers[i]);
   }
+  for (size_t i = 0; i < jobs.size(); ++i) EXPECT_EQ(jobs[i]->wait(20), 75) << numbers[i] << jobs[i]->output();
   EXPECT_EQ(requeued(), "requeue 17\nrequeue 17\nrequeue 17\nrequeue 17\n");
+}
+
+// mpirun dies of a signal that comes before its handler is there, and forgets one that comes before its ranks.
+TEST_F(TrainSbatch, KeepsASignalThatComesEarlyUntilTheLauncherCanPassItOn) {
+  tool("mpirun",
+       "echo started; sleep 0.5; trap '' USR1; echo no ranks yet; sleep 0.5; signals=0; trap 'signals=1' USR1\n"
+       "while [ $signals = 0 ]; do sleep 0.05; done; exit 75");
+  Background first(command(), dir_ / "log1"), second(command(), dir_ / "log2");
+  ASSERT_TRUE(first.shows("started", 20)) << first.output();
+  kill(first.pid(), SIGUSR1);
+  ASSERT_TRUE(second.shows("no ranks yet", 20)) << second.output();
+  kill(second.pid(), SIGUSR1);
+  EXPECT_EQ(first.wait(20), 75) << first.output();
+  EXPECT_EQ(second.wait(20), 75) << second.output();
+}
+
+// A limit of the size of files that the log has reached: bash would die of SIGXFSZ ahead of the requeue.
+TEST_F(TrainSbatch, RequeuesWhereItsLogMayNotGrow) {
+  launcher("exit 75");
+  write_file(dir_ / "log", std::string(1024, 'x'));
+  const ProgramResult full =
+      run_program("bash -c 'ulimit -f 1; " + command() + " >>" + (dir_ / "log").string() + " 2>&1'");
+  EXPECT_EQ(full.exit_code, 75) << full.output;
+  EXPECT_EQ(requeued(), "requeue 17\n");
 }
 
 TEST_F(TrainSbatch, MustBeStartedBySlurm) {
