@@ -58,7 +58,7 @@ def statements(code):
 
 def without_template(head):
     """Without attributes and 'template <...>'; arguments of templates may hold others."""
-    head = re.sub(r'\[\[.*?\]\]', ' ', head).strip()
+    head = SPACES.sub(' ', re.sub(r'\[\[.*?\]\]', ' ', head)).strip()
     while head.startswith('template'):
         depth = 0
         for i, c in enumerate(head):
@@ -87,7 +87,10 @@ def type_of_parameter(parameter):
     named = re.fullmatch(r'(.*[\w>&*.]\s*[\s&*>.])(\w+)((?:\[\w*\])*)', parameter, re.S)
     if named and not re.fullmatch(r'(const|unsigned|long|struct)\s+', named[1]):
         parameter = named[1] + named[3]
-    return re.sub(r'\s*([&*<>,:])\s*', r'\1', SPACES.sub(' ', parameter)).strip()
+    parameter = re.sub(r'\s*([&*<>,:])\s*', r'\1', SPACES.sub(' ', parameter)).strip()
+    parameter = re.sub(r'^([\w:]+(?:<.*>)?) const\b', r'const \1', parameter)
+    by_value = not re.search(r'[&*]', re.sub(r'<.*>', '', parameter))
+    return parameter.removeprefix('const ') if by_value else parameter  # of a value its const is no part of the type
 
 
 def function(head):
@@ -109,11 +112,11 @@ def name_of(head, has_body):
     head = without_template(SPACES.sub(' ', head).strip())
     if head.startswith(','):
         return None  # a constructor goes on behind a member that it initializes in braces
-    kind = re.match(r'(?:class|struct|union|enum(?: class| struct)?) (?:alignas\([^)]*\) )?([\w:]+(?:<[^{]*>)?)(?: final)?(?: ?:[^:].*)?$',
-                    head)
+    kind = re.match(r'(?:class|struct|union|enum(?: class| struct)?) '
+                    r'(?:(?:alignas|__attribute__) ?\((?:[^()]|\([^()]*\))*\) )*([\w:]+(?:<[^{]*>)?)(?: final)?(?: ?:[^:].*)?$', head)
     if kind:
         return kind[1].replace(' ', '') if has_body else None
-    for pattern in (r'using (\w+) ?=', r'concept (\w+) ?='):
+    for pattern in (r'using (\w+) ?=', r'concept (\w+) ?=', r'typedef [^()]*[\w>&* ][\s&*](\w+)$'):
         if match := re.match(pattern, head):
             return match[1]
     if re.match(r'(using|typedef|static_assert|extern|friend|namespace)\b', head):
@@ -128,6 +131,7 @@ def name_of(head, has_body):
 
 def inner_definitions(code, file, namespace, first_line):
     for start, head, body in statements(code):
+        head = re.sub(r'\[\[.*?\]\]', ' ', head)
         words = SPACES.sub(' ', head).strip()
         line = first_line + code.count('\n', 0, start + len(head) - len(head.lstrip()))
         scope = re.fullmatch(r'(?:inline )?namespace(?: ([\w:]+))?|extern ""', words)

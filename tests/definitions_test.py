@@ -31,10 +31,14 @@ class Definitions(unittest.TestCase):
         self.refused(piece, 'using Piece = std::vector<int>;', 'birkhoff::Piece')
         self.refused('template <class T>\nstruct Box {};'.replace('\n', ' '), 'template <class T> class Box {};', 'birkhoff::Box')
         self.refused('struct Box<int> {};', 'struct Box<int> {};', 'birkhoff::Box<int>')
+        self.refused(piece, 'struct [[nodiscard]] Piece { int a; };', 'birkhoff::Piece')
+        self.refused(piece, 'class alignas(64) __attribute__((packed)) Piece { int a; };', 'birkhoff::Piece')
+        self.refused(piece, 'typedef std::vector<int> Piece;', 'birkhoff::Piece')
 
     def test_inner_namespaces_count_by_their_whole_name(self):
         self.refused('struct Task {};', 'struct Task {};', 'birkhoff::cpu::Task', namespace='birkhoff::cpu')
         self.refused('namespace cpu { struct Task {}; }', 'namespace cpu { struct Task {}; }', 'birkhoff::cpu::Task')
+        self.refused('namespace [[deprecated]] cpu { struct Task {}; }', 'namespace cpu { struct Task {}; }', 'birkhoff::cpu::Task')
         self.allowed('namespace cpu { struct Task {}; }', 'namespace reference { struct Task {}; }')
 
     def test_functions_of_equal_parameters_are_refused(self):
@@ -44,6 +48,8 @@ class Definitions(unittest.TestCase):
                      'birkhoff::least(T)')
         self.refused('inline bool operator==(const A& a, const A& b) { return true; }',
                      'bool operator==(const A& x, const A& y) { return false; }', 'birkhoff::operator==(const A&,const A&)')
+        self.refused('int size(const int a, A const& b) { return 1; }', 'int size(int c, const A& d) { return 2; }',
+                     'birkhoff::size(int,const A&)')
         self.refused('inline void A::run() { go(); }', 'void A::run() { stop(); }', 'birkhoff::A::run()')
 
     def test_constants_are_refused(self):
