@@ -11,6 +11,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/watchdog.h"
 
 namespace birkhoff {
 namespace {
@@ -72,8 +73,7 @@ ExitCode report(Communicator& world, const std::exception& error) {
   if (agreed && world.rank() != 0) return code;
   if (!alone && !agreed) let_lower_ranks_speak(world.rank(), code);
   const std::string where = alone || agreed ? "" : concat("[rank ", world.rank(), " of ", world.size(), "] ");
-  std::fprintf(stderr, "%s%s: %s\n", where.c_str(), title_of(code), message_of(error).c_str());
-  std::fflush(stderr);
+  print_last_words(concat(where, title_of(code), ": ", message_of(error), "\n"));
   if (!alone && !agreed) world.abort(error.what(), static_cast<int>(code));
   return code;
 }

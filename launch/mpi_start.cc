@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -22,23 +21,27 @@ int launched_rank() {
 }
 
 // The first to end decides what the launcher reports, and ends the others: the lowest rank speaks.
-[[noreturn]] void give_up(const std::string& why) {
+[[noreturn]] void give_up(const std::string& why, ExitCode code) {
   const int rank = launched_rank();
   std::this_thread::sleep_for(std::chrono::milliseconds(std::min(rank * 50, 500)));
-  std::fprintf(stderr,
-               "communication error: [rank %d] %s. Some rank ended or hangs before it, or the ranks cannot reach each "
-               "other\n",
-               rank, why.c_str());
-  std::fflush(stderr);
-  std::_Exit(static_cast<int>(ExitCode::comm_error));
+  print_last_words(concat("communication error: [rank ", rank, "] ", why,
+                          ". Some rank ended or hangs before it, or the ranks cannot reach each other\n"));
+  std::_Exit(static_cast<int>(code));
 }
 
 }  // namespace
 
 std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline) {
-  Watchdog watchdog(give_up);
+  Watchdog watchdog([](const std::string& why) { give_up(why, ExitCode::comm_error); });
   const auto scope = watchdog.guard("the start of MPI", deadline.seconds, deadline.setting);
   return std::make_unique<MpiWorld>();
+}
+
+void end_mpi(std::unique_ptr<MpiWorld> mpi, const StartDeadline& deadline, ExitCode code) {
+  const ExitCode late = code == ExitCode::done ? ExitCode::comm_error : code;
+  Watchdog watchdog([late](const std::string& why) { give_up(why, late); });
+  const auto scope = watchdog.guard("the end of MPI", deadline.seconds, deadline.setting);
+  mpi.reset();
 }
 
 }  // namespace birkhoff

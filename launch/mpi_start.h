@@ -10,4 +10,8 @@ namespace birkhoff {
 // the deadline this process says so and ends with the code of a communication error, and the launcher ends the others.
 std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline);
 
+// In its end MPI waits for every rank too. After the deadline the process ends with `code`, that of the run, or with
+// that of a communication error where the run had come to its end.
+void end_mpi(std::unique_ptr<MpiWorld> mpi, const StartDeadline& deadline, ExitCode code);
+
 }  // namespace birkhoff

@@ -22,13 +22,15 @@ void return_large_blocks() {
 ExitCode run_parallel(const ParallelAction& action) {
   const StartDeadline deadline = action.before ? action.before() : StartDeadline();
   release_stop_signals();
-  const std::unique_ptr<MpiWorld> mpi = start_mpi(deadline);
+  std::unique_ptr<MpiWorld> mpi = start_mpi(deadline);
   Communicator& world = mpi->world();
-  return guarded(world, [&] {
-    const ExitCode code = action.run(world);
+  const ExitCode code = guarded(world, [&] {
+    const ExitCode result = action.run(world);
     if (action.prints == Prints::result) agree(world, check_standard_streams);
-    return code;
+    return result;
   });
+  end_mpi(std::move(mpi), deadline, code);
+  return code;
 }
 
 ExitCode run(const std::vector<std::string>& arguments) {

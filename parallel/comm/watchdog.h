@@ -53,6 +53,10 @@ class Watchdog {
   std::thread thread_;
 };
 
+// Writes to standard error what a process says before it ends by itself. Where nobody reads on, as behind a paused
+// pager or a launcher that hangs, it waits a second for room and leaves out the rest: a deadline that has passed holds.
+void print_last_words(const std::string& text);
+
 // What a run does on expiry: writes dump_path(folder, rank) with the trace (nothing where `folder` is empty), leaves
 // the peers a moment to do so too, then the lowest rank says on stderr which operation it waits in and who is missing,
 // and all end with exit code 4.

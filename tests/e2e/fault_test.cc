@@ -92,6 +92,21 @@ TEST_P(FaultOfAKeptRun, ARankThatIsKilledIsNamedByTheOthers) {
   EXPECT_EQ(left(), 0);
 }
 
+// MPI waits for it in its end, when nothing is left to do. 75 asks for a restart, and stays what it is.
+TEST(FaultBehindTheRun, ARankThatStandsStillHoldsUpNobody) {
+  for (const auto& [settings, code] : {std::pair{"--set run.steps=1", 4}, {"--set run.time_budget_s=0.001", 75}}) {
+    const TempDir dir;
+    std::string command = Training::shared().command(
+        2, dir / "run", std::string(settings) + " --set eval.interval=0 --set parallel.timeout_init_s=4");
+    const std::string faulty = std::string(BIRKHOFF_FAULT_TRAIN) + " " + std::to_string(SIGSTOP) + " 1 end 1";
+    command.replace(command.find(BIRKHOFF_PROGRAM), std::string(BIRKHOFF_PROGRAM).size(), faulty);
+    const ProgramResult run = run_program("timeout -s KILL 120 " + command);
+    EXPECT_EQ(run.exit_code, code) << run.output;
+    EXPECT_THAT(run.output, HasSubstr("communication error: [rank 0] the end of MPI did not end within 4 s "
+                                      "(parallel.timeout_init_s: raise it if that is too short)"));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(At, FaultOfAKeptRun, testing::Values(kPlaces[2], kPlaces[6]),
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(At, Fault, testing::ValuesIn(kPlaces), [](const auto& info) { return info.param.name; });

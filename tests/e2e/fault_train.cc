@@ -1,7 +1,7 @@
 // The program itself, on a communicator that raises a signal in one rank at a chosen operation.
 //   fault_train SIGNAL RANK PLACE COUNT train CONFIG ...
 // PLACE is the function, the file or the group of the operation, COUNT which of those it is; "forward" is a call for
-// progress between the ops of a step, of which there are many.
+// progress between the ops of a step, of which there are many; "end" is behind the run, ahead of the end of MPI.
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -9,6 +9,7 @@
 
 #include "launch/cli/commands.h"
 #include "launch/guard.h"
+#include "launch/mpi_start.h"
 #include "parallel/comm/mpi/mpi_world.h"
 
 namespace birkhoff {
@@ -63,10 +64,15 @@ ExitCode run(const std::vector<std::string>& arguments) {
   Cli cli(BIRKHOFF_VERSION);
   add_train(cli);
   const auto action = std::get<ParallelAction>(cli.parse({arguments.begin() + 4, arguments.end()}));
-  action.before();
-  MpiWorld mpi;
-  FaultyCommunicator world(mpi.world(), fault);
-  return guarded(world, [&] { return action.run(world); });
+  const StartDeadline deadline = action.before();
+  auto mpi = std::make_unique<MpiWorld>();
+  const ExitCode code = [&] {
+    FaultyCommunicator world(mpi->world(), fault);
+    return guarded(world, [&] { return action.run(world); });
+  }();
+  fault.at(mpi->world(), "end");
+  end_mpi(std::move(mpi), deadline, code);
+  return code;
 }
 
 }  // namespace

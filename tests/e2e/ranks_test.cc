@@ -63,6 +63,15 @@ TEST(Deadline, OfTheStartUpCoversTheStartOfMpi) {
   }
 }
 
+// The log and the errors go to a pipe that is full: nothing that is printed holds up the deadline.
+TEST(Deadline, HoldsWhereNobodyReadsWhatIsPrinted) {
+  const TempDir dir;
+  const std::string train = Training::shared().command(
+      1, dir / "run", "--set run.steps=100000 --set parallel.timeout_step_s=1 --set eval.interval=0");
+  std::ofstream(dir / "train.sh") << "mkfifo pipe; exec 3<>pipe; " << train << " >&3 2>&3; exit $?\n";
+  EXPECT_EQ(run_program("env -C " + dir.path().string() + " timeout -s KILL 60 bash train.sh").exit_code, 4);
+}
+
 TEST(SameRun, AWorldThatDoesNotFitTheDegreesIsRefused) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(2, dir / "run", "--set parallel.dp=3");
