@@ -1,4 +1,5 @@
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <fstream>
@@ -126,12 +127,17 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   reports.program = program();
   const LoadedConfig& config = arguments.agreed(watched);
   const EvaluationResult result = run_evaluation(watched, config, arguments.checkpoint, reports);
-  if (world.rank() != 0) return ExitCode::done;
+  const ExitCode code = std::isfinite(result.loss) ? ExitCode::done : ExitCode::nonfinite;
+  if (world.rank() != 0) return code;
   say(evaluation_line(result));
   const std::filesystem::path log = std::filesystem::path(config.config.run.dir) / "eval.jsonl";
   if (const std::string wrong = append_evaluation(log, result, config.config.eval.data); !wrong.empty())
     std::fprintf(stderr, "warning: %s; the evaluation is not recorded\n", wrong.c_str());
-  return ExitCode::done;
+  if (code == ExitCode::nonfinite) {
+    std::fprintf(stderr, "error: the loss of %s is not finite; evaluate an older checkpoint\n",
+                 result.checkpoint.c_str());
+  }
+  return code;
 }
 
 }  // namespace

@@ -98,6 +98,21 @@ TEST(FileSizeLimit, IsAFailedSaveAndNeverADeathByASignal) {
   EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), IsEmpty());
 }
 
+// Nothing of the run is in its directory, so that --resume auto would begin anew.
+TEST(FullDisk, ARunThatSavedNothingIsStartedAgainFromTheCheckpointItWasGiven) {
+  const TinyDisk disk("4m");
+  if (!disk.mounted()) GTEST_SKIP() << disk.reason();
+  const TempDir dir;
+  ASSERT_EQ(Training::shared().train(1, dir / "other", "--set run.steps=2").exit_code, 0);
+  ASSERT_TRUE(disk.leave(1));
+  const std::string from = (dir / "other" / "checkpoints" / checkpoint_name(2)).string();
+  const ProgramResult run =
+      Training::shared().train(1, dir / "run", saves_to(disk.path()) + " --set run.steps=3 --resume " + from);
+  EXPECT_EQ(run.exit_code, 74) << run.output;
+  EXPECT_THAT(run.output, AllOf(HasSubstr("what was trained after step 2 is lost"),
+                                HasSubstr("start again with the same command")));
+}
+
 TEST(FullDisk, IsFoundBeforeTheFirstStep) {
   const TinyDisk disk("1m");
   if (!disk.mounted()) GTEST_SKIP() << disk.reason();
@@ -173,6 +188,32 @@ TEST(Line, ARestartFollowsTheOneThatCameFromElsewhere) {
   const ProgramResult run = Training::shared().train(1, dir / "run", steps(2) + " --resume " + from.string());
   EXPECT_EQ(run.exit_code, 0) << run.output;
   EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), ElementsAre(2)) << "what it came from is saved here too";
+}
+
+TEST(Line, IsKeptHoweverThePathOfItsCheckpointIsWritten) {
+  const TempDir dir;
+  const fs::path saved = dir / "run" / "checkpoints", link = dir / "latest";
+  ASSERT_EQ(Training::shared().train(1, dir / "run", steps(4)).exit_code, 0);
+  fs::create_directory_symlink(saved / checkpoint_name(2), link);
+  const std::string path = (saved / checkpoint_name(2)).string();
+  for (const std::string& named : {path + "/", path + "/.", link.string()}) {
+    const ProgramResult run = Training::shared().train(1, dir / "run", steps(2) + " --resume " + named);
+    EXPECT_EQ(run.exit_code, 0) << run.output;
+    EXPECT_THAT(list_checkpoints(saved), ElementsAre(2)) << named;
+    EXPECT_FALSE(fs::exists(saved / "abandoned-step-00000002")) << named;
+  }
+}
+
+// An abandoned checkpoint is no part of the line that a restart follows, so that what it holds is saved again.
+TEST(Line, ARestartFollowsTheOneThatWasAbandonedAndIsTakenUpAgain) {
+  const TempDir dir;
+  const fs::path saved = dir / "run" / "checkpoints", abandoned = saved / "abandoned-step-00000004";
+  ASSERT_EQ(Training::shared().train(1, dir / "run", steps(4)).exit_code, 0);
+  fs::rename(saved / checkpoint_name(4), abandoned);
+  const ProgramResult run = Training::shared().train(1, dir / "run", steps(4) + " --resume " + abandoned.string());
+  EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_THAT(list_checkpoints(saved), ElementsAre(4));
+  EXPECT_THAT(differences(verify_checkpoint(abandoned), manifest_of(dir / "run", 4)), IsEmpty());
 }
 
 // A start that fails before its first step leaves the directory as it was.

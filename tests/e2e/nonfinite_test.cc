@@ -114,8 +114,8 @@ TEST_P(Unseen, IsFoundByTheNextSaveAndEndsTheRunWithCode5) {
     EXPECT_THAT(run.output, testing::ContainsRegex("warning: [^ ]*step-00000004 holds a state that is not finite: " +
                                                    s.loaded + ". No state"));
     EXPECT_THAT(run.output, testing::ContainsRegex("stopped after step [6-8]: the state is not finite: " + s.named +
-                                                   ". Nothing of it was saved; the newest checkpoint is of step 4. "
-                                                   "Resume from that or an older one"));
+                                                   ". Nothing of it was saved; what [^ ]*step-00000004 holds was "
+                                                   "not finite either. Resume from an older checkpoint with"));
     EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), testing::ElementsAre(4));
   }
 }
@@ -132,6 +132,21 @@ INSTANTIATE_TEST_SUITE_P(
                     Spoilt{"model.layers.1.engram.table", 8 * 3 + 1, 1, kNan,
                            "model.layers.1.engram.table, element \\[3, 1\\], is nan",
                            "model.layers.1.engram.table, element \\[3, 1\\], is nan"}));
+
+TEST(Evaluation, WhoseLossIsNotFiniteEndsWithCode5) {
+  const TempDir dir;
+  ASSERT_EQ(Training::shared().train(1, dir / "run", "--set run.steps=1").exit_code, 0);
+  overwrite(dir / "run" / "checkpoints" / checkpoint_name(1), {"model.head.weight", 3, 1, -kNan, ""});
+  std::string command = Training::shared().command(2, dir / "run", "--set eval.sequences=0");
+  const size_t at = command.find(" train ");
+  ASSERT_NE(at, std::string::npos);
+  const ProgramResult eval = run_program(command.replace(at, 7, " eval "));
+  EXPECT_EQ(eval.exit_code, 5) << eval.output;
+  EXPECT_THAT(eval.output,
+              testing::AllOf(HasSubstr("| loss: nan nats/token"), testing::ContainsRegex("bytes: [0-9]+\n"),
+                             HasSubstr("step-00000001 is not finite; evaluate an older checkpoint")));
+  EXPECT_THAT(read_file(dir / "run" / "eval.jsonl"), HasSubstr("\"loss\":null"));
+}
 
 }  // namespace
 }  // namespace birkhoff::test

@@ -3,12 +3,14 @@
 //   birkhoff train run.yaml --set run.steps=2
 //   tar c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 . | gzip -9n | base64 -w120
 #include <cstdlib>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "data/json/json.h"
+#include "kernels/core/hash.h"
 #include "tests/e2e/training.h"
 #include "trainer/checkpoint/directory.h"
 
@@ -90,6 +92,10 @@ TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
   const std::vector<Case> cases{
       {[](Json& b) { b["integers"]["trainer.steps"] = 3; }, "its manifest is of step 2, but its trainer.steps is 3"},
       {[](Json& b) { b["integers"]["trainer.updates"] = INT64_MAX; }, "expected a number from 0 to 2"},
+      {[](Json& b) { b["integers"]["run.skipped_in_a_row"] = 3; }, "run.skipped_in_a_row is 3, expected a number"},
+      {[](Json& b) { b["texts"]["run.recent_skips"] = "1 1 "; }, "expected ascending numbers of steps from 1 to 2"},
+      {[](Json& b) { b["texts"]["run.recent_skips"] = "1 3 "; }, "run.recent_skips has 3 behind 1"},
+      {[](Json& b) { b["texts"]["run.recent_skips"] = "-1 2 "; }, "run.recent_skips has -1 behind 0"},
       {[](Json& b) { b["files"].erase("config.yaml"); }, "its manifest lists no config.yaml"},
   };
   const fs::path path = dir_ / "checkpoint" / kManifestName;
@@ -132,6 +138,34 @@ TEST_F(OldRun, NeedsNoRoomInSharedMemoryToSave) {
   EXPECT_EQ(run.exit_code, 0) << run.output;
   EXPECT_THAT(run.output, Not(HasSubstr("warning")));
   EXPECT_THAT(list_checkpoints(dir_ / "run" / "checkpoints"), ElementsAre(3, 4));
+}
+
+TEST_F(OldRun, IsWarnedOfAnyValueOfItsCheckpointThatIsNotFinite) {
+  const fs::path checkpoint = dir_ / "checkpoint";
+  Manifest manifest = open_checkpoint(checkpoint);
+  manifest.reals.at("spike.loss.1") = std::numeric_limits<double>::quiet_NaN();
+  write_file(checkpoint / kManifestName, to_text(manifest));
+  const ProgramResult run = train("run", "--set run.steps=3");
+  EXPECT_EQ(run.exit_code, 5) << run.output;
+  EXPECT_THAT(run.output, AllOf(HasSubstr("checkpoint holds a state that is not finite: spike.loss.1 is nan. No state"),
+                                HasSubstr("checkpoint holds was not finite either. Resume from an older checkpoint")));
+}
+
+// A second moment below zero is finite, and the root of it is not.
+TEST_F(OldRun, NamesTheCheckpointThatItCameFromWhereItsStateTurnsOutNotFinite) {
+  const fs::path checkpoint = dir_ / "checkpoint";
+  Manifest manifest = open_checkpoint(checkpoint);
+  Manifest::Part& part = manifest.tensors.at("adamw.v.head.weight").parts.at(0);
+  std::string bytes = read_file(checkpoint / part.file);
+  const auto offset = static_cast<size_t>(part.offset);
+  bytes[offset] = '\x80', bytes[offset + 1] = '\xbf';  // -1 in bf16
+  part.xxh3 = hex16(hash64(bytes.data() + offset, 2 * static_cast<size_t>(part.count)));
+  write_file(checkpoint / part.file, bytes);
+  write_file(checkpoint / kManifestName, to_text(manifest));
+  const ProgramResult run = train("run", "--set run.steps=3");
+  EXPECT_EQ(run.exit_code, 5) << run.output;
+  EXPECT_THAT(run.output, HasSubstr("Nothing of it was saved; the newest checkpoint from before it is " +
+                                    checkpoint.string() + ". Resume from that or an older one"));
 }
 
 constexpr const char* kSpikes =

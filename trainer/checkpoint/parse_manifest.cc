@@ -93,9 +93,8 @@ void check_checksum(const Json& body, const Json& expected, const std::string& p
   throw DataError(concat(path, ": the checksum is ", found, ", the file says ", expected.dump()));
 }
 
-void check_version(const Json& body, const std::string& path) {
-  const int64_t version =
-      body.contains("version") && body["version"].is_number_integer() ? body["version"].get<int64_t>() : 0;
+void check_version(const JsonView& body, const std::string& path) {
+  const int64_t version = body.at("version").integer();
   if (version == Manifest::kVersion) return;
   throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
                          version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));
@@ -122,7 +121,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path) {
   check_checksum(body, whole["xxh3"], path);
   const JsonView view(body, path);
   if (const JsonView format = view.at("format"); format.text() != kFormat) format.refuse(concat("'", kFormat, "'"));
-  check_version(body, path);
+  check_version(view, path);
   return read_body(view);
 }
 

@@ -1,6 +1,7 @@
 #include "trainer/checkpoint/reader.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "data/file/regular_file.h"
@@ -23,7 +24,10 @@ class Load final : public StateVisitor {
   void replicated(const std::string& name, Tensor whole) override { read(name, whole, Slice::all(whole.shape)); }
   void shard(const std::string& name, Tensor local, const Slice& slice) override { read(name, local, slice); }
   void integer(const std::string& name, int64_t& value) override { take(manifest_.integers, name, value); }
-  void real(const std::string& name, double& value) override { take(manifest_.reals, name, value); }
+  void real(const std::string& name, double& value) override {
+    take(manifest_.reals, name, value);
+    if (nonfinite.empty() && !std::isfinite(value)) nonfinite = concat(name, " is ", value);
+  }
   void text(const std::string& name, std::string& value) override { take(manifest_.texts, name, value); }
 
   std::vector<std::string> problems;

@@ -19,8 +19,9 @@ namespace birkhoff {
 // Reals, integers and texts are replaced; a tensor's parts are read as far as they overlap what this rank holds.
 // Collective: all ranks load or all fail. The caller has verified the checkpoint.
 struct Loaded {
-  int64_t rounded = 0;    // tensors, on this rank
-  std::string nonfinite;  // "layers.1.ffn.up.weight, element [3, 5], is nan", of any rank; empty where all is finite
+  int64_t rounded = 0;  // tensors, on this rank
+  std::string
+      nonfinite;  // "layers.1.ffn.up.weight, element [3, 5], is nan", of any rank; empty where all is finite, reals too
 };
 Loaded load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
                        Device device, const std::function<void(StateVisitor&)>& state);

@@ -1,8 +1,10 @@
 #include "trainer/checkpoint/save.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
+#include <exception>
 #include <iomanip>
 #include <set>
 #include <sstream>
@@ -110,6 +112,29 @@ std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piec
   return hex16(hasher.digest());
 }
 
+// Calls both at once, or one after the other where the system refuses a thread. Of two exceptions the first's is
+// thrown.
+void both(const std::function<void()>& first, const std::function<void()>& second) {
+  std::array<std::exception_ptr, 2> errors;
+  const auto guarded = [&errors](size_t i, const std::function<void()>& body) {
+    try {
+      body();
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  };
+  std::thread thread;
+  try {
+    thread = start_thread("looks at what was saved", [&] { guarded(1, second); });
+  } catch (const UserError&) {
+  }
+  guarded(0, first);
+  thread.joinable() ? thread.join() : guarded(1, second);
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
 }  // namespace
 
 void inject_save_point(SavePointFn fn) { save_point = fn; }
@@ -147,8 +172,7 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   }
   record.files[name] = {layout.bytes(), ""};
   // The layout is read again while the disk works.
-  run_on_threads(2, "looks at what was saved",
-                 [&](size_t i) { i == 0 ? out.sync() : check_layout(folder, record, name); });
+  both([&] { out.sync(); }, [&] { check_layout(folder, record, name); });
   // Read by rank 0 and removed, so it need not outlive the machine.
   write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
   at(SavePoint::own_written, rank);

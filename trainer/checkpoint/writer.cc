@@ -53,8 +53,8 @@ class CheckpointWriter::Impl {
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
     copied_ = finished_ = false;
-    thread_ = start_thread("writes a checkpoint", [this, step] { run(step); });
-    if (!options_.async) thread_.join();
+    if (!start(step)) run_here(step);
+    if (!options_.async && thread_.joinable()) thread_.join();
     blocked_s_ = now_s() - started;
   }
 
@@ -79,6 +79,23 @@ class CheckpointWriter::Impl {
   }
 
  private:
+  // Whether the system gave a thread.
+  bool start(int64_t step) {
+    try {
+      thread_ = start_thread("writes a checkpoint", [this, step] { run(step); });
+      return true;
+    } catch (const UserError&) {
+      return false;
+    }
+  }
+
+  // A save that training waits for is better than none, or than the end of the run.
+  void run_here(int64_t step) {
+    const int threads = num_threads();
+    run(step);
+    set_num_threads(threads);
+  }
+
   bool ended() {
     const std::lock_guard lock(mutex_);
     return finished_;

@@ -45,7 +45,7 @@ std::string advice_on_number(const Limits& limits, const YamlNode& node, bool wh
   const double rough = std::strtod(node.text.c_str(), &end);
   if (node.text.empty() || *end != '\0' || node.text.find_first_of("xX") != std::string::npos) return "";
   if (is_open(limits) && rough > limits.max) return concat(" and at most ", shortest(limits.max));
-  if (!number) return whole ? "" : "; it is nearer to 0 than any number of 64 bits";
+  if (!number) return whole || std::abs(rough) > 1 ? "" : "; it is nearer to 0 than any number of 64 bits";
   if (whole && *number == std::floor(*number) && within(limits, *number) && std::abs(*number) < kMaxInt)
     return concat("; write ", static_cast<int64_t>(*number));
   return "";

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cmath>
 #include <cstring>
 
 #include <fcntl.h>
@@ -15,6 +16,7 @@ namespace birkhoff {
 namespace {
 
 std::string digits(double value) {
+  if (std::isnan(value)) return "nan";  // whatever its sign
   char buffer[32];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }

@@ -8,6 +8,7 @@
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/clock.h"
 #include "parallel/comm/agree.h"
+#include "trainer/checkpoint/directory.h"
 #include "trainer/loop/directories.h"
 #include "trainer/loop/named_checkpoint.h"
 #include "trainer/loop/same_run.h"
@@ -67,6 +68,7 @@ class Run {
                    ", which the run is to go on from, is of step ", found->manifest.step,
                    "; raise run.steps, or name an older checkpoint with --resume"));
       progress_ = session_.load(*found);
+      origin_ = Origin{found->path.string(), found->manifest.step};
       cursor = parse_cursor(progress_.cursor);
       tokens_ = cursor->tokens;
     }
@@ -91,10 +93,18 @@ class Run {
     session_.say("which parameter has which optimizer:\n" + table);
   }
 
+  // Whether the checkpoint is the one that a later start finds in this directory as that of its step, in whatever way
+  // its path is written. An abandoned one, or a copy of another name, is not.
   bool is_ours(const Found& found) const {
-    std::error_code error;
-    const std::filesystem::path path = std::filesystem::absolute(found.path, error);
-    return !error && std::filesystem::equivalent(path.parent_path(), session_.checkpoints(), error);
+    int32_t ours = 0;
+    agree(session_.replicas(), [&] {
+      const auto kept = find_checkpoints(session_.checkpoints());
+      const auto same = kept.find(found.manifest.step);
+      std::error_code different;
+      ours = same != kept.end() && std::filesystem::equivalent(found.path, same->second, different);
+    });
+    wait_on_host(session_.replicas().broadcast({&ours, DType::i32, {1}}, 0));
+    return ours != 0;
   }
 
   // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
@@ -226,13 +236,15 @@ class Run {
   }
 
   std::string saved_so_far() const {
-    return saver_->saved_step() < 0 ? "the start" : concat("step ", saver_->saved_step());
+    if (saver_->saved_step() >= 0) return concat("step ", saver_->saved_step());
+    return origin_ ? concat("step ", origin_->step) : "the start";
   }
 
-  // A start anew, or from a named checkpoint, would leave this line of training.
+  // A start anew, or from a named checkpoint, would leave this line of training, once the directory has a part of it.
   std::string again() const {
-    return session_.config().checkpoint.resume == "auto" ? "start again with the same command"
-                                                         : "start again with --resume auto";
+    return session_.config().checkpoint.resume == "auto" || saver_->saved_step() < 0
+               ? "start again with the same command"
+               : "start again with --resume auto";
   }
 
   // Why the skipped steps are too many; empty if they are not.
@@ -258,14 +270,28 @@ class Run {
   // A save has found something that no step showed.
   Outcome give_up_state() {
     saver_->settle();
-    const bool anew = saver_->saved_step() < 0;
-    session_.say(concat(
-        "stopped after step ", trainer().steps_done(), ": ", saver_->error(), ". Nothing of it was saved; ",
-        anew ? "there is no checkpoint from before it. Start anew"
-             : concat("the newest checkpoint is of step ", saver_->saved_step(), ". Resume from that or an older one"),
-        " with a lower learning rate or other data"));
+    session_.say(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
+                        ". Nothing of it was saved; ", where_to_resume(), " with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
+
+  std::string where_to_resume() const {
+    const int64_t saved = saver_->saved_step();
+    if (saved > (origin_ ? origin_->step : -1)) {
+      return concat("the newest checkpoint is of step ", saved, ". Resume from that or an older one");
+    }
+    if (!origin_) return "there is no checkpoint from before it. Start anew";
+    if (!progress_.began_finite) {
+      return concat("what ", origin_->path, " holds was not finite either. Resume from an older checkpoint");
+    }
+    return concat("the newest checkpoint from before it is ", origin_->path, ". Resume from that or an older one");
+  }
+
+  // The checkpoint that the run went on from.
+  struct Origin {
+    std::string path;
+    int64_t step;
+  };
 
   Origins origins_;
   RunReports reports_;
@@ -273,6 +299,7 @@ class Run {
   Progress progress_;
   int64_t tokens_ = 0, bad_samples_here_ = 0;  // the latter by this replica since it started
   Stop stop_ = Stop::no;
+  std::optional<Origin> origin_;  // nothing for a start anew
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EvalReader> eval_;
   std::unique_ptr<Telemetry> telemetry_;

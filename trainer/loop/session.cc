@@ -215,6 +215,21 @@ void Progress::state(StateVisitor& v) {
   if (!in.eof()) throw DataError(concat("run.recent_skips is '", steps, "', expected the numbers of steps"));
 }
 
+void Progress::check(int64_t steps) const {
+  int64_t before = 0;
+  for (const int64_t step : recent_skips) {
+    if (step > before && step <= steps) {
+      before = step;
+      continue;
+    }
+    throw DataError(concat("run.recent_skips has ", step, " behind ", before,
+                           ", expected ascending numbers of steps from 1 to ", steps));
+  }
+  if (skipped_in_a_row > steps) {
+    throw DataError(concat("run.skipped_in_a_row is ", skipped_in_a_row, ", expected a number from 0 to ", steps));
+  }
+}
+
 void Progress::count(const StepReport& report, int64_t step, int64_t window) {
   skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
   if (report.skipped) {
@@ -282,11 +297,14 @@ Progress Session::load(const Found& found) {
                                         [&](StateVisitor& v) { state(v, progress); });
   progress.loads_recent_skips = false;
   agree(world(), [&] {
-    if (steps_done() == found.manifest.step) return;
-    throw DataError(concat(found.path.string(), ": its manifest is of step ", found.manifest.step,
-                           ", but its trainer.steps is ", steps_done(), "; name another checkpoint with --resume"));
+    if (steps_done() != found.manifest.step) {
+      throw DataError(concat(found.path.string(), ": its manifest is of step ", found.manifest.step,
+                             ", but its trainer.steps is ", steps_done(), "; name another checkpoint with --resume"));
+    }
+    progress.check(steps_done());
   });
-  if (!loaded.nonfinite.empty()) {
+  progress.began_finite = loaded.nonfinite.empty();
+  if (!progress.began_finite) {
     say(concat("warning: ", found.path.string(), " holds a state that is not finite: ", loaded.nonfinite,
                ". No state that follows from it will be saved, and its losses may mean nothing; go on from an older ",
                "checkpoint"));
@@ -318,10 +336,11 @@ std::optional<EvaluationResult> Session::evaluate(EvalReader& reader, const std:
   result.step = trainer_->steps_done();
   result.tokens = sums[1];
   result.loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
-  // Of a part of the split the bytes are not known; the split's bytes per token stand for them.
-  const double bytes_per_token =
-      static_cast<double>(reader.source_bytes()) / std::max(1.0, static_cast<double>(reader.num_targets()));
-  result.bytes = result.tokens * bytes_per_token;
+  // Of a part of the split the bytes are not known; the split's bytes per token stand for them. Of the whole split the
+  // bytes are exact, as the product comes first.
+  const auto bytes = static_cast<double>(reader.source_bytes());
+  const double targets = std::max(1.0, static_cast<double>(reader.num_targets())), bytes_per_token = bytes / targets;
+  result.bytes = result.tokens * bytes / targets;
   result.bits_per_byte = result.loss / std::numbers::ln2 / std::max(bytes_per_token, 1e-9);
   return result;
 }

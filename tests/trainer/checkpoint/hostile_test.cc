@@ -164,6 +164,8 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   const int64_t huge = int64_t{1} << 62;
   const std::vector<Case> cases{
       {"/format", "birkhoff.shard", "format is \"birkhoff.shard\", expected 'birkhoff-checkpoint'"},
+      {"/version", uint64_t{1} << 63, "version is 9223372036854775808, expected a whole number"},
+      {"/version", "1", "version is \"1\", expected a whole number"},
       {"/step", -1, "step is -1, expected a whole number from 0"},
       {"/step", 1.0, "step is 1.0, expected a whole number"},
       {"/step", UINT64_MAX, "expected a whole number"},

@@ -9,6 +9,8 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "data/hdf5/bulk_file.h"
@@ -111,6 +113,29 @@ class WriterTest : public testing::Test {
 
   const TempDir dir_;
 };
+
+// In a process of its own, which may start no thread once its rank runs.
+TEST_F(WriterTest, WritesWithoutAThreadWhereTheSystemRefusesOne) {
+  std::filesystem::permissions(dir_.path(), std::filesystem::perms::all);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    bool saved = false;
+    run_ranks(1, [&](Communicator& comm) {
+      RankedState state(0, 1, 7);
+      CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
+      const rlimit none{0, 0};
+      // Who may start as many as the machine holds has no limit.
+      if (::setrlimit(RLIMIT_NPROC, &none) != 0 || (::getuid() == 0 && ::setuid(65534) != 0)) return;
+      writer.begin(1, state.visitor(), kAttachments);
+      saved = writer.finish()->saved;
+    });
+    ::_exit(saved ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(load_newest(1, dir_.path(), [](int64_t) { return 7; })->manifest.step, 1);
+}
 
 TEST_F(WriterTest, AFullDiskOfOneRankIsReportedByAllAndTheNextSaveWorks) {
   expect_failure(full_on_rank_1, nullptr,

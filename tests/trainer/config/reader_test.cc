@@ -14,6 +14,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // What parse_config says of a config it refuses; "" if it accepts it.
@@ -225,6 +226,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"UnknownInElement", "data:\n  sources:\n    - pth: a\n      path: b\n",
                   "x.yaml:3: data.sources[0].pth is not a setting; did you mean data.sources[0].path?"}),
     [](const auto& instance) { return instance.param.name; });
+
+TEST(Reader, TellsALargeNumberFromOneNearToZero) {
+  EXPECT_THAT(refusal("model: {norm_eps: 1e400}"),
+              AllOf(HasSubstr("model.norm_eps is '1e400', expected a number in [0, 0.1]"), Not(HasSubstr("nearer"))));
+}
 
 TEST(Reader, ReportsAllMistakesAtOnce) {
   const std::string message = refusal(

@@ -1,6 +1,7 @@
 #include "trainer/loop/evaluation_log.h"
 
 #include <fstream>
+#include <limits>
 
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
@@ -28,6 +29,9 @@ TEST(EvaluationLog, ShowsAllDigits) {
   EXPECT_EQ(
       evaluation_line(result()),
       "step: 600 | loss: 0.3333333333333333 nats/token | bits_per_byte: 0.1 | tokens: 1000000000000000 | bytes: 7.5");
+  EvaluationResult bad = result();
+  bad.loss = -std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(evaluation_line(bad), HasSubstr("| loss: nan nats/token"));
 }
 
 TEST(EvaluationLog, HoldsALineForEachEvaluation) {
