@@ -13,7 +13,9 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 constexpr std::string_view kGzip = "\x1f\x8b"sv, kZstd = "\x28\xb5\x2f\xfd"sv;
-constexpr size_t kSkippableHeader = 8;  // magic number and size
+constexpr size_t kSkippableHeader = 8;                                          // magic number and size
+constexpr size_t kCpioDigits = 76;                                              // of the header of one file, at least
+constexpr std::string_view kIso2022[] = {"\x1b$B"sv, "\x1b$@"sv, "\x1b$)C"sv};  // what switches to two bytes
 
 struct Signature {
   size_t offset;
@@ -34,6 +36,8 @@ constexpr Signature kSignatures[] = {
     {0, "7z\xbc\xaf\x27\x1c"sv, "a 7z archive"},
     {0, "Rar!\x1a\x07"sv, "a rar archive"},
     {257, "ustar"sv, "a tar archive"},
+    {0, "070701"sv, "a cpio archive"},
+    {0, "070707"sv, "a cpio archive"},
     {0, "PAR1"sv, "a Parquet file"},
     {0, "ARROW1\0"sv, "an Arrow file"},
     {0, "\xff\xff\xff\xff"sv, "an Arrow stream"},
@@ -94,6 +98,8 @@ bool confirmed(const Signature& signature, std::string_view bytes) {
   if (signature.bytes == "BZh") return has(bytes, 4, "1AY&SY") || has(bytes, 4, "\x17\x72\x45\x38\x50\x90");
   if (signature.bytes == "PAR1") return bytes.ends_with("PAR1") || (bytes.size() > 4 && bytes[4] < ' ');
   if (signature.bytes == "ftyp") return bytes.starts_with('\0');
+  if (signature.bytes.starts_with("0707"))
+    return std::min(bytes.find_first_not_of("0123456789abcdefABCDEF"), bytes.size()) >= kCpioDigits;
   if (signature.bytes == "GGUF") return bytes.size() >= 8 && bytes[7] == '\0';
   return true;
 }
@@ -120,6 +126,55 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
+}
+
+// The size of the JSON value that begins the text, judged by brackets and quotes alone; all where it has no end.
+size_t size_of_value(std::string_view text) {
+  bool in_string = false;
+  size_t depth = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (in_string && c == '\\') {
+      ++at;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '{' || c == '[')) {
+      ++depth;
+    } else if (!in_string && (c == '}' || c == ']') && --depth == 0) {
+      return at + 1;
+    }
+  }
+  return text.size();
+}
+
+// Whether the text is nothing but objects and arrays one after another, as jq prints them or with commas between them.
+bool is_json_series(std::string_view text) {
+  while (text.starts_with('{') || text.starts_with('[')) {
+    const size_t size = size_of_value(text);
+    if (!Json::accept(text.substr(0, size))) return false;
+    text = trimmed(text.substr(size));
+    if (text.starts_with(',')) text = trimmed(text.substr(1));
+  }
+  return text.empty();
+}
+
+bool like_object(std::string_view line) { return line.starts_with("{\"") && line.ends_with('}'); }
+
+// Whether all lines but the first and the last look like objects, and more than one does. `split -b` cuts JSON lines
+// so.
+bool are_json_lines_inside(std::string_view text) {
+  size_t objects = 0;
+  for (size_t end = text.find('\n'); end != text.npos;) {
+    const size_t begin = end + 1;
+    end = text.find('\n', begin);
+    const std::string_view line = trimmed(text.substr(begin, end - begin));
+    if (like_object(line)) {
+      ++objects;
+    } else if (!line.empty() && end != text.npos) {
+      return false;
+    }
+  }
+  return objects > 1;
 }
 
 // The file's last suffixes in lower case, those of compression aside: ".json" of "A.JSON.gz".
@@ -177,6 +232,10 @@ std::string foreign_format(std::string_view bytes) {
 std::string foreign_content(std::string_view bytes) {
   const std::string format = foreign_format(bytes);
   if (!format.empty()) return format;
+  for (const std::string_view escape : kIso2022) {
+    if (bytes.find(escape) != bytes.npos)
+      return "text in ISO-2022; convert it with iconv, such as iconv -f ISO-2022-JP -t UTF-8";
+  }
   const Tally tally = tally_of(bytes);
   const size_t zeros = tally.zeros;
   const auto [even, odd] = std::pair(tally.zeros_at[0] + tally.zeros_at[2], tally.zeros_at[1] + tally.zeros_at[3]);
@@ -206,14 +265,21 @@ TextFormat choose_format(const std::filesystem::path& name, std::string_view tex
   const std::string_view first = trimmed(body.substr(0, body.find('\n')));
   const bool is_json = suffix == ".json";
   // Not every line of JSON lines is JSON (some writers print NaN): a line that is bad is named when it is read.
-  const bool like_object = first.starts_with("{\"") && first.ends_with('}');
-  if (like_object || (first.starts_with('{') && first.size() > 2 && Json::accept(first))) return TextFormat::json_lines;
+  if (like_object(first) || (first.starts_with('{') && first.size() > 2 && Json::accept(first)) ||
+      are_json_lines_inside(body)) {
+    return TextFormat::json_lines;
+  }
   const bool like_document = body.starts_with('{') || body.starts_with('[');
   if (is_json || (like_document && Json::accept(body))) {
     throw DataError(concat(
         place, is_json && !Json::accept(body) ? ": is called .json and is no JSON lines" : ": is one JSON document",
         "; expected one object a line. Convert it, such as with jq -c '.[]', or let --format text take "
         "it as it stands"));
+  }
+  if (is_json_series(body)) {
+    throw DataError(concat(place,
+                           ": is a series of JSON values; expected one object a line. Convert it, such as with jq -c "
+                           "., or let --format text take it as it stands"));
   }
   return TextFormat::text;
 }

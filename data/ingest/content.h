@@ -22,8 +22,9 @@ std::string foreign_format(std::string_view bytes);
 std::string foreign_content(std::string_view bytes);
 
 // How an unpacked text is read where the user leaves it open. `name` is the file's, with or without .gz and the like.
-// JSON lines are files called .jsonl, .ndjson or .jsonlines, and those whose first line is a JSON object.
-// Errors: DataError begins with `place` and names a content that is no text, or that is one JSON document.
+// JSON lines are files called .jsonl, .ndjson or .jsonlines, and those whose first line is a JSON object, or whose
+// inner lines all look like one. Errors: DataError begins with `place` and names a content that is no text, or that is
+// one JSON document or several.
 TextFormat choose_format(const std::filesystem::path& name, std::string_view text, const std::string& place);
 
 }  // namespace birkhoff

@@ -64,8 +64,9 @@ class Ingestion {
   }
 
   // Last, since an ingestion that fails leaves no heldout.txt.
-  void publish_heldout_text() {
+  void publish_heldout_text(OutputFolder& output) {
     if (text_) text_->publish();
+    if (text_) output.wrote(options_.output / "heldout.txt");
   }
 
  private:
@@ -112,10 +113,11 @@ CorpusOptions corpus_of(const IngestOptions& options) {
 }
 
 // Lists the JSON lines that were left out.
-void publish_bad_lines(const IngestOptions& options, const BadLines& bad) {
+void publish_bad_lines(const IngestOptions& options, const BadLines& bad, OutputFolder& output) {
   const auto list = options.output / "bad_samples.jsonl";
   if (bad.count() == 0) return;
   publish_text(list, bad.to_json_lines());
+  output.wrote(list);
   if (options.log) options.log(concat("left out ", bad.count(), " bad JSON lines, listed in ", shown(list)));
 }
 
@@ -138,7 +140,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   } catch (const Error&) {
     failure = std::current_exception();
   }
-  publish_bad_lines(options, bad);
+  publish_bad_lines(options, bad, output);
   if (failure) std::rethrow_exception(failure);
   auto splits = ingestion.finish();
   BK_CHECK(
@@ -147,7 +149,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   if (splits.first.num_samples == 0) throw DataError("the input holds no text to train on");
   manifest.splits[kTrain] = std::move(splits.first);
   manifest.splits[kHeldout] = std::move(splits.second);
-  ingestion.publish_heldout_text();
+  ingestion.publish_heldout_text(output);
   write_manifest(options.output, manifest);
   output.finish();
   return manifest;

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/file/regular_file.h"
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = "birkhoff data ingest has begun here and has not ended\n";
+constexpr size_t kLongestNotes = 1 << 16;
 
 bool is_shard(std::string_view name) {
   constexpr std::string_view kBegin = "shard-", kEnd = ".h5";
@@ -55,6 +57,14 @@ Written find_written(const fs::path& output) {
     }
   }
   return found;
+}
+
+// A line that tells a file from any other that takes its place.
+std::string note_of(const fs::path& file) {
+  struct stat status {};
+  if (::lstat(file.c_str(), &status) != 0) return "no file\n";
+  return concat("wrote ", file.filename().string(), " ", status.st_ino, " ", status.st_size, " ", status.st_mtim.tv_sec,
+                " ", status.st_mtim.tv_nsec, "\n");
 }
 
 [[noreturn]] void refuse(const fs::path& path, int code) {
@@ -98,21 +108,40 @@ void OutputFolder::claim() {
 
 void OutputFolder::make_ready() {
   const Written found = find_written(output_);
-  if (!is_marked()) {
-    if (!found.files.empty()) ::unlink(claim_.c_str());
-    BK_CHECK(found.files.empty(), shown(found.files.front()),
-             " is in the way: an ingestion writes a file of this name, and this one may be yours; move or remove it",
-             found.files.size() > 1 ? concat(" and ", found.files.size() - 1, " more") : "",
-             ", or name another directory for --output");
-    return mark();
+  const std::string left = notes();
+  std::vector<fs::path> of_others;
+  for (const fs::path& file : found.files) {
+    const bool is_ours = is_report(file.filename().string()) ? left.find(note_of(file)) != left.npos : !left.empty();
+    if (!is_ours) of_others.push_back(file);
   }
+  if (left.empty() && !of_others.empty()) ::unlink(claim_.c_str());
+  refuse_files_of_others(of_others);
+  if (left.empty()) return mark();
   for (const auto& files : {found.files, found.temporaries})
     for (const fs::path& file : files) fs::remove(file);
 }
 
-bool OutputFolder::is_marked() const {
-  char first = 0;
-  return ::pread(fd_, &first, 1, 0) == 1;
+void OutputFolder::refuse_files_of_others(const std::vector<fs::path>& files) const {
+  if (files.empty()) return;
+  throw UserError(concat(shown(files.front()),
+                         " is in the way: an ingestion writes a file of this name, and this one may be yours; move or "
+                         "remove it",
+                         files.size() > 1 ? concat(" and ", files.size() - 1, " more") : "",
+                         ", or name another directory for --output"));
+}
+
+// What the claim holds: nothing where no ingestion has begun here.
+std::string OutputFolder::notes() const {
+  std::string text(kLongestNotes, '\0');
+  const ssize_t n = ::pread(fd_, text.data(), text.size(), 0);
+  text.resize(n < 0 ? 0 : static_cast<size_t>(n));
+  return text;
+}
+
+// Where there is no room for the note, the next ingestion takes the file for one of others and touches nothing.
+void OutputFolder::wrote(const fs::path& file) {
+  const std::string note = note_of(file);
+  if (::lseek(fd_, 0, SEEK_END) < 0 || ::write(fd_, note.data(), note.size()) < 0) return;
 }
 
 void OutputFolder::mark() const {

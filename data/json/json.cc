@@ -55,12 +55,6 @@ std::string non_number_at(std::string_view text, size_t byte) {
   return {};
 }
 
-std::string shown(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
-  return text;
-}
-
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
@@ -80,13 +74,19 @@ Json parse_json(std::string_view text, const std::string& place) {
   }
 }
 
+std::string json_excerpt(const Json& value) {
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  if (text.size() > kShownBytes) text = text.substr(0, kShownBytes) + "...";
+  return text;
+}
+
 std::string json_checksum(const Json& value) {
   const std::string text = value.dump(1);
   return hex16(hash64(text.data(), text.size()));
 }
 
 void JsonView::refuse(const std::string& expected) const {
-  throw DataError(concat(place(), " is ", shown(*value_), ", expected ", expected));
+  throw DataError(concat(place(), " is ", json_excerpt(*value_), ", expected ", expected));
 }
 
 bool JsonView::has(const std::string& key) const {

@@ -25,6 +25,9 @@ inline constexpr int kMaxJsonDepth = 100;
 // nested deeper than kMaxJsonDepth, or an object has a key twice.
 Json parse_json(std::string_view text, const std::string& place);
 
+// A value as messages show it: in ASCII, and the first 60 bytes of a longer one.
+std::string json_excerpt(const Json& value);
+
 // XXH3-64, as sixteen hexadecimal digits, of a value as UTF-8 text with sorted keys and an indentation of one space:
 // the checksum of the files of ours that are JSON, whatever their own layout.
 std::string json_checksum(const Json& value);

@@ -1,6 +1,7 @@
 #include "data/shard/manifest.h"
 
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "data/file/regular_file.h"
@@ -50,7 +51,11 @@ ShardEntry entry_from(const JsonView& json, const SplitManifest& before) {
 
 SplitManifest split_from(const JsonView& json) {
   SplitManifest split;
-  for (const JsonView& shard : json.at("shards").elements()) split.append(entry_from(shard, split));
+  std::set<std::string> files;
+  for (const JsonView& shard : json.at("shards").elements()) {
+    split.append(entry_from(shard, split));
+    if (!files.insert(split.shards.back().file).second) shard.at("file").refuse("a file that no shard before it has");
+  }
   const int64_t samples = json.at("samples").integer(), tokens = json.at("tokens").integer(),
                 bytes = json.at("source_bytes").integer();
   if (samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes)
@@ -85,6 +90,7 @@ DatasetManifest manifest_from(const JsonView& json) {
   manifest.vocab_size = json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max());
   manifest.begin_token = token_from(json.at("begin_token"), manifest.vocab_size);
   manifest.end_token = token_from(json.at("end_token"), manifest.vocab_size);
+  if (json.at("splits").members().empty()) json.at("splits").refuse("at least one split");
   for (const auto& [name, split] : json.at("splits").members()) {
     if (!is_plain_name(name)) throw DataError(concat(split.place(), ": the name of a split is that of a folder"));
     manifest.splits[name] = split_from(split);

@@ -17,7 +17,7 @@ uint64_t pair_key(int32_t left, int32_t right) {
 void refuse_unless_empty(const Json& json, const char* field) {
   const auto found = json.find(field);
   const bool empty = found == json.end() || found->is_null() || *found == "" || *found == 0.0;
-  BK_CHECK(empty, "the tokenizer file asks for ", field, " ", found->dump(), ", which is not supported");
+  BK_CHECK(empty, "the tokenizer file asks for ", field, " ", json_excerpt(*found), ", which is not supported");
 }
 
 // "a b" or ["a", "b"].
@@ -27,7 +27,7 @@ std::pair<std::string, std::string> merge_from_json(const Json& merge) {
   const std::string text = merge.is_string() ? merge.get<std::string>() : "";
   const size_t space = text.find(' ');
   BK_CHECK(space != std::string::npos && text.find(' ', space + 1) == std::string::npos,
-           "a merge of the tokenizer file must be \"a b\" or [\"a\", \"b\"], not ", merge.dump());
+           "a merge of the tokenizer file must be \"a b\" or [\"a\", \"b\"], not ", json_excerpt(merge));
   return {text.substr(0, space), text.substr(space + 1)};
 }
 

@@ -9,7 +9,7 @@ namespace birkhoff {
 Regex regex_from_json(const Json& pattern) {
   allow_fields(pattern, "a pattern", {"String", "Regex"});
   BK_CHECK(pattern.size() == 1, "a pattern of the tokenizer file must be one String or one Regex, not ",
-           pattern.dump());
+           json_excerpt(pattern));
   const std::string text = json_text(pattern, pattern.begin().key().c_str(), "a pattern");
   return pattern.contains("String") ? Regex::literal(text) : Regex(text);
 }

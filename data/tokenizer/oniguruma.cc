@@ -367,7 +367,8 @@ class Translator {
   }
 
   [[noreturn]] void refuse(std::string_view what) const {
-    throw UserError(concat("the regex ", pattern_, " uses ", what, ", which this tokenizer does not support"));
+    throw UserError(
+        concat("the regex ", excerpt(pattern_), " uses ", excerpt(what), ", which this tokenizer does not support"));
   }
 
   std::string_view pattern_;

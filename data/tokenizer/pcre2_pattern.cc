@@ -55,6 +55,14 @@ struct MatchState {
 
 }  // namespace
 
+std::string excerpt(std::string_view pattern) {
+  constexpr size_t kLongest = 200;
+  if (pattern.size() <= kLongest) return std::string(pattern);
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(pattern[end]) & 0xc0) == 0x80) --end;  // not within a character
+  return concat(pattern.substr(0, end), "... (", pattern.size(), " bytes)");
+}
+
 struct Pcre2Pattern::Code {
   Owned<pcre2_code> code;
   bool jit = false, validates = false;
@@ -66,11 +74,11 @@ Pcre2Pattern::Pcre2Pattern(std::string_view spelling, std::string_view pattern, 
   size_t offset = 0;
   auto code = std::make_shared<Code>();
   code->code = compile(pattern, mode, error, offset);
-  BK_CHECK(code->code, "the regex ", spelling, " is not supported: ", message_of(error), " (at ", offset, " of ",
-           pattern, ")");
+  BK_CHECK(code->code, "the regex ", excerpt(spelling), " is not supported: ", message_of(error), " (at ", offset,
+           " of ", excerpt(pattern), ")");
   code->jit = pcre2_jit_compile(code->code.get(), PCRE2_JIT_COMPLETE) == 0;
   code->validates = mode == RegexMode::line;
-  code->spelling = spelling;
+  code->spelling = excerpt(spelling);
   code_ = std::move(code);
 }
 

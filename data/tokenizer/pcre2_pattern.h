@@ -18,6 +18,9 @@ enum class RegexMode {
   line,       // the text is one line without its end; bytes that are not UTF-8 match nothing
 };
 
+// A pattern as messages show it: the first 200 bytes of a longer one.
+std::string excerpt(std::string_view pattern);
+
 // A compiled pattern. Copies share it, and any number of threads may use it at once.
 // Errors: UserError names the pattern where PCRE2 refuses it, and where matching takes more steps or memory than the
 //         limits in pcre2_pattern.cc allow.
@@ -27,7 +30,7 @@ class Pcre2Pattern {
   Pcre2Pattern(std::string_view spelling, std::string_view pattern, RegexMode mode);
   static bool accepts(std::string_view pattern, RegexMode mode);
 
-  const std::string& spelling() const;
+  const std::string& spelling() const;  // its excerpt
 
   // The leftmost match that begins in [from, last], `last` being at most text.size().
   std::optional<Match> find(std::string_view text, size_t from, size_t last) const;

@@ -24,12 +24,12 @@ void append_template(const Json& json, PostProcessor& out) {
   BK_CHECK(special.is_object(), "the special_tokens of the post_processor must be an object, not ",
            special.type_name());
   for (const Json& piece : json_list(json, "single", "post_processor TemplateProcessing")) {
-    BK_CHECK(piece.is_object(), "a piece of the post_processor must be an object, not ", piece.dump());
+    BK_CHECK(piece.is_object(), "a piece of the post_processor must be an object, not ", json_excerpt(piece));
     if (piece.contains("Sequence")) {
       ++texts;
     } else {
       const Json& token = json_field(piece, "SpecialToken", "a piece of the post_processor");
-      BK_CHECK(token.is_object(), "a SpecialToken of the post_processor must be an object, not ", token.dump());
+      BK_CHECK(token.is_object(), "a SpecialToken of the post_processor must be an object, not ", json_excerpt(token));
       const auto ids = ids_of(special, json_text(token, "id", "a piece of the post_processor"));
       auto& side = texts == 0 ? before : after;
       side.insert(side.end(), ids.begin(), ids.end());

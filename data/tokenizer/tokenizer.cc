@@ -60,7 +60,7 @@ void TokenizerModel::read(const Json& file) {
                {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer", "post_processor",
                 "decoder", "model"});
   const Json version = file.value("version", Json("1.0"));
-  BK_CHECK(version == "1.0", "the tokenizer file has the version ", version.dump(), "; expected \"1.0\"");
+  BK_CHECK(version == "1.0", "the tokenizer file has the version ", json_excerpt(version), "; expected \"1.0\"");
   for (const char* field : {"truncation", "padding"}) {
     BK_CHECK(file.value(field, Json()).is_null(), "the tokenizer file sets ", field,
              ", which is not supported; set it to null");

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "kernels/core/error.h"
+#include "trainer/config/number.h"
 #include "trainer/config/suggest.h"
 
 namespace birkhoff {
@@ -21,6 +22,18 @@ Action print(std::string text) {
 // An empty word comes from a variable of the shell that is not set, and must not be taken for an option left out.
 std::string refuse_empty(const std::string& value) {
   return value.empty() ? "the value is empty; give one, or leave the option out" : "";
+}
+
+// Numbers are read as those of a config. CLI11 alone takes 010 for eight, and a number beyond 64 bits for the largest.
+std::string whole_number(const std::string& text) {
+  const auto value = parse_number<int64_t>(text);
+  if (!value) throw CLI::ValidationError(concat("'", text, "' is no whole number of 64 bits in decimal digits"));
+  return std::to_string(*value);
+}
+std::string real_number(const std::string& text) {
+  const auto value = parse_number<double>(text);
+  if (!value) throw CLI::ValidationError(concat("'", text, "' is no finite number in decimal digits, such as 0.01"));
+  return shortest(*value);
 }
 
 // The innermost subcommand that the arguments named.
@@ -46,6 +59,54 @@ std::string unknown_command(const CLI::App* app, const std::vector<std::string>&
   return concat("'", *at, "' is not a command", name.empty() ? "" : concat("; did you mean ", name, "?"));
 }
 
+bool is_option(std::string_view word) { return word.size() > 1 && word.starts_with('-') && word != "--"; }
+
+// An option whose value is not what was meant: CLI11 takes the next word for the value of "--output=", which comes from
+// a variable of the shell that is not set, and "=x" for that of "-o=x".
+std::string misleading_value(const CLI::App* app, const std::vector<std::string>& arguments) {
+  for (const std::string& word : arguments) {
+    if (word == "--") break;
+    const std::string name = word.substr(0, word.find('='));
+    if (!is_option(word) || name.size() == word.size() || !app->get_option_no_throw(name)) continue;
+    const std::string value = word.substr(name.size() + 1);
+    if (value.empty()) return concat(word, " has no value; give one, or leave the option out");
+    if (!name.starts_with("--"))
+      return concat(word, ": a value follows ", name, " without '='; write ", name, " ", value);
+  }
+  return "";
+}
+
+// A word like an option that the command does not have. CLI11 names first what it misses in its place.
+std::string unknown_option(const CLI::App* app, const std::vector<std::string>& arguments) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app->get_options())
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  const CLI::Option* before = nullptr;
+  for (const std::string& word : arguments) {
+    if (word == "--") break;
+    const std::string name = word.substr(0, word.find('='));
+    const bool is_value = before != nullptr && before->get_type_size_max() > 0;
+    before = is_value || !is_option(word) ? nullptr : app->get_option_no_throw(word);
+    if (is_value || !is_option(word) || app->get_option_no_throw(name)) continue;
+    const std::string close = nearest(name, {names.begin(), names.end()});
+    return concat(name, " is not an option", close.empty() ? "" : concat("; did you mean ", close, "?"));
+  }
+  return "";
+}
+
+// What is wrong with the arguments, in better words than CLI11's; empty where it has the best.
+std::string better_message(const CLI::App* app, const std::vector<std::string>& arguments) {
+  for (const auto& look : {unknown_command, misleading_value, unknown_option}) {
+    const std::string message = look(app, arguments);
+    if (!message.empty()) return message;
+  }
+  return "";
+}
+
+[[noreturn]] void refuse(const CLI::App* app, const std::string& message) {
+  throw UserError(concat(message, "\nSee ", path_of(app), " --help."));
+}
+
 }  // namespace
 
 Command& Command::positional(const std::string& name, std::string& value, const std::string& help) {
@@ -61,11 +122,11 @@ Command& Command::option(const std::string& name, std::string& value, const std:
   return *this;
 }
 Command& Command::option(const std::string& name, int64_t& value, const std::string& help) {
-  app_->add_option(name, value, help)->capture_default_str();
+  app_->add_option(name, value, help)->capture_default_str()->transform(whole_number);
   return *this;
 }
 Command& Command::option(const std::string& name, double& value, const std::string& help) {
-  app_->add_option(name, value, help)->capture_default_str();
+  app_->add_option(name, value, help)->capture_default_str()->transform(real_number);
   return *this;
 }
 Command& Command::option(const std::string& name, std::vector<std::string>& values, const std::string& help) {
@@ -116,9 +177,11 @@ AnyAction Cli::parse(std::vector<std::string> arguments) {
     return print(concat(e.what(), "\n"));
   } catch (const CLI::ParseError& e) {
     const CLI::App* at = selected(app_.get());
-    const std::string unknown = unknown_command(at, given);
-    throw UserError(concat(unknown.empty() ? e.what() : unknown, "\nSee ", path_of(at), " --help."));
+    const std::string message = better_message(at, given);
+    refuse(at, message.empty() ? e.what() : message);
   }
+  const std::string misleading = misleading_value(selected(app_.get()), given);
+  if (!misleading.empty()) refuse(selected(app_.get()), misleading);
   for (const auto& [app, action] : actions_) {
     if (app == selected(app_.get())) return action;
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <string_view>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "trainer/config/number.h"
@@ -10,6 +12,12 @@
 
 namespace birkhoff {
 namespace {
+
+// Characters that look like a plain space or like nothing. Word processors and web pages put them into copied text.
+constexpr std::pair<std::string_view, const char*> kUnseen[] = {
+    {"\u00a0", "\\u00a0"}, {"\u00ad", "\\u00ad"}, {"\u2002", "\\u2002"}, {"\u2003", "\\u2003"}, {"\u2009", "\\u2009"},
+    {"\u200b", "\\u200b"}, {"\u200c", "\\u200c"}, {"\u200d", "\\u200d"}, {"\u200e", "\\u200e"}, {"\u2028", "\\u2028"},
+    {"\u202f", "\\u202f"}, {"\u2060", "\\u2060"}, {"\u3000", "\\u3000"}, {"\ufeff", "\\ufeff"}};
 
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -87,9 +95,17 @@ std::string shown(const std::string& text) {
   constexpr size_t kLongest = 200;
   static constexpr char hex[] = "0123456789abcdef";
   std::string out;
-  for (const char c : text.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 ? std::string{'\\', 'x', hex[byte >> 4], hex[byte & 15]} : std::string(1, c);
+  for (std::string_view rest = std::string_view(text).substr(0, kLongest); !rest.empty();) {
+    const auto unseen = std::find_if(std::begin(kUnseen), std::end(kUnseen),
+                                     [rest](const auto& character) { return rest.starts_with(character.first); });
+    const auto byte = static_cast<unsigned char>(rest.front());
+    const bool is_control = byte < 0x20 || byte == 0x7f;
+    if (unseen != std::end(kUnseen)) {
+      out += unseen->second;
+    } else {
+      out += is_control ? std::string{'\\', 'x', hex[byte >> 4], hex[byte & 15]} : std::string(1, rest.front());
+    }
+    rest.remove_prefix(unseen != std::end(kUnseen) ? unseen->first.size() : 1);
   }
   return text.size() > kLongest ? concat(out, "... (", text.size(), " bytes)") : out;
 }

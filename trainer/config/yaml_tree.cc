@@ -147,12 +147,28 @@ void refuse_tabs(const std::string& text) {
   }
 }
 
+// Texts of 16 or 32 bits a character, which yaml-cpp knows by a zero among the first bytes or by their mark.
+bool is_wide(const std::string& text) {
+  return text.substr(0, 2).find('\0') != std::string::npos || text.starts_with("\xff\xfe") ||
+         text.starts_with("\xfe\xff");
+}
+
+// YAML has no control characters but tabs and line ends. yaml-cpp takes a byte 0 for a backslash.
+void refuse_controls(const std::string& text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  for (size_t at = 0, line = 1; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    line += byte == '\n';
+    BK_CHECK(byte >= 0x20 || byte == '\t' || byte == '\n' || byte == '\r', "line ", line, ": holds the byte ", "0x",
+             kHex[byte >> 4], kHex[byte & 15], ", but a config is text; write such a character as \"\\x",
+             kHex[byte >> 4], kHex[byte & 15], "\" if it is meant");
+  }
+}
+
 // yaml-cpp takes the end of the text for the closing quote where a line end stands before it. A comment in place of
-// that end is part of an open quote, which is then refused, and nothing anywhere else. Texts of 16 or 32 bits a
-// character, which yaml-cpp knows by a zero among the first bytes or by their mark, are left alone.
+// that end is part of an open quote, which is then refused, and nothing anywhere else. Wide texts are left alone.
 std::string with_visible_end(std::string text) {
-  const bool wide =
-      text.substr(0, 2).find('\0') != std::string::npos || text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  const bool wide = is_wide(text);
   const size_t last = text.find_last_not_of(' ');
   if (wide || last == std::string::npos || (text[last] != '\n' && text[last] != '\r')) return text;
   text.resize(last + 1);
@@ -173,6 +189,7 @@ std::string explained(const std::string& message) {
 YamlNode parse_yaml(const std::string& text) {
   BK_CHECK(static_cast<int64_t>(text.size()) <= kMaxYamlBytes, "line 1: ", text.size(),
            " bytes, expected a config of at most ", kMaxYamlBytes);
+  if (!is_wide(text)) refuse_controls(text);
   refuse_tabs(text);
   std::istringstream in(with_visible_end(text));
   TreeBuilder builder;

@@ -89,6 +89,39 @@ TEST_F(CorpusOfFiles, RefusesJsonDocuments) {
   EXPECT_THAT(refusal("a.json"), HasSubstr("is called .json and is no JSON lines"));
 }
 
+// Whatever its name, a file of JSON that is not one object a line is no text to train on.
+TEST_F(CorpusOfFiles, RefusesJsonThatIsNotOneObjectALine) {
+  for (const char* text :
+       {"{\n \"text\": \"x\"\n}\n{\n \"text\": \"}\\\"{\"\n}\n", "{\"text\": \"x\"},\n{\"text\": \"y\"},\n",
+        "[\"x\", \"y\"]\n[\"z\"]\n", "{}\n{\"text\": \"x\"}\n", "[]\n[1, [2]]\n{}"}) {
+    write_file(dir_ / "a.txt", text);
+    EXPECT_THAT(refusal("a.txt"), HasSubstr("a.txt: is a series of JSON values; expected one object a line")) << text;
+  }
+  for (const char* text : {"[1] A footnote\n", "[1]\n[2]\ntext\n", "{} is empty\n", "{\n", "[1]]\n", "}\n{}\n"}) {
+    write_file(dir_ / "a.txt", text);
+    EXPECT_THAT(read("a.txt"), ElementsAre(text));
+  }
+}
+
+// A part of JSON lines that split -b made.
+TEST_F(CorpusOfFiles, TakesJsonLinesThatAreCutForJsonLines) {
+  write_file(dir_ / "xab", "xt\": \"x\"}\n{\"text\": \"y\"}\n\n{\"text\": \"z\"}\n{\"te");
+  EXPECT_THAT(refusal("xab"), HasSubstr("xab: line 1: is not JSON: column 1"));
+  for (const char* text : {"An object:\n{\"a\": 1}\n", "Two:\n{\"a\": 1}\n{\"a\": 1}\nand prose\nagain\n"}) {
+    write_file(dir_ / "a.txt", text);
+    EXPECT_THAT(read("a.txt"), ElementsAre(text));
+  }
+}
+
+TEST_F(CorpusOfFiles, NamesWhatIsMadeOfPlainCharactersAndNoText) {
+  write_file(dir_ / "jis.txt", "\x1b$B4A;z\x1b(B\n");
+  EXPECT_THAT(refusal("jis.txt"), HasSubstr("jis.txt: holds text in ISO-2022; convert it with iconv"));
+  write_file(dir_ / "c.txt", "070701" + std::string(104, '0') + "a.txt\n");
+  EXPECT_THAT(refusal("c.txt"), HasSubstr("c.txt: a cpio archive"));
+  write_file(dir_ / "number.txt", "0707011234 is a number\n");
+  EXPECT_EQ(read("number.txt").size(), 1u);
+}
+
 TEST_F(CorpusOfFiles, ListsTheFilesThatAreNoTextBeforeItReadsAny) {
   using std::string_literals::operator""s;
   write_file(dir_ / "in/a.txt", "text");

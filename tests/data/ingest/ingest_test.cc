@@ -216,6 +216,41 @@ TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out" / "heldout.txt"));
 }
 
+// What a user puts into the folder of an ingestion that failed is no leftover, and may be the input of the next one.
+TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
+  write_file(dir_ / "lines" / "a.jsonl", "{}\n");
+  options_.inputs = {(dir_ / "lines").string()};
+  options_.bad_lines = BadLines::Policy::skip;
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("holds no text"));
+  const auto mine = dir_ / "out" / "heldout.txt", list = dir_ / "out" / "bad_samples.jsonl";
+  write_file(mine, long_text());
+  options_.inputs = {mine.string()};
+  for (int attempt = 0; attempt < 2; ++attempt)
+    EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("heldout.txt is in the way"));
+  EXPECT_EQ(read_file(mine), long_text());
+  EXPECT_TRUE(std::filesystem::exists(list));
+  std::filesystem::rename(mine, dir_ / "mine.txt");
+  const std::string edited = read_file(list) + "of a user\n";
+  write_file(list, edited);
+  options_.inputs = {(dir_ / "mine.txt").string()};
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("bad_samples.jsonl is in the way"));
+  EXPECT_EQ(read_file(list), edited);
+  std::filesystem::remove(list);
+  EXPECT_GT(ingest(options_).split("train").num_samples, 0);
+}
+
+// The list of an ingestion that failed is one.
+TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
+  write_file(dir_ / "lines" / "a.jsonl", "{}\n");
+  options_.inputs = {(dir_ / "lines").string()};
+  options_.bad_lines = BadLines::Policy::skip;
+  EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("holds no text"));
+  write_file(dir_ / "lines" / "a.jsonl", "{\"text\": \"a\"}\n");
+  options_.heldout_fraction = 0;
+  ingest(options_);
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "out" / "bad_samples.jsonl"));
+}
+
 TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
   options_.log = [&](const std::string&) {  // the first one is at work
     IngestOptions second = options_;

@@ -238,6 +238,12 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   EXPECT_THAT(complaint(), HasSubstr("shards[0].tokens is -1, expected a whole number from 0"));
   write_manifest(dir.path(), {"d", 0, 0, 0, {}});
   EXPECT_THAT(complaint(), HasSubstr("vocab_size is 0, expected a whole number from 1"));
+  write_manifest(dir.path(), {"d", 10, 1, 2, {}});
+  EXPECT_THAT(complaint(), HasSubstr("splits is {}, expected at least one split"));
+  DatasetManifest twice{"d", 10, 1, 2, {}};
+  for (int i = 0; i < 2; ++i) twice.splits["train"].append({"shard-00000.h5", 3, 4, 8});
+  write_manifest(dir.path(), twice);
+  EXPECT_THAT(complaint(), HasSubstr("shards[1].file is \"shard-00000.h5\", expected a file that no shard before"));
   write_manifest(dir.path(), {"d", 10, 1, 2, {{"train", {}}}});
   EXPECT_THAT(message_of([&] { read_manifest(dir.path()).split("eval"); }), HasSubstr("no split 'eval'; it has train"));
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);

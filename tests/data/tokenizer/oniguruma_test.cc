@@ -45,6 +45,21 @@ TEST(Oniguruma, RefusesByNameWhatItReadsOtherwise) {
   }
 }
 
+// Patterns of hundreds of kilobytes, and more names in one than PCRE2 compiles, must not fill the terminal.
+TEST(Oniguruma, ShowsTheBeginningOfALongPattern) {
+  std::string words = "\u00e9";
+  while (words.size() < 300'000) words += "\u00e9|w" + std::to_string(words.size());
+  for (const std::string& pattern : {words, words + "[", "(" + words, words + "\\p{Foo}"}) {
+    try {
+      Regex{pattern};
+      FAIL();
+    } catch (const UserError& error) {
+      EXPECT_THAT(error.what(), HasSubstr(concat("... (", pattern.size(), " bytes)")));
+      EXPECT_LT(std::string(error.what()).size(), 700u);
+    }
+  }
+}
+
 TEST(Oniguruma, KeepsThePatternsOfPublicTokenizers) {
   EXPECT_NO_THROW(
       Regex(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$)"));

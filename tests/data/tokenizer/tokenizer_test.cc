@@ -270,6 +270,9 @@ TEST(Tokenizer, RefusesByNameWhatItCannotHonour) {
   EXPECT_THAT(with("/truncation", {{"max_length", 5}}), HasSubstr("truncation"));
   EXPECT_THAT(with("/added_tokens/0/id", 999), HasSubstr("999"));
   EXPECT_THAT(with("/model/vocab", {{"a", 0}}), HasSubstr("lacks the byte"));
+  // A value of megabytes is shown by its beginning.
+  for (const char* path : {"/normalizer", "/pre_tokenizer", "/post_processor", "/version", "/model/merges/0"})
+    EXPECT_LT(with(path, Json::array_t(10'000, "value")).size(), 300u) << path;
   EXPECT_THROW(Tokenizer::parse("{"), UserError);
   EXPECT_THROW(Tokenizer::load("/nowhere/tokenizer.json"), UserError);
   EXPECT_THROW(tokenizer_of(file_with(byte_level(true), {})).decode(Ids{257}), UserError);

@@ -14,7 +14,7 @@ using testing::HasSubstr;
 // A command line as the program builds it.
 struct CliTest : testing::Test {
   Cli cli{"1.2.3"};
-  std::string config, mode = "fast";
+  std::string config, output, mode = "fast";
   std::vector<std::string> overrides;
   int64_t count = 3;
   double share = 0.5;
@@ -30,6 +30,9 @@ struct CliTest : testing::Test {
         .flag("--json", json, "as JSON")
         .run_parallel([](Communicator&) { return ExitCode::stopped; });
     Command data = cli.command("data", "Make data");
+    data.subcommand("make", "Make").option("--output,-o", output, "folder").required().run([] {
+      return ExitCode::done;
+    });
     data.subcommand("verify", "Check").run([] { return ExitCode::data_error; });
   }
   std::string refusal(const std::vector<std::string>& arguments) {
@@ -81,6 +84,38 @@ TEST_F(CliTest, SaysWhatIsWrongAndWhatIsNear) {
   for (const auto& given : cases) {
     EXPECT_THAT(refusal(given.first), HasSubstr(given.second));
   }
+}
+
+// CLI11 alone reads 010 as eight and what is beyond 64 bits as the largest number.
+TEST_F(CliTest, ReadsNumbersInDecimalDigitsAndInRange) {
+  cli.parse({"train", "x", "--count", "010", "--share", "+.125"});
+  EXPECT_EQ(count, 10);
+  EXPECT_EQ(share, 0.125);
+  for (const char* bad : {"9223372036854775808", "-9223372036854775809", "0x10", "1e3", " 5", "+-5", "1_000", "5 "}) {
+    EXPECT_THAT(refusal({"train", "x", concat("--count=", bad)}),
+                HasSubstr(concat("--count: '", bad, "' is no whole number")));
+  }
+  for (const char* bad : {"1e999", "1e-999", "nan", "inf", "0x1p-3", "0,1", "5%"}) {
+    EXPECT_THAT(refusal({"train", "x", "--share", bad}), HasSubstr(concat("--share: '", bad, "' is no finite number")));
+  }
+}
+
+// "--count=$N" of a variable that is not set must not take the next word for its value.
+TEST_F(CliTest, TakesNoOtherWordForAValueThatIsEmpty) {
+  EXPECT_THAT(refusal({"train", "--mode=", "fast", "x"}), HasSubstr("--mode= has no value; give one, or leave"));
+  EXPECT_THAT(refusal({"train", "x", "--count=", "7"}), HasSubstr("--count= has no value"));
+  EXPECT_THAT(refusal({"train", "--set=", "x"}), HasSubstr("--set= has no value"));
+  EXPECT_THAT(refusal({"data", "make", "-o=x"}), HasSubstr("-o=x: a value follows -o without '='; write -o x"));
+  cli.parse({"train", "x", "--set", "a.b=", "--set=c="});
+  EXPECT_THAT(overrides, ElementsAre("a.b=", "c="));
+}
+
+TEST_F(CliTest, NamesAnUnknownOptionAheadOfWhatIsMissing) {
+  EXPECT_THAT(refusal({"data", "make", "--Output", "x"}),
+              HasSubstr("--Output is not an option; did you mean --output?"));
+  EXPECT_THAT(refusal({"data", "make", "--outptu=x"}), HasSubstr("--outptu is not an option; did you mean --output?"));
+  EXPECT_THAT(refusal({"data", "make"}), HasSubstr("--output is required"));
+  EXPECT_THAT(refusal({"train", "--set", "--zzz"}), HasSubstr("config is required"));
 }
 
 }  // namespace

@@ -122,6 +122,15 @@ INSTANTIATE_TEST_SUITE_P(
                   "x.yaml:2: a name is empty, expected that of a setting in run"},
         BadConfig{"ByteZero", "run:\n  dir: \"a\\0b\"\n",
                   "run.dir is the text \"a\\x00b\", expected text without a byte 0"},
+        BadConfig{"ControlCharacter",
+                  "run:\n  name: a\x01"
+                  "b\n",
+                  "line 2: holds the byte 0x01, but a config is text; write such a character as \"\\x01\""},
+        BadConfig{"NoBreakSpace", "run:\n  steps:\u00a05\n",
+                  "run is 'steps:\\u00a05', expected a section: its settings"},
+        BadConfig{"NoBreakSpaceInNumber", "run:\n  steps: 5\u00a0\n",
+                  "run.steps is '5\\u00a0', expected a whole number"},
+        BadConfig{"UnseenCharacterInName", "run:\n  st\u200beps: 5\n", "run.st\\u200beps is not a setting"},
         BadConfig{"NoAnchor", "eval:\n  data: *.jsonl\n",
                   "x.yaml: line 2: a value that begins with '*' refers to an anchor"},
         BadConfig{"ColonInText", "run:\n  name: a: b\n", "a text that holds ': ' must be quoted"},
@@ -230,6 +239,17 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Reader, TellsALargeNumberFromOneNearToZero) {
   EXPECT_THAT(refusal("model: {norm_eps: 1e400}"),
               AllOf(HasSubstr("model.norm_eps is '1e400', expected a number in [0, 0.1]"), Not(HasSubstr("nearer"))));
+}
+
+// yaml-cpp takes a byte 0 for a backslash, so that this name would be "x", a line end and "foo".
+TEST(Reader, TakesNoByteZeroForABackslash) {
+  using std::string_literals::operator""s;
+  EXPECT_THAT(refusal("run:\n  name: x\0nfoo\n"s), HasSubstr("line 2: holds the byte 0x00, but a config is text"));
+  EXPECT_THAT(refusal("run:\n  name: x\n", {"run.name=a\x1b"}), HasSubstr("holds the byte 0x1b"));
+  EXPECT_EQ(parse_config("r\0u\0n\0:\0 \0{\0s\0t\0e\0p\0s\0:\0 \0"
+                         "5\0}\0"s)
+                .config.run.steps,
+            5);
 }
 
 TEST(Reader, ReportsAllMistakesAtOnce) {
