@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/file/folder.h"
 #include "data/file/regular_file.h"
 #include "data/ingest/inputs.h"
 #include "kernels/core/error.h"
@@ -50,10 +51,10 @@ Written find_written(const fs::path& output) {
   Written found;
   for (const fs::path& folder : {output, output / "train", output / "heldout"}) {
     for (const auto& entry : fs::directory_iterator(folder)) {
-      if (entry.symlink_status().type() == fs::file_type::directory) continue;
       const std::string name = entry.path().filename().string();
       if (folder == output ? is_report(name) : is_shard(name)) found.files.push_back(entry.path());
-      if (is_temporary(name)) found.temporaries.push_back(entry.path());
+      const bool is_folder = entry.symlink_status().type() == fs::file_type::directory;
+      if (is_temporary(name) && !is_folder) found.temporaries.push_back(entry.path());
     }
   }
   return found;
@@ -81,7 +82,7 @@ void refuse_complete_dataset(const fs::path& output) {
 
 OutputFolder::OutputFolder(const fs::path& output) : output_(output), claim_(output / ".ingestion") {
   refuse_complete_dataset(output);
-  for (const char* split : {"train", "heldout"}) fs::create_directories(output / split);
+  for (const char* split : {"train", "heldout"}) make_folder(output / split);
   std::error_code error;
   const fs::file_type type = fs::symlink_status(claim_, error).type();
   BK_CHECK(type == fs::file_type::not_found || type == fs::file_type::regular || error, shown(claim_),
@@ -112,7 +113,7 @@ void OutputFolder::make_ready() {
   std::vector<fs::path> of_others;
   for (const fs::path& file : found.files) {
     const bool is_ours = is_report(file.filename().string()) ? left.find(note_of(file)) != left.npos : !left.empty();
-    if (!is_ours) of_others.push_back(file);
+    if (!is_ours || fs::symlink_status(file).type() == fs::file_type::directory) of_others.push_back(file);
   }
   if (left.empty() && !of_others.empty()) ::unlink(claim_.c_str());
   refuse_files_of_others(of_others);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "data/file/folder.h"
 #include "data/shard/format.h"
 #include "kernels/core/error.h"
 
@@ -46,7 +47,7 @@ ShardWriter::ShardWriter(std::filesystem::path directory, ShardOptions options)
     : directory_(std::move(directory)), options_(std::move(options)) {
   BK_CHECK(options_.vocab_size > 0, "a shard needs a vocabulary size above 0, found ", options_.vocab_size);
   BK_CHECK(options_.max_shard_bytes > 0, "the shard size limit is ", options_.max_shard_bytes, " bytes, not above 0");
-  std::filesystem::create_directories(directory_);
+  make_folder(directory_);
 }
 
 void ShardWriter::add(Sample sample) {

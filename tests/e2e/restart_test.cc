@@ -97,6 +97,12 @@ TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
       {[](Json& b) { b["texts"]["run.recent_skips"] = "1 3 "; }, "run.recent_skips has 3 behind 1"},
       {[](Json& b) { b["texts"]["run.recent_skips"] = "-1 2 "; }, "run.recent_skips has -1 behind 0"},
       {[](Json& b) { b["files"].erase("config.yaml"); }, "its manifest lists no config.yaml"},
+      {[this](Json& b) {
+         const std::string text = read_file(dir_ / "checkpoint" / "config.yaml") + "of_a_newer_program: 1\n";
+         write_file(dir_ / "checkpoint" / "config.yaml", text);
+         b["files"]["config.yaml"] = {{"bytes", text.size()}, {"xxh3", hex16(hash64(text.data(), text.size()))}};
+       },
+       "A newer program wrote this checkpoint, or its config.yaml was edited"},
   };
   const fs::path path = dir_ / "checkpoint" / kManifestName;
   const Json good = parse_json(read_file(path), "m");

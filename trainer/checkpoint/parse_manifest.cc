@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <bit>
 
 #include "data/file/checked_size.h"
@@ -43,6 +44,23 @@ Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry) {
   return part;
 }
 
+// Names are shown in messages, to a terminal too.
+void check_name(const std::string& name, const JsonView& named) {
+  constexpr size_t kLongest = 1000;
+  const bool is_plain = std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  if (is_plain && name.size() <= kLongest) return;
+  throw DataError(concat(named.place(), ": a name of ", name.size(), " bytes",
+                         is_plain ? "" : " with control characters", ", expected plain text of at most ", kLongest,
+                         " bytes"));
+}
+
+// The members of an object whose names are those of values, tensors or files.
+std::vector<std::pair<std::string, JsonView>> named_members(const JsonView& object) {
+  auto members = object.members();
+  for (const auto& [name, value] : members) check_name(name, object);
+  return members;
+}
+
 // A tensor is a dataset of its name in the root group of a file, so that the name must not be a path.
 void check_tensor_name(const std::string& name, const JsonView& tensors) {
   if (name.empty() || name == "." || name.find('/') != name.npos || name.find('\0') != name.npos) {
@@ -74,16 +92,16 @@ Manifest read_body(const JsonView& body) {
   Manifest m;
   m.step = body.at("step").integer();
   const JsonView tensors = body.at("tensors");
-  for (const auto& [name, value] : tensors.members()) {
+  for (const auto& [name, value] : named_members(tensors)) {
     check_tensor_name(name, tensors);
     m.tensors[name] = entry_from(value);
   }
-  for (const auto& [name, value] : body.at("reals").members()) {
+  for (const auto& [name, value] : named_members(body.at("reals"))) {
     m.reals[name] = std::bit_cast<double>(value.at("bits").hex64());
   }
-  for (const auto& [name, value] : body.at("integers").members()) m.integers[name] = value.integer(kMin);
-  for (const auto& [name, value] : body.at("texts").members()) m.texts[name] = value.text();
-  for (const auto& [name, value] : body.at("files").members()) m.files[name] = file_from(name, value);
+  for (const auto& [name, value] : named_members(body.at("integers"))) m.integers[name] = value.integer(kMin);
+  for (const auto& [name, value] : named_members(body.at("texts"))) m.texts[name] = value.text();
+  for (const auto& [name, value] : named_members(body.at("files"))) m.files[name] = file_from(name, value);
   return m;
 }
 

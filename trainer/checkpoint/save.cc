@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 
+#include "data/file/folder.h"
 #include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/hash.h"
@@ -149,8 +150,8 @@ Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int 
 void begin_folder(const fs::path& folder) {
   std::error_code error;
   fs::remove_all(folder, error);
-  if (!error) fs::create_directories(folder, error);
   if (error) throw IoError(concat(folder.string(), ": cannot be made: ", error.message()), error.value());
+  make_folder(folder);
 }
 
 void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {

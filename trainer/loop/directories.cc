@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "data/file/folder.h"
+#include "data/file/regular_file.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
 
@@ -22,10 +24,11 @@ RunDirectories::RunDirectories(Communicator& world, const Config& config, std::f
 }
 
 void RunDirectories::hold(const std::string& directory, const std::string& setting) {
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (!error && !fs::is_directory(directory, error) && !error) error = std::make_error_code(std::errc::not_a_directory);
-  BK_CHECK(!error, directory, " cannot be made: ", error.message(), ". Choose another ", setting);
+  try {
+    make_folder(directory);
+  } catch (const IoError& e) {
+    throw UserError(concat(e.what(), ". Choose another ", setting));
+  }
   DirectoryLock::Options options;
   options.setting = setting;
   options.say = say_;

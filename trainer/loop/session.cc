@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <iterator>
 #include <numbers>
 #include <numeric>
 #include <sstream>
@@ -49,10 +48,15 @@ int threads_of(const Config& config, Communicator& world) {
   return std::max(1, static_cast<int>(share + 1e-9));
 }
 
-std::string joined(const std::vector<int64_t>& numbers) {
-  std::ostringstream out;
-  for (int64_t number : numbers) out << number << ' ';
-  return out.str();
+// The configuration that the checkpoint was written with.
+Config config_of(const Found& found) {
+  try {
+    return parse_config(read_attachment(found.path, "config.yaml"), (found.path / "config.yaml").string()).config;
+  } catch (const UserError& e) {
+    throw DataError(concat(e.what(),
+                           "\nA newer program wrote this checkpoint, or its config.yaml was edited. Resume with ",
+                           "the program that wrote it, or name another checkpoint with --resume"));
+  }
 }
 
 }  // namespace
@@ -200,45 +204,6 @@ std::string Session::table_description() const {
   return out.str();
 }
 
-void Progress::state(StateVisitor& v) {
-  v.text("data.cursor", cursor);
-  visit_count(v, "run.skipped_nonfinite", skipped_nonfinite);
-  visit_count(v, "run.skipped_spikes", skipped_spikes);
-  visit_count(v, "run.skipped_in_a_row", skipped_in_a_row);
-  visit_count(v, "run.failed_saves", failed_saves);
-  visit_count(v, "run.bad_samples", bad_samples);
-  if (recent_skips.empty() && !loads_recent_skips) return;
-  std::string steps = joined(recent_skips);
-  v.text("run.recent_skips", steps);
-  std::istringstream in(steps);
-  recent_skips.assign(std::istream_iterator<int64_t>(in), {});
-  if (!in.eof()) throw DataError(concat("run.recent_skips is '", steps, "', expected the numbers of steps"));
-}
-
-void Progress::check(int64_t steps) const {
-  int64_t before = 0;
-  for (const int64_t step : recent_skips) {
-    if (step > before && step <= steps) {
-      before = step;
-      continue;
-    }
-    throw DataError(concat("run.recent_skips has ", step, " behind ", before,
-                           ", expected ascending numbers of steps from 1 to ", steps));
-  }
-  if (skipped_in_a_row > steps) {
-    throw DataError(concat("run.skipped_in_a_row is ", skipped_in_a_row, ", expected a number from 0 to ", steps));
-  }
-}
-
-void Progress::count(const StepReport& report, int64_t step, int64_t window) {
-  skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
-  if (report.skipped) {
-    ++(report.skip_reason == "spike" ? skipped_spikes : skipped_nonfinite);
-    recent_skips.push_back(step);
-  }
-  std::erase_if(recent_skips, [&](int64_t skipped) { return skipped <= step - window; });
-}
-
 // Weights are of one numbering of tokens: another makes nonsense of them without any other sign.
 void Session::check_tokenizer(StateVisitor& v) const {
   std::string stored = tokenizer_digest_, map = token_map_digest_;
@@ -287,8 +252,7 @@ Progress Session::load(const Found& found) {
                              ": its manifest lists no config.yaml, without which no run can go on ",
                              "from it; name another checkpoint with --resume"));
     }
-    const std::string text = read_attachment(found.path, "config.yaml");
-    const std::string changes = check_resume(parse_config(text, (found.path / "config.yaml").string()).config, config_);
+    const std::string changes = check_resume(config_of(found), config_);
     if (!changes.empty()) say(changes);
   });
   Progress progress;

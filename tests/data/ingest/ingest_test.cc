@@ -262,9 +262,23 @@ TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
 }
 
 // The path is named and the reason given, whatever the file system refuses.
+// Before any text is read, and not when it is published.
+TEST_F(Ingest, NamesFoldersThatAreInTheWayOfItsFiles) {
+  for (const char* name : {"heldout.txt", "bad_samples.jsonl", "train/shard-00000.h5"}) {
+    std::filesystem::remove_all(dir_ / "out");
+    std::filesystem::create_directories(dir_ / "out" / name / "mine");
+    EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr(concat(name, " is in the way")));
+    EXPECT_TRUE(std::filesystem::exists(dir_ / "out" / name / "mine"));
+  }
+}
+
 TEST_F(Ingest, NamesAnOutputThatCannotBeWritten) {
   options_.output = dir_ / "tokenizer.json" / "out";
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("tokenizer.json/out"));
+  std::filesystem::create_symlink("nowhere", dir_ / "link");
+  options_.output = dir_ / "link" / "out";
+  EXPECT_THAT(message_of([&] { ingest(options_); }),
+              HasSubstr(concat((dir_ / "link").string(), " is a symbolic link to nothing")));
   const TinyDisk disk("64k");
   if (!disk.mounted()) GTEST_SKIP() << disk.reason();
   options_.output = disk.path() / "out";

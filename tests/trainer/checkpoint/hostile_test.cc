@@ -185,6 +185,8 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
       {part + "/file", "..", "expected the plain name of a file"},
       {part + "/xxh3", "", "expected 16 hexadecimal digits"},
       {"/tensors/a~1b", {{"dtype", "u8"}, {"shape", {0}}, {"parts", Json::array()}}, "'a/b' is no name of a tensor"},
+      {"/tensors/a\x1b[2J", 1, "tensors: a name of 5 bytes with control characters, expected plain text"},
+      {"/texts/" + std::string(5000, 'x'), "", "texts: a name of 5000 bytes, expected plain text of at most 1000"},
       {"/reals/r", {{"bits", "1"}}, "reals.r.bits is \"1\", expected 16 hexadecimal digits"},
       {"/integers/i", 0.5, "integers.i is 0.5, expected a whole number"},
       {"/integers/i", UINT64_MAX, "integers.i is 18446744073709551615"},
