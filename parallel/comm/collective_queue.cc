@@ -69,9 +69,12 @@ void CollectiveQueue::poll() noexcept {
 }
 
 std::string CollectiveQueue::waiting_for() const {
-  // Asked when something hangs, perhaps with the mutex held.
+  // Asked when something hangs, perhaps with the mutex held. A thread that waits in MPI holds it for most of the time,
+  // and on a busy machine lets it go for moments only.
+  constexpr int kTries = 5000;
+  constexpr std::chrono::microseconds kBetween(100);
   std::unique_lock lock(engine_->mutex(), std::defer_lock);
-  for (int i = 0; i < 100 && !lock.try_lock(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < kTries && !lock.try_lock(); ++i) std::this_thread::sleep_for(kBetween);
   if (!lock.owns_lock()) return concat("a call of group ", name_, " that does not return");
   if (pending_.empty()) return "";
   const Entry& head = *pending_.front();
