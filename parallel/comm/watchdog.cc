@@ -1,6 +1,7 @@
 #include "parallel/comm/watchdog.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -81,8 +82,11 @@ void print_last_words(const std::string& text) {
   constexpr int kPatience_ms = 1000;
   for (size_t done = 0; done < text.size();) {
     pollfd room{STDERR_FILENO, POLLOUT, 0};
-    if (poll(&room, 1, kPatience_ms) != 1 || !(room.revents & POLLOUT)) return;
+    const int ready = poll(&room, 1, kPatience_ms);
+    if (ready < 0 && errno == EINTR) continue;  // a request to stop that comes just now
+    if (ready != 1 || !(room.revents & POLLOUT)) return;
     const ssize_t written = write(STDERR_FILENO, text.data() + done, std::min(kPart, text.size() - done));
+    if (written < 0 && errno == EINTR) continue;
     if (written <= 0) return;
     done += static_cast<size_t>(written);
   }

@@ -20,8 +20,9 @@ namespace birkhoff {
 // Collective: all ranks load or all fail. The caller has verified the checkpoint.
 struct Loaded {
   int64_t rounded = 0;  // tensors, on this rank
-  std::string
-      nonfinite;  // "layers.1.ffn.up.weight, element [3, 5], is nan", of any rank; empty where all is finite, reals too
+  // The first value that is not finite, of any rank, reals included: "layers.1.ffn.up.weight, element [3, 5], is nan".
+  // Empty where all are finite.
+  std::string nonfinite;
 };
 Loaded load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
                        Device device, const std::function<void(StateVisitor&)>& state);
