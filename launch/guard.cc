@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "kernels/core/error.h"
+#include "launch/last_words.h"
 #include "parallel/comm/agree.h"
-#include "parallel/comm/watchdog.h"
 
 namespace birkhoff {
 namespace {

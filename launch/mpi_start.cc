@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "kernels/core/error.h"
+#include "launch/last_words.h"
+#include "parallel/comm/mpi/mpi_world.h"
 #include "parallel/comm/watchdog.h"
 
 namespace birkhoff {

@@ -1,10 +1,17 @@
 #pragma once
 #include <memory>
+#include <string>
 
-#include "launch/cli/cli.h"
-#include "parallel/comm/mpi/mpi_world.h"
+#include "launch/exit_codes.h"
 
 namespace birkhoff {
+
+class MpiWorld;
+
+struct StartDeadline {
+  double seconds = 300;
+  std::string setting = {};  // what it is raised by
+};
 
 // MPI waits in its start for every rank that the launcher announced, for ever where one ended or hangs before. After
 // the deadline this process says so and ends with the code of a communication error, and the launcher ends the others.

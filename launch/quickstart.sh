@@ -25,7 +25,7 @@ SETTINGS=(--set "run.dir=$RUN" --set "data.tokenizer=$RUN/tokenizer.json" --set 
 wordnet_text() {
   awk '
     function digit(c) { return index("0123456789abcdef", c) - 1 }
-    /^  / { next }  # the licence
+    /^  / { next }  # the license
     {
       words = $5
       last = 16 * digit(substr($4, 1, 1)) + digit(substr($4, 2, 1)) - 1

@@ -83,7 +83,7 @@ configure_and_build cpu
 if [ $ALL = 1 ]; then
   check "headers compile alone" cmake check_headers
   check "build (clang)" clang++ configure_and_build clang
-  check "address and undefined-behaviour sanitizers" g++ check_asan
+  check "address and undefined-behavior sanitizers" g++ check_asan
   check "thread sanitizer" g++ check_tsan
   check "fuzz targets" clang++ check_fuzz
   check "CUDA build" nvcc check_cuda

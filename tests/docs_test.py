@@ -140,7 +140,7 @@ def unknown_functions():
 def unread_settings():
     """A setting that no code reads is named among the limits of README; nothing else is."""
     declared = {m for p in files('.h', folders=['trainer/config']) for m in re.findall(r'\bs\(\s*"(\w+)"', p.read_text())}
-    code = '\n'.join(p.read_text() for p in files('.cc', folders=['trainer/loop', 'launch']) + [ROOT / 'trainer/config/check.cc'])
+    code = '\n'.join(p.read_text() for p in files('.cc', folders=['trainer/step', 'trainer/run', 'launch']) + [ROOT / 'trainer/config/check.cc'])
     unread = {s for s in declared if not re.search(r'\.%s\b' % s, code)}
     row = re.search(r'^\| settings \|.*$', (ROOT / 'README.md').read_text(), re.M)
     named = set(re.findall(r'`(\w+)` of `', row[0])) if row else set()

@@ -23,13 +23,14 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ['add-an-op', 'add-a-layer', 'add-a-setting', 'add-a-command']
 BLOCK = r'\n\n```\w+\n(.*?)^```'
+REFERENCES = 'kernels/elementwise/elementwise_reference.cc'
 # Test: an existing one that is linked with the same libraries, and the sources to compile anew for it.
 TESTS = {
-    'kernels/elementwise/scale_columns': ('kernels/elementwise/bias', ['kernels/elementwise/scale_columns*.cc']),
-    'trainer/nn/layer_scale': ('trainer/nn/linear', ['kernels/elementwise/scale_columns*.cc', 'trainer/nn/layer_scale.cc']),
+    'kernels/elementwise/scale_columns': ('kernels/elementwise/bias', ['kernels/elementwise/scale_columns*.cc', REFERENCES]),
+    'trainer/nn/layer_scale': ('trainer/nn/linear', ['kernels/elementwise/scale_columns*.cc', REFERENCES, 'trainer/nn/layer_scale.cc']),
     'trainer/config/reader': ('trainer/config/reader', ['trainer/config/*.cc']),
     'trainer/config/print': ('trainer/config/print', ['trainer/config/*.cc']),
-    'trainer/metrics/console': ('trainer/metrics/console', ['trainer/metrics/console.cc']),
+    'launch/console': ('launch/console', ['launch/console.cc']),
 }
 COMPILED_ONLY = ['launch/cli/train.cc', 'launch/cli/hello.cc', 'launch/cli/cli.cc']
 

@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Five rules of the architecture: a folder includes only downward, each third-party library has exactly one home, no layer
-names a dtype, every header and source is listed in the build, so that each header is compiled alone and no source is dead,
-and no name of a namespace is defined twice."""
+"""Rules of the architecture: a folder includes only downward, no folders include one another, each third-party library has
+exactly one home, no layer names a dtype, every header and source is listed in the build, so that each header is compiled
+alone and no source is dead, no name of a namespace is defined twice, Args of more than five members are filled by name,
+libraries neither print nor exit, and spelling is American."""
 import pathlib
 import re
+import subprocess
 import sys
 
+import rules
 from definitions import definitions, duplicates
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -44,10 +47,14 @@ HOME = {
 }
 LEAVES = ['trainer/config']  # include nothing of their own top folder but themselves
 NO_DTYPES = ['trainer/nn', 'trainer/models']  # ask kernels/gemm/precision.h for them
-OP = ('.h', '.cc', '_reference.cc', '_cpu.cc')
+OP = ('.h', '.cc', '_cpu.cc')
 # Of each set the build compiles one, so they define the same names.
-ALTERNATIVES = [{'kernels/core/cpu/matmul_onednn.cc', 'kernels/core/cpu/matmul_portable.cc'}]
-SUFFIXES = {'birkhoff_ops': OP, 'birkhoff_cuda_ops': ('_cuda.cu',), 'birkhoff_simd': ('_simd.h', '_simd.cc')}
+ALTERNATIVES = [{'kernels/core/cpu/matmul_onednn.cc', 'kernels/core/cpu/matmul_portable.cc'},
+                {'data/hdf5/system_calls.cc', 'tests/support/injected_calls.cc'},
+                {'trainer/checkpoint/save_point.cc', 'tests/trainer/checkpoint/injected_save_point.cc'}]
+SUFFIXES = {'birkhoff_ops': OP, 'birkhoff_cuda_ops': ('_cuda.cu',), 'birkhoff_simd': ('_simd.cc',)}
+# Of a family as a whole.
+SHARED = {'birkhoff_ops': '_reference.cc', 'birkhoff_simd': '_simd.h'}
 
 
 def listed():
@@ -58,6 +65,8 @@ def listed():
             _, *names = words.split()
             if function in SUFFIXES:
                 family = words.split()[0]
+                if function in SHARED:
+                    yield f'{top}/{family}/{family}{SHARED[function]}'
                 yield from (f'{top}/{family}/{name}{suffix}' for name in names for suffix in SUFFIXES[function])
             elif function != 'birkhoff_library':
                 yield from (f'{top}/{name}' for name in names)
@@ -125,11 +134,28 @@ def defined_twice():
             yield from duplicates([d for d in shared if d.name in names] + all_of_file)
 
 
+def texts(paths):
+    return {p.relative_to(ROOT).as_posix(): p.read_text() for p in paths}
+
+
+def written_files():
+    """What people have written and read: no numbers computed by others, and no inputs that must keep their bytes."""
+    listed_files = subprocess.run(['git', '-C', ROOT, 'ls-files'], text=True, stdout=subprocess.PIPE).stdout.splitlines()
+    known = [ROOT / name for name in listed_files] or [p for p in ROOT.rglob('*') if 'build' not in p.parts]
+    endings = ('.h', '.cc', '.cu', '.cuh', '.py', '.sh', '.md', '.yaml', '.txt', '.cmake')
+    theirs = ('tests/cases/', 'tests/vectors/', 'tests/fuzz/', 'tests/rules', 'tests/e2e/old_dataset/')
+    return [p for p in known if p.suffix in endings and p.is_file() and not p.relative_to(ROOT).as_posix().startswith(theirs)]
+
+
 def main():
-    found = [*violations(), *named_dtypes(), *unlisted(), *defined_twice()]
+    program = texts(sources())
+    tests = texts(p for p in (ROOT / 'tests').rglob('*') if p.suffix in ('.h', '.cc'))
+    found = [*violations(), *rules.circles(program), *named_dtypes(), *unlisted(), *defined_twice(),
+             *rules.args_by_position(program | tests), *rules.printing(program), *rules.british(texts(written_files()))]
     print('\n'.join(found) if found else
-          'layering: every include goes downward, every library is at home, no layer names a dtype, every file is in the build, '
-          'no name is defined twice')
+          'layering: every include goes downward, no folders include one another, every library is at home, no layer names a '
+          'dtype, every file is in the build, no name is defined twice, long Args are filled by name, no library prints or '
+          'exits, spelling is American')
     return 1 if found else 0
 
 

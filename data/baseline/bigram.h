@@ -47,7 +47,7 @@ class BigramModel {
   double discount_ = 0;
 };
 
-// The held-out loss of a bigram model: what a language model must beat to have learnt more than which token follows
+// The held-out loss of a bigram model: what a language model must beat to have learned more than which token follows
 // which. Every stored token is scored once, as data/loader/eval_reader.h does.
 struct BigramScore {
   int64_t train_tokens = 0, tokens = 0, source_bytes = 0;

@@ -1,7 +1,6 @@
 #include "data/hdf5/bulk_file.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -12,12 +11,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "data/hdf5/system_calls.h"
+
 namespace birkhoff {
 namespace {
-
-std::atomic<PwriteFn> pwrite_fn{::pwrite};
-std::atomic<FsyncFn> fsync_fn{::fsync};
-std::atomic<LseekFn> lseek_fn{::lseek};
 
 [[noreturn]] void fail(const std::filesystem::path& path, const char* action, int code) {
   throw IoError(concat(path.string(), ": cannot ", action, ": ", std::strerror(code)), code);
@@ -46,10 +43,6 @@ int64_t byte_offset(const H5Dataset& dataset, int64_t element) {
 }
 
 }  // namespace
-
-void inject_pwrite(PwriteFn fn) { pwrite_fn = fn != nullptr ? fn : ::pwrite; }
-void inject_fsync(FsyncFn fn) { fsync_fn = fn != nullptr ? fn : ::fsync; }
-void inject_lseek(LseekFn fn) { lseek_fn = fn != nullptr ? fn : ::lseek; }
 
 BulkFile BulkFile::open_to_read(const std::filesystem::path& path) { return {open_regular_file(path), path}; }
 
@@ -88,7 +81,7 @@ void BulkFile::read(int64_t offset, void* out, size_t bytes) const {
 void BulkFile::write(int64_t offset, const void* data, size_t bytes) const {
   for (size_t done = 0; done < bytes;) {
     const ssize_t n =
-        pwrite_fn.load()(fd_, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
+        system_pwrite(fd_, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path_, "write", errno);
     if (n == 0) fail(path_, "write", ENOSPC);  // POSIX leaves a write of nothing unexplained; a full device does it
@@ -107,7 +100,7 @@ void BulkFile::write(const H5Dataset& dataset, int64_t first, int64_t count, con
 }
 
 void BulkFile::sync() const {
-  if (fsync_fn.load()(fd_) != 0) fail(path_, "sync", errno);
+  if (system_fsync(fd_) != 0) fail(path_, "sync", errno);
 }
 
 void BulkFile::begin_sync([[maybe_unused]] int64_t offset, [[maybe_unused]] int64_t bytes) const noexcept {
@@ -134,9 +127,9 @@ int64_t MemoryFile::bytes() const { return ::lseek(file_.fd_, 0, SEEK_END); }
 void MemoryFile::copy_to(const BulkFile& out) const {
   const int64_t size = bytes();
   for (int64_t end = 0; end < size;) {
-    const int64_t data = lseek_fn.load()(file_.fd_, end, SEEK_DATA);
+    const int64_t data = system_lseek(file_.fd_, end, SEEK_DATA);
     if (data < 0 && errno == ENXIO) return;
-    const int64_t hole = data < 0 ? -1 : lseek_fn.load()(file_.fd_, data, SEEK_HOLE);
+    const int64_t hole = data < 0 ? -1 : system_lseek(file_.fd_, data, SEEK_HOLE);
     const int64_t begin = data < 0 ? end : data;
     end = hole < 0 ? size : hole;
     copy_range(out, begin, end);

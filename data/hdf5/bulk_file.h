@@ -2,8 +2,6 @@
 #include <filesystem>
 #include <string>
 
-#include <sys/types.h>
-
 #include "data/file/regular_file.h"
 #include "data/hdf5/file.h"
 #include "kernels/core/error.h"
@@ -70,23 +68,14 @@ void check_size_limit(const std::filesystem::path& path, int64_t bytes);
 void sync_directory(const std::filesystem::path& directory);
 // Makes `temporary` appear as `final` whole or not at all: fsync of the file, rename, fsync of the directory.
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& final);
-// Writes a small text file through a temporary neighbour and publishes it.
+// Writes a small text file through a temporary neighbor and publishes it.
 void publish_text(const std::filesystem::path& final, const std::string& text);
 // A file of a folder that nobody looks into yet: on disk when this returns, if `durable`, its name with the folder's
 // sync_directory.
 enum class Durability : uint8_t { none, durable };
 void write_text(const std::filesystem::path& path, const std::string& text, Durability durability);
-// The name under which a file is written before publish_file: a hidden neighbour, unique to this process. The first
+// The name under which a file is written before publish_file: a hidden neighbor, unique to this process. The first
 // call for a folder removes the temporaries that killed processes of this host have left in it.
 std::filesystem::path new_temporary(const std::filesystem::path& final);
-
-// Fault injection: the calls that write(), sync() and MemoryFile::copy_to() make. Tests exchange them and put nullptr
-// back.
-using PwriteFn = ssize_t (*)(int fd, const void* data, size_t bytes, off_t offset);
-using FsyncFn = int (*)(int fd);
-using LseekFn = off_t (*)(int fd, off_t offset, int whence);
-void inject_pwrite(PwriteFn fn);
-void inject_fsync(FsyncFn fn);
-void inject_lseek(LseekFn fn);
 
 }  // namespace birkhoff

@@ -22,7 +22,7 @@ struct SplitRule {
   Kind kind = Kind::whole;
   std::string regex;      // see LineRegex: a line in which it is found begins a document
   int64_t bytes = 0;      // size: cut after the first line that reaches so many bytes
-  int64_t min_bytes = 0;  // blank_lines, regex: neighbours are joined until a document has so many bytes
+  int64_t min_bytes = 0;  // blank_lines, regex: neighbors are joined until a document has so many bytes
 };
 
 class DocumentSplitter {

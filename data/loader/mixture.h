@@ -6,7 +6,7 @@
 namespace birkhoff {
 
 // Assigns sequences to sources so that after any K sequences a source with weight w has floor(wK) or ceil(wK) of them
-// within 1 (w normalised to sum 1): the deviation is at most 1 - 1/(2n - 2) for n sources. Integer arithmetic, so every
+// within 1 (w normalized to sum 1): the deviation is at most 1 - 1/(2n - 2) for n sources. Integer arithmetic, so every
 // machine chooses alike.
 // Source: Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980).
 class Mixture {

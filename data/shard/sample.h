@@ -12,7 +12,7 @@ namespace birkhoff {
 enum class Modality : int64_t { text = 0, opaque = 1 };
 std::string_view name_of(Modality modality);
 
-// A stretch of one modality. Text: token ids and a loss mask (1: the token is learnt) of equal length, shape [tokens].
+// A stretch of one modality. Text: token ids and a loss mask (1: the token is learned) of equal length, shape [tokens].
 // Anything else: encoded bytes, kept as they are, and a shape of up to 4 dims that says what they decode to.
 struct Segment {
   Modality modality = Modality::text;
@@ -21,7 +21,7 @@ struct Segment {
   std::vector<uint8_t> loss_mask;
   std::vector<uint8_t> bytes;
 
-  static Segment text(std::vector<int32_t> tokens);  // every token learnt
+  static Segment text(std::vector<int32_t> tokens);  // every token learned
   static Segment text(std::vector<int32_t> tokens, std::vector<uint8_t> loss_mask);
   static Segment opaque(std::vector<uint8_t> bytes, Shape shape);
 };

@@ -17,7 +17,7 @@ struct StringHash {
 using TokenIds = std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>;
 
 // The model of a tokenizer.json: byte pair encoding of one word. Starts from the word's bytes (byte-level) or
-// characters and joins, until none is left, the neighbours whose merge stands first in the list, the leftmost of equals
+// characters and joins, until none is left, the neighbors whose merge stands first in the list, the leftmost of equals
 // first.
 class Bpe {
  public:

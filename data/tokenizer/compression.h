@@ -1,5 +1,5 @@
 #pragma once
-// Tokenizer compression of Engram: a surjection of token ids onto the ids of their normalised texts.
+// Tokenizer compression of Engram: a surjection of token ids onto the ids of their normalized texts.
 #include <cstdint>
 #include <string>
 #include <string_view>

@@ -12,7 +12,7 @@ struct LearnedMerge {
   int32_t left, right, id;
 };
 
-// Learns byte pair merges from counted words: joins the most frequent pair of neighbours everywhere, again and again.
+// Learns byte pair merges from counted words: joins the most frequent pair of neighbors everywhere, again and again.
 // Ties go to the pair of smaller ids. The order of adding words does not matter.
 // Cost: each merge visits only the words that hold its pair; a queue keeps the pairs by their counts, which are brought
 // up to date when a pair comes to its top.

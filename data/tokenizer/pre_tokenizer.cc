@@ -28,7 +28,7 @@ std::vector<Stretch> stretches(std::string_view text, const std::vector<Match>& 
   return out;
 }
 
-// Glues each stretch for which joins(stretch, its neighbour, first) holds to the neighbour seen before it.
+// Glues each stretch for which joins(stretch, its neighbor, first) holds to the neighbor seen before it.
 template <class Joins>
 std::vector<Stretch> glue(const std::vector<Stretch>& in, Joins joins) {
   std::vector<Stretch> out;

@@ -25,7 +25,7 @@ class PreTokenizer {
 
   static PreTokenizer from_json(const Json& json);  // null: every text is one word
 
-  bool byte_level() const { return byte_level_; }  // words are spelt in bytes, not in characters
+  bool byte_level() const { return byte_level_; }  // words are spelled in bytes, not in characters
 
   // Replaces `words` by those of the text. A run of bytes that are not UTF-8 is a word.
   void split(std::string_view text, Words& words) const;

@@ -17,7 +17,7 @@ namespace birkhoff {
 
 struct TokenizerModel {
   struct Entry {
-    std::string token, bytes;  // as spelt, and what it decodes to
+    std::string token, bytes;  // as spelled, and what it decodes to
     bool used = false, special = false;
   };
 

@@ -18,7 +18,7 @@ enum class SpecialTokens { omit, keep };
 
 // A tokenizer read from a tokenizer.json. An immutable value: copies share the tables.
 //
-//   encode   added tokens are cut out, the rest is normalised, cut by the pre-tokenizer and merged by BPE. The ids are
+//   encode   added tokens are cut out, the rest is normalized, cut by the pre-tokenizer and merged by BPE. The ids are
 //            those of Hugging Face `tokenizers` for every text of assigned code points (PCRE2 10.42 and ICU 72: Unicode
 //            15 or 14). Bytes that are not UTF-8 are accepted: each maximal run of them is a word of its own that no
 //            normalizer, regex or prefix space touches, and the texts around it are cut as if it ended there.

@@ -104,7 +104,7 @@ std::string normalize(std::string_view text, NormalForm form) {
   UErrorCode status = U_ZERO_ERROR;
   std::string out;
   icu::StringByteSink<std::string> sink(&out, static_cast<int32_t>(text.size()));
-  BK_CHECK(text.size() < (size_t{1} << 30), "a text of ", text.size(), " bytes is too long to normalise; split it");
+  BK_CHECK(text.size() < (size_t{1} << 30), "a text of ", text.size(), " bytes is too long to normalize; split it");
   const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
   normalizer_of(form).normalizeUTF8(0, piece, sink, nullptr, status);
   BK_ASSERT(U_SUCCESS(status), "ICU: ", u_errorName(status));

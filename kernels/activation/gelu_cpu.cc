@@ -1,5 +1,5 @@
+#include "kernels/activation/activation_simd.h"
 #include "kernels/activation/gelu.h"
-#include "kernels/activation/gelu_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 

@@ -1,5 +1,4 @@
-#include "kernels/activation/gelu_simd.h"
-
+#include "kernels/activation/activation_simd.h"
 #include "kernels/core/cpu/simd.h"
 
 namespace birkhoff::cpu {

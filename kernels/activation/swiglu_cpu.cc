@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/activation/activation_simd.h"
 #include "kernels/activation/swiglu.h"
-#include "kernels/activation/swiglu_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 

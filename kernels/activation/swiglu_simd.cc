@@ -1,5 +1,4 @@
-#include "kernels/activation/swiglu_simd.h"
-
+#include "kernels/activation/activation_simd.h"
 #include "kernels/core/cpu/simd.h"
 
 namespace birkhoff::cpu {

@@ -1,7 +1,6 @@
 // Scores are held transposed, [keys, queries], as in the forward: their rows are then units along the queries as dk and
 // dv need them, and pairs of rows are units along the keys as dq does.
-#include "kernels/attention/attention_backward_simd.h"
-
+#include "kernels/attention/attention_simd.h"
 #include "kernels/attention/attention_units.h"
 
 namespace birkhoff::cpu {

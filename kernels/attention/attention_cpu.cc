@@ -2,8 +2,7 @@
 #include <vector>
 
 #include "kernels/attention/attention.h"
-#include "kernels/attention/attention_backward_simd.h"
-#include "kernels/attention/attention_forward_simd.h"
+#include "kernels/attention/attention_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/product_isa.h"

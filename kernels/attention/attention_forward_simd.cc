@@ -1,6 +1,5 @@
 // Scores are held transposed, [keys, queries]: a lane is a query, so that the softmax needs no sum across lanes.
-#include "kernels/attention/attention_forward_simd.h"
-
+#include "kernels/attention/attention_simd.h"
 #include "kernels/attention/attention_units.h"
 
 namespace birkhoff::cpu {

@@ -1,5 +1,5 @@
+#include "kernels/attention/attention_simd.h"
 #include "kernels/attention/mla_heads.h"
-#include "kernels/attention/mla_heads_simd.h"
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 

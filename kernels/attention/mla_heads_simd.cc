@@ -1,5 +1,4 @@
-#include "kernels/attention/mla_heads_simd.h"
-
+#include "kernels/attention/attention_simd.h"
 #include "kernels/core/cpu/lanes.h"
 
 namespace birkhoff::cpu {

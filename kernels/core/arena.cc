@@ -5,7 +5,7 @@
 #include <new>
 #include <vector>
 
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {

@@ -27,7 +27,7 @@ class Arena {
   // Only on an empty arena.
   void reserve(size_t bytes);
 
-  // Uninitialised memory, valid until rewound or reset.
+  // Uninitialized memory, valid until rewound or reset.
   Tensor take(DType dtype, Shape shape);
 
   struct Mark {

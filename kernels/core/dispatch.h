@@ -3,7 +3,7 @@
 // once and then dispatches to cpu::x(args), reference::x(args) or cuda::x(stream, args). The meta device does nothing.
 #include <string_view>
 
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "kernels/core/stream.h"
 

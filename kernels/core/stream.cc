@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {

@@ -3,7 +3,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "kernels/elementwise/add.h"
-#include "kernels/elementwise/add_simd.h"
+#include "kernels/elementwise/elementwise_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

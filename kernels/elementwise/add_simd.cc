@@ -1,6 +1,5 @@
-#include "kernels/elementwise/add_simd.h"
-
 #include "kernels/core/cpu/simd.h"
+#include "kernels/elementwise/elementwise_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -4,7 +4,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/elementwise/bias.h"
-#include "kernels/elementwise/bias_simd.h"
+#include "kernels/elementwise/elementwise_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -1,6 +1,5 @@
-#include "kernels/elementwise/bias_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
+#include "kernels/elementwise/elementwise_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

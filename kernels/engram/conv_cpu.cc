@@ -4,7 +4,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/engram/conv.h"
-#include "kernels/engram/conv_simd.h"
+#include "kernels/engram/engram_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -4,8 +4,8 @@
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/engram/engram_simd.h"
 #include "kernels/engram/gate.h"
-#include "kernels/engram/gate_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -1,6 +1,5 @@
-#include "kernels/engram/gate_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
+#include "kernels/engram/engram_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

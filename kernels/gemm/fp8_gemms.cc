@@ -2,11 +2,11 @@
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/dispatch.h"
 #include "kernels/elementwise/bias.h"
+#include "kernels/gemm/fp8_gemm.h"
 #include "kernels/gemm/gemms.h"
 #include "kernels/gemm/grouped_tiles.h"
 #include "kernels/gemm/shapes.h"
 #include "kernels/gemm/working_copy.h"
-#include "kernels/quant/fp8_gemm.h"
 
 namespace birkhoff {
 namespace {
@@ -33,7 +33,7 @@ cpu::Fp8Source source(Tensor x, int64_t row, int64_t num) {
 
 Tensor part_of(Tensor x, int64_t row, int64_t num) { return x.view({x.shape.rows(), x.shape.back()}).rows(row, num); }
 
-// c = x b, x quantised along its rows.
+// c = x b, x quantized along its rows.
 void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b, ScaleFormat format) {
   if (rows.rows == 0) return;
   Scratch<bfloat16> codes(rows.rows * rows.columns);
@@ -43,7 +43,7 @@ void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b, Scal
   cpu::fp8_gemm({rows.rows, c.shape.back(), rows.columns, c.dtype}, c.data, left, b);
 }
 
-// dw += dy^T x over some rows, both quantised along them.
+// dw += dy^T x over some rows, both quantized along them.
 void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source& x, ScaleFormat format) {
   if (x.rows == 0) return;
   const int64_t blocks = fp8_blocks(x.rows);
@@ -57,7 +57,7 @@ void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source
   cpu::fp8_gemm({dy.columns, x.columns, x.rows, DType::f32, /*accumulate=*/true}, dw, a, b);
 }
 
-// The weights [E, O, I] quantised for both directions, and the three products of the rows of each expert. `offsets` is
+// The weights [E, O, I] quantized for both directions, and the three products of the rows of each expert. `offsets` is
 // absent for a single weight, which owns all rows.
 class Fp8Products {
  public:
@@ -103,10 +103,10 @@ class Fp8Products {
              I_, "]");
   }
 
-  template <class Quantise>
-  std::byte* refresh(Stream& stream, WorkingCopy& copy, const Weight& w, size_t each, Quantise quantise) {
+  template <class Quantize>
+  std::byte* refresh(Stream& stream, WorkingCopy& copy, const Weight& w, size_t each, Quantize quantize) {
     return copy.refresh(stream, w, each * static_cast<size_t>(E_), [&](std::byte* out) {
-      for (int64_t e = 0; e < E_; ++e) quantise(out + static_cast<size_t>(e) * each, w.value.f32() + e * O_ * I_);
+      for (int64_t e = 0; e < E_; ++e) quantize(out + static_cast<size_t>(e) * each, w.value.f32() + e * O_ * I_);
     });
   }
 

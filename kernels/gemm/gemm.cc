@@ -1,7 +1,7 @@
 #include "kernels/gemm/gemm.h"
 
-#include "kernels/core/copy.h"
 #include "kernels/core/dispatch.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/shapes.h"
 
 namespace birkhoff {

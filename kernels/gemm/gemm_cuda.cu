@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "kernels/core/cuda/kernel.cuh"
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/gemm/alignment.h"
 #include "kernels/gemm/shapes.h"
 

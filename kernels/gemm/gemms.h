@@ -11,7 +11,7 @@ std::unique_ptr<LinearGemms> make_native_linear(DType dtype, int64_t O, int64_t 
 std::unique_ptr<GroupedGemms> make_native_grouped(DType dtype, int64_t E, int64_t O, int64_t I);
 // f32 operands; activations of another dtype are widened.
 std::unique_ptr<LinearGemms> make_exact_linear(int64_t O, int64_t I);
-// Products of E4M3 codes, emulated (kernels/quant/fp8_gemm.h).
+// Products of E4M3 codes, emulated (kernels/gemm/fp8_gemm.h).
 std::unique_ptr<LinearGemms> make_fp8_linear(int64_t O, int64_t I, ScaleFormat scales);
 std::unique_ptr<GroupedGemms> make_fp8_grouped(int64_t E, int64_t O, int64_t I, ScaleFormat scales);
 

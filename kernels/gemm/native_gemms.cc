@@ -1,8 +1,8 @@
 // T tokens, O outputs and I inputs of the layer, E experts.
-#include "kernels/core/copy.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/dispatch.h"
 #include "kernels/elementwise/bias.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/gemms.h"
 #include "kernels/gemm/grouped_gemm.h"

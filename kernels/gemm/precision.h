@@ -9,14 +9,14 @@
 #include "kernels/core/dtype.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
-#include "kernels/quant/fp8.h"
+#include "kernels/gemm/fp8.h"
 
 namespace birkhoff {
 
 enum class Recipe : uint8_t {
   f32,
   bf16,       // activations and the weights' working copies bf16; sums, masters and weight gradients f32
-  fp8_block,  // activations stored bf16, products of E4M3 codes: see kernels/quant/fp8_gemm.h
+  fp8_block,  // activations stored bf16, products of E4M3 codes: see kernels/gemm/fp8_gemm.h
 };
 std::string_view name_of(Recipe recipe);
 // Inverse of name_of. UserError on any other name.
@@ -30,7 +30,7 @@ enum class GemmRole : uint8_t {
 };
 
 // A master weight and the number of its present content. Whoever changes the content takes a number not used before;
-// working copies (packed, rounded, quantised) are rebuilt when the number changes, so once a step.
+// working copies (packed, rounded, quantized) are rebuilt when the number changes, so once a step.
 struct Weight {
   Tensor value;  // f32 [O, I], or [E, O, I] for experts
   uint64_t version = 0;

@@ -7,7 +7,7 @@
 
 namespace birkhoff {
 
-// Bytes derived from a weight (packed, rounded or quantised), made anew when the weight's version changes. On the meta
+// Bytes derived from a weight (packed, rounded or quantized), made anew when the weight's version changes. On the meta
 // device they are counted only.
 class WorkingCopy {
  public:

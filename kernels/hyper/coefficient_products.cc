@@ -7,7 +7,7 @@
 #include "kernels/core/cpu/matmul.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/gemm/gemm.h"
-#include "kernels/hyper/coefficients_simd.h"
+#include "kernels/hyper/hyper_simd.h"
 
 namespace birkhoff::cpu {
 

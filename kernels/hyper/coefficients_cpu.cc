@@ -5,9 +5,7 @@
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/hyper/coefficient_products.h"
 #include "kernels/hyper/coefficients.h"
-#include "kernels/hyper/coefficients_simd.h"
-#include "kernels/hyper/read_simd.h"
-#include "kernels/hyper/sinkhorn_simd.h"
+#include "kernels/hyper/hyper_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// The coefficients of a plain (unconstrained) hyper-connection, static plus dynamic, each stream normalised on its own:
+// The coefficients of a plain (unconstrained) hyper-connection, static plus dynamic, each stream normalized on its own:
 //   rstd[t,i]    = 1 / sqrt(mean_c(x[t,i,c]^2) + norm_eps)
 //   mixes[t,i,r] = rstd[t,i] * <fn[r], x[t,i]>
 //   pre[t,i]     = scale[0] * tanh(mixes[t,i,0])   + base[i]

@@ -6,7 +6,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/hyper/hc_coefficients.h"
-#include "kernels/hyper/read_simd.h"
+#include "kernels/hyper/hyper_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

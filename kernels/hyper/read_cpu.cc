@@ -2,8 +2,8 @@
 
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/hyper/hyper_simd.h"
 #include "kernels/hyper/read.h"
-#include "kernels/hyper/read_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

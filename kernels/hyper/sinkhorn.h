@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// Projection of S x S logits towards doubly stochastic matrices by a fixed number of Sinkhorn-Knopp iterations:
+// Projection of S x S logits toward doubly stochastic matrices by a fixed number of Sinkhorn-Knopp iterations:
 //   m = softmax_j(logits[t,i,j]) + eps;  m /= sum_i m + eps
 //   then (iterations - 1) times:  m /= sum_j m + eps;  m /= sum_i m + eps
 // The sum over i comes last: sums over i are 1 - eps, sums over j are off by some per cent for large logits.

@@ -1,7 +1,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/hyper/hyper_simd.h"
 #include "kernels/hyper/sinkhorn.h"
-#include "kernels/hyper/sinkhorn_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

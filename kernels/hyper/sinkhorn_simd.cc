@@ -1,6 +1,5 @@
-#include "kernels/hyper/sinkhorn_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
+#include "kernels/hyper/hyper_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -1,6 +1,5 @@
-#include "kernels/hyper/write_mix_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
+#include "kernels/hyper/hyper_simd.h"
 #include "kernels/hyper/write_mix.h"
 
 namespace birkhoff::cpu {

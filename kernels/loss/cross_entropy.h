@@ -13,7 +13,7 @@ namespace birkhoff {
 //
 // Shapes:  logits, dlogits [T, V]; nll, weight [T]; targets [T]; loss [1]. Each output may be absent.
 // Types:   logits, nll, weight, loss f32; dlogits f32 or bf16; targets i32 in [-1, V). The weight carries the
-//          normaliser (one over the tokens of the step). The sum over t is taken in f64 in one order.
+//          normalizer (one over the tokens of the step). The sum over t is taken in f64 in one order.
 // Aliases: dlogits may be logits where both are f32.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads logits twice, writes dlogits once; bound by memory bandwidth.

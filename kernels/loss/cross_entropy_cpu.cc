@@ -5,7 +5,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/loss/cross_entropy.h"
-#include "kernels/loss/cross_entropy_simd.h"
+#include "kernels/loss/loss_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -1,11 +1,10 @@
-#include "kernels/loss/cross_entropy_simd.h"
-
 #include "kernels/core/cpu/simd.h"
+#include "kernels/loss/loss_simd.h"
 
 namespace birkhoff::cpu {
 namespace {
 
-// Lanes side by side, since a maximum is not vectorised by itself: NaN makes its order matter. A NaN is passed over
+// Lanes side by side, since a maximum is not vectorized by itself: NaN makes its order matter. A NaN is passed over
 // here and makes the sum of exponentials NaN.
 constexpr int kLanes = 32;
 

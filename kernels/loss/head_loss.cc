@@ -34,8 +34,13 @@ void head_loss(Stream& stream, Arena& arena, LinearGemms& gemms, const HeadLossA
     const int64_t rows = std::min(chunk, T - t);
     const Tensor x = a.x.view({T, C}).rows(t, rows), y = logits.rows(0, rows), dy = part(dlogits, 0, rows);
     gemms.forward(stream, y, x, a.head);
-    cross_entropy(stream,
-                  {a.loss, part(a.nll, t, rows), dy, y, part(a.targets, t, rows), part(a.weight, t, rows), a.z_loss});
+    cross_entropy(stream, {.loss = a.loss,
+                           .nll = part(a.nll, t, rows),
+                           .dlogits = dy,
+                           .logits = y,
+                           .targets = part(a.targets, t, rows),
+                           .weight = part(a.weight, t, rows),
+                           .z_loss = a.z_loss});
     if (a.dhead.present()) gemms.backward_weight(stream, a.dhead, dy, x);
     if (a.dx.present()) gemms.backward_input(stream, a.dx.view({T, C}).rows(t, rows), dy, a.head);
   }

@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// Moves the selection bias of every expert towards balance, once a step, from the loads of the whole global batch:
+// Moves the selection bias of every expert toward balance, once a step, from the loads of the whole global batch:
 //   bias[e] += speed * sign(mean_j(load[j]) - load[e])
 //
 // Shapes:  bias, load [E].

@@ -3,8 +3,8 @@
 
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/moe/moe_simd.h"
 #include "kernels/moe/permute.h"
-#include "kernels/moe/permute_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -14,7 +14,7 @@ enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
 //   s[t,e]    = score(logits[t,e]),   b[t,e] = s[t,e] + bias[e]
 //   groups    = the num_groups_kept of num_groups equal runs of experts with the largest sum of their two largest b
 //   index[t]  = the K experts with the largest b[t,e] in these groups, largest first; of equal ones the smaller index
-//   gate[t,k] = route_scale * s[t,index[t,k]] / (sum_j s[t,index[t,j]] + 1e-20)      with renormalise, else
+//   gate[t,k] = route_scale * s[t,index[t,k]] / (sum_j s[t,index[t,j]] + 1e-20)      with renormalize, else
 //   gate[t,k] = route_scale * s[t,index[t,k]]
 //   load[e]  += number of pairs (t, k) with index[t,k] = e and token_mask[t] != 0
 // With `chosen` given, index is a copy of it (recorded or hash routing); bias and groups play no part.
@@ -33,14 +33,14 @@ struct RouterArgs {
   Tensor logits, bias, token_mask, chosen;
   RouterScore score = RouterScore::sigmoid;
   int64_t num_groups = 1, num_groups_kept = 1;
-  bool renormalise = true;
+  bool renormalize = true;
   double route_scale = 1;
 };
 void router_forward(Stream& stream, const RouterArgs& args);
 
 // The gradient of the logits from that of the gates; the choice itself has none. With S = sum_k s_k + 1e-20 over the
 // chosen experts and c = route_scale:
-//   ds[t,index_k] = c / S * (dgate_k - sum_j dgate_j s_j / S)   with renormalise, else c * dgate_k;   0 elsewhere
+//   ds[t,index_k] = c / S * (dgate_k - sum_j dgate_j s_j / S)   with renormalize, else c * dgate_k;   0 elsewhere
 //   ds           += dscores                                     where given, e.g. by balance_loss_backward
 //   dlogits       = ds * s(1-s)  |  ds * (1 - e^(-s^2)) / (2s), 0 at s = 0  |  s * (ds - sum_e ds s)
 //
@@ -52,7 +52,7 @@ struct RouterBackwardArgs {
   Tensor dlogits;
   Tensor dgate, dscores, scores, index;
   RouterScore score = RouterScore::sigmoid;
-  bool renormalise = true;
+  bool renormalize = true;
   double route_scale = 1;
 };
 void router_backward(Stream& stream, const RouterBackwardArgs& args);

@@ -4,8 +4,8 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/error.h"
+#include "kernels/moe/moe_simd.h"
 #include "kernels/moe/router.h"
-#include "kernels/moe/router_simd.h"
 #include "kernels/moe/top_k_cpu.h"
 
 namespace birkhoff::cpu {
@@ -74,7 +74,7 @@ void set_gates(float* gate, const float* s, const int32_t* index, int64_t K, con
   const auto route_scale = static_cast<float>(a.route_scale);
   float sum = 1e-20f;
   for (int64_t k = 0; k < K; ++k) sum += s[index[k]];
-  for (int64_t k = 0; k < K; ++k) gate[k] = route_scale * (a.renormalise ? s[index[k]] / sum : s[index[k]]);
+  for (int64_t k = 0; k < K; ++k) gate[k] = route_scale * (a.renormalize ? s[index[k]] / sum : s[index[k]]);
 }
 
 template <class Count>
@@ -90,7 +90,7 @@ void add_load(Count* load, const RouterArgs& a, int64_t T, int64_t K) {
 void add_gate_gradient(float* ds, const float* dgate, const float* s, const int32_t* index, int64_t K,
                        const RouterBackwardArgs& a) {
   const auto route_scale = static_cast<float>(a.route_scale);
-  if (!a.renormalise) {
+  if (!a.renormalize) {
     for (int64_t k = 0; k < K; ++k) ds[index[k]] += route_scale * dgate[k];
     return;
   }

@@ -1,6 +1,5 @@
-#include "kernels/moe/router_simd.h"
-
 #include "kernels/core/cpu/simd.h"
+#include "kernels/moe/moe_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

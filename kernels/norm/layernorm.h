@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// Layer normalisation over the last dim:
+// Layer normalization over the last dim:
 //   y[t,c] = (x[t,c] - mean[t]) * rstd[t] * weight[c] + bias[c]
 //   mean[t] = mean_c(x[t,c]),  rstd[t] = 1 / sqrt(mean_c((x[t,c] - mean[t])^2) + eps)
 //

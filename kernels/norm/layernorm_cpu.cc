@@ -4,7 +4,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/norm/layernorm.h"
-#include "kernels/norm/layernorm_simd.h"
+#include "kernels/norm/norm_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

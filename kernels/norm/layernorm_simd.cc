@@ -1,6 +1,5 @@
-#include "kernels/norm/layernorm_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
+#include "kernels/norm/norm_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

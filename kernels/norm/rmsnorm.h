@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// RMS normalisation over the last dim:
+// RMS normalization over the last dim:
 //   y[t,c] = x[t,c] * rstd[t] * gain[c],   rstd[t] = 1 / sqrt(mean_c(x[t,c]^2) + eps)
 //
 // Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (as per head);

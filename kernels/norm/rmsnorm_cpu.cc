@@ -3,8 +3,8 @@
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/norm/norm_simd.h"
 #include "kernels/norm/rmsnorm.h"
-#include "kernels/norm/rmsnorm_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

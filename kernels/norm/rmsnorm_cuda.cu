@@ -1,7 +1,7 @@
 // One block a row forward; one block a part of kRowsPerPart rows backward, so that the partial sums of dgain, and with
 // them their order, do not depend on the device.
 #include "kernels/core/cuda/kernel.cuh"
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/norm/rmsnorm.h"
 
 namespace birkhoff::cuda {

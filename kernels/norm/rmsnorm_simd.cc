@@ -1,6 +1,5 @@
-#include "kernels/norm/rmsnorm_simd.h"
-
 #include "kernels/core/cpu/simd.h"
+#include "kernels/norm/norm_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

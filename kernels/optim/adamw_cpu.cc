@@ -4,7 +4,7 @@
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/optim/adamw.h"
-#include "kernels/optim/adamw_simd.h"
+#include "kernels/optim/optim_simd.h"
 #include "kernels/optim/row_ids.h"
 
 namespace birkhoff::cpu {
@@ -65,7 +65,8 @@ void adamw(const AdamWArgs& a) {
 
 void adamw_rows(const AdamWRowsArgs& a) {
   const AdamWFactors factors = factors_of(a.hyper);
-  const AdamWArgs dense{a.weight, a.m, a.v, a.weight_copy, a.grad, a.hyper};
+  const AdamWArgs dense{
+      .weight = a.weight, .m = a.m, .v = a.v, .weight_copy = a.weight_copy, .grad = a.grad, .hyper = a.hyper};
   const RowIds rows(a.rows);
   const int64_t C = a.weight.shape.back();
   const int64_t first = rows.lower_bound(a.first_row), last = rows.lower_bound(a.first_row + a.weight.shape.rows());

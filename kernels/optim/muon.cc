@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/reduce/reduce.h"
 

@@ -76,7 +76,7 @@ void sinkhorn_balanced(Stream& stream, Arena& workspace, const SinkhornBalancedA
     sinkhorn_sum_columns(stream, phase);
     all_reduce(phase.column_sums);
     sinkhorn_scale_columns(stream, phase);
-    phase.rows = SinkhornPhase::Rows::normalise;
+    phase.rows = SinkhornPhase::Rows::normalize;
   }
   if (a.hyper.iterations % 2 == 0) phase.rows = SinkhornPhase::Rows::keep;
   sinkhorn_apply(stream, phase);

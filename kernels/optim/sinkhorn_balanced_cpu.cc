@@ -4,8 +4,8 @@
 #include "kernels/core/cpu/float_types.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/optim/optim_simd.h"
 #include "kernels/optim/row_ids.h"
-#include "kernels/optim/sinkhorn_balanced_simd.h"
 #include "kernels/optim/sinkhorn_phases.h"
 
 namespace birkhoff::cpu {
@@ -52,7 +52,7 @@ const SinkhornRow<M>& kernels() {
   return kernels;
 }
 
-// Forms U row by row, normalising rows where the phase asks for it. Rows of zeros are not visited.
+// Forms U row by row, normalizing rows where the phase asks for it. Rows of zeros are not visited.
 template <class M>
 class UpdateRows {
  public:
@@ -72,7 +72,7 @@ class UpdateRows {
     const float squares = kernels<M>().form(u_.data(), p_.args.momentum.template as<M>() + i * n_, gradient_.of(i),
                                             p_.column_scale.f32(), n_, beta_, rate_, scale);
     float factor = 1;
-    if (p_.rows == SinkhornPhase::Rows::normalise && squares > 0) {
+    if (p_.rows == SinkhornPhase::Rows::normalize && squares > 0) {
       factor = 1 / (std::sqrt(squares) + static_cast<float>(p_.args.hyper.eps));
     }
     scale *= factor;

@@ -1,6 +1,5 @@
-#include "kernels/optim/sinkhorn_balanced_simd.h"
-
 #include "kernels/core/cpu/simd.h"
+#include "kernels/optim/optim_simd.h"
 
 namespace birkhoff::cpu {
 namespace {

@@ -12,19 +12,19 @@ struct SinkhornPhase {
   Tensor column_scale;  // [n]
   Tensor column_sums;   // [n] f64
   Tensor rho_sum;       // [1] f64
-  enum class Rows { keep, normalise } rows = Rows::keep;
+  enum class Rows { keep, normalize } rows = Rows::keep;
 };
 
 // M = beta M + (1 - beta) g;  row_scale = rho;  rho_sum = sum_i rho_i;  column_scale = 1
 void sinkhorn_momentum(Stream& stream, const SinkhornPhase& phase);
-// row_scale = 0 where rho <= threshold * mean, else 1 / (rho + eps): the first normalisation
+// row_scale = 0 where rho <= threshold * mean, else 1 / (rho + eps): the first normalization
 void sinkhorn_select(Stream& stream, const SinkhornPhase& phase);
-// With Rows::normalise, row_scale[i] /= ||U_i|| + eps first, where U_i is not zero. Then column_sums[j] = sum_i
+// With Rows::normalize, row_scale[i] /= ||U_i|| + eps first, where U_i is not zero. Then column_sums[j] = sum_i
 // U[i,j]^2
 void sinkhorn_sum_columns(Stream& stream, const SinkhornPhase& phase);
 // column_scale[j] /= sqrt(column_sums[j]) + eps, where column_sums[j] > 0
 void sinkhorn_scale_columns(Stream& stream, const SinkhornPhase& phase);
-// With Rows::normalise as above. Then w -= gamma lr sqrt(n) U,  weight_copy = w
+// With Rows::normalize as above. Then w -= gamma lr sqrt(n) U,  weight_copy = w
 void sinkhorn_apply(Stream& stream, const SinkhornPhase& phase);
 
 }  // namespace birkhoff

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/rope/rope.h"
 
 namespace birkhoff {

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "launch/exit_codes.h"
+#include "launch/mpi_start.h"
 #include "parallel/comm/communicator.h"
 
 namespace CLI {
@@ -17,11 +17,7 @@ namespace birkhoff {
 
 // What a command does. One that takes the world is started with MPI, the other without.
 using Action = std::function<ExitCode()>;
-// Runs ahead of MPI's start, and gives its deadline.
-struct StartDeadline {
-  double seconds = 300;
-  std::string setting = {};  // what it is raised by
-};
+// Runs before MPI starts, and returns the deadline of that start.
 using BeforeMpi = std::function<StartDeadline()>;
 // What standard output is to a command: what it was started for, or a log, without which a run goes on.
 enum class Prints : uint8_t { result, log };

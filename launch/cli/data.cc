@@ -79,7 +79,7 @@ void add_ingest(Command& data) {
       .required()
       .choice("--split", a->split, {"whole", "blank_lines", "regex", "size"}, "how a text file becomes documents")
       .option("--split-bytes", a->split_bytes, "size: a document ends at the first line end after so many bytes")
-      .option("--min-bytes", a->min_bytes, "blank_lines, regex: join neighbours up to so many bytes")
+      .option("--min-bytes", a->min_bytes, "blank_lines, regex: join neighbors up to so many bytes")
       .option("--split-regex", a->split_regex, "regex: a line in which it is found begins a document; Perl's syntax")
       .choice("--format", a->format, {"auto", "text", "jsonl"},
               "what all files hold; auto: by content and name of each")

@@ -9,11 +9,11 @@
 #include <unistd.h>
 
 #include "kernels/core/arena.h"
-#include "kernels/core/copy.h"
 #include "kernels/core/cpu/isa.h"
 #include "kernels/core/cpu/parallel.h"
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/gemm.h"
 #include "launch/cli/commands.h"
 #include "parallel/comm/agree.h"

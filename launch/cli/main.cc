@@ -8,6 +8,7 @@
 #include "launch/streams.h"
 #include "launch/thread_waits.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/mpi/mpi_world.h"
 
 namespace birkhoff {
 namespace {

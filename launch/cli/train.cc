@@ -7,13 +7,14 @@
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 #include "launch/cli/commands.h"
+#include "launch/console.h"
+#include "launch/last_words.h"
 #include "launch/signals.h"
 #include "parallel/comm/agree.h"
-#include "trainer/loop/evaluation_log.h"
-#include "trainer/loop/run.h"
-#include "trainer/metrics/console.h"
 #include "trainer/metrics/json_lines.h"
 #include "trainer/metrics/prometheus.h"
+#include "trainer/run/evaluation_log.h"
+#include "trainer/run/run.h"
 
 namespace birkhoff {
 namespace {
@@ -91,7 +92,7 @@ void add_sinks(Metrics& metrics, const Config& c, Console& console) {
 }
 
 ExitCode train(Communicator& world, const Arguments& arguments) {
-  WatchedWorld watched(world);
+  WatchedWorld watched(world, process_end());
   const LoadedConfig& config = arguments.agreed(watched);
   Metrics metrics;
   RunReports reports;
@@ -121,7 +122,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
 }
 
 ExitCode evaluate(Communicator& world, const Arguments& arguments) {
-  WatchedWorld watched(world);
+  WatchedWorld watched(world, process_end());
   RunReports reports;
   reports.say = say;
   reports.program = program();

@@ -30,10 +30,12 @@ function(birkhoff_private_headers name)
   endforeach()
 endfunction()
 
-# birkhoff_ops(FAMILY op...): each op is <op>.h, <op>.cc (checks, dispatch), <op>_reference.cc (f64) and <op>_cpu.cc.
+# birkhoff_ops(FAMILY op...): each op is <op>.h, <op>.cc (checks, dispatch) and <op>_cpu.cc. The f64 references of all ops
+# of the family stand together in <family>_reference.cc.
 function(birkhoff_ops family)
+  birkhoff_sources(kernels ${family}/${family}_reference.cc)
   foreach(op IN LISTS ARGN)
-    birkhoff_sources(kernels ${family}/${op}.h ${family}/${op}.cc ${family}/${op}_reference.cc ${family}/${op}_cpu.cc)
+    birkhoff_sources(kernels ${family}/${op}.h ${family}/${op}.cc ${family}/${op}_cpu.cc)
   endforeach()
 endfunction()
 
@@ -46,8 +48,8 @@ function(birkhoff_cuda_ops family)
   endif()
 endfunction()
 
-# birkhoff_simd(FAMILY op...): <op>_simd.h is registered and <op>_simd.cc compiled once per instruction set;
-# kernels/core/cpu/isa.h chooses at run time.
+# birkhoff_simd(FAMILY op...): <op>_simd.cc is compiled once per instruction set; kernels/core/cpu/isa.h chooses at run
+# time. <family>_simd.h declares what all of them export; core/cpu, which is no family of ops, lists its header itself.
 set(BIRKHOFF_ISA_portable "")
 set(BIRKHOFF_ISA_avx2 -mavx2 -mfma -mf16c)
 set(BIRKHOFF_ISA_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
@@ -58,9 +60,9 @@ else()
   set(BIRKHOFF_ISAS portable)
 endif()
 function(birkhoff_simd family)
-  foreach(op IN LISTS ARGN)
-    birkhoff_sources(kernels ${family}/${op}_simd.h)
-  endforeach()
+  if(NOT family MATCHES "/")
+    birkhoff_sources(kernels ${family}/${family}_simd.h)
+  endif()
   foreach(isa IN LISTS BIRKHOFF_ISAS)
     set(target birkhoff_simd_${isa})
     if(NOT TARGET ${target})
@@ -159,7 +161,7 @@ endfunction()
 function(birkhoff_isa_test path)
   string(REPLACE "/" "_" target "test_${path}")
   if(NOT TARGET ${target})
-    message(SEND_ERROR "an op with a vectorised kernel has no test ${path}")
+    message(SEND_ERROR "an op with a vectorized kernel has no test ${path}")
   endif()
   foreach(isa IN ITEMS portable avx2 avx512)
     add_test(NAME isa/${isa}/${path}

@@ -1,16 +1,12 @@
 #include "parallel/comm/watchdog.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 
 #include <nlohmann/json.hpp>
-#include <poll.h>
-#include <unistd.h>
 
 #include "kernels/core/error.h"
 #include "kernels/core/thread.h"
@@ -76,22 +72,6 @@ void Watchdog::watch() {
   }
 }
 
-void print_last_words(const std::string& text) {
-  // What a pipe or a terminal takes at once where it has room at all.
-  constexpr size_t kPart = 256;
-  constexpr int kPatience_ms = 1000;
-  for (size_t done = 0; done < text.size();) {
-    pollfd room{STDERR_FILENO, POLLOUT, 0};
-    const int ready = poll(&room, 1, kPatience_ms);
-    if (ready < 0 && errno == EINTR) continue;  // a request to stop that comes just now
-    if (ready != 1 || !(room.revents & POLLOUT)) return;
-    const ssize_t written = write(STDERR_FILENO, text.data() + done, std::min(kPart, text.size() - done));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    done += static_cast<size_t>(written);
-  }
-}
-
 std::string dump_path(const std::string& folder, int rank) { return concat(folder, "/watchdog_rank_", rank, ".json"); }
 
 namespace {
@@ -108,7 +88,8 @@ bool lower_rank_speaks(const std::string& folder, int rank) {
 
 }  // namespace
 
-void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why) {
+void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,
+                    const ProcessEnd& end) {
   const std::string waiting = trace.waiting_for();
   const std::string path = dump_path(folder, world.rank());
   bool dumped = false;
@@ -120,10 +101,10 @@ void dump_and_abort(Communicator& world, const Trace& trace, const std::string& 
   if (!folder.empty()) dumped = static_cast<bool>(std::ofstream(path) << dump.dump(1) << std::endl);
   std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
   if (!dumped || !lower_rank_speaks(folder, world.rank()))
-    print_last_words(concat("error: ", why, ": rank ", world.rank(), " of ", world.size(), ": ", waiting, ".",
-                            dumped ? concat(" Last operations: ", path) : "", "\n"));
+    end.print(concat("error: ", why, ": rank ", world.rank(), " of ", world.size(), ": ", waiting, ".",
+                     dumped ? concat(" Last operations: ", path) : "", "\n"));
   world.abort(why, kExitLostPeer);
-  std::_Exit(kExitLostPeer);
+  end.leave(kExitLostPeer);
 }
 
 }  // namespace birkhoff

@@ -53,15 +53,18 @@ class Watchdog {
   std::thread thread_;
 };
 
-// Writes to standard error what a process says before it ends by itself. Where nobody reads on, as behind a paused
-// pager or a launcher that hangs, it waits a second for room and leaves out the rest: a deadline that has passed holds.
-void print_last_words(const std::string& text);
+// How the process prints its last words and ends. The program passes these in: a library neither prints nor exits.
+struct ProcessEnd {
+  std::function<void(const std::string& text)> print;
+  std::function<void(int exit_code)> leave;  // does not return
+};
 
 // What a run does on expiry: writes dump_path(folder, rank) with the trace (nothing where `folder` is empty), leaves
-// the peers a moment to do so too, then the lowest rank says on stderr which operation it waits in and who is missing,
-// and all end with exit code 4.
+// the peers a moment to do so too, then the lowest rank prints which operation it waits in and who is missing, and all
+// end with exit code 4.
 inline constexpr int kExitLostPeer = 4;
 std::string dump_path(const std::string& folder, int rank);
-void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why);
+void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,
+                    const ProcessEnd& end);
 
 }  // namespace birkhoff

@@ -4,8 +4,11 @@
 
 namespace birkhoff {
 
-WatchedWorld::WatchedWorld(Communicator& world)
-    : world_(world), traced_(make_traced(world, trace_)), watchdog_([this](const std::string& why) { expire(why); }) {}
+WatchedWorld::WatchedWorld(Communicator& world, ProcessEnd end)
+    : world_(world),
+      traced_(make_traced(world, trace_)),
+      end_(std::move(end)),
+      watchdog_([this](const std::string& why) { expire(why); }) {}
 
 void WatchedWorld::set_folder(const std::string& folder) {
   const std::lock_guard lock(mutex_);
@@ -17,7 +20,7 @@ void WatchedWorld::set_folder(const std::string& folder) {
 
 void WatchedWorld::expire(const std::string& why) {
   const std::lock_guard lock(mutex_);
-  dump_and_abort(world_, trace_, folder_, why);
+  dump_and_abort(world_, trace_, folder_, why, end_);
 }
 
 }  // namespace birkhoff

@@ -12,7 +12,7 @@ namespace birkhoff {
 class WatchedWorld {
  public:
   // `world` outlives it.
-  explicit WatchedWorld(Communicator& world);
+  WatchedWorld(Communicator& world, ProcessEnd end);
 
   Communicator& world() { return *traced_; }
   Watchdog& watchdog() { return watchdog_; }
@@ -28,6 +28,7 @@ class WatchedWorld {
   std::unique_ptr<Communicator> traced_;
   std::mutex mutex_;
   std::string folder_;
+  ProcessEnd end_;
   Watchdog watchdog_;
 };
 

@@ -20,7 +20,7 @@ struct MeshDegrees {
   int dp = 0;  // 0: what the world leaves
 };
 
-// The place of this rank along every axis. Ranks of tp are neighbours, then cp, dp, and pp: the chattiest axes stay
+// The place of this rank along every axis. Ranks of tp are neighbors, then cp, dp, and pp: the chattiest axes stay
 // inside a node.
 class Mesh {
  public:

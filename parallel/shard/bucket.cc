@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 
 namespace birkhoff {
 namespace {

@@ -49,7 +49,9 @@ Scalar layernorm_eps() {
     c.activation("x", {1, 2}, values({1, 3})).parameter("w", {2}, constant(1)).parameter("b", {2}, constant(0));
     c.output("y", {1, 2}).statistic_output("mean", {1}).statistic_output("rstd", {1});
     return c.forward([=](Stream& d, const Tensors& t) {
-      layernorm_forward(d, {t["y"], t["mean"], t["rstd"], t["x"], t["w"], t["b"], s});
+      layernorm_forward(
+          d,
+          {.y = t["y"], .mean = t["mean"], .rstd = t["rstd"], .x = t["x"], .weight = t["w"], .bias = t["b"], .eps = s});
     });
   };
   return {"layernorm eps", "rstd", op, [](double s) { return 1 / std::sqrt(1 + s); }};
@@ -62,7 +64,14 @@ Scalar conv_eps() {
     c.parameter("w", {1, 2, 2}, constant(1)).index("start", {0});
     c.output("y", {1, 1, 2}).statistic_output("rstd", {1, 1});
     return c.forward([=](Stream& d, const Tensors& t) {
-      engram_conv_forward(d, {t["y"], t["rstd"], t["x"], t["gain"], t["w"], t["start"], 1, s});
+      engram_conv_forward(d, {.out = t["y"],
+                              .rstd = t["rstd"],
+                              .x = t["x"],
+                              .gain = t["gain"],
+                              .weight = t["w"],
+                              .document_start = t["start"],
+                              .dilation = 1,
+                              .eps = s});
     });
   };
   return {"engram convolution eps", "rstd", op, [](double s) { return 1 / std::sqrt(0.15625 + s); }};
@@ -74,18 +83,18 @@ OpCase gate_case(const EngramGateOptions& options) {
   c.parameter("w_h", {1, 2}, constant(1)).parameter("w_k", {1, 2}, constant(1)).output("out", {1, 1, 2});
   for (const char* name : {"gate", "score", "rstd_h", "rstd_k"}) c.statistic_output(name, {1, 1});
   return c.forward([=](Stream& d, const Tensors& t) {
-    engram_gate_forward(d, {t["out"],
-                            t["gate"],
-                            t["score"],
-                            t["rstd_h"],
-                            t["rstd_k"],
-                            {},
-                            t["h"],
-                            t["kv"],
-                            t["w_h"],
-                            t["w_k"],
-                            {},
-                            options});
+    engram_gate_forward(d, {.out = t["out"],
+                            .gate = t["gate"],
+                            .score = t["score"],
+                            .rstd_h = t["rstd_h"],
+                            .rstd_k = t["rstd_k"],
+                            .value = {},
+                            .h = t["h"],
+                            .kv = t["kv"],
+                            .w_h = t["w_h"],
+                            .w_k = t["w_k"],
+                            .mask = {},
+                            .options = options});
   });
 }
 Scalar gate_eps() {
@@ -109,7 +118,13 @@ Scalar z_loss() {
     c.parameter("logits", {1, 2}, constant(0)).index("targets", {0}).parameter("weight", {1}, constant(1));
     c.output_f32("loss", {1});
     return c.forward([=](Stream& d, const Tensors& t) {
-      cross_entropy(d, {t["loss"], {}, {}, t["logits"], t["targets"], t["weight"], s});
+      cross_entropy(d, {.loss = t["loss"],
+                        .nll = {},
+                        .dlogits = {},
+                        .logits = t["logits"],
+                        .targets = t["targets"],
+                        .weight = t["weight"],
+                        .z_loss = s});
     });
   };
   return {"z_loss", "loss", op, [](double s) { return std::log(2) + s * std::log(2) * std::log(2); }};
@@ -130,8 +145,15 @@ Scalar route_scale() {
     c.parameter("logits", {1, 2}, values({1, 0})).index_output("index", {1, 1}).statistic_output("gate", {1, 1});
     c.statistic_output("scores", {1, 2});
     return c.forward([=](Stream& d, const Tensors& t) {
-      RouterArgs a{t["index"], t["gate"], t["scores"], {}, t["logits"], {}, {}, {}};
-      a.renormalise = false;
+      RouterArgs a{.index = t["index"],
+                   .gate = t["gate"],
+                   .scores = t["scores"],
+                   .load = {},
+                   .logits = t["logits"],
+                   .bias = {},
+                   .token_mask = {},
+                   .chosen = {}};
+      a.renormalize = false;
       a.route_scale = s;
       router_forward(d, a);
     });
@@ -144,7 +166,14 @@ Scalar balance_alpha() {
     OpCase c;
     c.parameter("scores", {1, 2}, constant(0.5)).output_f32("loss", {1}).statistic_output("fraction", {1, 2});
     return c.forward([=](Stream& d, const Tensors& t) {
-      balance_loss_forward(d, {t["loss"], t["fraction"], t["scores"], {}, 1, 1, s, 1.0 / 3});
+      balance_loss_forward(d, {.loss = t["loss"],
+                               .fraction = t["fraction"],
+                               .scores = t["scores"],
+                               .token_mask = {},
+                               .length = 1,
+                               .num_chosen = 1,
+                               .alpha = s,
+                               .weight = 1.0 / 3});
     });
   };
   return {"balance alpha", "loss", op, [](double s) { return s / 3; }};
@@ -175,9 +204,17 @@ OpCase coefficients_case(const HyperOptions& options) {
   c.statistic_output("mixes", {1, 3}).statistic_output("rstd", {1});
   c.statistic_output("pre", {1, 1}).statistic_output("post", {1, 1}).statistic_output("comb", {1, 1, 1});
   return c.forward([=](Stream& d, const Tensors& t) {
-    hyper_coefficients_forward(
-        d,
-        {t["mixes"], t["rstd"], t["pre"], t["post"], t["comb"], {}, t["x"], t["fn"], t["base"], t["scale"], options});
+    hyper_coefficients_forward(d, {.mixes = t["mixes"],
+                                   .rstd = t["rstd"],
+                                   .pre = t["pre"],
+                                   .post = t["post"],
+                                   .comb = t["comb"],
+                                   .h = {},
+                                   .x = t["x"],
+                                   .fn = t["fn"],
+                                   .base = t["base"],
+                                   .scale = t["scale"],
+                                   .options = options});
   });
 }
 Scalar norm_eps() {
@@ -210,8 +247,16 @@ Scalar hc_norm_eps() {
     c.statistic_output("mixes", {1, 1, 3}).statistic_output("rstd", {1, 1});
     c.statistic_output("pre", {1, 1}).statistic_output("post", {1, 1}).statistic_output("comb", {1, 1, 1});
     return c.forward([=](Stream& d, const Tensors& t) {
-      hc_coefficients_forward(
-          d, {t["mixes"], t["rstd"], t["pre"], t["post"], t["comb"], t["x"], t["fn"], t["base"], t["scale"], s});
+      hc_coefficients_forward(d, {.mixes = t["mixes"],
+                                  .rstd = t["rstd"],
+                                  .pre = t["pre"],
+                                  .post = t["post"],
+                                  .comb = t["comb"],
+                                  .x = t["x"],
+                                  .fn = t["fn"],
+                                  .base = t["base"],
+                                  .scale = t["scale"],
+                                  .norm_eps = s});
     });
   };
   return {"hc norm_eps", "rstd", op, [](double s) { return 1 / std::sqrt(0.15625 + s); }};
@@ -224,7 +269,14 @@ Scalar attention_scale() {
     c.activation("v", {1, 1, 1}, constant(1)).index("start", {0});
     c.output("o", {1, 1, 1}).statistic_output("lse", {1, 1});
     return c.forward([=](Stream& d, const Tensors& t) {
-      attention_forward(d, {t["o"], t["lse"], t["q"], t["k"], t["v"], t["start"], s, 1});
+      attention_forward(d, {.o = t["o"],
+                            .lse = t["lse"],
+                            .q = t["q"],
+                            .k = t["k"],
+                            .v = t["v"],
+                            .document_start = t["start"],
+                            .scale = s,
+                            .max_length = 1});
     });
   };
   return {"attention scale", "lse", op, [](double s) { return 3 * s; }};

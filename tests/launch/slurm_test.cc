@@ -149,7 +149,7 @@ TEST_F(TrainSbatch, StartsAFailedRunAgainAFewTimes) {
   EXPECT_EQ(requeued(), "requeue 17\nrequeue 17\n");
 }
 
-TEST_F(TrainSbatch, LeavesAJobThatWasCancelled) {
+TEST_F(TrainSbatch, LeavesAJobThatWasCanceled) {
   launcher("exit 75");
   write_file(dir_ / "state", "COMPLETING\n");
   const ProgramResult ended = run();

@@ -1,7 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 
 namespace birkhoff::test {
 

@@ -6,10 +6,10 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/tolerance.h"
 
 namespace birkhoff::test {

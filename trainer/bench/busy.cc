@@ -3,13 +3,13 @@
 
 #include "kernels/core/cpu/crowded.h"
 #include "parallel/comm/agree.h"
-#include "parallel/comm/backoff.h"
+#include "parallel/comm/engine/backoff.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/busy_processes.h"
 #include "trainer/bench/step_worker.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

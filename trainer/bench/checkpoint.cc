@@ -10,7 +10,7 @@
 #include "trainer/bench/timing.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/writer.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

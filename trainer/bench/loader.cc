@@ -12,7 +12,7 @@
 #include "trainer/bench/scratch_folder.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "kernels/core/process_memory.h"
 #include "trainer/bench/subject.h"
-#include "trainer/loop/build.h"
 #include "trainer/plan/model_memory.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

@@ -8,7 +8,7 @@
 #include "trainer/bench/comm_meter.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

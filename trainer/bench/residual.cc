@@ -5,7 +5,7 @@
 #include "trainer/bench/bench.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

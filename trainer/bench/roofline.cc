@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/core/arena.h"
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/tiles.h"
 #include "trainer/bench/timing.h"
 

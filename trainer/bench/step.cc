@@ -9,7 +9,7 @@
 #include "trainer/bench/roofline.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

@@ -13,7 +13,7 @@
 #include "kernels/core/error.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/bench/subject.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

@@ -6,7 +6,7 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "trainer/bench/timing.h"
-#include "trainer/loop/build.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 
@@ -32,7 +32,7 @@ Subject::Subject(Communicator& replicas, const Config& config, Device device, Op
   Stream stream{device, nullptr, observer};
   model_ = std::make_unique<Model>(make_model(device, replicas, model_options(config, vocab, hash)));
   trainer_ = std::make_unique<Trainer>(stream, replicas, *model_, trainer_options(config, hash));
-  model_->initialise(stream, static_cast<uint64_t>(config.run.seed));
+  model_->initialize(stream, static_cast<uint64_t>(config.run.seed));
 }
 
 Subject::Time Subject::step(const StepBatch& batch, const std::function<void()>& before_update) {

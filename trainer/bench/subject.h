@@ -5,7 +5,7 @@
 #include "data/loader/engram_addresses.h"
 #include "kernels/core/philox.h"
 #include "trainer/config/config.h"
-#include "trainer/loop/trainer.h"
+#include "trainer/step/trainer.h"
 
 namespace birkhoff {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/reduce/reduce.h"
 
 namespace birkhoff {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "data/file/regular_file.h"
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/finite.h"

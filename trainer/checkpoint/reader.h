@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "parallel/comm/communicator.h"
+#include "parallel/shard/state.h"
 #include "trainer/checkpoint/manifest.h"
 #include "trainer/checkpoint/open_files.h"
-#include "trainer/checkpoint/state.h"
 
 namespace birkhoff {
 

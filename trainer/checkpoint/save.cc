@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <exception>
 #include <iomanip>
@@ -17,6 +16,7 @@
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/finite.h"
 #include "trainer/checkpoint/layout.h"
+#include "trainer/checkpoint/save_point.h"
 
 namespace birkhoff {
 namespace {
@@ -61,11 +61,6 @@ class Collect final : public StateVisitor {
   std::set<std::string> names_;
   Snapshot& out_;
 };
-
-std::atomic<SavePointFn> save_point{nullptr};
-void at(SavePoint point, int rank) {
-  if (const SavePointFn fn = save_point) fn(point, rank);
-}
 
 // The file with its datasets, which have no bytes yet. It is to become `path`.
 std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece>& pieces, const fs::path& path) {
@@ -138,8 +133,6 @@ void both(const std::function<void()>& first, const std::function<void()>& secon
 
 }  // namespace
 
-void inject_save_point(SavePointFn fn) { save_point = fn; }
-
 Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int num_ranks) {
   Snapshot snapshot;
   Collect visitor(rank, num_ranks, snapshot);
@@ -163,7 +156,7 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   const BulkFile out = BulkFile::create(folder / name);
   out.reserve(layout.bytes());
   layout.copy_to(out);
-  at(SavePoint::data, rank);
+  reach_save_point(SavePoint::data, rank);
   for (size_t i = 0; i < places.size(); ++i) {
     const Piece& p = snapshot.pieces[i];
     Manifest::Entry& entry = record.tensors[p.name];
@@ -176,7 +169,7 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
   both([&] { out.sync(); }, [&] { check_layout(folder, record, name); });
   // Read by rank 0 and removed, so it need not outlive the machine.
   write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
-  at(SavePoint::own_written, rank);
+  reach_save_point(SavePoint::own_written, rank);
 }
 
 void publish(const fs::path& directory, int64_t step, int num_ranks,
@@ -194,13 +187,13 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
     write_text(folder / name, text, Durability::durable);
     manifest.files[name] = {static_cast<int64_t>(text.size()), hex16(hash64(text.data(), text.size()))};
   }
-  at(SavePoint::manifest, 0);
+  reach_save_point(SavePoint::manifest, 0);
   write_text(folder / kManifestName, to_text(manifest), Durability::durable);
   sync_directory(folder);
   open_checkpoint(folder);
-  at(SavePoint::rename, 0);
+  reach_save_point(SavePoint::rename, 0);
   give_name(directory, step);
-  at(SavePoint::published, 0);
+  reach_save_point(SavePoint::published, 0);
 }
 
 }  // namespace birkhoff

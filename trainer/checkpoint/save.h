@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "parallel/shard/state.h"
 #include "trainer/checkpoint/manifest.h"
-#include "trainer/checkpoint/state.h"
 
 namespace birkhoff {
 
@@ -24,12 +24,6 @@ struct Snapshot {
   std::vector<Piece> pieces;
   Manifest manifest;  // step and values; no tensors yet
 };
-
-// Fault injection: called, where set, on the thread and at the moment of a save. Tests exchange it and put nullptr
-// back.
-enum class SavePoint { data, own_written, manifest, rename, published };
-using SavePointFn = void (*)(SavePoint point, int rank);
-void inject_save_point(SavePointFn fn);
 
 // Names what this rank writes: its shards, and an even share of everything that all ranks hold.
 Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int num_ranks);

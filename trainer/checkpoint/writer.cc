@@ -9,10 +9,10 @@
 
 #include "kernels/core/arena.h"
 #include "kernels/core/clock.h"
-#include "kernels/core/copy.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
 #include "kernels/core/thread.h"
+#include "kernels/elementwise/copy.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/save.h"

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "parallel/comm/communicator.h"
-#include "trainer/checkpoint/state.h"
+#include "parallel/shard/state.h"
 
 namespace birkhoff {
 

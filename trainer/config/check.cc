@@ -258,7 +258,7 @@ std::vector<Unused> unused_of(const Config& c) {
       "the residual is plain");
   add(residual == ResidualType::hc, "model.residual.",
       {"sinkhorn_iterations", "eps", "post_factor", "phi_std", "mix_diagonal_init"},
-      "hc normalises nothing, starts its matrix at 0 and its mix at the identity");
+      "hc normalizes nothing, starts its matrix at 0 and its mix at the identity");
   add(c.model.moe.num_experts == 0, "model.moe.",
       {"top_k", "num_shared", "expert_size", "first_dense_layers", "score_function", "num_groups", "top_groups",
        "route_scale", "renormalize", "gate_position", "bias_update_speed", "sequence_balance_loss"},

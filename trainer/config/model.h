@@ -56,7 +56,7 @@ struct ModelConfig {
     s("vocab_size", vocab_size, Limits{0, 1e8}, "rows of the embedding; 0: the tokenizer's");
     s("hidden_size", hidden_size, Limits{1, 1e6}, "width of the model");
     s("num_layers", num_layers, Limits{1, 10000}, "blocks of attention and feed-forward");
-    s("norm", norm, "normalisation before each sublayer and before the head");
+    s("norm", norm, "normalization before each sublayer and before the head");
     s("norm_eps", norm_eps, Limits{0, 0.1}, "added to the mean square");
     s("tie_embeddings", tie_embeddings, "the head is the embedding");
     s("init_std", init_std, Limits{0, 10}, "standard deviation of the initial weights");

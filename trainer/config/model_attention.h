@@ -45,7 +45,7 @@ struct AttentionConfig {
     s("qk_rope_head_dim", qk_rope_head_dim, Limits{0, 65536},
       "mla: width per head that is rotated, one key for all heads");
     s("v_head_dim", v_head_dim, Limits{1, 65536}, "mla: width of a value head");
-    s("qk_norm", qk_norm, "RMS-normalise queries and keys per head, without weights; mla: queries");
+    s("qk_norm", qk_norm, "RMS-normalize queries and keys per head, without weights; mla: queries");
     s("bias", bias, "biases on the projections of mha and gqa");
   }
   bool operator==(const AttentionConfig&) const = default;
@@ -81,7 +81,7 @@ struct RopeConfig {
   YarnConfig yarn;
 
   void visit(SettingList& s) {
-    s("type", type, "which values turn together: neighbours (2i, 2i+1) or halves (i, i + dims/2)");
+    s("type", type, "which values turn together: neighbors (2i, 2i+1) or halves (i, i + dims/2)");
     s("theta", theta, Limits{1, 1e12}, "base of the wavelengths");
     s("dims", dims, Limits{0, 65536},
       "rotated values of a head of mha and gqa, the last ones; 0: all. mla: qk_rope_head_dim");

@@ -27,8 +27,8 @@ struct ResidualConfig {
       "read with the coefficients of the one before");
     s("streams", streams, Limits{1, 8}, "residual streams of hc and mhc");
     s("sinkhorn_iterations", sinkhorn_iterations, Limits{1, 100},
-      "normalisations of the mixing matrix, rows and columns");
-    s("eps", eps, Limits{0, 0.1}, "added to the read weights and to the sums of the normalisations");
+      "normalizations of the mixing matrix, rows and columns");
+    s("eps", eps, Limits{0, 0.1}, "added to the read weights and to the sums of the normalizations");
     s("post_factor", post_factor, Limits{0, 100},
       "mhc: most that a stream takes of a sublayer's output, factor of the sigmoid");
     s("alpha_init", alpha_init, Limits{0, 10}, "initial factors of the coefficients that depend on the token");
@@ -84,7 +84,7 @@ struct EngramConfig {
     s("conv_kernel", conv_kernel, Limits{1, 16}, "taps of the convolution");
     s("conv_dilation", conv_dilation, Limits{0, 64}, "tokens from one tap to the next; 0: the largest order");
     s("conv_eps", conv_eps, Limits{0, 0.1}, "added to the mean square in the convolution's norm");
-    s("compression", compression, "look up normalised tokens: case, accents and spaces folded");
+    s("compression", compression, "look up normalized tokens: case, accents and spaces folded");
     s("pad_id", pad_id, Limits{0, 1e9}, "token that stands for what lies before the start of a document");
     s("init_std", init_std, Limits{0, 10}, "standard deviation of the initial rows");
   }

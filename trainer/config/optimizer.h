@@ -50,14 +50,14 @@ struct EngramOptimizerConfig {
 
   void visit(SettingList& s) {
     s("update", update,
-      "balanced: momentum and Sinkhorn normalisation of rows and columns; sparse_adamw: touched rows only");
+      "balanced: momentum and Sinkhorn normalization of rows and columns; sparse_adamw: touched rows only");
     s("learning_rate_multiplier", learning_rate_multiplier, Limits{0, 1000}, "times the learning rate; no weight decay")
         .free();
     s("granularity", granularity, "balanced: one matrix per table, or one per order and head");
     s("beta", beta, Limits{0, 0.9999}, "balanced: decay of the momentum");
     s("gamma", gamma, Limits{0, 100}, "balanced: root mean square of an update at learning rate 1");
     s("tau", tau, Limits{0, 1}, "balanced: rows below tau times the mean norm stay");
-    s("iterations", iterations, Limits{1, 101}, "balanced: normalisations, odd ones of rows, even ones of columns");
+    s("iterations", iterations, Limits{1, 101}, "balanced: normalizations, odd ones of rows, even ones of columns");
     s("eps", eps, Limits{0, 1}, "balanced: added to the norms");
   }
   bool operator==(const EngramOptimizerConfig&) const = default;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/core/copy.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/hyper/streams.h"
 #include "kernels/loss/head_loss.h"
 
@@ -20,7 +20,7 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
   const int heads = 1 + static_cast<int>(o.mtp_depth);
   embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
   if (!o.tie_embeddings) {
-    head_ = {"head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std), {}, {}, 0};
+    head_ = build.parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
     head_.num_uses = heads;
   }
   loss_ = {"loss", {1 + o.mtp_depth}, {}};
@@ -113,15 +113,15 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const size_t d = static_cast<size_t>(depth);
   head_loss(f.stream, f.gradient_arena(), *head_gemms_,
-            {loss_.value.flat(depth, 1),
-             nll,
-             dx,
-             training ? weight.grad_of(head_use(depth)) : Tensor{},
-             x_TC,
-             f.batch.targets.at(d),
-             f.batch.loss_weights.at(d),
-             {weight.value, weight.version},
-             training ? options_.z_loss : 0});
+            {.loss = loss_.value.flat(depth, 1),
+             .nll = nll,
+             .dx = dx,
+             .dhead = training ? weight.grad_of(head_use(depth)) : Tensor{},
+             .x = x_TC,
+             .targets = f.batch.targets.at(d),
+             .weight = f.batch.loss_weights.at(d),
+             .head = {weight.value, weight.version},
+             .z_loss = training ? options_.z_loss : 0});
   if (f.probe) f.probe("the loss" + of_depth, loss_.value.flat(depth, 1));
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));

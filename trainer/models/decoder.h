@@ -71,7 +71,7 @@ class Decoder {
 
   State forward(Frame& frame);
   // Adds to loss_counter() the sums of loss_weights times token losses (in training with their z-losses): [0] of the
-  // next token, [d] of depth d. The weights carry the normaliser and the weight of the depth, so the model's loss is
+  // next token, [d] of depth d. The weights carry the normalizer and the weight of the depth, so the model's loss is
   // the sum of all entries and of the balance losses. For Pass::training returns dL/dy. nll, where given, f32 [T],
   // receives each token's loss of the next token; an evaluation predicts the next token only.
   State loss(Frame& frame, State y, Pass pass, Tensor nll = {});

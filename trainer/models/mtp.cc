@@ -1,5 +1,5 @@
-#include "kernels/core/copy.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/hyper/streams.h"
 #include "trainer/models/decoder.h"
 

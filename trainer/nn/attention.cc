@@ -26,7 +26,14 @@ class Core {
   Tensor forward(Frame& f, Tensor q, Tensor k, Tensor v) {
     Saved& s = f.saved(slot_);
     s = {q, k, v, f.take(v.dtype, {q.shape[0], q.shape[1], v.shape[2]}), f.take_statistic({q.shape[0], q.shape[1]})};
-    attention_forward(f.stream, {s.o, s.lse, q, k, v, f.batch.document_start, scale_, f.batch.length});
+    attention_forward(f.stream, {.o = s.o,
+                                 .lse = s.lse,
+                                 .q = q,
+                                 .k = k,
+                                 .v = v,
+                                 .document_start = f.batch.document_start,
+                                 .scale = scale_,
+                                 .max_length = f.batch.length});
     return s.o.view({q.shape[0], q.shape[1] * v.shape[2]});
   }
 
@@ -37,8 +44,18 @@ class Core {
     const Saved& s = f.saved(slot_);
     const Gradients d{f.take_gradient(s.q.dtype, s.q.shape), f.take_gradient(s.k.dtype, s.k.shape),
                       f.take_gradient(s.v.dtype, s.v.shape)};
-    attention_backward(f.stream, {d.q, d.k, d.v, d_o.view(s.o.shape), s.q, s.k, s.v, s.o, s.lse, f.batch.document_start,
-                                  scale_, f.batch.length});
+    attention_backward(f.stream, {.dq = d.q,
+                                  .dk = d.k,
+                                  .dv = d.v,
+                                  .d_o = d_o.view(s.o.shape),
+                                  .q = s.q,
+                                  .k = s.k,
+                                  .v = s.v,
+                                  .o = s.o,
+                                  .lse = s.lse,
+                                  .document_start = f.batch.document_start,
+                                  .scale = scale_,
+                                  .max_length = f.batch.length});
     return d;
   }
 
@@ -50,7 +67,13 @@ class Core {
       table_ = memory_->take(Precision::statistic(), {f.batch.length, rope_dims_ / 2, 2});
       fill_rope_table(f.stream, table_, rope_);
     }
-    rope(f.stream, {x, x, f.batch.positions, table_, offset, rope_.layout, direction});
+    rope(f.stream, {.y = x,
+                    .x = x,
+                    .positions = f.batch.positions,
+                    .table = table_,
+                    .offset = offset,
+                    .layout = rope_.layout,
+                    .direction = direction});
   }
   int64_t rope_offset() const { return rope_offset_; }
 
@@ -82,7 +105,7 @@ class HeadNorm {
     if (!on_) return dy;
     const Saved& s = f.saved(slot_);
     const Tensor dx = f.take_gradient(dy.dtype, dy.shape);
-    rmsnorm_backward(f.stream, {dx, {}, dy, s.x, {}, s.rstd});
+    rmsnorm_backward(f.stream, {.dx = dx, .dgain = {}, .dy = dy, .x = s.x, .gain = {}, .rstd = s.rstd});
     return dx;
   }
 

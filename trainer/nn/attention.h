@@ -11,7 +11,7 @@ struct AttentionOptions {
   enum class Kind : uint8_t { gqa, mla } kind = Kind::gqa;  // mha is gqa with as many key heads as query heads
   int64_t num_heads = 1, num_kv_heads = 1, head_dim = 64;
   bool bias = false;     // not of mla
-  bool qk_norm = false;  // RMS-normalise every query and key head, without weights; mla: queries alone, before rotation
+  bool qk_norm = false;  // RMS-normalize every query and key head, without weights; mla: queries alone, before rotation
   // mla
   int64_t q_lora_rank = 0;  // 0: queries straight from the input
   int64_t kv_lora_rank = 512, nope_dim = 128, rope_dim = 64, v_dim = 128;

@@ -30,8 +30,16 @@ struct Build {
   Slot<T> slot() {
     return {num_slots++};
   }
+  Parameter parameter(std::string name, Shape shape, Role role, Init start) const {
+    Parameter p;
+    p.name = std::move(name);
+    p.shape = shape;
+    p.role = role;
+    p.init = std::move(start);
+    return p;
+  }
   Parameter matrix(std::string name, int64_t out, int64_t in, double scale = 1) const {
-    return {std::move(name), {out, in}, Role::matrix, Init::normal(init.std * scale), {}, {}, 0};
+    return parameter(std::move(name), {out, in}, Role::matrix, Init::normal(init.std * scale));
   }
 };
 

@@ -1,5 +1,5 @@
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "kernels/hyper/read.h"
 #include "kernels/hyper/streams.h"
 #include "trainer/nn/hyper_connection.h"
@@ -19,9 +19,9 @@ Collapse::Collapse(Build& build, const std::string& name, int64_t channels, cons
       hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor},
       slot_(build.slot<Saved>()) {
   if (kind_ != ResidualKind::mhc) return;
-  fn_ = {name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std), {}, {}, 0};
-  base_ = {name + ".base", {streams_}, Role::gate, Init::constant(0), {}, {}, 0};
-  scale_ = {name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init), {}, {}, 0};
+  fn_ = build.parameter(name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std));
+  base_ = build.parameter(name + ".base", {streams_}, Role::gate, Init::constant(0));
+  scale_ = build.parameter(name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init));
 }
 
 Tensor Collapse::forward(Frame& f, State in) {
@@ -39,8 +39,17 @@ Tensor Collapse::forward(Frame& f, State in) {
     s.pre = f.take_statistic({T, streams_});
     s.mixes = f.take_statistic({T, streams_});
     s.rstd = f.take_statistic({T});
-    hyper_coefficients_forward(f.stream,
-                               {s.mixes, s.rstd, s.pre, {}, {}, h, in.x, fn_.value, base_.value, scale_.value, hyper_});
+    hyper_coefficients_forward(f.stream, {.mixes = s.mixes,
+                                          .rstd = s.rstd,
+                                          .pre = s.pre,
+                                          .post = {},
+                                          .comb = {},
+                                          .h = h,
+                                          .x = in.x,
+                                          .fn = fn_.value,
+                                          .base = base_.value,
+                                          .scale = scale_.value,
+                                          .options = hyper_});
   }
   return h;
 }
@@ -60,21 +69,21 @@ State Collapse::backward_input(Frame& f, Tensor dh) {
     hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
     return {dx, dpre};
   }
-  hyper_coefficients_backward(f.stream, {dx,
-                                         fn_.grad,
-                                         base_.grad,
-                                         scale_.grad,
-                                         {},
-                                         {},
-                                         {},
-                                         dh,
-                                         s.x,
-                                         fn_.value,
-                                         base_.value,
-                                         scale_.value,
-                                         s.mixes,
-                                         s.rstd,
-                                         hyper_});
+  hyper_coefficients_backward(f.stream, {.dx = dx,
+                                         .dfn = fn_.grad,
+                                         .dbase = base_.grad,
+                                         .dscale = scale_.grad,
+                                         .dpre = {},
+                                         .dpost = {},
+                                         .dcomb = {},
+                                         .dh = dh,
+                                         .x = s.x,
+                                         .fn = fn_.value,
+                                         .base = base_.value,
+                                         .scale = scale_.value,
+                                         .mixes = s.mixes,
+                                         .rstd = s.rstd,
+                                         .options = hyper_});
   return {dx, {}};
 }
 

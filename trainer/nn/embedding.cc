@@ -8,16 +8,11 @@ namespace birkhoff {
 Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, int64_t channels,
                      int64_t learned_positions)
     : activation_(build.precision.activation()) {
-  table_ = {
-      name + ".weight", {vocab_size, channels}, Role::embedding, Init::normal(build.init.embedding_std), {}, {}, 0};
+  table_ = build.parameter(name + ".weight", {vocab_size, channels}, Role::embedding,
+                           Init::normal(build.init.embedding_std));
   if (learned_positions == 0) return;
-  positions_ = {name + ".positions",
-                {learned_positions, channels},
-                Role::embedding,
-                Init::normal(build.init.embedding_std),
-                {},
-                {},
-                0};
+  positions_ = build.parameter(name + ".positions", {learned_positions, channels}, Role::embedding,
+                               Init::normal(build.init.embedding_std));
 }
 
 Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {

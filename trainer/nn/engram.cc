@@ -13,11 +13,11 @@ Engram::Engram(Build& build, const std::string& name, int64_t channels, const En
       slot_(build.slot<Saved>()) {
   wkv_.weight().matrix_rows = {1, std::vector<int64_t>(static_cast<size_t>(o.streams + 1), channels)};
   const Shape per_stream{o.streams, channels};
-  w_h_ = {name + ".q_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
-  w_k_ = {name + ".k_weight", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
+  w_h_ = build.parameter(name + ".q_weight", per_stream, Role::gain, Init::constant(1));
+  w_k_ = build.parameter(name + ".k_weight", per_stream, Role::gain, Init::constant(1));
   if (!o.conv) return;
-  conv_gain_ = {name + ".conv_norm", per_stream, Role::gain, Init::constant(1), {}, {}, 0};
-  conv_weight_ = {name + ".conv", {o.streams, channels, o.conv_kernel}, Role::conv, Init::constant(0), {}, {}, 0};
+  conv_gain_ = build.parameter(name + ".conv_norm", per_stream, Role::gain, Init::constant(1));
+  conv_weight_ = build.parameter(name + ".conv", {o.streams, channels, o.conv_kernel}, Role::conv, Init::constant(0));
 }
 
 State Engram::forward(Frame& f, State in) {
@@ -31,12 +31,28 @@ State Engram::forward(Frame& f, State in) {
   for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take_statistic({T, S});
   s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
   const Tensor out = f.take(activation_, in.x.shape);
-  engram_gate_forward(f.stream, {out, s.gate, s.score, s.rstd_h, s.rstd_k, s.value, s.h, s.kv, w_h_.value, w_k_.value,
-                                 f.batch.token_mask, options_.gate});
+  engram_gate_forward(f.stream, {.out = out,
+                                 .gate = s.gate,
+                                 .score = s.score,
+                                 .rstd_h = s.rstd_h,
+                                 .rstd_k = s.rstd_k,
+                                 .value = s.value,
+                                 .h = s.h,
+                                 .kv = s.kv,
+                                 .w_h = w_h_.value,
+                                 .w_k = w_k_.value,
+                                 .mask = f.batch.token_mask,
+                                 .options = options_.gate});
   if (options_.conv) {
     s.conv_rstd = f.take_statistic({T, S});
-    engram_conv_forward(f.stream, {out, s.conv_rstd, s.value, conv_gain_.value, conv_weight_.value,
-                                   f.batch.document_start, options_.conv_dilation, options_.conv_eps});
+    engram_conv_forward(f.stream, {.out = out,
+                                   .rstd = s.conv_rstd,
+                                   .x = s.value,
+                                   .gain = conv_gain_.value,
+                                   .weight = conv_weight_.value,
+                                   .document_start = f.batch.document_start,
+                                   .dilation = options_.conv_dilation,
+                                   .eps = options_.conv_eps});
   }
   if (f.probe) f.probe("the output of " + name_, out);
   return {out, in.pre};
@@ -48,12 +64,33 @@ State Engram::backward_input(Frame& f, State d) {
   Tensor dvalue;
   if (options_.conv) {
     dvalue = f.take_gradient(activation_, s.value.shape);
-    engram_conv_backward(f.stream, {dvalue, conv_gain_.grad, conv_weight_.grad, d.x, s.value, conv_gain_.value,
-                                    conv_weight_.value, s.conv_rstd, f.batch.document_start, options_.conv_dilation});
+    engram_conv_backward(f.stream, {.dx = dvalue,
+                                    .dgain = conv_gain_.grad,
+                                    .dweight = conv_weight_.grad,
+                                    .dout = d.x,
+                                    .x = s.value,
+                                    .gain = conv_gain_.value,
+                                    .weight = conv_weight_.value,
+                                    .rstd = s.conv_rstd,
+                                    .document_start = f.batch.document_start,
+                                    .dilation = options_.conv_dilation});
   }
   const Tensor dh = f.take_gradient(activation_, s.h.shape), dkv = f.take_gradient(activation_, s.kv.shape);
-  engram_gate_backward(f.stream, {dh, dkv, w_h_.grad, w_k_.grad, d.x, dvalue, s.h, s.kv, w_h_.value, w_k_.value, s.gate,
-                                  s.score, s.rstd_h, s.rstd_k, options_.gate});
+  engram_gate_backward(f.stream, {.dh = dh,
+                                  .dkv = dkv,
+                                  .dw_h = w_h_.grad,
+                                  .dw_k = w_k_.grad,
+                                  .dout = d.x,
+                                  .dvalue = dvalue,
+                                  .h = s.h,
+                                  .kv = s.kv,
+                                  .w_h = w_h_.value,
+                                  .w_k = w_k_.value,
+                                  .gate = s.gate,
+                                  .score = s.score,
+                                  .rstd_h = s.rstd_h,
+                                  .rstd_k = s.rstd_k,
+                                  .options = options_.gate});
   const Tensor de = wkv_.backward_input(f, dkv);
   engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(layer), de, f.batch.engram_index.at(layer)});
   return {dh, d.pre};

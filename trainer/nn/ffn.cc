@@ -33,7 +33,8 @@ Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
   const Tensor up = f.saved(slot_).up, dinner = down_.backward_input(f, dy_TC);
   const Tensor dup = f.take_gradient(activation_, up.shape);
   if (options_.activation == FfnOptions::Activation::swiglu) {
-    swiglu_backward(f.stream, {dup, {}, dinner, up, {}, options_.clamp});
+    swiglu_backward(f.stream,
+                    {.dx = dup, .drow_scale = {}, .dy = dinner, .x = up, .row_scale = {}, .clamp = options_.clamp});
   } else {
     gelu_backward(f.stream, {dup, dinner, up});
   }

@@ -17,7 +17,7 @@ struct BatchView {
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
   std::vector<Tensor> next_tokens;   // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
-  std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normaliser included
+  std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normalizer included
   Tensor token_mask;                 // u8 [T], 0 for padding; absent where every token counts
   double sequence_weight = 1;        // one over the sequences of the global batch
   // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U,

@@ -13,7 +13,7 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, O
       weight_(build.matrix(name + ".weight", out, in, options.init_scale)),
       gemms_(build.precision.linear(out, in, options.role)),
       slot_(build.slot<Saved>()) {
-  if (options.bias) bias_ = {name + ".bias", {out}, Role::bias, Init::constant(0), {}, {}, 0};
+  if (options.bias) bias_ = build.parameter(name + ".bias", {out}, Role::bias, Init::constant(0));
 }
 
 Tensor Linear::forward(Frame& f, Tensor x_TI) {

@@ -4,19 +4,22 @@
 
 namespace birkhoff {
 
-// A map from [T, in] to [T, out] with an explicit backward in two halves, so that a schedule may separate them.
+// A map with an explicit backward in two halves, so that a schedule may separate them. A Module maps [T, in] to
+// [T, out].
 //
 // Contract: forward keeps in the frame what backward needs. backward_input returns dL/dx and keeps what backward_weight
 // needs; backward_weight adds dL/dw into Parameter::grad and runs after backward_input, before the frame alternates its
 // gradients (unless the schedule keeps them). Nobody writes into the dy it was given: a Linear may still need it.
-class Module {
+template <class Value>
+class ModuleOf {
  public:
-  virtual ~Module() = default;
-  virtual Tensor forward(Frame& frame, Tensor x) = 0;
-  virtual Tensor backward_input(Frame& frame, Tensor dy) = 0;
+  virtual ~ModuleOf() = default;
+  virtual Value forward(Frame& frame, Value x) = 0;
+  virtual Value backward_input(Frame& frame, Value dy) = 0;
   virtual void backward_weight(Frame&) {}
   virtual void visit(ModuleVisitor&) {}
 };
+using Module = ModuleOf<Tensor>;
 
 // What flows between blocks, and, member by member, its gradient.
 struct State {
@@ -24,14 +27,7 @@ struct State {
   Tensor pre;  // single-pass mHC only: read weights [T, S] f32 predicted by the previous sublayer
 };
 
-// A map from State to State: blocks and what they are made of. Same contract as Module.
-class StateModule {
- public:
-  virtual ~StateModule() = default;
-  virtual State forward(Frame& frame, State x) = 0;
-  virtual State backward_input(Frame& frame, State dy) = 0;
-  virtual void backward_weight(Frame&) {}
-  virtual void visit(ModuleVisitor&) {}
-};
+// A map from State to State: blocks and what they are made of.
+using StateModule = ModuleOf<State>;
 
 }  // namespace birkhoff

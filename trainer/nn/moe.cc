@@ -1,8 +1,8 @@
 #include "trainer/nn/moe.h"
 
 #include "kernels/activation/swiglu.h"
-#include "kernels/core/copy.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/expert_order.h"
 #include "kernels/moe/permute.h"
@@ -20,10 +20,10 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
       down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_hidden)),
       slot_(build.slot<Saved>()) {
   const int64_t E = o.num_experts, F = o.expert_hidden;
-  up_ = {name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std), {}, {}, 0};
+  up_ = build.parameter(name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std));
   up_.matrix_rows = {1, {F, F}};
   const double down_std = build.init.std * build.init.output_scale;
-  down_ = {name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std), {}, {}, 0};
+  down_ = build.parameter(name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std));
   if (o.num_shared > 0) {
     FfnOptions shared;
     shared.clamp = o.clamp;
@@ -52,7 +52,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.score = options_.score;
   args.num_groups = options_.num_groups;
   args.num_groups_kept = options_.top_groups;
-  args.renormalise = options_.renormalize;
+  args.renormalize = options_.renormalize;
   args.route_scale = options_.route_scale;
   router_forward(f.stream, args);
   if (options_.sequence_balance_loss == 0) return;
@@ -60,8 +60,14 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const ArenaScope scope(f.gradient_arena());
   const Tensor unused = f.take_statistic_gradient({1});  // a replay must not count the loss a second time
   if (f.replaying) fill_zero(f.stream, unused);
-  balance_loss_forward(f.stream, {f.replaying ? unused : balance_.value, s.fraction, s.scores, f.batch.token_mask,
-                                  f.batch.length, K, options_.sequence_balance_loss, f.batch.sequence_weight});
+  balance_loss_forward(f.stream, {.loss = f.replaying ? unused : balance_.value,
+                                  .fraction = s.fraction,
+                                  .scores = s.scores,
+                                  .token_mask = f.batch.token_mask,
+                                  .length = f.batch.length,
+                                  .num_chosen = K,
+                                  .alpha = options_.sequence_balance_loss,
+                                  .weight = f.batch.sequence_weight});
 }
 
 Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
@@ -107,9 +113,10 @@ Tensor Moe::forward(Frame& f, Tensor x_TC) {
 void Moe::backward_combine(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
   s.dout = f.take_gradient(activation_, s.out.shape);
   if (gates_inner()) {
-    combine_backward(f.stream, {s.dout, {}, dy_TC, {}, {}, s.row_of});
+    combine_backward(f.stream, {.drows = s.dout, .dgate = {}, .dy = dy_TC, .rows = {}, .gate = {}, .row_of = s.row_of});
   } else {
-    combine_backward(f.stream, {s.dout, dgate, dy_TC, s.out, s.gate, s.row_of});
+    combine_backward(f.stream,
+                     {.drows = s.dout, .dgate = dgate, .dy = dy_TC, .rows = s.out, .gate = s.gate, .row_of = s.row_of});
   }
 }
 
@@ -119,7 +126,12 @@ Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
   down_gemms_->backward_input(f.stream, dinner, s.dout, {down_.value, down_.version}, s.offsets);
   s.dup = f.take_gradient(activation_, s.up.shape);
   const Tensor dgate_rows = gates_inner() ? f.take_statistic_gradient(s.gate_rows.shape) : Tensor{};
-  swiglu_backward(f.stream, {s.dup, dgate_rows, dinner, s.up, s.gate_rows, options_.clamp});
+  swiglu_backward(f.stream, {.dx = s.dup,
+                             .drow_scale = dgate_rows,
+                             .dy = dinner,
+                             .x = s.up,
+                             .row_scale = s.gate_rows,
+                             .clamp = options_.clamp});
   if (gates_inner()) permute_gate_backward(f.stream, {dgate, dgate_rows, s.row_of});
   const Tensor drows = f.take_gradient(activation_, s.rows.shape);
   up_gemms_->backward_input(f.stream, drows, s.dup, {up_.value, up_.version}, s.offsets);
@@ -133,11 +145,22 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
   Tensor dscores;
   if (options_.sequence_balance_loss != 0) {
     dscores = f.take_statistic_gradient(s.scores.shape);
-    balance_loss_backward(f.stream, {dscores, s.scores, s.fraction, f.batch.token_mask, f.batch.length,
-                                     options_.sequence_balance_loss, f.batch.sequence_weight});
+    balance_loss_backward(f.stream, {.dscores = dscores,
+                                     .scores = s.scores,
+                                     .fraction = s.fraction,
+                                     .token_mask = f.batch.token_mask,
+                                     .length = f.batch.length,
+                                     .alpha = options_.sequence_balance_loss,
+                                     .weight = f.batch.sequence_weight});
   }
-  router_backward(f.stream, {dlogits, dgate, dscores, s.scores, s.index, options_.score, options_.renormalize,
-                             options_.route_scale});
+  router_backward(f.stream, {.dlogits = dlogits,
+                             .dgate = dgate,
+                             .dscores = dscores,
+                             .scores = s.scores,
+                             .index = s.index,
+                             .score = options_.score,
+                             .renormalize = options_.renormalize,
+                             .route_scale = options_.route_scale});
   return router_.backward_input(f, dlogits);
 }
 

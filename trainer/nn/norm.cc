@@ -7,8 +7,8 @@ namespace birkhoff {
 
 Norm::Norm(Build& build, const std::string& name, int64_t channels)
     : kind_(build.norm), eps_(build.norm_eps), slot_(build.slot<Saved>()) {
-  gain_ = {name + ".weight", {channels}, Role::gain, Init::constant(1), {}, {}, 0};
-  if (kind_ == NormKind::layernorm) bias_ = {name + ".bias", {channels}, Role::bias, Init::constant(0), {}, {}, 0};
+  gain_ = build.parameter(name + ".weight", {channels}, Role::gain, Init::constant(1));
+  if (kind_ == NormKind::layernorm) bias_ = build.parameter(name + ".bias", {channels}, Role::bias, Init::constant(0));
 }
 
 Tensor Norm::forward(Frame& f, Tensor x) {
@@ -27,16 +27,27 @@ void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
     return;
   }
   if (!s.mean.present() || !f.replaying_streams) s.mean = f.take_statistic({x.shape.rows()});
-  layernorm_forward(f.stream, {y, s.mean, s.rstd, x, gain_.value, bias_.value, eps_});
+  layernorm_forward(
+      f.stream,
+      {.y = y, .mean = s.mean, .rstd = s.rstd, .x = x, .weight = gain_.value, .bias = bias_.value, .eps = eps_});
 }
 
 Tensor Norm::backward_input(Frame& f, Tensor dy) {
   const Saved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(dy.dtype, s.x.shape);
   if (kind_ == NormKind::rmsnorm) {
-    rmsnorm_backward(f.stream, {dx, gain_.grad, dy.view(s.x.shape), s.x, gain_.value, s.rstd});
+    rmsnorm_backward(
+        f.stream,
+        {.dx = dx, .dgain = gain_.grad, .dy = dy.view(s.x.shape), .x = s.x, .gain = gain_.value, .rstd = s.rstd});
   } else {
-    layernorm_backward(f.stream, {dx, gain_.grad, bias_.grad, dy.view(s.x.shape), s.x, gain_.value, s.mean, s.rstd});
+    layernorm_backward(f.stream, {.dx = dx,
+                                  .dweight = gain_.grad,
+                                  .dbias = bias_.grad,
+                                  .dy = dy.view(s.x.shape),
+                                  .x = s.x,
+                                  .weight = gain_.value,
+                                  .mean = s.mean,
+                                  .rstd = s.rstd});
   }
   return dx;
 }

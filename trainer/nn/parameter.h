@@ -53,7 +53,7 @@ struct Parameter {
   Role role = Role::matrix;
   Init init;
   Tensor value, grad;
-  // Raised at every change of value: caches of packed or quantised weights follow it.
+  // Raised at every change of value: caches of packed or quantized weights follow it.
   uint64_t version = 0;
   MatrixRows matrix_rows = {};
   int num_uses = 1;

@@ -2,10 +2,10 @@
 
 #include <set>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
-#include "kernels/core/random.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "kernels/gemm/precision.h"
 
 namespace birkhoff {
@@ -29,7 +29,7 @@ struct Collector final : ModuleVisitor {
   void router(PersistentBuffer& bias, StepCounter& load) override { routers.push_back({&bias, &load}); }
 };
 
-void initialise_one(Stream& stream, Parameter& p, uint64_t seed) {
+void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   switch (p.init.kind) {
     case Init::Kind::normal:
       return fill_normal(stream, {p.value, seed, key_of(p.name), 0, p.init.value});
@@ -97,8 +97,8 @@ int64_t ParameterStore::num_parameters() const {
   return sum;
 }
 
-void ParameterStore::initialise(Stream& stream, uint64_t seed) {
-  for (const Entry& e : entries_) initialise_one(stream, *e.parameter, seed);
+void ParameterStore::initialize(Stream& stream, uint64_t seed) {
+  for (const Entry& e : entries_) initialize_one(stream, *e.parameter, seed);
   values_changed();
 }
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "parallel/shard/bucket.h"
-#include "trainer/checkpoint/state.h"
+#include "parallel/shard/state.h"
 #include "trainer/nn/parameter.h"
 
 namespace birkhoff {
@@ -50,7 +50,7 @@ class ParameterStore {
   int64_t num_parameters() const;
   size_t bytes() const { return memory_.peak_bytes(); }
 
-  void initialise(Stream& stream, uint64_t seed);
+  void initialize(Stream& stream, uint64_t seed);
   // Gradients and counters to zero: the start of a step.
   void begin_step(Stream& stream);
   // The gradients of the unit are complete on this rank: sums the uses of its shared parameters, then starts the sum

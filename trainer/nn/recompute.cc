@@ -1,6 +1,6 @@
 #include "trainer/nn/recompute.h"
 
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 
 namespace birkhoff {
 namespace {

@@ -50,7 +50,7 @@ class StreamGroup {
 };
 
 // Blocks to a group so that the streams take least memory:
-//   the g that minimises  S ceil(B / g) + 2 g (S + 2)
+//   the g that minimizes  S ceil(B / g) + 2 g (S + 2)
 // A group keeps its output, S C values a token; inside, each of its 2 g sublayers takes S + 2 times C values: streams,
 // input, norm of it. In sublayers this is about sqrt(S 2 B / (S + 2)). Source: arXiv:2512.24880, equation 20.
 int64_t best_stream_group(int64_t num_blocks, int64_t streams);

@@ -51,10 +51,10 @@ std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, i
     case ResidualKind::plain:
       return std::make_unique<PlainResidual>(build, name, channels, std::move(inner));
     case ResidualKind::hc:
-      return std::make_unique<UnconstrainedHyperConnection>(build, name, channels, site, options, std::move(inner));
     case ResidualKind::mhc:
     case ResidualKind::mhc_single_pass:
-      return std::make_unique<HyperConnection>(build, name, channels, options, std::move(inner));
+      return std::make_unique<HyperConnection>(
+          build, name, channels, options, make_coefficients(build, name, channels, site, options), std::move(inner));
   }
   throw BugError("unknown residual kind");
 }

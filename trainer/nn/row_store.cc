@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "kernels/engram/rows.h"
 #include "kernels/gemm/precision.h"
 
@@ -97,7 +97,7 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
   engram_gather_backward(stream, {gradient_.values, arrived, upload_index(stream, step_, index)});
 }
 
-void ShardedRowStore::initialise(Stream& stream, uint64_t seed, double std) {
+void ShardedRowStore::initialize(Stream& stream, uint64_t seed, double std) {
   fill_normal(stream, {values_, seed, key_of(name_), first_ * width_, std});
 }
 

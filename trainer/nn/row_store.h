@@ -7,7 +7,7 @@
 #include "kernels/core/arena.h"
 #include "parallel/comm/communicator.h"
 #include "parallel/shard/slice.h"
-#include "trainer/checkpoint/state.h"
+#include "parallel/shard/state.h"
 
 namespace birkhoff {
 
@@ -45,7 +45,7 @@ class ShardedRowStore final : public RowStore {
   const Gradient& gradient() const { return gradient_; }
   Communicator& group() const { return *group_; }
 
-  void initialise(Stream& stream, uint64_t seed, double std);
+  void initialize(Stream& stream, uint64_t seed, double std);
   void state(StateVisitor& visitor);
 
  private:

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "trainer/optim/optimizer.h"
 
 namespace birkhoff {
@@ -67,7 +67,12 @@ void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, T
     auto part = [&](Tensor all) {
       return all.flat(begin - from, end - begin).view({(end - begin) / m.columns, m.columns});
     };
-    const MuonArgs args{part(o.value), part(momentum), {}, part(o.gradient), hyper, options_.muon_compute};
+    const MuonArgs args{.weight = part(o.value),
+                        .momentum = part(momentum),
+                        .weight_copy = {},
+                        .grad = part(o.gradient),
+                        .hyper = hyper,
+                        .compute = options_.muon_compute};
     m.contiguous() ? muon(stream, workspace_, args) : step_scattered(stream, m, args);
   }
 }
@@ -112,7 +117,12 @@ void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
     hyper.grad_scale = u.grad_scale;
     hyper.step = u.step;
     if (!a.decay) hyper.weight_decay = 0;
-    adamw(stream, {o.value, moments_[i].first, moments_[i].second, {}, o.gradient, hyper});
+    adamw(stream, {.weight = o.value,
+                   .m = moments_[i].first,
+                   .v = moments_[i].second,
+                   .weight_copy = {},
+                   .grad = o.gradient,
+                   .hyper = hyper});
   }
 }
 

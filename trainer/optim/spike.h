@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "trainer/checkpoint/state.h"
+#include "parallel/shard/state.h"
 
 namespace birkhoff {
 

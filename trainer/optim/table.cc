@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "trainer/optim/optimizer.h"
 
 namespace birkhoff {
@@ -32,15 +32,15 @@ void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
     const int64_t begin = options_.matrix_begins[m], end = last ? table_->num_rows() : options_.matrix_begins[m + 1];
     const int64_t from = std::clamp(begin, first, first + local), to = std::clamp(end, first, first + local);
     sinkhorn_balanced(stream, workspace_,
-                      {table_->local_values().rows(from - first, to - from),
-                       first_.rows(from - first, to - from),
-                       {},
-                       table_->gradient().values,
-                       table_->gradient().rows,
-                       from,
-                       hyper,
-                       end - begin,
-                       all_reduce});
+                      {.weight = table_->local_values().rows(from - first, to - from),
+                       .momentum = first_.rows(from - first, to - from),
+                       .weight_copy = {},
+                       .grad = table_->gradient().values,
+                       .rows = table_->gradient().rows,
+                       .first_row = from,
+                       .hyper = hyper,
+                       .num_rows = end - begin,
+                       .all_reduce = all_reduce});
   }
 }
 
@@ -51,14 +51,14 @@ void TableOptimizer::step(Stream& stream, const UpdateStep& u) {
   hyper.grad_scale = u.grad_scale;
   hyper.step = u.step;
   hyper.weight_decay = 0;
-  adamw_rows(stream, {table_->local_values(),
-                      first_,
-                      second_,
-                      {},
-                      table_->gradient().values,
-                      table_->gradient().rows,
-                      table_->first_row(),
-                      hyper});
+  adamw_rows(stream, {.weight = table_->local_values(),
+                      .m = first_,
+                      .v = second_,
+                      .weight_copy = {},
+                      .grad = table_->gradient().values,
+                      .rows = table_->gradient().rows,
+                      .first_row = table_->first_row(),
+                      .hyper = hyper});
 }
 
 void TableOptimizer::state(StateVisitor& v) {

@@ -6,8 +6,8 @@
 
 #include "data/tokenizer/tokenizer.h"
 #include "parallel/comm/threads/thread_world.h"
-#include "trainer/loop/build.h"
 #include "trainer/plan/model_memory.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "kernels/core/process_memory.h"
-#include "parallel/comm/memory_exchange.h"
+#include "parallel/comm/engine/memory_exchange.h"
 #include "trainer/plan/describe.h"
 
 namespace birkhoff {

@@ -1,11 +1,11 @@
 #pragma once
 #include <cstdint>
 
-#include "trainer/loop/model.h"
+#include "trainer/step/model.h"
 
 namespace birkhoff {
 
-// Bytes of the weights' working copies: packed, rounded, quantised.
+// Bytes of the weights' working copies: packed, rounded, quantized.
 int64_t packed_weight_bytes(const Model& model);
 
 // Bytes that the kernels of a step take beside its tensors, at their peak: those of the largest weight gradient, which

@@ -1,5 +1,4 @@
 #include "kernels/core/cpu/convert_simd.h"
-
 #include "kernels/core/cpu/lanes.h"
 
 namespace birkhoff::cpu {

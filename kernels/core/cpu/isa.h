@@ -1,10 +1,10 @@
 #pragma once
-// Instruction sets of the vectorised kernels. A file <op>_simd.cc holds plain loops over raw pointers; the build
+// Instruction sets of the vectorized kernels. A file <op>_simd.cc holds plain loops over raw pointers; the build
 // compiles it once per instruction set with BIRKHOFF_ISA naming it, and the best one that the processor has is chosen
 // at run time.
 //
 // Rules for such a file, which keep code for one processor out of the path of another: everything but the one exported
-// specialisation lives in an anonymous namespace, and no standard container or inline function of another header is
+// specialization lives in an anonymous namespace, and no standard container or inline function of another header is
 // used beyond <cmath>, <cstdint>, kernels/core/cpu/simd.h and, where the instruction set is certain, intrinsics.
 #include <cstdint>
 #include <string_view>

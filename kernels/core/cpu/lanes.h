@@ -1,6 +1,6 @@
 #pragma once
 // One register of f32 of the instruction set a <op>_simd.cc is compiled for, for the loops that a compiler does not
-// vectorise well by itself. All of it has internal linkage (kernels/core/cpu/isa.h).
+// vectorize well by itself. All of it has internal linkage (kernels/core/cpu/isa.h).
 #include "kernels/core/cpu/simd.h"
 
 #if defined(__AVX512BF16__)

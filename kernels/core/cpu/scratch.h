@@ -6,7 +6,7 @@
 namespace birkhoff {
 
 // Temporary elements of one call, taken from an arena that belongs to the calling thread: no allocation once warm.
-// Uninitialised unless a fill value is given. Scopes nest like a stack.
+// Uninitialized unless a fill value is given. Scopes nest like a stack.
 template <class T>
 class Scratch {
  public:

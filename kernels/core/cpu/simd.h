@@ -1,5 +1,5 @@
 #pragma once
-// What the per-instruction-set files <op>_simd.cc share: element access in f32 and a vectorisable exponential.
+// What the per-instruction-set files <op>_simd.cc share: element access in f32 and a vectorizable exponential.
 // Everything here has internal linkage, since each such file is compiled for several processors
 // (kernels/core/cpu/isa.h).
 #include <cmath>
@@ -39,7 +39,7 @@ inline constexpr Isa kThisIsa = Isa::BIRKHOFF_ISA;
 
 // e^x in f32 within 3e-7; 0 below -87.3, infinity above 88.72, NaN for NaN. Cody-Waite reduction and a degree-6
 // polynomial. No comparison is made twice: gcc would turn the second into a branch, and a loop around a branch is not
-// vectorised. The power of two is added to the exponent, since products may be regrouped and 2^128 is no finite f32.
+// vectorized. The power of two is added to the exponent, since products may be regrouped and 2^128 is no finite f32.
 [[maybe_unused, gnu::always_inline]] inline float exp_f32(float x) {
   const float clamped = x > -87.3f ? (x < 88.7228f ? x : 88.7228f) : -87.3f;
   const float n = __builtin_rintf(clamped * 1.44269504088896f);

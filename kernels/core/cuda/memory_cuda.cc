@@ -1,5 +1,5 @@
 #include "kernels/core/cuda/check.h"
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff::cuda {

@@ -3,7 +3,7 @@
 
 #include <mpi.h>
 
-#include "parallel/comm/memory_exchange.h"
+#include "parallel/comm/engine/memory_exchange.h"
 
 namespace birkhoff {
 

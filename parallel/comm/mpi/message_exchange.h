@@ -3,7 +3,7 @@
 
 #include <mpi.h>
 
-#include "parallel/comm/exchange.h"
+#include "parallel/comm/engine/exchange.h"
 
 namespace birkhoff {
 

@@ -4,7 +4,7 @@
 
 #include <mpi.h>
 
-#include "parallel/comm/group_communicator.h"
+#include "parallel/comm/engine/group_communicator.h"
 
 namespace birkhoff {
 

@@ -5,8 +5,8 @@
 
 namespace birkhoff {
 
-// MPI from start to finish of the process: the constructor initialises it with full thread support, the destructor
-// finalises it, except while an exception unwinds: peers may be waiting, and finalising would wait for them.
+// MPI from start to finish of the process: the constructor initializes it with full thread support, the destructor
+// finalizes it, except while an exception unwinds: peers may be waiting, and finalizing would wait for them.
 // Started without mpirun, the world is one rank. Ranks of one host exchange through shared memory, hosts by messages;
 // the environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere, host_pairs takes every two ranks for
 // a host.

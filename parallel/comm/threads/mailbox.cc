@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "kernels/core/error.h"
-#include "parallel/comm/engine.h"
+#include "parallel/comm/engine/engine.h"
 
 namespace birkhoff {
 

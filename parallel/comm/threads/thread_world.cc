@@ -5,8 +5,8 @@
 #include <mutex>
 
 #include "kernels/core/error.h"
-#include "parallel/comm/group_communicator.h"
-#include "parallel/comm/memory_exchange.h"
+#include "parallel/comm/engine/group_communicator.h"
+#include "parallel/comm/engine/memory_exchange.h"
 #include "parallel/comm/threads/mailbox.h"
 
 namespace birkhoff {

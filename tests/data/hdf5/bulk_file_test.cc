@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "kernels/core/process_tag.h"
+#include "tests/support/injected_calls.h"
 #include "tests/support/temp_dir.h"
 
 namespace birkhoff {

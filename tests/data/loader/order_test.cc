@@ -30,15 +30,15 @@ TEST(Permutation, VisitsEachIndexOnceForAnyCount) {
 
 TEST(Permutation, DependsOnSeedAndKeyAndScatters) {
   const Permutation a(1, 1, 1000), b(2, 1, 1000), c(1, 2, 1000);
-  int same_b = 0, same_c = 0, neighbours = 0;
+  int same_b = 0, same_c = 0, neighbors = 0;
   for (int64_t i = 0; i < 999; ++i) {
     same_b += a(i) == b(i);
     same_c += a(i) == c(i);
-    neighbours += std::abs(a(i) - a(i + 1)) <= 1;
+    neighbors += std::abs(a(i) - a(i + 1)) <= 1;
   }
   EXPECT_LT(same_b, 12);
   EXPECT_LT(same_c, 12);
-  EXPECT_LT(neighbours, 15);
+  EXPECT_LT(neighbors, 15);
 }
 
 TEST(Mixture, EverySourceIsWithinOneOfItsQuotaAfterEverySequence) {

@@ -73,7 +73,7 @@ TEST(Tokenizer, PutsASpaceInFrontWhereAsked) {
   EXPECT_THAT(tokenizer.encode(" a"), ElementsAre(' ', 'a'));
 }
 
-TEST(Tokenizer, HonoursTheBehavioursOfASplit) {
+TEST(Tokenizer, HonorsTheBehaviorsOfASplit) {
   const auto ids = [](const std::string& behavior) {
     return tokenizer_of(file_with(split("-", behavior), {{"a", "-"}, {"-", "b"}, {"-", "-"}})).encode("a--b");
   };
@@ -201,7 +201,7 @@ TEST(Tokenizer, RefusesANormalizerThatMakesTooMuchOfAText) {
   }
 }
 
-TEST(Tokenizer, NormalisesBeforeItCuts) {
+TEST(Tokenizer, NormalizesBeforeItCuts) {
   Json file = file_with(byte_level(true), {});
   file["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFKC"}}, {{"type", "Lowercase"}}}}};
   EXPECT_THAT(tokenizer_of(file).encode("\uFF21\uFB01"), ElementsAre('a', 'f', 'i'));
@@ -248,7 +248,7 @@ TEST(Tokenizer, KeepsTheTextItWasReadFrom) {
   EXPECT_EQ(Tokenizer::parse(text).to_json(), text);
 }
 
-TEST(Tokenizer, RefusesByNameWhatItCannotHonour) {
+TEST(Tokenizer, RefusesByNameWhatItCannotHonor) {
   const auto with = [](const char* path, Json value) {
     Json file = file_with(byte_level(true), {{"a", "b"}});
     file[Json::json_pointer(path)] = std::move(value);

@@ -16,7 +16,12 @@ OpCase swiglu_case(int64_t T, int64_t F, float clamp, bool scaled) {
   if (scaled) c.parameter("scale", {T});
   c.forward([=](Stream& s, const Tensors& t) { swiglu_forward(s, {t["y"], t["x"], t["scale"], clamp}); });
   c.backward([=](Stream& s, const Tensors& t) {
-    swiglu_backward(s, {t["d_x"], t["d_scale"], t["d_y"], t["x"], t["scale"], clamp});
+    swiglu_backward(s, {.dx = t["d_x"],
+                        .drow_scale = t["d_scale"],
+                        .dy = t["d_y"],
+                        .x = t["x"],
+                        .row_scale = t["scale"],
+                        .clamp = clamp});
   });
   return c;
 }

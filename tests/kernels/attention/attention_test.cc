@@ -39,11 +39,28 @@ OpCase attention_case(const Sizes& n) {
   c.activation("q", {T, n.H, n.Dqk}).activation("k", {T, n.Hkv, n.Dqk}).activation("v", {T, n.Hkv, n.Dv});
   c.index("start", document_starts(n), DType::i32, {T}).output("o", {T, n.H, n.Dv}).statistic_output("lse", {T, n.H});
   c.forward([=](Stream& s, const Tensors& t) {
-    attention_forward(s, {t["o"], t["lse"], t["q"], t["k"], t["v"], t["start"], scale, 0});
+    attention_forward(s, {.o = t["o"],
+                          .lse = t["lse"],
+                          .q = t["q"],
+                          .k = t["k"],
+                          .v = t["v"],
+                          .document_start = t["start"],
+                          .scale = scale,
+                          .max_length = 0});
   });
   c.backward([=](Stream& s, const Tensors& t) {
-    attention_backward(
-        s, {t["d_q"], t["d_k"], t["d_v"], t["d_o"], t["q"], t["k"], t["v"], t["o"], t["lse"], t["start"], scale, 0});
+    attention_backward(s, {.dq = t["d_q"],
+                           .dk = t["d_k"],
+                           .dv = t["d_v"],
+                           .d_o = t["d_o"],
+                           .q = t["q"],
+                           .k = t["k"],
+                           .v = t["v"],
+                           .o = t["o"],
+                           .lse = t["lse"],
+                           .document_start = t["start"],
+                           .scale = scale,
+                           .max_length = 0});
   });
   return c;
 }
@@ -67,15 +84,32 @@ class Attended {
     for (const char* name : {"q", "k", "v", "d_o"}) fill(t_[name], normal(key_of(name)));
     const std::vector<int64_t> start = document_starts(n);
     set_values(t_["start"], {start.begin(), start.end()});
-    attention_forward(stream_, {t_["o"], t_["lse"], t_["q"], t_["k"], t_["v"], t_["start"], scale(), 0});
+    attention_forward(stream_, {.o = t_["o"],
+                                .lse = t_["lse"],
+                                .q = t_["q"],
+                                .k = t_["k"],
+                                .v = t_["v"],
+                                .document_start = t_["start"],
+                                .scale = scale(),
+                                .max_length = 0});
     o_ = values("o");
     lse_ = values("lse");
     if (judged) {
       set_values(t_["o"], judged->o_);
       set_values(t_["lse"], judged->lse_);
     }
-    attention_backward(stream_, {t_["d_q"], t_["d_k"], t_["d_v"], t_["d_o"], t_["q"], t_["k"], t_["v"], t_["o"],
-                                 t_["lse"], t_["start"], scale(), 0});
+    attention_backward(stream_, {.dq = t_["d_q"],
+                                 .dk = t_["d_k"],
+                                 .dv = t_["d_v"],
+                                 .d_o = t_["d_o"],
+                                 .q = t_["q"],
+                                 .k = t_["k"],
+                                 .v = t_["v"],
+                                 .o = t_["o"],
+                                 .lse = t_["lse"],
+                                 .document_start = t_["start"],
+                                 .scale = scale(),
+                                 .max_length = 0});
   }
   std::vector<double> values(const std::string& name) const {
     return name == "o" && !o_.empty() ? o_ : name == "lse" && !lse_.empty() ? lse_ : values_of(t_[name]);
@@ -208,10 +242,24 @@ TEST(Attention, DoesNotSeeOtherDocuments) {
   OpCase plain = attention_case(both), loud = attention_case(both);
   loud.forward([](Stream& s, const Tensors& t) {
     for (int64_t i = 0; i < 40 * 8; ++i) t["k"].as<double>()[i] = t["v"].as<double>()[i] = 100;
-    attention_forward(s, {t["o"], t["lse"], t["q"], t["k"], t["v"], t["start"], 0.5f, 0});
+    attention_forward(s, {.o = t["o"],
+                          .lse = t["lse"],
+                          .q = t["q"],
+                          .k = t["k"],
+                          .v = t["v"],
+                          .document_start = t["start"],
+                          .scale = 0.5f,
+                          .max_length = 0});
   });
   plain.forward([](Stream& s, const Tensors& t) {
-    attention_forward(s, {t["o"], t["lse"], t["q"], t["k"], t["v"], t["start"], 0.5f, 0});
+    attention_forward(s, {.o = t["o"],
+                          .lse = t["lse"],
+                          .q = t["q"],
+                          .k = t["k"],
+                          .v = t["v"],
+                          .document_start = t["start"],
+                          .scale = 0.5f,
+                          .max_length = 0});
   });
   const Device reference{DeviceKind::reference};
   const auto a = plain.result(reference, DType::f32, "o"), b = loud.result(reference, DType::f32, "o");
@@ -222,7 +270,14 @@ TEST(Attention, DoesNotSeeOtherDocuments) {
 TEST(Attention, SurvivesLargeScores) {
   OpCase c = attention_case({1, 1, 16, 8, {90}});
   c.forward([](Stream& s, const Tensors& t) {
-    attention_forward(s, {t["o"], t["lse"], t["q"], t["k"], t["v"], t["start"], 100.0f, 0});
+    attention_forward(s, {.o = t["o"],
+                          .lse = t["lse"],
+                          .q = t["q"],
+                          .k = t["k"],
+                          .v = t["v"],
+                          .document_start = t["start"],
+                          .scale = 100.0f,
+                          .max_length = 0});
   });
   for (double o : c.result(Device{}, DType::f32, "o")) EXPECT_TRUE(std::isfinite(o));
 }
@@ -238,9 +293,13 @@ TEST(Attention, CountsItsWorkOnTheMetaDevice) {
   const Tensor q{nullptr, DType::bf16, {8, 4, 6}}, k{nullptr, DType::bf16, {8, 2, 6}},
       v{nullptr, DType::bf16, {8, 2, 3}};
   const Tensor o{nullptr, DType::bf16, {8, 4, 3}}, lse{nullptr, DType::f32, {8, 4}}, start{nullptr, DType::i32, {8}};
-  attention_forward(stream, {o, lse, q, k, v, start, 1, 4});
+  attention_forward(stream,
+                    {.o = o, .lse = lse, .q = q, .k = k, .v = v, .document_start = start, .scale = 1, .max_length = 4});
   EXPECT_EQ(counter.total, 2.0 * 4 * (6 + 3) * 8 * (4 + 1) / 2);
-  EXPECT_THROW(attention_forward(stream, {o, lse, q, k, k, start, 1, 4}), UserError);
+  EXPECT_THROW(
+      attention_forward(
+          stream, {.o = o, .lse = lse, .q = q, .k = k, .v = k, .document_start = start, .scale = 1, .max_length = 4}),
+      UserError);
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "kernels/core/arena.h"
-#include "kernels/core/copy.h"
 #include "kernels/core/cuda/event.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 
 namespace birkhoff::test {
 namespace {

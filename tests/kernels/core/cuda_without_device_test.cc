@@ -1,7 +1,7 @@
 // A CUDA build starts and answers where there is no driver.
 #include <gtest/gtest.h>
 
-#include "kernels/core/cuda/memory.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff::test {

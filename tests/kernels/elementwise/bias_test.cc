@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/cpu/parallel.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/op_case.h"
 
 namespace birkhoff::test {

@@ -26,11 +26,26 @@ OpCase conv_case(Size n) {
   c.output("out", {T, S, C}).statistic_output("rstd", {T, S});
   c.forward([step](Stream& s, const Tensors& t) {
     set_values(t["out"], std::vector<double>(static_cast<size_t>(t["out"].count()), 0.5));
-    engram_conv_forward(s, {t["out"], t["rstd"], t["x"], t["gain"], t["weight"], t["document_start"], step, 1e-5f});
+    engram_conv_forward(s, {.out = t["out"],
+                            .rstd = t["rstd"],
+                            .x = t["x"],
+                            .gain = t["gain"],
+                            .weight = t["weight"],
+                            .document_start = t["document_start"],
+                            .dilation = step,
+                            .eps = 1e-5f});
   });
   c.backward([step](Stream& s, const Tensors& t) {
-    engram_conv_backward(s, {t["d_x"], t["d_gain"], t["d_weight"], t["d_out"], t["x"], t["gain"], t["weight"],
-                             t["rstd"], t["document_start"], step});
+    engram_conv_backward(s, {.dx = t["d_x"],
+                             .dgain = t["d_gain"],
+                             .dweight = t["d_weight"],
+                             .dout = t["d_out"],
+                             .x = t["x"],
+                             .gain = t["gain"],
+                             .weight = t["weight"],
+                             .rstd = t["rstd"],
+                             .document_start = t["document_start"],
+                             .dilation = step});
   });
   return c;
 }
@@ -73,7 +88,13 @@ TEST(EngramConv, RefusesShapesThatDisagree) {
   Stream stream;
   auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
   const Tensor x = take({2, 2, 4}), start = arena.take(DType::i32, {2});
-  EXPECT_THROW(engram_conv_forward(stream, {x, take({2, 2}), x, take({2, 4}), take({2, 3, 4}), start}), UserError);
+  EXPECT_THROW(engram_conv_forward(stream, {.out = x,
+                                            .rstd = take({2, 2}),
+                                            .x = x,
+                                            .gain = take({2, 4}),
+                                            .weight = take({2, 3, 4}),
+                                            .document_start = start}),
+               UserError);
 }
 
 }  // namespace

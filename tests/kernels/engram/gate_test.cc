@@ -41,12 +41,35 @@ OpCase gate_case(Size n, Extra extra, EngramGateOptions options = {}) {
     c.index("mask", mask, DType::u8, {T});
   }
   c.forward([=](Stream& s, const Tensors& t) {
-    engram_gate_forward(s, {t["out"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"], t["value"], t["h"], t["kv"],
-                            t["w_h"], t["w_k"], t["mask"], options});
+    engram_gate_forward(s, {.out = t["out"],
+                            .gate = t["gate"],
+                            .score = t["score"],
+                            .rstd_h = t["rstd_h"],
+                            .rstd_k = t["rstd_k"],
+                            .value = t["value"],
+                            .h = t["h"],
+                            .kv = t["kv"],
+                            .w_h = t["w_h"],
+                            .w_k = t["w_k"],
+                            .mask = t["mask"],
+                            .options = options});
   });
   c.backward([=](Stream& s, const Tensors& t) {
-    engram_gate_backward(s, {t["d_h"], t["d_kv"], t["d_w_h"], t["d_w_k"], t["d_out"], t["d_value"], t["h"], t["kv"],
-                             t["w_h"], t["w_k"], t["gate"], t["score"], t["rstd_h"], t["rstd_k"], options});
+    engram_gate_backward(s, {.dh = t["d_h"],
+                             .dkv = t["d_kv"],
+                             .dw_h = t["d_w_h"],
+                             .dw_k = t["d_w_k"],
+                             .dout = t["d_out"],
+                             .dvalue = t["d_value"],
+                             .h = t["h"],
+                             .kv = t["kv"],
+                             .w_h = t["w_h"],
+                             .w_k = t["w_k"],
+                             .gate = t["gate"],
+                             .score = t["score"],
+                             .rstd_h = t["rstd_h"],
+                             .rstd_k = t["rstd_k"],
+                             .options = options});
   });
   return c;
 }
@@ -92,12 +115,37 @@ TEST(EngramGate, WithoutTheRootAScoreOfZeroHasAGateOfAHalfAndAGradient) {
   const Tensor h = filled({1, 1, 2}, {1, 1}), kv = filled({1, 4}, {1, -1, 3, 5}), w = filled({1, 2}, {1, 1});
   const Tensor out = filled({1, 1, 2}, {0, 0}), gate = filled({1, 1}, {0}), score = filled({1, 1}, {9});
   const Tensor rstd_h = filled({1, 1}, {0}), rstd_k = filled({1, 1}, {0});
-  engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, {}, h, kv, w, w, {}, kWithoutRoot});
+  engram_gate_forward(stream, {.out = out,
+                               .gate = gate,
+                               .score = score,
+                               .rstd_h = rstd_h,
+                               .rstd_k = rstd_k,
+                               .value = {},
+                               .h = h,
+                               .kv = kv,
+                               .w_h = w,
+                               .w_k = w,
+                               .mask = {},
+                               .options = kWithoutRoot});
   EXPECT_EQ(values_of(score)[0], 0);
   EXPECT_EQ(values_of(gate)[0], 0.5);
   const Tensor dout = filled({1, 1, 2}, {1, 1}), dh = filled({1, 1, 2}, {0, 0}), dkv = filled({1, 4}, {0, 0, 0, 0});
   const Tensor dw_h = filled({1, 2}, {0, 0}), dw_k = filled({1, 2}, {0, 0});
-  engram_gate_backward(stream, {dh, dkv, dw_h, dw_k, dout, {}, h, kv, w, w, gate, score, rstd_h, rstd_k, kWithoutRoot});
+  engram_gate_backward(stream, {.dh = dh,
+                                .dkv = dkv,
+                                .dw_h = dw_h,
+                                .dw_k = dw_k,
+                                .dout = dout,
+                                .dvalue = {},
+                                .h = h,
+                                .kv = kv,
+                                .w_h = w,
+                                .w_k = w,
+                                .gate = gate,
+                                .score = score,
+                                .rstd_h = rstd_h,
+                                .rstd_k = rstd_k,
+                                .options = kWithoutRoot});
   // dL/dgate 8, slope of the sigmoid 1/4, d(score)/d(w_h[0]) = 1 / sqrt(2) up to eps.
   EXPECT_NEAR(values_of(dw_h)[0], 2 / std::sqrt(2.0), 1e-5);
   EXPECT_NEAR(values_of(dw_h)[1], -2 / std::sqrt(2.0), 1e-5);
@@ -108,7 +156,18 @@ TEST(EngramGate, RefusesShapesThatDisagree) {
   Stream stream;
   auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
   const Tensor h = take({2, 2, 4}), w = take({2, 4}), s = take({2, 2});
-  EXPECT_THROW(engram_gate_forward(stream, {h, s, s, s, s, {}, h, take({2, 8}), w, w, {}}), UserError);
+  EXPECT_THROW(engram_gate_forward(stream, {.out = h,
+                                            .gate = s,
+                                            .score = s,
+                                            .rstd_h = s,
+                                            .rstd_k = s,
+                                            .value = {},
+                                            .h = h,
+                                            .kv = take({2, 8}),
+                                            .w_h = w,
+                                            .w_k = w,
+                                            .mask = {}}),
+               UserError);
 }
 
 class EngramGateVectors : public testing::TestWithParam<DeviceKind> {};
@@ -140,15 +199,39 @@ TEST_P(EngramGateVectors, MatchForwardAndBackward) {
     const Tensor kv = take({T, (M + 1) * d}), out = take({T, M, d}), gate = take({T, M}), score = take({T, M});
     const Tensor rstd_h = take({T, M}), rstd_k = take({T, M});
     set_values(kv, joined(v.at("k"), v.at("v")));
-    engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, {}, h, kv, w_h, w_k, {}, options});
+    engram_gate_forward(stream, {.out = out,
+                                 .gate = gate,
+                                 .score = score,
+                                 .rstd_h = rstd_h,
+                                 .rstd_k = rstd_k,
+                                 .value = {},
+                                 .h = h,
+                                 .kv = kv,
+                                 .w_h = w_h,
+                                 .w_k = w_k,
+                                 .mask = {},
+                                 .options = options});
     expect_vector(score, v.at("score"), limit, "score");
     expect_vector(gate, v.at("gate"), limit, "gate");
     expect_vector(out, v.at("out"), limit, "out");
     const Tensor dout = tensor_of(arena, v.at("grad_out")), dkv = take(kv.shape), dw_h = take({M, d}),
                  dw_k = take({M, d});
     const Tensor dh = take(h.shape);
-    engram_gate_backward(stream,
-                         {dh, dkv, dw_h, dw_k, dout, {}, h, kv, w_h, w_k, gate, score, rstd_h, rstd_k, options});
+    engram_gate_backward(stream, {.dh = dh,
+                                  .dkv = dkv,
+                                  .dw_h = dw_h,
+                                  .dw_k = dw_k,
+                                  .dout = dout,
+                                  .dvalue = {},
+                                  .h = h,
+                                  .kv = kv,
+                                  .w_h = w_h,
+                                  .w_k = w_k,
+                                  .gate = gate,
+                                  .score = score,
+                                  .rstd_h = rstd_h,
+                                  .rstd_k = rstd_k,
+                                  .options = options});
     expect_vector(dh, v.at("grad_h"), limit, "dh");
     expect_vector(dkv, joined(v.at("grad_k"), v.at("grad_v")), limit, "dkv");
     expect_vector(dw_h, v.at("grad_w_h"), limit, "dw_h");

@@ -90,8 +90,26 @@ TEST_P(EngramConvModuleVectors, MatchTheOriginalWithItsConvolution) {
     const Tensor conv_rstd = take({T, M});
     engram_gather_forward(stream, {e, table, index});
     set_values(kv, product(values_of(e), W, width));
-    engram_gate_forward(stream, {out, gate, score, rstd_h, rstd_k, value, h, kv, w_h, w_k, {}, options});
-    engram_conv_forward(stream, {out, conv_rstd, value, gain, weight, start, dilation, v.at("eps_conv_norm")});
+    engram_gate_forward(stream, {.out = out,
+                                 .gate = gate,
+                                 .score = score,
+                                 .rstd_h = rstd_h,
+                                 .rstd_k = rstd_k,
+                                 .value = value,
+                                 .h = h,
+                                 .kv = kv,
+                                 .w_h = w_h,
+                                 .w_k = w_k,
+                                 .mask = {},
+                                 .options = options});
+    engram_conv_forward(stream, {.out = out,
+                                 .rstd = conv_rstd,
+                                 .x = value,
+                                 .gain = gain,
+                                 .weight = weight,
+                                 .document_start = start,
+                                 .dilation = dilation,
+                                 .eps = v.at("eps_conv_norm")});
     expect(gate, v.at("gate"), "gate");
     expect(value, v.at("value"), "value");
     expect(out, v.at("out"), "out");
@@ -102,9 +120,31 @@ TEST_P(EngramConvModuleVectors, MatchTheOriginalWithItsConvolution) {
     const Tensor dout = load(v.at("grad_out"), {T, M, d}), dvalue = take({T, M, d}), dh = take({T, M, d});
     const Tensor dkv = take(kv.shape), dw_h = take({M, d}), dw_k = take({M, d}), dgain = take({M, d});
     const Tensor dweight = take(weight.shape), de = take(e.shape), dtable = take(table.shape);
-    engram_conv_backward(stream, {dvalue, dgain, dweight, dout, value, gain, weight, conv_rstd, start, dilation});
-    engram_gate_backward(stream,
-                         {dh, dkv, dw_h, dw_k, dout, dvalue, h, kv, w_h, w_k, gate, score, rstd_h, rstd_k, options});
+    engram_conv_backward(stream, {.dx = dvalue,
+                                  .dgain = dgain,
+                                  .dweight = dweight,
+                                  .dout = dout,
+                                  .x = value,
+                                  .gain = gain,
+                                  .weight = weight,
+                                  .rstd = conv_rstd,
+                                  .document_start = start,
+                                  .dilation = dilation});
+    engram_gate_backward(stream, {.dh = dh,
+                                  .dkv = dkv,
+                                  .dw_h = dw_h,
+                                  .dw_k = dw_k,
+                                  .dout = dout,
+                                  .dvalue = dvalue,
+                                  .h = h,
+                                  .kv = kv,
+                                  .w_h = w_h,
+                                  .w_k = w_k,
+                                  .gate = gate,
+                                  .score = score,
+                                  .rstd_h = rstd_h,
+                                  .rstd_k = rstd_k,
+                                  .options = options});
     set_values(de, product(values_of(dkv), transposed(W, width), channels));
     engram_gather_backward(stream, {dtable, de, index});
     expect(dh, v.at("grad_H"), "dh");
@@ -131,18 +171,18 @@ TEST_P(EngramFp8ModuleVectors, MatchTheReleasedFormWithFp8Rows) {
     fp8_rows_decode(stream, {table, bytes, scales});
     engram_gather_forward(stream, {e, table, index});
     set_values(kv, product(values_of(e), flatten(v.at("W_kv")), static_cast<size_t>(K * D)));
-    engram_gate_forward(stream, {out,
-                                 gate,
-                                 score,
-                                 rstd_h,
-                                 rstd_k,
-                                 {},
-                                 h,
-                                 kv,
-                                 tensor_of(arena, v.at("q_weight")),
-                                 tensor_of(arena, v.at("k_weight")),
-                                 tensor_of(arena, v.at("token_mask"), DType::u8),
-                                 {v.value("eps", 1e-20f), v.value("clamp", 1e-6f)}});
+    engram_gate_forward(stream, {.out = out,
+                                 .gate = gate,
+                                 .score = score,
+                                 .rstd_h = rstd_h,
+                                 .rstd_k = rstd_k,
+                                 .value = {},
+                                 .h = h,
+                                 .kv = kv,
+                                 .w_h = tensor_of(arena, v.at("q_weight")),
+                                 .w_k = tensor_of(arena, v.at("k_weight")),
+                                 .mask = tensor_of(arena, v.at("token_mask"), DType::u8),
+                                 .options = {v.value("eps", 1e-20f), v.value("clamp", 1e-6f)}});
     std::vector<double> expected_kv;
     for (size_t t = 0; t < v.at("value").size(); ++t) {
       expected_kv = concatenated(concatenated(expected_kv, flatten(v.at("key")[t])), flatten(v.at("value")[t]));

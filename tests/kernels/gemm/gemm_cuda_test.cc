@@ -1,4 +1,4 @@
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm/precision.h"
 #include "tests/support/cuda_test.h"
@@ -20,7 +20,12 @@ TEST_F(GemmCuda, EqualsReferenceForEveryTransposeAndAccumulation) {
       c.forward([=](Stream& s, const Tensors& t) {
         gemm(s, {t["c"], t["a"], t["b"], transpose_a, transpose_b});
         fill(s, t["sum"], 2);
-        gemm(s, {t["sum"], t["a"], t["b"], transpose_a, transpose_b, /*accumulate=*/true});
+        gemm(s, {.c = t["sum"],
+                 .a = t["a"],
+                 .b = t["b"],
+                 .transpose_a = transpose_a,
+                 .transpose_b = transpose_b,
+                 .accumulate = /*accumulate=*/true});
       });
       c.expect_cuda_equals_reference(K);
     }

@@ -26,7 +26,12 @@ OpCase gemm_case(Sizes s, bool transpose_a, bool transpose_b, bool accumulate) {
       else
         t["c"].f32()[i] = static_cast<float>(i % 7);
     }
-    gemm(stream, {t["c"], t["a"], t["b"], transpose_a, transpose_b, accumulate});
+    gemm(stream, {.c = t["c"],
+                  .a = t["a"],
+                  .b = t["b"],
+                  .transpose_a = transpose_a,
+                  .transpose_b = transpose_b,
+                  .accumulate = accumulate});
     if (!accumulate) gemm(stream, {t["rounded"], t["a"], t["b"], transpose_a, transpose_b});
   });
   return c;

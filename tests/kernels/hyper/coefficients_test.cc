@@ -18,8 +18,20 @@ struct Size {
 };
 
 void backward(Stream& s, const Tensors& t) {
-  hyper_coefficients_backward(s, {t["d_x"], t["d_fn"], t["d_base"], t["d_scale"], t["d_pre"], t["d_post"], t["d_comb"],
-                                  t["d_h"], t["x"], t["fn"], t["base"], t["scale"], t["mixes"], t["rstd"]});
+  hyper_coefficients_backward(s, {.dx = t["d_x"],
+                                  .dfn = t["d_fn"],
+                                  .dbase = t["d_base"],
+                                  .dscale = t["d_scale"],
+                                  .dpre = t["d_pre"],
+                                  .dpost = t["d_post"],
+                                  .dcomb = t["d_comb"],
+                                  .dh = t["d_h"],
+                                  .x = t["x"],
+                                  .fn = t["fn"],
+                                  .base = t["base"],
+                                  .scale = t["scale"],
+                                  .mixes = t["mixes"],
+                                  .rstd = t["rstd"]});
 }
 
 OpCase site_case(Size n, Reading reading) {
@@ -32,8 +44,17 @@ OpCase site_case(Size n, Reading reading) {
   c.output_f32("pre", {T, S}).output_f32("post", {T, S}).output_f32("comb", {T, S, S});
   if (reading == Reading::fused) c.output("h", {T, C});
   c.forward([](Stream& s, const Tensors& t) {
-    hyper_coefficients_forward(
-        s, {t["mixes"], t["rstd"], t["pre"], t["post"], t["comb"], t["h"], t["x"], t["fn"], t["base"], t["scale"], {}});
+    hyper_coefficients_forward(s, {.mixes = t["mixes"],
+                                   .rstd = t["rstd"],
+                                   .pre = t["pre"],
+                                   .post = t["post"],
+                                   .comb = t["comb"],
+                                   .h = t["h"],
+                                   .x = t["x"],
+                                   .fn = t["fn"],
+                                   .base = t["base"],
+                                   .scale = t["scale"],
+                                   .options = {}});
   });
   c.backward(backward);
   return c;
@@ -47,8 +68,17 @@ OpCase head_case(Size n) {
   c.statistic_output("mixes", {T, S}).statistic_output("rstd", {T}).statistic_output("pre", {T, S});
   c.output("h", {T, C});
   c.forward([](Stream& s, const Tensors& t) {
-    hyper_coefficients_forward(
-        s, {t["mixes"], t["rstd"], t["pre"], {}, {}, t["h"], t["x"], t["fn"], t["base"], t["scale"], {}});
+    hyper_coefficients_forward(s, {.mixes = t["mixes"],
+                                   .rstd = t["rstd"],
+                                   .pre = t["pre"],
+                                   .post = {},
+                                   .comb = {},
+                                   .h = t["h"],
+                                   .x = t["x"],
+                                   .fn = t["fn"],
+                                   .base = t["base"],
+                                   .scale = t["scale"],
+                                   .options = {}});
   });
   c.backward(backward);
   return c;
@@ -103,8 +133,16 @@ TEST(HyperCoefficients, RefuseShapesThatDisagree) {
   Arena arena{Device{}};
   Stream stream;
   auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
-  HyperCoefficientsArgs a{take({2, 24}),   take({2}),      take({2, 4}), take({2, 4}), take({2, 4, 4}), {},
-                          take({2, 4, 8}), take({24, 32}), take({24}),   take({3})};
+  HyperCoefficientsArgs a{.mixes = take({2, 24}),
+                          .rstd = take({2}),
+                          .pre = take({2, 4}),
+                          .post = take({2, 4}),
+                          .comb = take({2, 4, 4}),
+                          .h = {},
+                          .x = take({2, 4, 8}),
+                          .fn = take({24, 32}),
+                          .base = take({24}),
+                          .scale = take({3})};
   Stream meta{Device{DeviceKind::meta}, nullptr, nullptr};
   EXPECT_NO_THROW(hyper_coefficients_forward(meta, a));
   a.fn = take({23, 32});

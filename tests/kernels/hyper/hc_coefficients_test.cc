@@ -14,12 +14,30 @@ OpCase hc_case(int64_t T, int64_t S, int64_t C) {
   c.parameter("scale", {2}).statistic_output("mixes", {T, S, S + 2}).statistic_output("rstd", {T, S});
   c.output_f32("pre", {T, S}).output_f32("post", {T, S}).output_f32("comb", {T, S, S});
   c.forward([](Stream& s, const Tensors& t) {
-    hc_coefficients_forward(
-        s, {t["mixes"], t["rstd"], t["pre"], t["post"], t["comb"], t["x"], t["fn"], t["base"], t["scale"], 1e-6f});
+    hc_coefficients_forward(s, {.mixes = t["mixes"],
+                                .rstd = t["rstd"],
+                                .pre = t["pre"],
+                                .post = t["post"],
+                                .comb = t["comb"],
+                                .x = t["x"],
+                                .fn = t["fn"],
+                                .base = t["base"],
+                                .scale = t["scale"],
+                                .norm_eps = 1e-6f});
   });
   c.backward([](Stream& s, const Tensors& t) {
-    hc_coefficients_backward(s, {t["d_x"], t["d_fn"], t["d_base"], t["d_scale"], t["d_pre"], t["d_post"], t["d_comb"],
-                                 t["x"], t["fn"], t["scale"], t["mixes"], t["rstd"]});
+    hc_coefficients_backward(s, {.dx = t["d_x"],
+                                 .dfn = t["d_fn"],
+                                 .dbase = t["d_base"],
+                                 .dscale = t["d_scale"],
+                                 .dpre = t["d_pre"],
+                                 .dpost = t["d_post"],
+                                 .dcomb = t["d_comb"],
+                                 .x = t["x"],
+                                 .fn = t["fn"],
+                                 .scale = t["scale"],
+                                 .mixes = t["mixes"],
+                                 .rstd = t["rstd"]});
   });
   return c;
 }
@@ -55,8 +73,15 @@ TEST(HcCoefficients, RefusesShapesThatDisagree) {
   Arena arena{Device{}};
   Stream stream;
   auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
-  EXPECT_THROW(hc_coefficients_forward(stream, {take({2, 2, 4}), take({2, 2}), take({2, 2}), take({2, 2}),
-                                                take({2, 2, 2}), take({2, 2, 8}), take({3, 8}), take({8}), take({2})}),
+  EXPECT_THROW(hc_coefficients_forward(stream, {.mixes = take({2, 2, 4}),
+                                                .rstd = take({2, 2}),
+                                                .pre = take({2, 2}),
+                                                .post = take({2, 2}),
+                                                .comb = take({2, 2, 2}),
+                                                .x = take({2, 2, 8}),
+                                                .fn = take({3, 8}),
+                                                .base = take({8}),
+                                                .scale = take({2})}),
                UserError);
 }
 

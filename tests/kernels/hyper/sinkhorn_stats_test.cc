@@ -104,12 +104,12 @@ Matrices composites(const Matrices& all, const Sizes& sizes) {
 }
 
 // Both sides were drawn at random, with other generators, so they agree within sampling: the distance of each from
-// `centre` is at most `factor` times that of the other, plus `floor`.
+// `center` is at most `factor` times that of the other, plus `floor`.
 struct Margin {
-  double centre, factor, floor;
+  double center, factor, floor;
 };
 void expect_agrees(double actual, const json& row, const std::string& field, Margin margin) {
-  const double expected = row.at(field), a = actual - margin.centre, e = expected - margin.centre;
+  const double expected = row.at(field), a = actual - margin.center, e = expected - margin.center;
   EXPECT_LE(std::abs(a), margin.factor * std::abs(e) + margin.floor) << field << ": " << actual << ", " << expected;
   EXPECT_LE(std::abs(e), margin.factor * std::abs(a) + margin.floor) << field << ": " << actual << ", " << expected;
 }
@@ -158,7 +158,7 @@ TEST_P(SinkhornStatsVectors, MatchTheSumsOfRandomMatrices) {
 TEST_P(SinkhornStatsVectors, MatchTheSumsOfProducts) {
   for_each_vector_file("mhc_sinkhorn_stats", [&](const json& file) {
     const Sizes sizes = sizes_of(file);
-    const double centre = std::pow(1 - static_cast<double>(sizes.options.eps), static_cast<double>(sizes.layers));
+    const double center = std::pow(1 - static_cast<double>(sizes.options.eps), static_cast<double>(sizes.layers));
     for (const auto& row : file.at("stats")) {
       SCOPED_TRACE(row.at("logit_scale").dump());
       const size_t count = sizes.chains * sizes.layers;
@@ -169,10 +169,10 @@ TEST_P(SinkhornStatsVectors, MatchTheSumsOfProducts) {
         in.push_back(sum_over_inputs(m, sizes.n, line));
         out.push_back(sum_over_outputs(m, sizes.n, line));
       }
-      const Margin narrow{centre, 3, std::max(1e-9, 10 * rounding)};
+      const Margin narrow{center, 3, std::max(1e-9, 10 * rounding)};
       expect_agrees(*std::max_element(in.begin(), in.end()), row, "composite60_in_max", narrow);
       expect_agrees(*std::min_element(in.begin(), in.end()), row, "composite60_in_min", narrow);
-      const Margin wide{centre, 2.5, row.at("logit_scale") < 0.75 ? 1e-9 + 10 * rounding : 5e-4};
+      const Margin wide{center, 2.5, row.at("logit_scale") < 0.75 ? 1e-9 + 10 * rounding : 5e-4};
       expect_agrees(*std::max_element(out.begin(), out.end()), row, "composite60_out_max", wide);
       expect_agrees(*std::min_element(out.begin(), out.end()), row, "composite60_out_min", wide);
     }

@@ -6,9 +6,9 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "tests/support/op_case.h"
 #include "tests/support/tolerance.h"
 #include "tests/support/vectors.h"

@@ -86,8 +86,17 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
     s.mixes = take({T, S * S + 2 * S}), s.rstd = take({T}), s.pre = take({T, S}), s.post = take({T, S});
     s.comb = take({T, S, S}), s.h = take({T, C}), s.y = take({T, C}), s.x_next = take(x.shape);
     const Tensor fused = pre_used.present() ? Tensor{} : s.h;
-    hyper_coefficients_forward(stream,
-                               {s.mixes, s.rstd, s.pre, s.post, s.comb, fused, x, s.fn, s.base, s.scale, s.options});
+    hyper_coefficients_forward(stream, {.mixes = s.mixes,
+                                        .rstd = s.rstd,
+                                        .pre = s.pre,
+                                        .post = s.post,
+                                        .comb = s.comb,
+                                        .h = fused,
+                                        .x = x,
+                                        .fn = s.fn,
+                                        .base = s.base,
+                                        .scale = s.scale,
+                                        .options = s.options});
     if (pre_used.present()) hyper_read_forward(stream, {s.h, x, pre_used});
     s.inner.forward(s.y, s.h);
     hyper_write_mix_forward(stream, {s.x_next, x, s.y, s.post, s.comb});
@@ -99,12 +108,32 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
     const int64_t T = s.x.shape[0], S = s.x.shape[1], C = s.x.shape[2];
     const Tensor dx = take(s.x.shape);
     s.dh = take({T, C}), s.dy = take({T, C}), s.dpre = take({T, S}), s.dpost = take({T, S}), s.dcomb = take({T, S, S});
-    hyper_write_mix_backward(stream, {dx, s.dy, s.dpost, s.dcomb, dx_next, s.x, s.y, s.post, s.comb});
+    hyper_write_mix_backward(stream, {.dx = dx,
+                                      .dy = s.dy,
+                                      .dpost = s.dpost,
+                                      .dcomb = s.dcomb,
+                                      .dx_next = dx_next,
+                                      .x = s.x,
+                                      .y = s.y,
+                                      .post = s.post,
+                                      .comb = s.comb});
     s.inner.backward(s.dh, s.dy, s.h, s.y);
     if (pre_used.present()) hyper_read_backward(stream, {dx, s.dpre, s.dh, s.x, pre_used});
-    hyper_coefficients_backward(
-        stream, {dx, s.dfn, s.dbase, s.dscale, dpre, s.dpost, s.dcomb, pre_used.present() ? Tensor{} : s.dh, s.x, s.fn,
-                 s.base, s.scale, s.mixes, s.rstd, s.options});
+    hyper_coefficients_backward(stream, {.dx = dx,
+                                         .dfn = s.dfn,
+                                         .dbase = s.dbase,
+                                         .dscale = s.dscale,
+                                         .dpre = dpre,
+                                         .dpost = s.dpost,
+                                         .dcomb = s.dcomb,
+                                         .dh = pre_used.present() ? Tensor{} : s.dh,
+                                         .x = s.x,
+                                         .fn = s.fn,
+                                         .base = s.base,
+                                         .scale = s.scale,
+                                         .mixes = s.mixes,
+                                         .rstd = s.rstd,
+                                         .options = s.options});
     return dx;
   }
 
@@ -219,14 +248,36 @@ TEST_P(HyperStackVectors, MatchTwoBlocksWithALearnedHead) {
     const Tensor fn = load(v.at("head").at("fn")), base = load(v.at("head").at("base")),
                  scale = load(v.at("head").at("scale"));
     const Tensor mixes = take({T, S}), rstd = take({T}), pre = take({T, S}), out = take({T, C});
-    hyper_coefficients_forward(stream, {mixes, rstd, pre, {}, {}, out, x, fn, base, scale, options});
+    hyper_coefficients_forward(stream, {.mixes = mixes,
+                                        .rstd = rstd,
+                                        .pre = pre,
+                                        .post = {},
+                                        .comb = {},
+                                        .h = out,
+                                        .x = x,
+                                        .fn = fn,
+                                        .base = base,
+                                        .scale = scale,
+                                        .options = options});
     expect(out, v.at("v4").at("collapsed"), "collapsed");
 
     Tensor dx = take(x.shape);
     const Tensor dfn = take(fn.shape), dbase = take(base.shape), dscale = take(scale.shape), demb = take(emb.shape);
-    hyper_coefficients_backward(
-        stream,
-        {dx, dfn, dbase, dscale, {}, {}, {}, load(v.at("grad_collapsed")), x, fn, base, scale, mixes, rstd, options});
+    hyper_coefficients_backward(stream, {.dx = dx,
+                                         .dfn = dfn,
+                                         .dbase = dbase,
+                                         .dscale = dscale,
+                                         .dpre = {},
+                                         .dpost = {},
+                                         .dcomb = {},
+                                         .dh = load(v.at("grad_collapsed")),
+                                         .x = x,
+                                         .fn = fn,
+                                         .base = base,
+                                         .scale = scale,
+                                         .mixes = mixes,
+                                         .rstd = rstd,
+                                         .options = options});
     expect(dfn, v.at("v4").at("grad_head").at("fn"), "head dfn");
     expect(dbase, v.at("v4").at("grad_head").at("base"), "head dbase");
     expect(dscale, v.at("v4").at("grad_head").at("scale"), "head dscale");

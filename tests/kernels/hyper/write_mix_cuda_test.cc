@@ -1,4 +1,4 @@
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "kernels/hyper/write_mix.h"
 #include "tests/support/cuda_test.h"
 #include "tests/support/op_case.h"
@@ -20,8 +20,15 @@ OpCase write_mix_case(int64_t T, int64_t S, int64_t C, Place place) {
   c.backward([=](Stream& s, const Tensors& t) {
     if (place == Place::in_place) copy(s, t["d_x"], t["d_x_next"]);
     const Tensor dx_next = place == Place::in_place ? t["d_x"] : t["d_x_next"];
-    hyper_write_mix_backward(
-        s, {t["d_x"], t["d_y"], t["d_post"], t["d_comb"], dx_next, t["x"], t["y"], t["post"], t["comb"]});
+    hyper_write_mix_backward(s, {.dx = t["d_x"],
+                                 .dy = t["d_y"],
+                                 .dpost = t["d_post"],
+                                 .dcomb = t["d_comb"],
+                                 .dx_next = dx_next,
+                                 .x = t["x"],
+                                 .y = t["y"],
+                                 .post = t["post"],
+                                 .comb = t["comb"]});
   });
   return c;
 }

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/op_case.h"
 
 namespace birkhoff::test {
@@ -17,8 +17,15 @@ OpCase write_mix_case(int64_t T, int64_t S, int64_t C) {
     hyper_write_mix_forward(s, {t["x_next"], t["x"], t["y"], t["post"], t["comb"]});
   });
   c.backward([](Stream& s, const Tensors& t) {
-    hyper_write_mix_backward(
-        s, {t["d_x"], t["d_y"], t["d_post"], t["d_comb"], t["d_x_next"], t["x"], t["y"], t["post"], t["comb"]});
+    hyper_write_mix_backward(s, {.dx = t["d_x"],
+                                 .dy = t["d_y"],
+                                 .dpost = t["d_post"],
+                                 .dcomb = t["d_comb"],
+                                 .dx_next = t["d_x_next"],
+                                 .x = t["x"],
+                                 .y = t["y"],
+                                 .post = t["post"],
+                                 .comb = t["comb"]});
   });
   return c;
 }
@@ -48,8 +55,15 @@ TEST_P(HyperWriteMix, WorksInPlace) {
     });
     in_place.backward([](Stream& s, const Tensors& t) {
       copy(s, t["d_x"], t["d_x_next"]);
-      hyper_write_mix_backward(
-          s, {t["d_x"], t["d_y"], t["d_post"], t["d_comb"], t["d_x"], t["x"], t["y"], t["post"], t["comb"]});
+      hyper_write_mix_backward(s, {.dx = t["d_x"],
+                                   .dy = t["d_y"],
+                                   .dpost = t["d_post"],
+                                   .dcomb = t["d_comb"],
+                                   .dx_next = t["d_x"],
+                                   .x = t["x"],
+                                   .y = t["y"],
+                                   .post = t["post"],
+                                   .comb = t["comb"]});
     });
     for (const char* name : {"x_next", "d_x", "d_y", "d_post", "d_comb"}) {
       EXPECT_EQ(in_place.result(Device{kind}, DType::bf16, name),

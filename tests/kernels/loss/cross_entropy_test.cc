@@ -26,8 +26,20 @@ OpCase loss_case(int64_t T, int64_t V, float z_loss) {
   c.output_f32("loss", {1}).statistic_output("nll", {T}).output("rounded", {T, V}).output_f32("dlogits", {T, V});
   c.forward([=](Stream& s, const Tensors& t) {
     set_values(t["loss"], {0});
-    cross_entropy(s, {t["loss"], t["nll"], t["dlogits"], t["logits"], t["targets"], t["weight"], z_loss});
-    cross_entropy(s, {{}, {}, t["rounded"], t["logits"], t["targets"], t["weight"], z_loss});
+    cross_entropy(s, {.loss = t["loss"],
+                      .nll = t["nll"],
+                      .dlogits = t["dlogits"],
+                      .logits = t["logits"],
+                      .targets = t["targets"],
+                      .weight = t["weight"],
+                      .z_loss = z_loss});
+    cross_entropy(s, {.loss = {},
+                      .nll = {},
+                      .dlogits = t["rounded"],
+                      .logits = t["logits"],
+                      .targets = t["targets"],
+                      .weight = t["weight"],
+                      .z_loss = z_loss});
   });
   return c;
 }
@@ -49,10 +61,22 @@ TEST(CrossEntropy, GradientMatchesFiniteDifferences) {
   c.parameter("weight", {T}, constant(0.3)).output_f32("scratch", {T, V});
   c.forward([](Stream& s, const Tensors& t) {
     set_values(t["loss"], {0});
-    cross_entropy(s, {t["loss"], {}, {}, t["logits"], t["targets"], t["weight"], 0.05f});
+    cross_entropy(s, {.loss = t["loss"],
+                      .nll = {},
+                      .dlogits = {},
+                      .logits = t["logits"],
+                      .targets = t["targets"],
+                      .weight = t["weight"],
+                      .z_loss = 0.05f});
   });
   c.backward([](Stream& s, const Tensors& t) {
-    cross_entropy(s, {{}, {}, t["d_logits"], t["logits"], t["targets"], t["weight"], 0.05f});
+    cross_entropy(s, {.loss = {},
+                      .nll = {},
+                      .dlogits = t["d_logits"],
+                      .logits = t["logits"],
+                      .targets = t["targets"],
+                      .weight = t["weight"],
+                      .z_loss = 0.05f});
     const double outer = t["d_loss"].as<double>()[0];
     for (int64_t i = 0; i < t["d_logits"].count(); ++i) t["d_logits"].as<double>()[i] *= outer;
   });

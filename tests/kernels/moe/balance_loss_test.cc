@@ -24,11 +24,23 @@ OpCase balance_case(Size n, bool masked) {
   if (masked) c.index("mask", mask, DType::u8);
   c.forward([=](Stream& s, const Tensors& t) {
     set_values(t["loss"], {0});
-    balance_loss_forward(s, {t["loss"], t["fraction"], t["scores"], t["mask"], n.length, n.K, 0.5f});
+    balance_loss_forward(s, {.loss = t["loss"],
+                             .fraction = t["fraction"],
+                             .scores = t["scores"],
+                             .token_mask = t["mask"],
+                             .length = n.length,
+                             .num_chosen = n.K,
+                             .alpha = 0.5f});
   });
   c.backward([=](Stream& s, const Tensors& t) {
     const auto dloss = static_cast<float>(values_of(t["d_loss"])[0]);
-    balance_loss_backward(s, {t["d_scores"], t["scores"], t["fraction"], t["mask"], n.length, 0.5f, dloss});
+    balance_loss_backward(s, {.dscores = t["d_scores"],
+                              .scores = t["scores"],
+                              .fraction = t["fraction"],
+                              .token_mask = t["mask"],
+                              .length = n.length,
+                              .alpha = 0.5f,
+                              .weight = dloss});
   });
   return c;
 }
@@ -58,7 +70,13 @@ double loss_of(const std::vector<double>& scores, int64_t E, int64_t K, std::vec
   set_values(s, scores);
   Tensor m;
   if (!mask.empty()) set_values(m = arena.take(DType::u8, {T}), mask);
-  balance_loss_forward(stream, {loss, arena.take(DType::f32, {1, E}), s, m, T, K, 0.25f});
+  balance_loss_forward(stream, {.loss = loss,
+                                .fraction = arena.take(DType::f32, {1, E}),
+                                .scores = s,
+                                .token_mask = m,
+                                .length = T,
+                                .num_chosen = K,
+                                .alpha = 0.25f});
   return values_of(loss)[0] - 1;
 }
 
@@ -74,7 +92,14 @@ TEST(BalanceLossErrors, RefusesALengthThatDoesNotDivideTheTokens) {
   Arena arena{Device{}};
   Stream stream;
   const Tensor s = arena.take(DType::f32, {5, 2}), f = arena.take(DType::f32, {2, 2});
-  EXPECT_THROW(balance_loss_forward(stream, {arena.take(DType::f32, {1}), f, s, {}, 2, 1, 1.f}), UserError);
+  EXPECT_THROW(balance_loss_forward(stream, {.loss = arena.take(DType::f32, {1}),
+                                             .fraction = f,
+                                             .scores = s,
+                                             .token_mask = {},
+                                             .length = 2,
+                                             .num_chosen = 1,
+                                             .alpha = 1.f}),
+               UserError);
 }
 
 }  // namespace

@@ -60,7 +60,12 @@ class Permute : public testing::TestWithParam<Size> {
     });
     c.backward([=](Stream& s, const Tensors& t) {
       const bool gated = gate == Gate::given;
-      combine_backward(s, {t["d_rows"], t["d_gate"], t["d_y"], gated ? t["rows"] : Tensor{}, t["gate"], t["row_of"]});
+      combine_backward(s, {.drows = t["d_rows"],
+                           .dgate = t["d_gate"],
+                           .dy = t["d_y"],
+                           .rows = gated ? t["rows"] : Tensor{},
+                           .gate = t["gate"],
+                           .row_of = t["row_of"]});
       if (base == Base::given) set_values(t["d_base"], values_of(t["d_y"]));
     });
     return c;
@@ -146,7 +151,12 @@ TEST(Combine, MayWriteOverItsBaseAndItsRows) {
     set_values(t["result"], values_of(t["y"]));
     combine_forward(s, {t["result"], t["rows"], t["gate"], t["result"], t["row_of"]});
     set_values(t["drows"], values_of(t["rows"]));
-    combine_backward(s, {t["drows"], t["dgate"], t["y"], t["drows"], t["gate"], t["row_of"]});
+    combine_backward(s, {.drows = t["drows"],
+                         .dgate = t["dgate"],
+                         .dy = t["y"],
+                         .rows = t["drows"],
+                         .gate = t["gate"],
+                         .row_of = t["row_of"]});
   });
   c.expect_cpu_equals_reference(70);
 }

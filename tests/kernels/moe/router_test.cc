@@ -16,28 +16,35 @@ struct Size {
   int64_t T, E, K, groups, kept;
 };
 
-OpCase router_case(Size n, RouterScore score, bool renormalise, bool biased) {
+OpCase router_case(Size n, RouterScore score, bool renormalize, bool biased) {
   OpCase c;
   c.parameter("logits", {n.T, n.E}).output_f32("gate", {n.T, n.K}).statistic_output("scores", {n.T, n.E});
   c.index_output("index", {n.T, n.K}).index_output("load", {n.E}, DType::i64);
   if (biased) c.parameter("bias", {n.E}, normal(5, 0.3));
   c.forward([=](Stream& s, const Tensors& t) {
-    router_forward(s, {t["index"],
-                       t["gate"],
-                       t["scores"],
-                       t["load"],
-                       t["logits"],
-                       t["bias"],
-                       {},
-                       {},
-                       score,
-                       n.groups,
-                       n.kept,
-                       renormalise,
-                       2.5f});
+    router_forward(s, {.index = t["index"],
+                       .gate = t["gate"],
+                       .scores = t["scores"],
+                       .load = t["load"],
+                       .logits = t["logits"],
+                       .bias = t["bias"],
+                       .token_mask = {},
+                       .chosen = {},
+                       .score = score,
+                       .num_groups = n.groups,
+                       .num_groups_kept = n.kept,
+                       .renormalize = renormalize,
+                       .route_scale = 2.5f});
   });
   c.backward([=](Stream& s, const Tensors& t) {
-    router_backward(s, {t["d_logits"], t["d_gate"], {}, t["scores"], t["index"], score, renormalise, 2.5f});
+    router_backward(s, {.dlogits = t["d_logits"],
+                        .dgate = t["d_gate"],
+                        .dscores = {},
+                        .scores = t["scores"],
+                        .index = t["index"],
+                        .score = score,
+                        .renormalize = renormalize,
+                        .route_scale = 2.5f});
   });
   return c;
 }
@@ -49,18 +56,18 @@ class Router : public testing::TestWithParam<Size> {};
 TEST_P(Router, CpuEqualsReference) {
   const Size n = GetParam();
   for (const RouterScore score : kScores) {
-    for (const bool renormalise : {false, true}) {
-      // The gradient of a renormalised gate cancels: it vanishes where all scores are equal.
-      router_case(n, score, renormalise, false).expect_cpu_equals_reference(n.E, 2);
-      router_case(n, score, renormalise, true).expect_cpu_equals_reference(n.E, 2);
+    for (const bool renormalize : {false, true}) {
+      // The gradient of a renormalized gate cancels: it vanishes where all scores are equal.
+      router_case(n, score, renormalize, false).expect_cpu_equals_reference(n.E, 2);
+      router_case(n, score, renormalize, true).expect_cpu_equals_reference(n.E, 2);
     }
   }
 }
 
 TEST_P(Router, BackwardMatchesFiniteDifferences) {
   for (const RouterScore score : kScores) {
-    for (const bool renormalise : {false, true}) {
-      router_case(GetParam(), score, renormalise, true).expect_gradients({"logits"}, {"gate"});
+    for (const bool renormalize : {false, true}) {
+      router_case(GetParam(), score, renormalize, true).expect_gradients({"logits"}, {"gate"});
     }
   }
 }
@@ -161,7 +168,15 @@ TEST(RouterScoreFunction, IsAccurateAtBothEndsOfTheSquareRootSoftplus) {
   const Tensor scores = arena.take(DType::f32, {1, 8}), index = arena.take(DType::i32, {1, 1});
   const Tensor gate = arena.take(DType::f32, {1, 1});
   set_values(scores, z);
-  RouterArgs a{index, gate, scores, {}, scores, {}, {}, {}, RouterScore::sqrt_softplus};
+  RouterArgs a{.index = index,
+               .gate = gate,
+               .scores = scores,
+               .load = {},
+               .logits = scores,
+               .bias = {},
+               .token_mask = {},
+               .chosen = {},
+               .score = RouterScore::sqrt_softplus};
   router_forward(stream, a);
   for (size_t i = 0; i < z.size(); ++i) {
     const double z32 = static_cast<float>(z[i]), expected = std::sqrt(std::log1p(std::exp(z32)));
@@ -178,7 +193,14 @@ TEST(RouterBackward, AddsToTheGradientOfTheScoresInPlace) {
       .statistic_output("scores", {4, 5});
   c.index_output("index", {4, 2});
   c.forward([](Stream& s, const Tensors& t) {
-    router_forward(s, {t["index"], t["gate"], t["scores"], {}, t["logits"], {}, {}, {}});
+    router_forward(s, {.index = t["index"],
+                       .gate = t["gate"],
+                       .scores = t["scores"],
+                       .load = {},
+                       .logits = t["logits"],
+                       .bias = {},
+                       .token_mask = {},
+                       .chosen = {}});
     router_backward(s, {t["once"], t["dgate"], t["dscores"], t["scores"], t["index"]});
     set_values(t["twice"], values_of(t["dscores"]));
     router_backward(s, {t["twice"], t["dgate"], t["twice"], t["scores"], t["index"]});

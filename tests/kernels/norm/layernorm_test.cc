@@ -16,10 +16,23 @@ OpCase layernorm_case(int64_t T, int64_t C) {
   c.activation("x", {T, C}).parameter("weight", {C}, normal(3, 0.2, 1)).parameter("bias", {C});
   c.output("y", {T, C}).statistic_output("mean", {T}).statistic_output("rstd", {T});
   c.forward([](Stream& s, const Tensors& t) {
-    layernorm_forward(s, {t["y"], t["mean"], t["rstd"], t["x"], t["weight"], t["bias"], 1e-5f});
+    layernorm_forward(s, {.y = t["y"],
+                          .mean = t["mean"],
+                          .rstd = t["rstd"],
+                          .x = t["x"],
+                          .weight = t["weight"],
+                          .bias = t["bias"],
+                          .eps = 1e-5f});
   });
   c.backward([](Stream& s, const Tensors& t) {
-    layernorm_backward(s, {t["d_x"], t["d_weight"], t["d_bias"], t["d_y"], t["x"], t["weight"], t["mean"], t["rstd"]});
+    layernorm_backward(s, {.dx = t["d_x"],
+                           .dweight = t["d_weight"],
+                           .dbias = t["d_bias"],
+                           .dy = t["d_y"],
+                           .x = t["x"],
+                           .weight = t["weight"],
+                           .mean = t["mean"],
+                           .rstd = t["rstd"]});
   });
   return c;
 }
@@ -53,13 +66,19 @@ TEST(LayerNorm, OfOneChannelGivesTheBiasAndNoGradientToX) {
   }
 }
 
-TEST(LayerNorm, NormalisesARowByHand) {
+TEST(LayerNorm, NormalizesARowByHand) {
   OpCase c;
   c.parameter("x", {1, 3}, [](int64_t i) { return static_cast<double>(i + 1); });
   c.parameter("weight", {3}, constant(2)).parameter("bias", {3}, constant(1));
   c.output_f32("y", {1, 3}).statistic_output("mean", {1}).statistic_output("rstd", {1});
   c.forward([](Stream& s, const Tensors& t) {
-    layernorm_forward(s, {t["y"], t["mean"], t["rstd"], t["x"], t["weight"], t["bias"], 0.0f});
+    layernorm_forward(s, {.y = t["y"],
+                          .mean = t["mean"],
+                          .rstd = t["rstd"],
+                          .x = t["x"],
+                          .weight = t["weight"],
+                          .bias = t["bias"],
+                          .eps = 0.0f});
   });
   const auto y = c.result(Device{}, DType::f32, "y");  // 1 + 2 (x - 2) sqrt(3/2)
   EXPECT_NEAR(y[0], -1.4494897, 1e-6);
@@ -71,7 +90,12 @@ TEST(LayerNorm, RefusesShapesThatDisagree) {
   Arena arena{Device{}};
   Stream stream;
   auto take = [&](Shape shape) { return arena.take(DType::f32, shape); };
-  EXPECT_THROW(layernorm_forward(stream, {take({2, 4}), take({2}), take({2}), take({2, 4}), take({5}), take({4})}),
+  EXPECT_THROW(layernorm_forward(stream, {.y = take({2, 4}),
+                                          .mean = take({2}),
+                                          .rstd = take({2}),
+                                          .x = take({2, 4}),
+                                          .weight = take({5}),
+                                          .bias = take({4})}),
                UserError);
 }
 

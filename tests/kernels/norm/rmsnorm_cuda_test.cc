@@ -11,7 +11,8 @@ OpCase rmsnorm_case(int64_t T, int64_t C, bool weighted) {
   if (weighted) c.parameter("gain", {C}, normal(3, 0.2, 1));
   c.forward([](Stream& s, const Tensors& t) { rmsnorm_forward(s, {t["y"], t["rstd"], t["x"], t["gain"], 1e-6f}); });
   c.backward([](Stream& s, const Tensors& t) {
-    rmsnorm_backward(s, {t["d_x"], t["d_gain"], t["d_y"], t["x"], t["gain"], t["rstd"]});
+    rmsnorm_backward(
+        s, {.dx = t["d_x"], .dgain = t["d_gain"], .dy = t["d_y"], .x = t["x"], .gain = t["gain"], .rstd = t["rstd"]});
   });
   return c;
 }

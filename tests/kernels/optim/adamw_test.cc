@@ -21,7 +21,12 @@ OpCase adamw_case(int64_t count, bool copied) {
   c.forward([=](Stream& s, const Tensors& t) {
     set_values(t["weight"], values_of(t["weight0"]));
     for (const char* name : {"m", "v", "copy"}) set_values(t[name], std::vector<double>(static_cast<size_t>(count), 0));
-    adamw(s, {t["weight"], t["m"], t["v"], copied ? t["copy"] : Tensor{}, t["grad"], hyper_of(1)});
+    adamw(s, {.weight = t["weight"],
+              .m = t["m"],
+              .v = t["v"],
+              .weight_copy = copied ? t["copy"] : Tensor{},
+              .grad = t["grad"],
+              .hyper = hyper_of(1)});
   });
   return c;
 }
@@ -38,9 +43,12 @@ TEST(AdamW, FollowsTheFormula) {
   for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
     Arena arena{Device{kind}};
     Stream stream{Device{kind}};
-    AdamWArgs a{arena.take(DType::f32, {1}), arena.take(DType::f32, {1}),
-                arena.take(DType::f32, {1}), {},
-                arena.take(DType::f32, {1}), {}};
+    AdamWArgs a{.weight = arena.take(DType::f32, {1}),
+                .m = arena.take(DType::f32, {1}),
+                .v = arena.take(DType::f32, {1}),
+                .weight_copy = {},
+                .grad = arena.take(DType::f32, {1}),
+                .hyper = {}};
     for (const Tensor& t : {a.weight, a.m, a.v}) set_values(t, {0});
     set_values(a.weight, {2});
     double w = 2, m = 0, v = 0;
@@ -66,9 +74,12 @@ TEST(AdamW, GivesTheSameBitsHoweverTheRangeIsCut) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     std::vector<AdamWArgs> runs;
     for (const int64_t piece : {n, int64_t{1000}, int64_t{37}}) {
-      AdamWArgs a{arena.take(DType::f32, {n}), arena.take(dtype, {n}),
-                  arena.take(dtype, {n}),      {},
-                  arena.take(DType::f32, {n}), hyper_of(7)};
+      AdamWArgs a{.weight = arena.take(DType::f32, {n}),
+                  .m = arena.take(dtype, {n}),
+                  .v = arena.take(dtype, {n}),
+                  .weight_copy = {},
+                  .grad = arena.take(DType::f32, {n}),
+                  .hyper = hyper_of(7)};
       for (const Tensor& t : {a.weight, a.m, a.v, a.grad}) {
         std::vector<double> values;
         for (int64_t i = 0; i < n; ++i) values.push_back(std::abs(normal(6)(i)));
@@ -76,8 +87,12 @@ TEST(AdamW, GivesTheSameBitsHoweverTheRangeIsCut) {
       }
       for (int64_t i = 0; i < n; i += piece) {
         const int64_t count = std::min(piece, n - i);
-        adamw(stream,
-              {a.weight.flat(i, count), a.m.flat(i, count), a.v.flat(i, count), {}, a.grad.flat(i, count), a.hyper});
+        adamw(stream, {.weight = a.weight.flat(i, count),
+                       .m = a.m.flat(i, count),
+                       .v = a.v.flat(i, count),
+                       .weight_copy = {},
+                       .grad = a.grad.flat(i, count),
+                       .hyper = a.hyper});
       }
       runs.push_back(a);
     }
@@ -93,8 +108,12 @@ TEST(AdamW, SurvivesTinyGradientsWithATinyEps) {
   Stream stream;
   const std::vector<double> tiny{0, 1e-38, 1e-30, 1e-25, 1e-22, 1e-20, 1e-10};
   const auto n = static_cast<int64_t>(tiny.size());
-  AdamWArgs a{arena.take(DType::f32, {n}), arena.take(DType::f32, {n}),   arena.take(DType::f32, {n}), {},
-              arena.take(DType::f32, {n}), {1, 0.9, 0.95, 1e-20, 0, 1, 1}};
+  AdamWArgs a{.weight = arena.take(DType::f32, {n}),
+              .m = arena.take(DType::f32, {n}),
+              .v = arena.take(DType::f32, {n}),
+              .weight_copy = {},
+              .grad = arena.take(DType::f32, {n}),
+              .hyper = {1, 0.9, 0.95, 1e-20, 0, 1, 1}};
   for (const Tensor& t : {a.weight, a.m, a.v}) set_values(t, std::vector<double>(tiny.size(), 0));
   set_values(a.grad, tiny);
   adamw(stream, a);
@@ -105,8 +124,12 @@ TEST(AdamW, LetsMomentsWithoutGradientsEndAsZeros) {
   Arena arena{Device{}};
   Stream stream;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    AdamWArgs a{arena.take(DType::f32, {1}), arena.take(dtype, {1}),          arena.take(dtype, {1}), {},
-                arena.take(DType::f32, {1}), {1e-2, 0.9, 0.95, 1e-8, 0, 1, 1}};
+    AdamWArgs a{.weight = arena.take(DType::f32, {1}),
+                .m = arena.take(dtype, {1}),
+                .v = arena.take(dtype, {1}),
+                .weight_copy = {},
+                .grad = arena.take(DType::f32, {1}),
+                .hyper = {1e-2, 0.9, 0.95, 1e-8, 0, 1, 1}};
     for (const Tensor& t : {a.weight, a.m, a.v}) set_values(t, {1});
     set_values(a.grad, {0});
     for (; a.hyper.step < 2000; ++a.hyper.step) adamw(stream, a);
@@ -120,9 +143,14 @@ TEST(AdamW, RefusesABf16MomentThatCouldNotDecay) {
   Stream stream;
   const Tensor x = arena.take(DType::f32, {2}), v = arena.take(DType::bf16, {2});
   for (const Tensor& t : {x, v}) set_values(t, {0, 0});
-  EXPECT_THROW(adamw(stream, {x, x, v, {}, x, {1e-2, 0.9, 0.999}}), UserError);
-  EXPECT_NO_THROW(
-      adamw(stream, {x, arena.take(DType::f32, {2}), v, {}, arena.take(DType::f32, {2}), {0, 0.999, 0.95}}));
+  EXPECT_THROW(adamw(stream, {.weight = x, .m = x, .v = v, .weight_copy = {}, .grad = x, .hyper = {1e-2, 0.9, 0.999}}),
+               UserError);
+  EXPECT_NO_THROW(adamw(stream, {.weight = x,
+                                 .m = arena.take(DType::f32, {2}),
+                                 .v = v,
+                                 .weight_copy = {},
+                                 .grad = arena.take(DType::f32, {2}),
+                                 .hyper = {0, 0.999, 0.95}}));
 }
 
 struct Table {
@@ -154,8 +182,12 @@ TEST(AdamWRows, EqualsTheDenseUpdateOfTheListedRowsAndLeavesTheOthers) {
     t.rows({1, 4}, dtype);
     Table dense;
     for (const auto& [row, u] : {std::pair{1, 0}, std::pair{4, 1}}) {
-      adamw(dense.stream, {dense.a.weight.rows(row, 1), dense.a.m.rows(row, 1), dense.a.v.rows(row, 1),
-                           dense.a.weight_copy.rows(row, 1), t.a.grad.rows(u, 1), t.a.hyper});
+      adamw(dense.stream, {.weight = dense.a.weight.rows(row, 1),
+                           .m = dense.a.m.rows(row, 1),
+                           .v = dense.a.v.rows(row, 1),
+                           .weight_copy = dense.a.weight_copy.rows(row, 1),
+                           .grad = t.a.grad.rows(u, 1),
+                           .hyper = t.a.hyper});
     }
     EXPECT_EQ(values_of(t.a.weight), values_of(dense.a.weight));
     EXPECT_EQ(values_of(t.a.m), values_of(dense.a.m));
@@ -187,9 +219,12 @@ TEST(AdamW, RefusesStepZeroAndCountsThatDisagree) {
   Arena arena{Device{}};
   Stream stream;
   const Tensor x = arena.take(DType::f32, {2}), y = arena.take(DType::f32, {3});
-  EXPECT_THROW(adamw(stream, {x, x, x, {}, x, hyper_of(0)}), UserError);
-  EXPECT_THROW(adamw(stream, {x, x, y, {}, x, hyper_of(1)}), UserError);
-  EXPECT_THROW(adamw(stream, {x, x, x, {}, y, hyper_of(1)}), UserError);
+  EXPECT_THROW(adamw(stream, {.weight = x, .m = x, .v = x, .weight_copy = {}, .grad = x, .hyper = hyper_of(0)}),
+               UserError);
+  EXPECT_THROW(adamw(stream, {.weight = x, .m = x, .v = y, .weight_copy = {}, .grad = x, .hyper = hyper_of(1)}),
+               UserError);
+  EXPECT_THROW(adamw(stream, {.weight = x, .m = x, .v = x, .weight_copy = {}, .grad = y, .hyper = hyper_of(1)}),
+               UserError);
 }
 
 }  // namespace

@@ -30,10 +30,22 @@ OpCase rope_case(const Sizes& n, RopeLayout layout) {
   c.statistic_output("table", {29, n.dims / 2, 2}).output("y", {n.T, n.H, n.head});
   c.forward([=](Stream& s, const Tensors& t) {
     fill_rope_table(s, t["table"], {layout, 100, {}});
-    rope(s, {t["y"], t["x"], t["positions"], t["table"], n.offset, layout, RopeDirection::forward});
+    rope(s, {.y = t["y"],
+             .x = t["x"],
+             .positions = t["positions"],
+             .table = t["table"],
+             .offset = n.offset,
+             .layout = layout,
+             .direction = RopeDirection::forward});
   });
   c.backward([=](Stream& s, const Tensors& t) {
-    rope(s, {t["d_x"], t["d_y"], t["positions"], t["table"], n.offset, layout, RopeDirection::inverse});
+    rope(s, {.y = t["d_x"],
+             .x = t["d_y"],
+             .positions = t["positions"],
+             .table = t["table"],
+             .offset = n.offset,
+             .layout = layout,
+             .direction = RopeDirection::inverse});
   });
   return c;
 }
@@ -79,7 +91,13 @@ TEST(Rope, WorksInPlace) {
   OpCase apart = rope_case(n, RopeLayout::half), in_place = rope_case(n, RopeLayout::half);
   in_place.forward([=](Stream& s, const Tensors& t) {
     fill_rope_table(s, t["table"], {RopeLayout::half, 100, {}});
-    rope(s, {t["x"], t["x"], t["positions"], t["table"], n.offset, RopeLayout::half, RopeDirection::forward});
+    rope(s, {.y = t["x"],
+             .x = t["x"],
+             .positions = t["positions"],
+             .table = t["table"],
+             .offset = n.offset,
+             .layout = RopeLayout::half,
+             .direction = RopeDirection::forward});
   });
   EXPECT_EQ(apart.result(Device{}, DType::bf16, "y"), in_place.result(Device{}, DType::bf16, "x"));
 }

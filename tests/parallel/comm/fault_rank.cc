@@ -14,6 +14,7 @@ namespace {
 
 constexpr double kDeadline_s = 1.0;
 constexpr int kSteps = 6;
+const ProcessEnd kEnd{.print = [](const std::string& text) { std::fputs(text.c_str(), stderr); }, .leave = std::_Exit};
 
 void misbehave(const std::string& what) {
   if (what == "stop") std::raise(SIGSTOP);
@@ -26,7 +27,7 @@ void run(Communicator& world, const std::string& folder, const std::string& faul
   Trace trace;
   const auto traced = make_traced(world, trace);
   const auto replicas = traced->split(0, world.rank(), "dp");
-  Watchdog watchdog([&](const std::string& why) { dump_and_abort(world, trace, folder, why); });
+  Watchdog watchdog([&](const std::string& why) { dump_and_abort(world, trace, folder, why, kEnd); });
   std::vector<float> gradient(10'000);
   for (int step = 0; step < kSteps; ++step) {
     const auto scope = watchdog.guard(concat("step ", step), kDeadline_s);

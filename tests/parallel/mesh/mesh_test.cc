@@ -42,7 +42,7 @@ TEST(Mesh, DpTakesWhatTheOthersLeave) {
   });
 }
 
-TEST(Mesh, RanksOfTpAreNeighbours) {
+TEST(Mesh, RanksOfTpAreNeighbors) {
   run_ranks(8, [](Communicator& world) {
     MeshDegrees degrees;
     degrees.tp = 2, degrees.pp = 2, degrees.ep = 4;

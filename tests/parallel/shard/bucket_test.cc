@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/run_ranks.h"
 
 namespace birkhoff {

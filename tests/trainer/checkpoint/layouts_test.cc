@@ -1,5 +1,5 @@
 // What is saved comes back, on any number of ranks, bit by bit; what does not fit is refused and listed.
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/trainer/checkpoint/saves.h"
 #include "trainer/checkpoint/save.h"
 

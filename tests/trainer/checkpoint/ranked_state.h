@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kernels/core/hash.h"
-#include "trainer/checkpoint/state.h"
+#include "parallel/shard/state.h"
 
 namespace birkhoff {
 

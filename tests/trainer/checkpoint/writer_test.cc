@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "data/hdf5/bulk_file.h"
+#include "tests/support/injected_calls.h"
 #include "tests/support/tiny_disk.h"
+#include "tests/trainer/checkpoint/injected_save_point.h"
 #include "tests/trainer/checkpoint/saves.h"
 #include "trainer/checkpoint/save.h"
 

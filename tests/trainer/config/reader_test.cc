@@ -46,8 +46,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadConfig{"UnknownKey", "run:\n  stepz: 3\n", "x.yaml:2: run.stepz is not a setting; did you mean run.steps?"},
         BadConfig{"UnknownKeyOfOtherSection", "run:\n  learning_rate: 3\n", "did you mean optimizer.learning_rate?"},
-        BadConfig{"UnknownSection", "optimiser:\n  eps: 1\n",
-                  "x.yaml:1: optimiser is not a setting; did you mean optimizer?"},
+        BadConfig{"UnknownSection", "optimzer:\n  eps: 1\n",
+                  "x.yaml:1: optimzer is not a setting; did you mean optimizer?"},
         BadConfig{"UnknownAndFar", "zzzzzzzz: 1\n", "see birkhoff describe config"},
         BadConfig{"MegatronName", "parallel:\n  tensor_model_parallel_size: 1\n", "here it is called parallel.tp"},
         BadConfig{"MegatronFlag", "--global-batch-sizes: 1\n", "is not a setting"},
@@ -350,8 +350,8 @@ TEST(Reader, WarnsOfSettingsThatNothingReads) {
   };
   EXPECT_THAT(
       warnings("model:\n  residual: {type: hc, streams: 2, alpha_init: 1, phi_std: 1, eps: 0.1}\n"),
-      testing::ElementsAre(StartsWith("x.yaml:2: model.residual.eps has no effect: hc normalises nothing"),
-                           StartsWith("x.yaml:2: model.residual.phi_std has no effect: hc normalises nothing")));
+      testing::ElementsAre(StartsWith("x.yaml:2: model.residual.eps has no effect: hc normalizes nothing"),
+                           StartsWith("x.yaml:2: model.residual.phi_std has no effect: hc normalizes nothing")));
   EXPECT_THAT(warnings("model: {residual: {type: mhc, eps: 0.1, phi_std: 1, sinkhorn_iterations: 3}}\n"),
               testing::IsEmpty());
   EXPECT_THAT(warnings("model: {moe: {num_experts: 4, top_k: 2}}\n", {"model.moe.num_experts=0"}),

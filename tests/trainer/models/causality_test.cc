@@ -1,11 +1,11 @@
 // No token's loss depends on what comes after it, nor on another document.
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
-#include "trainer/loop/device_batch.h"
+#include "trainer/step/device_batch.h"
 
 namespace birkhoff::test {
 namespace {
@@ -15,7 +15,7 @@ class Losses {
  public:
   explicit Losses(const ModelOptions& options) : model_(Device{DeviceKind::reference}, options) {
     Stream& s = model_.stream;
-    randomise(s, model_.model, 7);
+    randomize(s, model_.model, 7);
   }
 
   std::vector<double> of(const StepBatch& step) {

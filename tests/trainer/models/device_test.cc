@@ -10,7 +10,7 @@
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
-#include "trainer/loop/trainer.h"
+#include "trainer/step/trainer.h"
 
 namespace birkhoff::test {
 namespace {
@@ -173,7 +173,7 @@ void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimize
   const Device device{kind};
   Model model = make_model(device, *world[0], options);
   Stream stream{device};
-  model.initialise(stream, 1);
+  model.initialize(stream, 1);
   stream.observer = &step.counter;
   TrainerOptions t;
   t.mtp_weight = 0.3;

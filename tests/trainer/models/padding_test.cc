@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/tolerance.h"
 #include "tests/trainer/support/tiny_model.h"
 

@@ -1,8 +1,8 @@
 // A parameter that several sites use: its gradient does not depend on when each of them runs.
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/trainer/support/tiny_model.h"
 

@@ -44,7 +44,7 @@ TEST(Attention, YarnChangesNothingWhereNothingRotates) {
   EXPECT_NE(loss(rotated), before[1]);
 }
 
-TEST(Attention, NormalisedLatentQueriesHaveNoSize) {
+TEST(Attention, NormalizedLatentQueriesHaveNoSize) {
   ModelOptions o = options_of("single_pass");
   ASSERT_TRUE(o.decoder.attention.qk_norm);
   o.norm_eps = 0;

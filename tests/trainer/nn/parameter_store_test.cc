@@ -4,9 +4,9 @@
 
 #include <gmock/gmock.h>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 
@@ -48,7 +48,7 @@ TEST_P(ParameterStoreOnRanks, StartsFromValuesThatDependOnSeedAndNameAlone) {
     Declared d;
     Stream stream{Device{}};
     ParameterStore store = d.store(stream.device, comm);
-    store.initialise(stream, 9);
+    store.initialize(stream, 9);
     EXPECT_EQ(store.num_parameters(), 45);
     const Philox philox(9, key_of("matrix"));
     const auto matrix = values_of(d.matrix.value);
@@ -64,7 +64,7 @@ TEST_P(ParameterStoreOnRanks, SumsGradientsOverReplicasAndPublishesWhatTheOwners
     Declared d;
     Stream stream{Device{}};
     ParameterStore store = d.store(stream.device, comm);
-    store.initialise(stream, 9);
+    store.initialize(stream, 9);
     for (int step = 0; step < 2; ++step) {
       store.begin_step(stream);
       EXPECT_THAT(values_of(d.matrix.grad), testing::Each(0.0));

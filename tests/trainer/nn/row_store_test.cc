@@ -4,8 +4,8 @@
 
 #include <gmock/gmock.h>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 
@@ -40,7 +40,7 @@ TEST_P(RowStoreOnRanks, FetchesTheRowsOfTheWholeTable) {
       Stream stream{Device{kind}};
       Arena arena{stream.device};
       ShardedRowStore store(stream.device, comm, "table", rows_in_table, kWidth);
-      store.initialise(stream, 5, 0.5);
+      store.initialize(stream, 5, 0.5);
       const Tensor whole = arena.take(DType::f32, {rows_in_table, kWidth});
       fill_normal(stream, {whole, 5, key_of("table"), 0, 0.5});
       const auto expected = values_of(whole);

@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 
-#include "kernels/core/copy.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "tests/support/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/optim/optimizer.h"

@@ -2,7 +2,7 @@
 
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/trainer/support/tiny_model.h"
-#include "trainer/loop/trainer.h"
+#include "trainer/step/trainer.h"
 
 namespace birkhoff::test {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/philox.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 #include "trainer/optim/optimizer.h"

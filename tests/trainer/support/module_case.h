@@ -1,6 +1,6 @@
 #pragma once
 #include "kernels/core/arena.h"
-#include "kernels/core/copy.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/support/op_case.h"
 #include "trainer/nn/module.h"
 

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <set>
 
-#include "kernels/core/copy.h"
 #include "kernels/core/philox.h"
-#include "kernels/core/random.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/elementwise/random.h"
 #include "parallel/comm/threads/thread_world.h"
-#include "trainer/loop/device_batch.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/step/device_batch.h"
 
 namespace birkhoff::test {
 namespace {
@@ -251,7 +251,7 @@ double spread_of(const Parameter& p) {
   }
 }
 
-void randomise_values(Stream& stream, Tensor to, uint64_t seed, const std::string& name, double mean, double std) {
+void randomize_values(Stream& stream, Tensor to, uint64_t seed, const std::string& name, double mean, double std) {
   const Philox random(seed, key_of(name));
   std::vector<double> values(static_cast<size_t>(to.count()));
   for (size_t i = 0; i < values.size(); ++i) values[i] = mean + std * random.normal(i);
@@ -314,14 +314,14 @@ StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {
   return out;
 }
 
-void randomise(Stream& stream, Model& model, uint64_t seed) {
+void randomize(Stream& stream, Model& model, uint64_t seed) {
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
     const bool around_one = p.role == Role::gain || p.name.ends_with(".scale");
-    randomise_values(stream, p.value, seed, p.name, around_one ? 1 : 0, spread_of(p));
+    randomize_values(stream, p.value, seed, p.name, around_one ? 1 : 0, spread_of(p));
   }
-  for (PersistentBuffer* b : model.parameters->buffers()) randomise_values(stream, b->value, seed, b->name, 0, 0.2);
-  for (auto& table : model.tables) table->initialise(stream, seed, 1);
+  for (PersistentBuffer* b : model.parameters->buffers()) randomize_values(stream, b->value, seed, b->name, 0, 0.2);
+  for (auto& table : model.tables) table->initialize(stream, seed, 1);
   model.parameters->values_changed();
 }
 
@@ -329,7 +329,7 @@ TinyModel::TinyModel(Device device, const ModelOptions& options, uint64_t seed)
     : stream{device}, alone_(std::move(make_thread_world(1)[0])), rows_memory_(device) {
   model = make_model(device, *alone_, options);
   frame_ = std::make_unique<Frame>(stream, model.build.num_slots);
-  randomise(stream, model, seed);
+  randomize(stream, model, seed);
 }
 
 void TinyModel::fetch_rows(const StepBatch& batch) {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "data/loader/batch.h"
-#include "trainer/loop/model.h"
+#include "trainer/step/model.h"
 
 namespace birkhoff::test {
 
@@ -31,7 +31,7 @@ struct TinyStep {
 StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
 
 // Values of the size that training gives them; no gradient vanishes by symmetry as it does at some initial values.
-void randomise(Stream& stream, Model& model, uint64_t seed);
+void randomize(Stream& stream, Model& model, uint64_t seed);
 
 // A model with its memory, and one pass at a time over a batch.
 class TinyModel {

@@ -1,0 +1,14 @@
+#pragma once
+// The system calls that write files, behind names of the project, so that tests can make them fail. A test that links
+// tests/support/injected_calls.cc gets its definitions in place of system_calls.cc; the program has no such hook.
+#include <cstddef>
+
+#include <sys/types.h>
+
+namespace birkhoff {
+
+ssize_t system_pwrite(int fd, const void* data, size_t bytes, off_t offset);
+int system_fsync(int fd);
+off_t system_lseek(int fd, off_t offset, int whence);
+
+}  // namespace birkhoff

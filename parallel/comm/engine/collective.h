@@ -1,0 +1,78 @@
+#pragma once
+#include <cstddef>
+#include <vector>
+
+#include "parallel/comm/engine/exchange.h"
+
+namespace birkhoff {
+
+// A collective on its way.
+class RunningCollective {
+ public:
+  virtual ~RunningCollective() = default;
+  // Goes as far as it can without waiting; true when over. CommError on a mismatch or a failed group.
+  virtual bool advance() = 0;
+  // Ranks of the group that this rank waits for.
+  virtual std::vector<int> missing() const = 0;
+};
+
+// What a rank calls, for comparison with what the others call.
+StepHeader header_of(const Operation& operation, uint64_t sequence);
+
+// One collective as steps of an Exchange. Large operations take several rounds, each of at most one block per pair.
+//   all_gather_v      one block for all, copied into place
+//   all_to_all_v      a block for each, copied into place
+//   reduce_scatter_v  a block for each, combined in rank order
+//   broadcast         all_gather_v in which only the root has elements
+//   all_reduce        small: one block for all, each rank combines everything; large: reduce_scatter_v, all_gather_v
+class Collective final : public RunningCollective {
+ public:
+  Collective(Operation operation, uint64_t sequence, Exchange& exchange);
+  // As a part of what the ranks call: `call` is compared, and told of ranks by their `names`.
+  Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
+
+  bool advance() override;
+  std::vector<int> missing() const override;
+
+ private:
+  enum class Pattern : uint8_t { gather, scatter, transpose, combine };
+  // Counts and begins of the ranks' blocks, in elements.
+  struct Layout {
+    std::vector<int64_t> begin, count;
+  };
+  struct Phase {
+    Pattern pattern;
+    std::byte *out, *in;  // of `combine` and `scatter`: out is this rank's block
+    Layout out_layout, in_layout;
+    int64_t round_elements = 0, rounds = 1;
+  };
+  struct Piece {
+    int64_t begin, count;
+  };
+  enum class State : uint8_t { offering, posted, releasing };
+
+  static Layout layout_of(std::vector<int64_t> counts);
+  void add_phase(Phase phase);
+  void plan_all_reduce();
+  Piece piece(const Layout& layout, int rank) const;
+  void offer();
+  void check_headers() const;
+  std::byte* received(int from, Piece expected) const;
+  void take();
+  void take_copies();
+  void take_combined();
+  void settle();
+
+  Operation operation_;
+  Exchange& exchange_;
+  int64_t size_of_element_;
+  StepHeader header_;
+  std::vector<int> names_;
+  std::vector<Phase> phases_;
+  size_t phase_ = 0;
+  int64_t round_ = 0;
+  State state_ = State::offering;
+  std::vector<std::byte> scratch_;  // results of `combine`, until the peers have read our input
+};
+
+}  // namespace birkhoff

@@ -1,0 +1,37 @@
+#pragma once
+#include <mutex>
+#include <vector>
+
+#include "parallel/comm/engine/backoff.h"
+
+namespace birkhoff {
+
+// Something that moves forward when it is polled. Never blocks and never throws: it keeps its failure for its waiters.
+class Pollable {
+ public:
+  virtual ~Pollable() = default;
+  virtual void poll() noexcept = 0;
+};
+
+// Everything of one rank that wants polling. Whoever waits polls all of it: a peer may need our step in another group
+// before it can take part in the one we wait for.
+class Engine {
+ public:
+  // Held while pollables run and while their state is read or changed.
+  std::mutex& mutex() { return mutex_; }
+  // To be called with the mutex held.
+  void add(Pollable& pollable) { pollables_.push_back(&pollable); }
+  void remove(Pollable& pollable) { std::erase(pollables_, &pollable); }
+
+  void poll() {
+    const std::lock_guard lock(mutex_);
+    // By index: a pollable may remove itself.
+    for (size_t i = pollables_.size(); i-- > 0;) pollables_[i]->poll();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Pollable*> pollables_;
+};
+
+}  // namespace birkhoff

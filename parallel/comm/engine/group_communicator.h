@@ -1,0 +1,45 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "parallel/comm/engine/collective_queue.h"
+
+namespace birkhoff {
+
+// What the backends have in common: collectives go to a queue with the backend's carrier, messages to the backend.
+class GroupCommunicator : public Communicator {
+ public:
+  int rank() const final { return rank_; }
+  int size() const final { return size_; }
+  int local_rank() const final { return local_rank_; }
+  int local_size() const final { return local_size_; }
+  const std::string& name() const final { return name_; }
+  void progress() final { engine_->poll(); }
+  std::string waiting_for() const final { return queue_->waiting_for(); }
+  Pending start(Operation operation) final;
+
+ protected:
+  GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name);
+
+  virtual Pending start_message(const Operation& operation) = 0;
+
+  void set_local(int rank, int size) { local_rank_ = rank, local_size_ = size; }
+  const std::shared_ptr<Engine>& engine() const { return engine_; }
+  CollectiveQueue& queue() const { return *queue_; }
+
+ private:
+  int rank_, size_;
+  int local_rank_ = 0, local_size_ = 1;
+  std::string name_;
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<CollectiveQueue> queue_;
+};
+
+// Work that is over before it began: operations of the meta device, messages that have arrived.
+class FinishedWork final : public Work {
+ public:
+  void wait(Stream&) override {}
+  bool done() override { return true; }
+};
+
+}  // namespace birkhoff

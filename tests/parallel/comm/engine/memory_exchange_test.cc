@@ -1,0 +1,104 @@
+// The protocol of shared memory between processes, run by threads so that the sanitizers see it.
+#include "parallel/comm/engine/memory_exchange.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/engine/collective_queue.h"
+
+namespace birkhoff {
+namespace {
+
+void on_board(const Board& board, const std::function<void(CollectiveQueue&, int)>& body) {
+  std::vector<std::thread> threads;
+  for (int r = 0; r < board.ranks(); ++r) {
+    threads.emplace_back([&board, &body, r] {
+      const auto queue = std::make_shared<CollectiveQueue>(std::make_shared<Engine>(),
+                                                           make_flat_carrier(make_memory_exchange(board, r)), "board");
+      body(*queue, r);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(StagedBoard, CarriesOperationsOfManyRounds) {
+  static constexpr int64_t kCount = Board::kArea_bytes;  // 4 bytes each: many areas
+  const Board board = make_heap_board(3, BlockPath::staged);
+  on_board(board, [](CollectiveQueue& queue, int rank) {
+    for (int repetition = 0; repetition < 3; ++repetition) {
+      std::vector<int32_t> v(kCount, rank + repetition);
+      const Tensor t{v.data(), DType::i32, {kCount}};
+      wait_on_host(queue.start({.op = Op::all_reduce, .out = t, .in = t}));
+      EXPECT_EQ(std::count(v.begin(), v.end(), 3 + 3 * repetition), kCount);
+      v.assign(v.size(), rank);
+      wait_on_host(queue.start({.op = Op::broadcast, .out = t, .in = t, .peer = 2}));
+      EXPECT_EQ(std::count(v.begin(), v.end(), 2), kCount);
+    }
+  });
+}
+
+// Beside other programs a rank that waits must not hold a core: not for a peer, nor for a failure that is being
+// written.
+TEST(Board, IsWaitedOnAsleep) {
+  const auto processor_ms = [](const std::function<void()>& wait) {
+    timespec begin{}, end{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    wait();
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    return 1e3 * double(end.tv_sec - begin.tv_sec) + 1e-6 * double(end.tv_nsec - begin.tv_nsec);
+  };
+  const auto later = [](const std::function<void()>& body) {
+    return std::thread([body] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      body();
+    });
+  };
+  // Its first word: 1 while the message of a failure is being written.
+  const auto memory = std::shared_ptr<std::byte>(new std::byte[Board::bytes_for(2, BlockPath::direct) + 64]{},
+                                                 std::default_delete<std::byte[]>());
+  auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.get()) + 63) / 64 * 64);
+  const Board board({memory, aligned}, 2, BlockPath::direct);
+  std::atomic_ref<int> failed(*reinterpret_cast<int*>(aligned));
+  failed = 1;
+  std::thread writer = later([&] { failed = 2; });
+  EXPECT_LT(processor_ms([&] { EXPECT_THROW(board.throw_if_failed(), CommError); }), 100);
+  writer.join();
+  failed = 0;
+  // A rank that fails waits for a peer that reads its memory.
+  const auto reader = make_memory_exchange(board, 1), failing = make_memory_exchange(board, 0);
+  reader->post({});
+  failing->post({});
+  EXPECT_TRUE(reader->arrived());
+  std::thread end = later([&] { reader->release(); });
+  EXPECT_LT(processor_ms([&] { failing->fail("rank 0 is broken"); }), 100);
+  end.join();
+}
+
+TEST(StagedBoard, AFailureReachesEveryRank) {
+  const Board board = make_heap_board(3, BlockPath::staged);
+  on_board(board, [](CollectiveQueue& queue, int rank) {
+    std::array<int32_t, 4> v{};
+    const Tensor t{v.data(), DType::i32, {4}};
+    if (rank == 1) return queue.fail("rank 1 is broken");
+    try {
+      wait_on_host(queue.start({.op = Op::all_reduce, .out = t, .in = t}));
+      ADD_FAILURE() << "the failure went unseen";
+    } catch (const CommError& e) {
+      EXPECT_STREQ(e.what(), "rank 1 is broken");
+    }
+  });
+}
+
+}  // namespace
+}  // namespace birkhoff

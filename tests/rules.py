@@ -1,0 +1,123 @@
+"""Rules of the architecture and of style that need only the text of the sources. Each takes {path: text} and yields
+'path:line: what is wrong'; tests/layering_test.py applies them to the tree, tests/rules_test.py to planted cases."""
+import re
+
+from definitions import end_of, without_text
+
+MOST_BY_POSITION = 5  # members of an Args that may be filled by position
+# Libraries neither print nor exit: they throw, and the program decides. Who else may, and why.
+MAY_PRINT_OR_EXIT = {
+    'parallel/comm/mpi/mpi_communicator.cc': 'abort() ends every process of the run',
+    'trainer/bench/busy_processes.cc': 'a child process that only makes the machine busy ends itself',
+    'trainer/bench/step_worker.cc': 'a worker process answers its parent through standard output',
+}
+PRINTS_OR_EXITS = re.compile(r'\bstd::(?:cout|cerr|clog)\b|(?<![\w.>])(?:std::)?(?:v?f?printf|f?puts|f?putc|putchar|perror|v?dprintf)\s*\('
+                             r'|(?<![\w.>:])(?:::)?(?:std::)?(?:_?exit|_Exit|quick_exit|terminate)\s*\('
+                             r'|(?<![\w.>])std::(?:exit|_Exit|quick_exit|terminate|abort)\b|\bSTD(?:OUT|ERR)_FILENO\b')
+# British spellings: in identifiers as well, so that a stem may stand anywhere in a word.
+BRITISH = re.compile(
+    r'(?:initial|normal|quant|vector|random|special|final|minim|maxim|optim|general|recogn|serial|synchron|organ|summar|util|'
+    r'parallel|token|local|equal|memor|material|visual|stabil|regular|standard|categor|character|emphas|author|capital|custom|'
+    r'prior|central)is(?:e|ed|er|ers|es|ing|ation|ations|able)(?![a-z])'
+    r'|(?:behavi|neighb|col|fav|hon|lab)our(?!s?e\b)'
+    r'|(?<![a-z])(?:licence|defence|offence|artefact|centre|litre|catalogue|analyse|grey|learnt|spelt|burnt|towards|whilst|amongst)'
+    r's?(?![a-z])|(?:cancel|label|model|signal|travel|level)l(?:ed|ing)(?![a-z])', re.IGNORECASE)
+
+
+def line_of(text, at):
+    return text.count('\n', 0, at) + 1
+
+
+def includes(text):
+    """(line, path) of each include of a file of the project."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := re.match(r'\s*#\s*include\s*"([^"]+)"', line):
+            yield number, match[1]
+
+
+def circles(sources):
+    """Folders, at any depth, that include one another: neither can be understood or tested without the other."""
+    edges = {}
+    for path, text in sources.items():
+        folder = path.rpartition('/')[0]
+        for number, target in includes(text):
+            other = target.rpartition('/')[0]
+            if other != folder:
+                edges.setdefault(folder, {}).setdefault(other, f'{path}:{number}: includes {target}')
+
+    def reachable(start):
+        seen, open_ends = set(), [start]
+        while open_ends:
+            new = set(edges.get(open_ends.pop(), ())) - seen
+            seen |= new
+            open_ends += new
+        return seen
+    reach = {folder: reachable(folder) for folder in edges}
+    for folder, others in sorted(edges.items()):
+        for other, where in sorted(others.items()):
+            if folder in reach.get(other, ()):
+                yield f'{where}, but {other}/ leads back to {folder}/'
+
+
+def split_arguments(code):
+    """The parts of an argument list between its commas."""
+    parts, depth, begin = [], 0, 0
+    for i, c in enumerate(code):
+        depth += (c in '([{') - (c in ')]}')
+        if c == ',' and depth == 0:
+            parts.append(code[begin:i])
+            begin = i + 1
+    return [p.strip() for p in parts + [code[begin:]] if p.strip()]
+
+
+def by_position(code, brace):
+    """How many members the initializer that begins at `brace` fills by position."""
+    parts = split_arguments(code[brace + 1:end_of(code, brace) - 1])
+    return 0 if any(p.startswith('.') for p in parts) else len(parts)
+
+
+def num_members(body):
+    """Of a struct, by the names that its declarations list."""
+    declarations = [d for d in re.split(r';', body) if d.strip() and '(' not in d.partition('=')[0].replace('std::function', '')]
+    return sum(len(split_arguments(re.sub(r'<[^<>]*>|\{[^{}]*\}', '', d))) for d in declarations)
+
+
+def args_by_position(sources):
+    """Args of more than five members are filled by name, so that a reader need not count and a new member shifts none."""
+    code = {path: without_text(text) for path, text in sources.items()}
+    long = {m[1] for text in code.values() for m in re.finditer(r'\bstruct (\w+Args)\s*(?:final\s*)?\{', text)
+            if num_members(text[m.end():end_of(text, m.end() - 1) - 1]) > MOST_BY_POSITION}
+    takers = {}  # function -> places of its long Args among the parameters
+    for text in code.values():
+        for m in re.finditer(r'\b(\w+)\(((?:[^(){};]*,)?)\s*const (\w+Args)&', text):
+            if m[3] in long:
+                takers.setdefault(m[1], set()).add(m[2].count(','))
+    for path, text in code.items():
+        calls = []
+        for m in re.finditer(r'\b(\w+)\s*\(', text):
+            if m[1] in takers:
+                begin = m.end()
+                for place, part in enumerate(split_arguments(text[begin:end_of(text, begin - 1) - 1])):
+                    begin = text.index(part, begin)
+                    if place in takers[m[1]] and part.startswith('{') and end_of(part, 0) == len(part):
+                        calls.append((begin, m[1]))
+                    begin += len(part)
+        calls += [(m.end() - 1, m[1]) for m in re.finditer(r'(?<!struct )\b(\w+Args)(?:\s+\w+)?\s*\{', text) if m[1] in long]
+        for brace, name in calls:
+            count = by_position(text, brace)
+            if count > MOST_BY_POSITION:
+                yield f'{path}:{line_of(text, brace)}: {name} gets {count} members by position; name them'
+
+
+def printing(sources):
+    for path, text in sources.items():
+        if path.startswith(('launch/', 'tests/')) or path in MAY_PRINT_OR_EXIT:
+            continue
+        for m in PRINTS_OR_EXITS.finditer(without_text(text)):
+            yield f'{path}:{line_of(text, m.start())}: a library neither prints nor exits, but here is {m[0].strip("( ")}'
+
+
+def british(sources):
+    for path, text in sources.items():
+        for m in BRITISH.finditer(text):
+            yield f'{path}:{line_of(text, m.start())}: {m[0]} is not American spelling'

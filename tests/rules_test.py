@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""The rules of tests/rules.py on planted sources: what they refuse, and what they let stand."""
+import unittest
+
+import rules
+
+
+class Rules(unittest.TestCase):
+    def refused(self, rule, sources, *parts):
+        found = list(rule(sources))
+        self.assertEqual(len(found), 1, found)
+        for part in parts:
+            self.assertIn(part, found[0])
+
+    def allowed(self, rule, sources):
+        self.assertEqual(list(rule(sources)), [])
+
+    def test_folders_that_include_one_another(self):
+        a, b, c = '#include "kernels/b/x.h"\n', '#include "kernels/b/deep/x.h"\n', '#include "kernels/a/x.h"\n'
+        self.allowed(rules.circles, {'kernels/a/x.h': a, 'kernels/b/x.cc': b})
+        for back in ('kernels/b/deep/x.cc', 'kernels/b/y.cc'):
+            found = list(rules.circles({'kernels/a/x.h': a, 'kernels/b/x.h': b, back: '// A file.\n' + c}))
+            self.assertTrue(any(f'{back}:2: includes kernels/a/x.h' in line for line in found), found)
+        self.allowed(rules.circles, {'kernels/a/x.h': '#include "kernels/a/y.h"\n', 'kernels/a/y.h': c})
+        self.refused(lambda s: [line for line in rules.circles(s) if line.startswith('kernels/a/deep')],
+                     {'kernels/a/x.h': '#include "kernels/a/deep/y.h"\n', 'kernels/a/deep/y.h': c}, 'leads back to kernels/a/deep/')
+
+    def test_args_by_position(self):
+        header = 'struct RopeArgs {\n  Tensor y, x, p, t;\n  int64_t o, l;\n};\nvoid rope(Stream& stream, const RopeArgs& args);\n'
+        self.refused(rules.args_by_position, {'a.h': header, 'b.cc': 'void f() {\n  rope(s, {a, b, g(1, 2), d, {e}, f});\n}\n'},
+                     'b.cc:2: rope gets 6 members by position')
+        self.refused(rules.args_by_position, {'a.h': header, 'b.cc': 'const RopeArgs r{a, b, c, d, e, f};\n'}, 'RopeArgs gets 6')
+        self.allowed(rules.args_by_position, {'a.h': header, 'b.cc': 'rope(s, {a, b, c, d, e});\n'})
+        self.allowed(rules.args_by_position, {'a.h': header, 'b.cc': 'rope(s, {.y = a, .x = b, .p = c, .t = d, .o = 1, .l = 2});\n'})
+        self.allowed(rules.args_by_position, {'a.h': header, 'b.cc': 'other(s, {a, b, c, d, e, f});\n'})
+        self.allowed(rules.args_by_position, {'a.h': header, 'b.cc': 'rope({a, b, c, d, e, f}, {a, b});\n'})
+        short = 'struct AddArgs {\n  Tensor y, a, b;\n};\nvoid add(Stream& stream, const AddArgs& args);\n'
+        self.allowed(rules.args_by_position, {'a.h': short, 'b.cc': 'add(s, {a, b, c, d, e, f});\n'})
+
+    def test_printing_and_exiting_libraries(self):
+        for code in ('std::cout << 1;', 'std::printf("a");', 'fprintf(stderr, "a");', 'fputs(t, f);', 'std::exit(1);', '::_exit(1);',
+                     'std::_Exit(2);', 'std::abort();', 'perror("a");', 'write(STDERR_FILENO, t, 1);', 'leave = std::_Exit;'):
+            self.refused(rules.printing, {'trainer/run/a.cc': f'void f() {{\n  {code}\n}}\n'}, 'trainer/run/a.cc:2')
+            self.allowed(rules.printing, {'launch/a.cc': code})
+        for code in ('std::snprintf(t, 9, "a");', 'world.abort(why, 4);', 'void abort(const std::string& why);', '// exit(1)',
+                     'end.print("printf(");', 'out << 1;'):
+            self.allowed(rules.printing, {'trainer/run/a.cc': code})
+
+    def test_british_spelling(self):
+        for word in ('normalise', 'initialise_all', 'Normalised', 'kNeighbour', 'behaviour', 'towards', 'licence', 'the centre of',
+                     'quantisation', 'cancelled', 'parameter_initialiser'):
+            self.refused(rules.british, {'docs/a.md': f'\n{word} it\n'}, 'docs/a.md:2')
+        for word in ('normalize', 'size', 'promise', 'raise', 'otherwise', 'hour', 'four', 'your', 'analysis', 'rise', 'exercise',
+                     'noise', 'precise', 'finalist', 'centered', 'license', 'minimum', 'optimistic', 'localism', 'called', 'filled'):
+            self.allowed(rules.british, {'docs/a.md': word})
+
+
+if __name__ == '__main__':
+    unittest.main()

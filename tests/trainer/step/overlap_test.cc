@@ -1,0 +1,99 @@
+// Reduction of gradients beside the backward pass, told from the order of what a rank does.
+#include <gtest/gtest.h>
+
+#include "tests/support/run_ranks.h"
+#include "tests/trainer/support/tiny_model.h"
+#include "trainer/step/trainer.h"
+
+namespace birkhoff::test {
+namespace {
+
+constexpr int64_t kLayers = 4;
+
+// Ops and starts of collectives in their order; calls of progress are counted.
+struct Events final : OpObserver {
+  void begin(std::string_view op) override { names.emplace_back(op); }
+  void end() override { ++ops; }
+  void flops(double) override {}
+  std::vector<size_t> places_of(const std::string& name) const {
+    std::vector<size_t> places;
+    for (size_t i = 0; i < names.size(); ++i) {
+      if (names[i] == name) places.push_back(i);
+    }
+    return places;
+  }
+  std::vector<std::string> names;
+  int64_t ops = 0, progress = 0;
+};
+
+class RecordedCommunicator final : public Communicator {
+ public:
+  RecordedCommunicator(Communicator& inner, Events& events) : inner_(inner), events_(events) {}
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  int local_rank() const override { return inner_.local_rank(); }
+  int local_size() const override { return inner_.local_size(); }
+  const std::string& name() const override { return inner_.name(); }
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
+    return inner_.split(color, key, name);
+  }
+  void progress() override {
+    ++events_.progress;
+    inner_.progress();
+  }
+  std::string waiting_for() const override { return inner_.waiting_for(); }
+  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+  Pending start(Operation operation) override {
+    events_.names.emplace_back(name_of(operation.op));
+    return inner_.start(std::move(operation));
+  }
+
+ private:
+  Communicator& inner_;
+  Events& events_;
+};
+
+Events events_of_a_step(const ModelOptions& options) {
+  Events events_of_first;
+  run_ranks(2, [&](Communicator& comm) {
+    Events events;
+    RecordedCommunicator recorded(comm, events);
+    Stream stream;
+    Model model = make_model({}, recorded, options);
+    randomize(stream, model, 1);
+    stream.observer = &events;
+    Trainer trainer(stream, recorded, model, {});
+    trainer.step(tiny_batch(options, {1, 6, 11, 1, comm.rank(), comm.size()}), 0.01);
+    if (comm.rank() == 0) events_of_first = events;
+  });
+  return events_of_first;
+}
+
+ModelOptions four_layers() {
+  ModelOptions options = variants()[1].options;
+  options.decoder.num_layers = kLayers;
+  return options;
+}
+
+TEST(Overlap, AUnitsReductionStartsBeforeTheBackwardOfTheUnitsBelow) {
+  const Events events = events_of_a_step(four_layers());
+  const auto starts = events.places_of("reduce_scatter_v"), backwards = events.places_of("attention_backward");
+  ASSERT_EQ(starts.size(), static_cast<size_t>(kLayers + 2));  // head, blocks from the last to the first, embedding
+  ASSERT_EQ(backwards.size(), static_cast<size_t>(3 * kLayers));
+  const std::vector<size_t> last(backwards.end() - kLayers, backwards.end());
+  EXPECT_GT(starts[0], backwards[backwards.size() - kLayers - 1]) << "no unit is reduced before the last microbatch";
+  for (size_t unit = 0; unit < last.size(); ++unit) {
+    EXPECT_LT(starts[unit], last[unit]) << "the unit above is under way";
+    EXPECT_GT(starts[unit + 1], last[unit]) << "the unit itself is not";
+  }
+  EXPECT_LT(starts[kLayers], events.places_of("embedding_backward").back());
+}
+
+TEST(Overlap, TransfersMoveAfterEveryOp) {
+  const Events events = events_of_a_step(four_layers());
+  EXPECT_GT(events.ops, 100);
+  EXPECT_GE(events.progress, events.ops);
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,216 @@
+// From settings to what they do: each acts where its documentation says.
+#include <cmath>
+#include <numeric>
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/philox.h"
+#include "kernels/elementwise/copy.h"
+#include "parallel/comm/threads/thread_world.h"
+#include "trainer/config/reader.h"
+#include "trainer/step/build.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr const char* kYaml = R"(
+run: {steps: 100}
+model: {vocab_size: 19, hidden_size: 16, num_layers: 2, attention: {num_heads: 2}, ffn: {size: 12},
+        moe: {num_experts: 4, expert_size: 8, first_dense_layers: 1},
+        engram: {layers: [1], num_heads: 2, head_dim: 4, rows_per_head: 7, orders: [2, 3]}}
+precision: {recipe: f32}
+optimizer: {learning_rate: 0.01, weight_decay: 0, schedule: constant}
+batch: {sequence_length: 8, global_batch_size: 2, micro_batch_size: 2}
+)";
+
+Config config(const std::vector<std::string>& changes = {}) { return parse_config(kYaml, "x.yaml", changes).config; }
+
+std::vector<int32_t> identity(int64_t count) {
+  std::vector<int32_t> map(static_cast<size_t>(count));
+  std::iota(map.begin(), map.end(), 0);
+  return map;
+}
+
+// A model as a run builds it, and what one step changes.
+class Built {
+ public:
+  explicit Built(const Config& c)
+      : addresses_(engram_hash_spec(c, 19, 0), identity(19)),
+        world_(make_thread_world(1)),
+        model_(make_model({}, *world_[0], model_options(c, 19, &addresses_.hash()))),
+        trainer_({}, *world_[0], model_, trainer_options(c, &addresses_.hash())),
+        rate_(learning_rate_of(c).at(0)) {
+    model_.initialize(stream_, 1);
+  }
+
+  struct Change {
+    double weights = 0, table = 0, bias = 0;  // norms
+    StepReport report;
+  };
+  Change step() {
+    const std::vector<std::vector<double>> before = values();
+    Change change;
+    change.report = trainer_.step(batch(), rate_);
+    const std::vector<std::vector<double>> after = values();
+    double* const norms[] = {&change.weights, &change.table, &change.bias};
+    for (size_t kind = 0; kind < 3; ++kind) {
+      for (size_t i = 0; i < before[kind].size(); ++i) *norms[kind] += std::pow(after[kind][i] - before[kind][i], 2);
+      *norms[kind] = std::sqrt(*norms[kind]);
+    }
+    return change;
+  }
+
+ private:
+  std::vector<std::vector<double>> values() {
+    std::vector<std::vector<double>> all(3);
+    auto add = [&](size_t kind, Tensor t) {
+      const std::vector<double> more = read_values(stream_, t);
+      all[kind].insert(all[kind].end(), more.begin(), more.end());
+    };
+    for (const auto& e : model_.parameters->entries()) add(0, e.parameter->value);
+    add(1, model_.tables[0]->local_values());
+    for (const PersistentBuffer* b : model_.parameters->buffers()) add(2, b->value);
+    return all;
+  }
+
+  StepBatch batch() const {
+    Batch b;
+    b.num_sequences = 2;
+    b.sequence_length = 8;
+    const Philox random(1, 2);
+    for (uint64_t t = 0; t < 16; ++t) {
+      b.tokens.push_back(static_cast<int32_t>(random.below(2 * t, 19)));
+      b.positions.push_back(static_cast<int32_t>(t % 8));
+      b.document_start.push_back(static_cast<int32_t>(t / 8 * 8));
+    }
+    b.targets.emplace_back(b.tokens.rbegin(), b.tokens.rend());
+    b.loss_weights.assign(16, 1.0f);
+    StepBatch step;
+    step.microbatches.push_back(std::move(b));
+    step.local_targets = {16};
+    addresses_.fill(step);
+    return step;
+  }
+
+  Stream stream_;
+  EngramAddresses addresses_;
+  std::vector<std::unique_ptr<Communicator>> world_;
+  Model model_;
+  Trainer trainer_;
+  double rate_;
+};
+
+// With a large eps, AdamW's first update is the clipped gradient times the rate.
+TEST(Settings, ClipNormBoundsTheUpdate) {
+  const std::vector<std::string> base{"optimizer.eps=1", "optimizer.learning_rate=1",
+                                      "optimizer.engram.update=balanced"};
+  for (const double clip : {1e-3, 2e-3}) {
+    std::vector<std::string> changes = base;
+    changes.push_back("optimizer.clip_norm=" + std::to_string(clip));
+    const Built::Change change = Built(config(changes)).step();
+    ASSERT_GT(change.report.grad_norm, 10 * clip) << "nothing to clip";
+    EXPECT_NEAR(change.weights, clip, 0.01 * clip);
+  }
+  std::vector<std::string> changes = base;
+  changes.push_back("optimizer.clip_norm=0");
+  const Built::Change change = Built(config(changes)).step();
+  EXPECT_GT(change.weights, 0.2 * change.report.grad_norm) << "0 does not clip";
+}
+
+TEST(Settings, TheRateOfTablesIsTheirMultiplierTimesThatOfTheRun) {
+  for (const char* update : {"balanced", "sparse_adamw"}) {
+    const std::string kind = std::string("optimizer.engram.update=") + update;
+    const Built::Change once = Built(config({kind, "optimizer.engram.learning_rate_multiplier=1"})).step(),
+                        thrice = Built(config({kind, "optimizer.engram.learning_rate_multiplier=3"})).step(),
+                        never = Built(config({kind, "optimizer.engram.learning_rate_multiplier=0"})).step();
+    EXPECT_GT(once.table, 0);
+    EXPECT_NEAR(thrice.table, 3 * once.table, 1e-3 * thrice.table) << update;
+    EXPECT_EQ(never.table, 0) << update;
+    EXPECT_EQ(thrice.weights, once.weights) << "other parameters have nothing to do with it";
+  }
+}
+
+TEST(Settings, TheSpeedMovesTheBiasOfARouter) {
+  const double slow = Built(config({"model.moe.bias_update_speed=0.001"})).step().bias,
+               fast = Built(config({"model.moe.bias_update_speed=0.004"})).step().bias;
+  EXPECT_GT(slow, 0);
+  EXPECT_NEAR(fast, 4 * slow, 1e-6);
+  EXPECT_EQ(Built(config({"model.moe.bias_update_speed=0"})).step().bias, 0);
+}
+
+TEST(Settings, GiveTheOptimizersTheirNumbers) {
+  const Config c = config({"optimizer.type=muon", "optimizer.beta1=0.5", "optimizer.beta2=0.625", "optimizer.eps=0.125",
+                           "optimizer.weight_decay=0.25", "optimizer.muon.momentum=0.75",
+                           "optimizer.muon.rms_scale=0.3", "optimizer.engram.beta=0.8", "optimizer.engram.gamma=0.4",
+                           "optimizer.engram.tau=0.01", "optimizer.engram.iterations=5", "optimizer.engram.eps=0.5",
+                           "precision.moments=bf16", "precision.recipe=bf16", "model.mtp.weight=0.7",
+                           "optimizer.spike.z_score=6", "optimizer.spike.window=9", "optimizer.spike.skip=false"});
+  const EngramHash hash(engram_hash_spec(c, 19, 0));
+  const TrainerOptions o = trainer_options(c, &hash);
+  EXPECT_EQ(o.dense.kind, DenseOptions::Kind::muon);
+  for (const AdamWHyper& h : {o.dense.adamw, o.table.adamw}) {
+    EXPECT_EQ(h.beta1, 0.5);
+    EXPECT_EQ(h.beta2, 0.625);
+    EXPECT_EQ(h.eps, 0.125);
+  }
+  EXPECT_EQ(o.dense.adamw.weight_decay, 0.25);
+  EXPECT_EQ(o.dense.muon.weight_decay, 0.25);
+  EXPECT_EQ(o.dense.muon.momentum, 0.75);
+  EXPECT_EQ(o.dense.muon.update_rms, 0.3);
+  EXPECT_EQ(o.dense.moments, DType::bf16);
+  EXPECT_EQ(o.dense.muon_compute, DType::bf16);
+  EXPECT_EQ(o.table.balanced.momentum, 0.8);
+  EXPECT_EQ(o.table.balanced.gamma, 0.4);
+  EXPECT_EQ(o.table.balanced.threshold, 0.01);
+  EXPECT_EQ(o.table.balanced.iterations, 5);
+  EXPECT_EQ(o.table.balanced.eps, 0.5);
+  EXPECT_EQ(o.mtp_weight, 0.7);
+  EXPECT_EQ(o.spike.z_score, 6);
+  EXPECT_EQ(o.spike.window, 9);
+  EXPECT_FALSE(o.spike.skip);
+}
+
+TEST(Settings, ScheduleTheRate) {
+  const Config c = config({"optimizer.schedule=linear", "optimizer.warmup_steps=10", "optimizer.constant_steps=20",
+                           "optimizer.learning_rate=0.5", "optimizer.min_learning_rate=0.1"});
+  const LearningRate r = learning_rate_of(c);
+  EXPECT_DOUBLE_EQ(r.at(4), 0.25);
+  EXPECT_EQ(r.at(9), 0.5);
+  EXPECT_EQ(r.at(29), 0.5);
+  EXPECT_DOUBLE_EQ(r.at(64), 0.3) << "half of the 70 steps that are left of 100";
+  EXPECT_EQ(r.at(100), 0.1);
+  EXPECT_DOUBLE_EQ(learning_rate_of(config({"optimizer.schedule=linear", "optimizer.decay_steps=10"})).at(4), 0.005);
+  EXPECT_EQ(learning_rate_of(config({"optimizer.schedule=cosine"})).decay, LearningRate::Decay::cosine);
+  EXPECT_EQ(learning_rate_of(config()).at(99), 0.01) << "constant";
+}
+
+TEST(Settings, ScheduleBatchAndLength) {
+  const Config c = config({"batch.global_batch_size=8", "batch.ramp.initial_size=4", "batch.ramp.increment=2",
+                           "batch.ramp.steps=6", "batch.length_schedule=[{until_step: 3, sequence_length: 5}]"});
+  std::vector<int64_t> sizes, lengths;
+  for (int64_t step : {0, 2, 3, 5, 6, 50}) {
+    const StepShape shape = step_shape(c, step);
+    sizes.push_back(shape.global_sequences);
+    lengths.push_back(shape.sequence_length);
+    EXPECT_EQ(shape.microbatch_sequences, 2);
+  }
+  EXPECT_THAT(sizes, ElementsAre(4, 4, 6, 6, 8, 8));
+  EXPECT_THAT(lengths, ElementsAre(5, 5, 8, 8, 8, 8));
+}
+
+TEST(Settings, GranularityHeadMakesAMatrixOfEveryOrderAndHead) {
+  const EngramHash hash(engram_hash_spec(config(), 19, 0));
+  const auto begins = [&](const char* granularity) {
+    const Config c = config({std::string("optimizer.engram.granularity=") + granularity});
+    return trainer_options(c, &hash).table_matrix_begins;
+  };
+  EXPECT_THAT(begins("table"), ElementsAre(ElementsAre(0)));
+  EXPECT_THAT(begins("head"), ElementsAre(hash.table(0).offsets));
+  EXPECT_EQ(hash.table(0).offsets.size(), 4u) << "two orders of two heads";
+  EXPECT_NE(Built(config({"optimizer.engram.granularity=head"})).step().table, Built(config()).step().table);
+}
+
+}  // namespace
+}  // namespace birkhoff

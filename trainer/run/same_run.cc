@@ -1,0 +1,82 @@
+#include "trainer/run/same_run.h"
+
+#include <iomanip>
+#include <sstream>
+
+#include "kernels/core/error.h"
+#include "kernels/core/hash.h"
+#include "kernels/core/process_tag.h"
+#include "parallel/comm/agree.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr size_t kMostRows = 16;  // of a table or list
+
+// What one rank runs, as three lines.
+struct Identity {
+  std::string host, program, configuration;
+};
+
+Identity identity_of(const std::string& text) {
+  std::istringstream in(text);
+  Identity i;
+  std::getline(in, i.host);
+  std::getline(in, i.program);
+  std::getline(in, i.configuration);
+  return i;
+}
+
+// Rank 0 and those that differ from it.
+std::string table_of(const std::vector<Identity>& ranks) {
+  const auto differs = [&](const Identity& i) {
+    return i.program != ranks[0].program || i.configuration != ranks[0].configuration;
+  };
+  std::ostringstream out;
+  out << "  rank | host | binary | configuration\n";
+  size_t rows = 0, others = 0;
+  for (size_t r = 0; r < ranks.size(); ++r) {
+    if (r > 0 && !differs(ranks[r])) continue;
+    if (++rows > kMostRows) {
+      others += 1;
+      continue;
+    }
+    out << std::setw(6) << r << " | " << ranks[r].host << " | " << ranks[r].program << " | " << ranks[r].configuration
+        << '\n';
+  }
+  if (others > 0) out << "  and " << others << " more that differ from rank 0\n";
+  return out.str();
+}
+
+std::string differing_settings(const std::string& of_first, const std::string& of_other, size_t rank) try {
+  std::ostringstream out;
+  for (const ConfigChange& c : diff_configs(parse_config(of_first).config, parse_config(of_other).config)) {
+    out << "  " << c.path << ": " << c.before << " on rank 0, " << c.after << " on rank " << rank << '\n';
+  }
+  return out.str();
+} catch (const std::exception&) {
+  return concat("  this binary cannot read the configurations of ranks 0 and ", rank, '\n');
+}
+
+}  // namespace
+
+void check_same_run(Communicator& world, const Config& config, const std::string& program) {
+  const std::string mine = concat(host_name(), '\n', program, '\n', hex16(digest_config(config)), '\n');
+  std::vector<Identity> ranks;
+  for (const std::string& text : gather_texts(world, mine)) ranks.push_back(identity_of(text));
+  size_t other = 0, configured = 0;
+  for (size_t r = ranks.size(); r-- > 1;) {
+    if (ranks[r].program != ranks[0].program) other = r;
+    if (ranks[r].configuration != ranks[0].configuration) other = configured = r;
+  }
+  if (other > 0) {
+    std::string settings;
+    const std::vector<std::string> texts = gather_texts(world, print_config(config));
+    if (configured > 0) settings = differing_settings(texts[0], texts[configured], configured);
+    throw_on_all(concat("the ranks do not run the same:\n", table_of(ranks), settings,
+                        "Start all ranks with one binary, one configuration and the same --set"));
+  }
+  agree(world, [&] { check_world(config, world.size()); });
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,68 @@
+#include "trainer/step/device_batch.h"
+
+#include <algorithm>
+
+#include "kernels/elementwise/copy.h"
+
+namespace birkhoff {
+namespace {
+
+Tensor upload_i32(Stream& stream, Arena& arena, const std::vector<int32_t>& values, Shape shape) {
+  const Tensor t = arena.take(DType::i32, shape);
+  from_host(stream, t, values.data());
+  return t;
+}
+
+// The token d ahead within the document and the sequence; beyond the sequence's end the target tells it.
+std::vector<int32_t> tokens_ahead(const Batch& b, int64_t d) {
+  const std::vector<int32_t>& target = b.targets[static_cast<size_t>(d - 1)];
+  std::vector<int32_t> out(b.tokens.size());
+  for (int64_t t = 0; t < b.num_tokens(); ++t) {
+    const size_t i = static_cast<size_t>(t), ahead = static_cast<size_t>(t + d);
+    const bool inside =
+        (t % b.sequence_length) + d < b.sequence_length && b.document_start[ahead] == b.document_start[i];
+    out[i] = inside ? b.tokens[ahead] : std::max(target[i], 0);
+  }
+  return out;
+}
+
+Tensor loss_weights(Stream& stream, Arena& arena, const Batch& b, size_t depth, double weight) {
+  std::vector<double> values(b.tokens.size());
+  for (size_t t = 0; t < values.size(); ++t) {
+    const double own = depth == 0 ? static_cast<double>(b.loss_weights[t]) : 1.0;
+    values[t] = b.targets[depth][t] < 0 ? 0.0 : weight * own;
+  }
+  const Tensor out = arena.take(DType::f32, {b.num_tokens()});
+  write_values(stream, out, values);
+  return out;
+}
+
+}  // namespace
+
+BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers& n,
+                 const std::vector<double>& depth_weights) {
+  const int64_t T = b.num_tokens();
+  BatchView v;
+  v.sequences = b.num_sequences;
+  v.length = b.sequence_length;
+  v.sequence_weight = 1 / n.sequences;
+  v.tokens = upload_i32(stream, arena, b.tokens, {T});
+  v.positions = upload_i32(stream, arena, b.positions, {T});
+  v.document_start = upload_i32(stream, arena, b.document_start, {T});
+  if (!b.token_mask.empty()) {
+    BK_ASSERT(static_cast<int64_t>(b.token_mask.size()) == T, "a mask of ", b.token_mask.size(), " tokens for ", T);
+    v.token_mask = arena.take(DType::u8, {T});
+    from_host(stream, v.token_mask, b.token_mask.data());
+  }
+  for (size_t d = 0; d < depth_weights.size(); ++d) {
+    v.targets.push_back(upload_i32(stream, arena, b.targets.at(d), {T}));
+    v.loss_weights.push_back(loss_weights(stream, arena, b, d, depth_weights[d] / std::max(1.0, n.targets.at(d))));
+    if (d > 0) v.next_tokens.push_back(upload_i32(stream, arena, tokens_ahead(b, static_cast<int64_t>(d)), {T}));
+  }
+  for (const auto& index : b.engram_index) {
+    v.engram_index.push_back(upload_i32(stream, arena, index, {T, T ? static_cast<int64_t>(index.size()) / T : 0}));
+  }
+  return v;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,202 @@
+#include "trainer/step/nonfinite.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "kernels/elementwise/copy.h"
+#include "kernels/reduce/reduce.h"
+
+namespace birkhoff {
+namespace {
+
+// A place of the model that is not finite on this rank. A smaller order is closer to where it began.
+struct Suspect {
+  int64_t order = 0;
+  std::string what;  // "the value of layers.1.ffn.experts.up, expert 3"
+};
+
+class FiniteCheck {
+ public:
+  explicit FiniteCheck(Stream stream) : stream_(stream), memory_(stream.device) {}
+  // Reads the tensor once and waits.
+  bool operator()(Tensor values) {
+    if (values.count() == 0) return true;
+    memory_.reset();
+    const Tensor flag = memory_.take(DType::i32, {1});
+    fill_zero(stream_, flag);
+    flag_nonfinite(stream_, {flag, values});
+    int32_t bad = 0;
+    if (stream_.device.kind != DeviceKind::meta) to_host(stream_, &bad, flag);
+    return bad == 0;
+  }
+
+ private:
+  Stream stream_;
+  Arena memory_;
+};
+
+// ", expert 3" where one of several is to blame.
+std::string part_of(FiniteCheck& finite, const Parameter& p, Tensor of) {
+  if (p.role != Role::experts) return {};
+  for (int64_t e = 0; e < p.shape[0]; ++e) {
+    const int64_t count = p.shape[1] * p.shape[2];
+    if (!finite(of.flat(e * count, count))) return concat(", expert ", e);
+  }
+  return {};
+}
+
+int64_t bad_row(FiniteCheck& finite, Tensor rows) {
+  int64_t begin = 0, end = rows.shape[0];
+  while (end - begin > 1) {
+    const int64_t middle = begin + (end - begin) / 2;
+    if (finite(rows.rows(begin, middle - begin))) {
+      begin = middle;
+    } else {
+      end = middle;
+    }
+  }
+  return begin;
+}
+
+// The first of the parameters of the table's own module.
+int64_t place_of(const ParameterStore& parameters, const std::string& table) {
+  const std::string module = table.substr(0, table.rfind('.') + 1);
+  const auto& all = parameters.entries();
+  const auto first =
+      std::find_if(all.begin(), all.end(), [&](const auto& e) { return e.parameter->name.starts_with(module); });
+  return first - all.begin();
+}
+
+// The first parameter, router bias or row of a table that is not finite, in this order.
+std::optional<Suspect> find_bad_value(Stream stream, const Model& model) {
+  FiniteCheck finite(stream);
+  int64_t order = 0;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    if (!finite(p.value)) return Suspect{order, "the value of " + p.name + part_of(finite, p, p.value)};
+    ++order;
+  }
+  for (const PersistentBuffer* b : model.parameters->buffers()) {
+    if (!finite(b->value)) return Suspect{order, "the value of " + b->name};
+    ++order;
+  }
+  for (const auto& table : model.tables) {
+    if (!finite(table->local_values())) {
+      const int64_t row = table->first_row() + bad_row(finite, table->local_values());
+      return Suspect{order, concat("the value of ", table->name(), ", row ", row)};
+    }
+    ++order;
+  }
+  return std::nullopt;
+}
+
+// The last module, in forward order, that has a gradient which is not finite: backward spreads it from there toward
+// the input. Gradients must be this rank's own, not sums over the replicas.
+std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, const std::vector<Tensor>& row_gradients) {
+  FiniteCheck finite(stream);
+  const auto& entries = model.parameters->entries();
+  const auto count = static_cast<int64_t>(entries.size());
+  std::optional<Suspect> last;
+  for (int64_t i = count - 1; i >= 0 && !last; --i) {
+    const Parameter& p = *entries[static_cast<size_t>(i)].parameter;
+    for (int use = 0; use < p.num_uses && !last; ++use) {
+      const Tensor grad = p.grad_of(use);
+      if (!finite(grad)) last = {2 * (count - i), "the gradient of " + p.name + part_of(finite, p, grad)};
+    }
+  }
+  for (size_t t = 0; t < row_gradients.size(); ++t) {
+    const std::string& name = model.tables[t]->name();
+    // Rows enter a module before its parameters do.
+    const int64_t order = 2 * (count - place_of(*model.parameters, name)) + 1;
+    if ((!last || order < last->order) && !finite(row_gradients[t])) last = {order, "the gradient of " + name};
+  }
+  return last;
+}
+
+// Looks at what a forward shows while it is alive, and holds the first that is not finite.
+class ForwardCheck {
+ public:
+  ForwardCheck(Stream stream, Frame& frame) : finite_(stream), frame_(&frame) {
+    frame.probe = [this](const std::string& what, Tensor value) {
+      ++shown_;
+      if (!found_ && !finite_(value)) found_ = {shown_, what};
+    };
+  }
+  ~ForwardCheck() { frame_->probe = {}; }
+  ForwardCheck(const ForwardCheck&) = delete;
+  ForwardCheck& operator=(const ForwardCheck&) = delete;
+  const std::optional<Suspect>& found() const { return found_; }
+
+ private:
+  FiniteCheck finite_;
+  Frame* frame_;
+  int64_t shown_ = 0;
+  std::optional<Suspect> found_;
+};
+
+// The earliest of what a look at each microbatch finds.
+template <class Look>
+std::optional<Suspect> first_of_microbatches(const NonfiniteArgs& args, Look&& look) {
+  std::optional<Suspect> first;
+  Stream stream = args.stream;
+  for (size_t m = 0; m < args.num_microbatches; ++m) {
+    args.model->parameters->begin_step(stream);
+    const std::optional<Suspect> found = look(m);
+    if (!found || (first && first->order <= found->order)) continue;
+    first = found;
+    first->what += concat(", microbatch ", m + 1, ",");
+  }
+  return first;
+}
+
+std::optional<Suspect> bad_forward(const NonfiniteArgs& args) {
+  return first_of_microbatches(args, [&](size_t m) {
+    const ForwardCheck check(args.stream, *args.frame);
+    args.model->decoder->loss(*args.frame, args.forward(m), Pass::training);
+    return check.found();
+  });
+}
+
+std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
+  Stream stream = args.stream;
+  Decoder& decoder = *args.model->decoder;
+  return first_of_microbatches(args, [&](size_t m) {
+    for (const Tensor& rows : *args.row_gradients) fill_zero(stream, rows);
+    const State out = args.forward(m);
+    decoder.backward(*args.frame, decoder.loss(*args.frame, out, Pass::training));
+    return find_bad_gradient(stream, *args.model, *args.row_gradients);
+  });
+}
+
+// What the rank with the smallest order found, the lowest of several, and whose it is; empty if no rank found anything.
+std::string first_of_all(Communicator& replicas, const std::optional<Suspect>& mine) {
+  constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
+  const auto size = static_cast<size_t>(replicas.size());
+  int64_t order = mine ? mine->order : kNone;
+  std::vector<int64_t> orders(size);
+  const std::vector<int64_t> ones(size, 1);
+  wait_on_host(replicas.all_gather_v({orders.data(), DType::i64, {replicas.size()}}, {&order, DType::i64, {1}}, ones));
+  const auto first = std::min_element(orders.begin(), orders.end());
+  if (*first == kNone) return {};
+  const int root = static_cast<int>(first - orders.begin());
+  std::string what = mine ? mine->what : "";
+  auto length = static_cast<int64_t>(what.size());
+  wait_on_host(replicas.broadcast({&length, DType::i64, {1}}, root));
+  what.resize(static_cast<size_t>(length));
+  wait_on_host(replicas.broadcast({what.data(), DType::u8, {length}}, root));
+  if (size == 1) return what;
+  const bool everywhere = std::count(orders.begin(), orders.end(), *first) == static_cast<int64_t>(size);
+  return what + (everywhere ? " on every rank" : concat(" on rank ", root));
+}
+
+}  // namespace
+
+std::string find_nonfinite(const NonfiniteArgs& args) {
+  std::string where = first_of_all(*args.replicas, find_bad_value(args.stream, *args.model));
+  if (where.empty()) where = first_of_all(*args.replicas, bad_forward(args));
+  if (where.empty()) where = first_of_all(*args.replicas, bad_backward(args));
+  return where;
+}
+
+}  // namespace birkhoff

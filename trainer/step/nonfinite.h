@@ -1,0 +1,27 @@
+#pragma once
+// Where a step that is not finite went wrong. Looked for after such a step only, so it may be slow: values first, then
+// a forward whose modules are looked at one by one, then a backward.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "trainer/step/model.h"
+
+namespace birkhoff {
+
+// A step to go over again. Its gradients and counters are overwritten.
+struct NonfiniteArgs {
+  Stream stream;
+  Communicator* replicas;
+  Model* model;
+  Frame* frame;
+  const std::vector<Tensor>* row_gradients;  // an entry per table
+  size_t num_microbatches;
+  std::function<State(size_t microbatch)> forward;  // in `frame`
+};
+
+// Collective. The first that is not finite, and whose it is: "the value of layers.1.ffn.experts.up, expert 3, on rank
+// 1"; empty if no rank found anything.
+std::string find_nonfinite(const NonfiniteArgs& args);
+
+}  // namespace birkhoff
