@@ -14,14 +14,16 @@ MAY_PRINT_OR_EXIT = {
 PRINTS_OR_EXITS = re.compile(r'\bstd::(?:cout|cerr|clog)\b|(?<![\w.>])(?:std::)?(?:v?f?printf|f?puts|f?putc|putchar|perror|v?dprintf)\s*\('
                              r'|(?<![\w.>:])(?:::)?(?:std::)?(?:_?exit|_Exit|quick_exit|terminate)\s*\('
                              r'|(?<![\w.>])std::(?:exit|_Exit|quick_exit|terminate|abort)\b|\bSTD(?:OUT|ERR)_FILENO\b')
-# British spellings: in identifiers as well, so that a stem may stand anywhere in a word.
+# British spellings, looked for in each word of an identifier as well.
+WORD = re.compile(r'[A-Z]?[a-z]+')
 BRITISH = re.compile(
-    r'(?:initial|normal|quant|vector|random|special|final|minim|maxim|optim|general|recogn|serial|synchron|organ|summar|util|'
-    r'parallel|token|local|equal|memor|material|visual|stabil|regular|standard|categor|character|emphas|author|capital|custom|'
-    r'prior|central)is(?:e|ed|er|ers|es|ing|ation|ations|able)(?![a-z])'
-    r'|(?:behavi|neighb|col|fav|hon|lab)our(?!s?e\b)'
-    r'|(?<![a-z])(?:licence|defence|offence|artefact|centre|litre|catalogue|analyse|grey|learnt|spelt|burnt|towards|whilst|amongst)'
-    r's?(?![a-z])|(?:cancel|label|model|signal|travel|level)l(?:ed|ing)(?![a-z])', re.IGNORECASE)
+    r'\w+is(?:e|ed|er|ers|es|ing|ation|ations|able)$|\w*(?:behavi|neighb|col|fav|hon|lab)our\w*$'
+    r'|(?:licence|defence|offence|artefact|centre|litre|catalogue|analyse|grey|learnt|spelt|burnt|towards|whilst|amongst)s?d?$'
+    r'|\w*(?:cancel|label|model|signal|travel|level)l(?:ed|ing)$', re.IGNORECASE)
+# Words in -ise that are no verbs in -ize.
+AMERICAN = re.compile(r'(?:\w*wise|rais\w+|nois\w+|pois\w+|prais\w+|ris(?:e|es|ing)|aris\w+|promis\w+|compromis\w+|precise|imprecise|'
+                      r'exercis\w+|advis\w+|revis\w+|devis\w+|supervis\w+|comprise\w*|surpris\w+|concise|premises?|expertise|'
+                      r'disable)$', re.IGNORECASE)
 
 
 def line_of(text, at):
@@ -119,5 +121,6 @@ def printing(sources):
 
 def british(sources):
     for path, text in sources.items():
-        for m in BRITISH.finditer(text):
-            yield f'{path}:{line_of(text, m.start())}: {m[0]} is not American spelling'
+        for m in WORD.finditer(text):
+            if BRITISH.match(m[0]) and not AMERICAN.match(m[0]):
+                yield f'{path}:{line_of(text, m.start())}: {m[0]} is not American spelling'

@@ -27,7 +27,7 @@ struct MuonHyper {
   double grad_scale = 1;     // multiplies the gradient
 };
 
-// Momentum and an orthogonalised update of one matrix. With g = grad_scale * grad:
+// Momentum and an orthogonalized update of one matrix. With g = grad_scale * grad:
 //   M = mu M + g,   O = newton_schulz(mu M + g) * update_rms * sqrt(max(m, n))
 //   w = (1 - lr wd) w - lr O,   weight_copy = w
 //

@@ -120,7 +120,7 @@ struct OptimizerConfig {
         .free();
     s("nonfinite_window", nonfinite_window, Limits{1, 1e6}, "steps in which those that were skipped are counted")
         .free();
-    s.section("muon", muon, "Orthogonalised momentum.");
+    s.section("muon", muon, "Orthogonalized momentum.");
     s.section("engram", engram, "Update of the Engram tables.");
     s.section("spike", spike, "Detector of loss spikes.");
   }

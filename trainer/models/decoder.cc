@@ -12,18 +12,19 @@ namespace birkhoff {
 Decoder::Decoder(Build& build, const DecoderOptions& o)
     : options_(o),
       activation_(build.precision.activation()),
-      embedding_(build, "embedding", o.vocab_size, o.channels, o.learned_positions),
+      embedding_(build.in(Part::embedding), "embedding", o.vocab_size, o.channels, o.learned_positions),
       collapse_(build, "head.collapse", o.channels, o.residual),
-      norm_(build, "head.norm", o.channels),
+      norm_(build.in(Part::head), "head.norm", o.channels),
       head_gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)) {
   make_blocks(build);
   const int heads = 1 + static_cast<int>(o.mtp_depth);
   embedding_.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
   if (!o.tie_embeddings) {
-    head_ = build.parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
+    head_ = build.in(Part::head)
+                .parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
     head_.num_uses = heads;
   }
-  loss_ = {"loss", {1 + o.mtp_depth}, {}};
+  loss_ = {"loss", {1 + o.mtp_depth}, StepCounter::Kind::loss};
 }
 
 void Decoder::make_blocks(Build& build) {
@@ -42,12 +43,14 @@ void Decoder::make_blocks(Build& build) {
     bare_blocks_.push_back(block.get());
     blocks_.push_back(wrapped(std::move(block)));
   }
+  build.predictor = true;
   for (int64_t d = 0; d < o.mtp_depth; ++d) {
     const std::string name = "mtp." + std::to_string(d);
     group.reset();  // between two predictors lies another head
     mtp_.push_back(
         std::make_unique<Mtp>(build, name, o.channels, o.residual, wrapped(make_block(build, name, o.num_layers))));
   }
+  build.predictor = false;
 }
 
 int Decoder::head_use(int depth) const {
@@ -62,16 +65,17 @@ std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name
     EngramOptions options = o.engram;
     options.layer = place - o.engram_layers.begin();
     options.streams = o.residual.streams;
-    engram = std::make_unique<Engram>(build, name + ".engram", o.channels, options);
+    engram = std::make_unique<Engram>(build.in(Part::engram), name + ".engram", o.channels, options);
   }
   ResidualOptions residual = o.residual;
   residual.recompute_streams = o.recompute == Recompute::streams;
-  auto attention = make_residual(build, name + ".attention", o.channels, sites_++, residual,
-                                 make_attention(build, name + ".attention", o.channels, o.attention));
+  auto attention =
+      make_residual(build, name + ".attention", o.channels, sites_++, residual,
+                    make_attention(build.in(Part::attention), name + ".attention", o.channels, o.attention));
   const bool dense = o.moe.num_experts == 0 || layer < o.first_dense_layers;
   std::unique_ptr<Module> inner;
   if (dense) {
-    inner = std::make_unique<Ffn>(build, name + ".ffn", o.channels, o.ffn_hidden, o.ffn);
+    inner = std::make_unique<Ffn>(build.in(Part::dense_feed_forward), name + ".ffn", o.channels, o.ffn_hidden, o.ffn);
   } else {
     inner = std::make_unique<Moe>(build, name + ".ffn", o.channels, o.moe);
   }

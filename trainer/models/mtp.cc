@@ -8,13 +8,13 @@ namespace birkhoff {
 Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
          std::unique_ptr<StateModule> block)
     : streams_(residual.streams),
-      embedding_norm_(build, name + ".enorm", channels),
+      embedding_norm_(build.in(Part::projections), name + ".enorm", channels),
       hidden_norm_(build, name + ".hnorm", channels),
       e_proj_(build, name + ".e_proj", channels, channels),
       h_proj_(build, name + ".h_proj", channels, channels),
       block_(std::move(block)),
       collapse_(build, name + ".collapse", channels, residual),
-      norm_(build, name + ".norm", channels) {}
+      norm_(build.in(Part::projections), name + ".norm", channels) {}
 
 State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const int64_t T = main.x.shape[0], C = main.x.shape[2];

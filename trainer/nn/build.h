@@ -25,10 +25,18 @@ struct Build {
   double norm_eps = 1e-6;
   InitOptions init = {};
   int num_slots = 0;  // handed out so far
+  // Of what is built next.
+  Part part = Part::embedding;
+  bool predictor = false;
 
   template <class T>
   Slot<T> slot() {
     return {num_slots++};
+  }
+  // The same, for a module whose parameters belong to `next`.
+  Build& in(Part next) {
+    part = next;
+    return *this;
   }
   Parameter parameter(std::string name, Shape shape, Role role, Init start) const {
     Parameter p;
@@ -36,6 +44,8 @@ struct Build {
     p.shape = shape;
     p.role = role;
     p.init = std::move(start);
+    p.part = part;
+    p.predictor = predictor;
     return p;
   }
   Parameter matrix(std::string name, int64_t out, int64_t in, double scale = 1) const {

@@ -143,6 +143,7 @@ class UnconstrainedCoefficients final : public Coefficients {
 
 std::unique_ptr<Coefficients> make_coefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                                                 const ResidualOptions& options) {
+  build.in(Part::hyper_connections);
   if (options.kind == ResidualKind::hc) {
     return std::make_unique<UnconstrainedCoefficients>(build, name, channels, site, options);
   }

@@ -19,6 +19,7 @@ Collapse::Collapse(Build& build, const std::string& name, int64_t channels, cons
       hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor},
       slot_(build.slot<Saved>()) {
   if (kind_ != ResidualKind::mhc) return;
+  build.in(Part::hyper_connections);
   fn_ = build.parameter(name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std));
   base_ = build.parameter(name + ".base", {streams_}, Role::gate, Init::constant(0));
   scale_ = build.parameter(name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init));

@@ -14,7 +14,7 @@ HyperConnection::HyperConnection(Build& build, const std::string& name, int64_t 
       recompute_(options.recompute_streams),
       activation_(build.precision.activation()),
       coefficients_(std::move(coefficients)),
-      norm_(build, name + ".norm", channels),
+      norm_(build.in(Part::block_norms), name + ".norm", channels),
       inner_(std::move(inner)),
       slot_(build.slot<HyperSaved>()) {}
 

@@ -14,12 +14,13 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
       options_(o),
       channels_(channels),
       activation_(build.precision.activation()),
-      router_(build, name + ".gate", o.num_experts, channels,
+      router_(build.in(Part::routers), name + ".gate", o.num_experts, channels,
               Linear::Options{.role = GemmRole::exact, .output_f32 = true}),
       up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_hidden, channels)),
       down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_hidden)),
       slot_(build.slot<Saved>()) {
   const int64_t E = o.num_experts, F = o.expert_hidden;
+  build.in(Part::routed_experts);
   up_ = build.parameter(name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std));
   up_.matrix_rows = {1, {F, F}};
   const double down_std = build.init.std * build.init.output_scale;
@@ -27,11 +28,11 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
   if (o.num_shared > 0) {
     FfnOptions shared;
     shared.clamp = o.clamp;
-    shared_.emplace(build, name + ".shared", channels, o.num_shared * F, shared);
+    shared_.emplace(build.in(Part::shared_experts), name + ".shared", channels, o.num_shared * F, shared);
   }
-  bias_ = {name + ".gate.bias", {E}, {}};
-  load_ = {name + ".load", {E}, {}};
-  balance_ = {name + ".balance_loss", {1}, {}};
+  bias_ = {name + ".gate.bias", {E}, build.predictor};
+  load_ = {name + ".load", {E}, StepCounter::Kind::load};
+  balance_ = {name + ".balance_loss", {1}, StepCounter::Kind::balance_loss};
 }
 
 void Moe::route(Frame& f, Saved& s, Tensor x_TC) {

@@ -13,6 +13,13 @@ std::string_view name_of(Role role) {
   return kNames[static_cast<size_t>(role)];
 }
 
+std::string_view name_of(Part part) {
+  static constexpr std::array<std::string_view, 11> kNames{
+      "embedding", "hyper-connections", "block norms",    "attention", "dense feed-forward",   "engram",
+      "routers",   "routed experts",    "shared experts", "head",      "projections and norms"};
+  return kNames[static_cast<size_t>(part)];
+}
+
 std::vector<MatrixPlace> matrices_of(const Parameter& p) {
   const bool experts = p.shape.rank() == 3;
   const int64_t num = experts ? p.shape[0] : 1, rows = p.shape[experts ? 1 : 0], columns = p.shape.back();

@@ -21,6 +21,22 @@ enum class Role : uint8_t {
 };
 std::string_view name_of(Role role);
 
+// The part of a model that a parameter belongs to, for tables of sizes and of memory.
+enum class Part : uint8_t {
+  embedding,
+  hyper_connections,  // what predicts the mixing of streams
+  block_norms,
+  attention,
+  dense_feed_forward,
+  engram,
+  routers,
+  routed_experts,
+  shared_experts,
+  head,         // norm and weight
+  projections,  // of a further-token predictor, and its norms
+};
+std::string_view name_of(Part part);
+
 // How a parameter starts. Normal draws come from Philox keyed by (seed, parameter name, element), so they depend on no
 // layout.
 struct Init {
@@ -56,6 +72,8 @@ struct Parameter {
   // Raised at every change of value: caches of packed or quantized weights follow it.
   uint64_t version = 0;
   MatrixRows matrix_rows = {};
+  Part part = Part::embedding;
+  bool predictor = false;  // belongs to a further-token predictor
   int num_uses = 1;
   std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...
 
@@ -78,14 +96,17 @@ std::vector<MatrixPlace> matrices_of(const Parameter& parameter);
 struct PersistentBuffer {
   std::string name;
   Shape shape;
-  Tensor value;
+  bool predictor = false;  // belongs to a further-token predictor
+  Tensor value = {};
 };
 
 // Numbers a module adds up over the microbatches of a step, reduced over the replicas and cleared by the loop.
 struct StepCounter {
+  enum class Kind : uint8_t { loss, balance_loss, load };
   std::string name;
   Shape shape;
-  Tensor value;
+  Kind kind = Kind::loss;
+  Tensor value = {};
 };
 
 class ModuleVisitor {

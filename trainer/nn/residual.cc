@@ -10,7 +10,7 @@ namespace {
 class PlainResidual final : public Residual {
  public:
   PlainResidual(Build& build, const std::string& name, int64_t channels, std::unique_ptr<Module> inner)
-      : name_(name), norm_(build, name + ".norm", channels), inner_(std::move(inner)) {}
+      : name_(name), norm_(build.in(Part::block_norms), name + ".norm", channels), inner_(std::move(inner)) {}
 
   State forward(Frame& f, State in) override {
     const Tensor x_TC = in.x.view({in.x.shape[0], in.x.shape[2]});

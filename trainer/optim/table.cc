@@ -17,11 +17,12 @@ TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, TableOptio
   }
 }
 
-// Every rank takes part in every matrix, also with none of its rows, since the norms are sums over all ranks.
+// Every rank takes part in every matrix, also with none of its rows, since the norms are sums over all ranks. The
+// gradient is not clipped: the update does not depend on its size.
 void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
   SinkhornBalancedHyper hyper = options_.balanced;
   hyper.learning_rate = u.learning_rate * options_.learning_rate_multiplier;
-  hyper.grad_scale = u.grad_scale;
+  hyper.grad_scale = 1;
   const int64_t first = table_->first_row(), local = table_->local_values().shape[0];
   std::function<void(Stream&, Tensor)> all_reduce;
   if (table_->group().size() > 1) {

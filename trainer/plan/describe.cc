@@ -12,24 +12,6 @@
 namespace birkhoff {
 namespace {
 
-bool contains(const std::string& name, std::string_view word) { return name.find(word) != std::string::npos; }
-
-// "layers.3.ffn.experts.up" -> "routed experts". A predictor's parts are those of a layer, behind "mtp ".
-std::string part_of(const std::string& name) {
-  const std::string prefix = name.starts_with("mtp.") ? "mtp " : "";
-  const bool mixing = name.ends_with(".fn") || name.ends_with(".base") || name.ends_with(".scale");
-  if (mixing) return prefix + "hyper-connections";
-  if (contains(name, ".engram.")) return prefix + "engram";
-  if (contains(name, ".experts.")) return prefix + "routed experts";
-  if (contains(name, ".shared.")) return prefix + "shared experts";
-  if (contains(name, ".ffn.gate.")) return prefix + "routers";
-  if (contains(name, ".ffn.norm.") || contains(name, ".attention.norm.")) return prefix + "block norms";
-  if (contains(name, ".attention.")) return prefix + "attention";
-  if (contains(name, ".ffn.")) return prefix + "dense feed-forward";
-  if (name.starts_with("embedding")) return "embedding";
-  return prefix.empty() ? "head" : prefix + "projections and norms";
-}
-
 int64_t vocab_size_of(const Config& c) {
   if (c.model.vocab_size > 0) return c.model.vocab_size;
   BK_CHECK(!c.data.tokenizer.empty(),
@@ -95,16 +77,16 @@ void count_parameters(const Model& model, ModelDescription& d) {
   const double chosen = moe.num_experts > 0 ? static_cast<double>(moe.top_k) / static_cast<double>(moe.num_experts) : 0;
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
-    const std::string part = part_of(p.name);
-    auto at = std::find_if(d.counts.begin(), d.counts.end(),
-                           [&](const auto& c) { return c.part == part && c.role == p.role; });
-    if (at == d.counts.end()) at = d.counts.insert(at, {part, p.role, 0, 0});
+    auto at = std::find_if(d.counts.begin(), d.counts.end(), [&](const ModelDescription::Count& c) {
+      return c.part == p.part && c.predictor == p.predictor && c.role == p.role;
+    });
+    if (at == d.counts.end()) at = d.counts.insert(at, {p.part, p.predictor, p.role, 0, 0});
     at->parameters += p.shape.count();
     at->active += static_cast<double>(p.shape.count()) * (p.role == Role::experts ? chosen : 1.0);
     d.bytes.gradients += p.num_uses * static_cast<int64_t>(p.grad.bytes());
   }
   for (const PersistentBuffer* b : model.parameters->buffers()) {
-    (b->name.starts_with("mtp.") ? d.mtp_router_biases : d.router_biases) += b->shape.count();
+    (b->predictor ? d.mtp_router_biases : d.router_biases) += b->shape.count();
   }
 }
 
@@ -113,7 +95,7 @@ void list_sites(const Model& model, ModelDescription& d) {
   std::vector<std::string> order;
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
-    if (!part_of(p.name).ends_with("hyper-connections")) continue;
+    if (p.part != Part::hyper_connections) continue;
     const std::string site = p.name.substr(0, p.name.rfind('.'));
     if (!sizes.contains(site)) order.push_back(site);
     sizes[site] += p.shape.count();
@@ -171,25 +153,25 @@ ModelDescription describe_model(const Config& c) {
 
 int64_t ModelDescription::total() const {
   int64_t sum = router_biases;
-  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? 0 : c.parameters;
+  for (const Count& c : counts) sum += c.predictor ? 0 : c.parameters;
   return sum;
 }
 
 int64_t ModelDescription::mtp_total() const {
   int64_t sum = mtp_router_biases;
-  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? c.parameters : 0;
+  for (const Count& c : counts) sum += c.predictor ? c.parameters : 0;
   return sum;
 }
 
 double ModelDescription::active() const {
   double sum = static_cast<double>(router_biases);
-  for (const Count& c : counts) sum += c.part.starts_with("mtp ") ? 0 : c.active;
+  for (const Count& c : counts) sum += c.predictor ? 0 : c.active;
   return sum;
 }
 
-int64_t ModelDescription::part(const std::string& name) const {
+int64_t ModelDescription::parameters_of(Part part) const {
   int64_t sum = 0;
-  for (const Count& c : counts) sum += c.part == name ? c.parameters : 0;
+  for (const Count& c : counts) sum += c.part == part && !c.predictor ? c.parameters : 0;
   return sum;
 }
 

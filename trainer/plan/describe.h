@@ -14,12 +14,13 @@ namespace birkhoff {
 struct ModelDescription {
   // The parameters of one role in one part of the model.
   struct Count {
-    std::string part;
+    Part part;
+    bool predictor;  // further-token predictors are counted apart
     Role role;
     int64_t parameters = 0;
     double active = 0;  // that a token meets: routed experts by top_k / num_experts
   };
-  std::vector<Count> counts;  // in the order of the model; further-token predictors are parts "mtp..."
+  std::vector<Count> counts;  // in the order of the model
   int64_t router_biases = 0, mtp_router_biases = 0;
 
   struct Table {
@@ -52,7 +53,7 @@ struct ModelDescription {
   int64_t total() const;
   int64_t mtp_total() const;
   double active() const;
-  int64_t part(const std::string& name) const;
+  int64_t parameters_of(Part part) const;  // predictors apart
   int64_t table_parameters() const;
 };
 

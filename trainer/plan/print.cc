@@ -2,6 +2,7 @@
 #include <map>
 #include <sstream>
 
+#include "kernels/core/error.h"
 #include "trainer/plan/describe.h"
 
 namespace birkhoff {
@@ -37,7 +38,8 @@ class Text {
 void print_parameters(Text& text, const ModelDescription& d) {
   text.title("parameters, and how many a token meets");
   for (const ModelDescription::Count& c : d.counts) {
-    text.row(c.part + " (" + std::string(name_of(c.role)) + ")", grouped(c.parameters), grouped(c.active));
+    text.row(concat(c.predictor ? "mtp " : "", name_of(c.part), " (", name_of(c.role), ")"), grouped(c.parameters),
+             grouped(c.active));
   }
   if (d.router_biases > 0) text.row("router biases", grouped(d.router_biases), grouped(d.router_biases));
   if (d.mtp_router_biases > 0)
@@ -46,7 +48,7 @@ void print_parameters(Text& text, const ModelDescription& d) {
   text.row("total", grouped(d.total()), biases);
   if (d.mtp_total() > 0) text.row("multi-token prediction, apart", grouped(d.mtp_total()));
   text.row("active per token", grouped(d.active()));
-  text.row("active, embedding left out", grouped(d.active() - static_cast<double>(d.part("embedding"))));
+  text.row("active, embedding left out", grouped(d.active() - static_cast<double>(d.parameters_of(Part::embedding))));
 }
 
 void print_tables(Text& text, const ModelDescription& d) {

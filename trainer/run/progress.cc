@@ -49,7 +49,7 @@ void Progress::check(int64_t steps) const {
 void Progress::count(const StepReport& report, int64_t step, int64_t window) {
   skipped_in_a_row = report.skipped ? skipped_in_a_row + 1 : 0;
   if (report.skipped) {
-    ++(report.skip_reason == "spike" ? skipped_spikes : skipped_nonfinite);
+    ++(report.skip_reason == SkipReason::spike ? skipped_spikes : skipped_nonfinite);
     recent_skips.push_back(step);
   }
   std::erase_if(recent_skips, [&](int64_t skipped) { return skipped <= step - window; });

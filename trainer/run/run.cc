@@ -134,7 +134,7 @@ class Run {
     tokens_ = batch.consumed_tokens;
     progress_.count(report, done + 1, c.optimizer.nonfinite_window);
     look(batch.bad_samples - std::exchange(bad_samples_here_, batch.bad_samples));
-    if (!report.skip_reason.empty()) say_skip(report);
+    if (report.skip_reason != SkipReason::none) say_skip(report);
     publish(telemetry_->step({done + 1, &report, &progress_, step_shape(c, done), batch.global_tokens, tokens_, rate,
                               now_s() - begin_s, loader_->wait_s() - waited_s, loader_->wait_s()},
                              logged));
@@ -157,7 +157,7 @@ class Run {
   }
 
   static std::string reason_of(const StepReport& r) {
-    return r.skip_reason == "spike" ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
+    return r.skip_reason == SkipReason::spike ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
   }
 
   void say_skip(const StepReport& r) {

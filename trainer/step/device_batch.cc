@@ -39,6 +39,25 @@ Tensor loss_weights(Stream& stream, Arena& arena, const Batch& b, size_t depth, 
 
 }  // namespace
 
+std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight) {
+  const double further = mtp_weight / std::max(1.0, static_cast<double>(mtp_depth));
+  std::vector<double> weights(static_cast<size_t>(1 + mtp_depth), further);
+  weights[0] = 1;
+  return weights;
+}
+
+Normalizers count_targets(Stream& stream, Communicator& replicas, const StepBatch& batch, size_t num_depths) {
+  std::vector<double> counts(num_depths + 1, 0.0);
+  for (size_t d = 0; d < num_depths; ++d) counts[d] = static_cast<double>(batch.local_targets.at(d));
+  for (const Batch& b : batch.microbatches) counts.back() += static_cast<double>(b.num_sequences);
+  replicas.all_reduce({counts.data(), DType::f64, {static_cast<int64_t>(counts.size())}})->wait(stream);
+  Normalizers n;
+  n.sequences = counts.back();
+  counts.pop_back();
+  n.targets = std::move(counts);
+  return n;
+}
+
 BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers& n,
                  const std::vector<double>& depth_weights) {
   const int64_t T = b.num_tokens();

@@ -3,6 +3,7 @@
 
 #include "data/loader/batch.h"
 #include "kernels/core/arena.h"
+#include "parallel/comm/communicator.h"
 #include "trainer/nn/frame.h"
 
 namespace birkhoff {
@@ -12,6 +13,12 @@ struct Normalizers {
   std::vector<double> targets;  // per depth: targets of the global batch
   double sequences = 1;         // of the global batch
 };
+
+// The weight of each depth in the loss: 1 for the next token, and mtp_weight shared out among the further ones.
+std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight);
+
+// Counts what the losses of a step are divided by before its first forward. Collective over the replicas.
+Normalizers count_targets(Stream& stream, Communicator& replicas, const StepBatch& batch, size_t num_depths);
 
 // Copies a microbatch to the arena of the stream's device. The weight of a target of depth d is
 // depth_weights[d] / normalizers.targets[d], and 0 where there is no target.

@@ -8,7 +8,7 @@
 namespace birkhoff::test {
 namespace {
 
-TEST(RouterBiasUpdate, MovesEveryBiasTowardsTheMeanLoad) {
+TEST(RouterBiasUpdate, MovesEveryBiasTowardTheMeanLoad) {
   for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
     for (const DType dtype : {DType::i64, DType::f32}) {
       Arena arena{Device{kind}};

@@ -73,7 +73,7 @@ Pair with_singular_values(int64_t m, int64_t n, double smallest) {
   return p;
 }
 
-std::vector<double> orthogonalised(const std::vector<double>& x, Shape shape, DeviceKind kind, DType dtype) {
+std::vector<double> orthogonalized(const std::vector<double>& x, Shape shape, DeviceKind kind, DType dtype) {
   Arena arena{Device{kind}}, workspace{Device{kind}};
   Stream stream{Device{kind}};
   const Tensor t = arena.take(dtype, shape);
@@ -98,10 +98,10 @@ class NewtonSchulzSizes : public testing::TestWithParam<std::pair<int64_t, int64
 TEST_P(NewtonSchulzSizes, KeepsSingularVectorsAndAppliesThePolynomialToSingularValues) {
   const auto [m, n] = GetParam();
   const Pair p = with_singular_values(m, n, 1e-3);
-  const auto exact = orthogonalised(p.input, {m, n}, DeviceKind::reference, DType::f32);
+  const auto exact = orthogonalized(p.input, {m, n}, DeviceKind::reference, DType::f32);
   EXPECT_LE(largest_difference(exact, p.output), kVectorBound);
   // Errors of the first steps grow with the small singular values they sit on: by the inverse of the smallest.
-  const auto single = orthogonalised(p.input, {m, n}, DeviceKind::cpu, DType::f32);
+  const auto single = orthogonalized(p.input, {m, n}, DeviceKind::cpu, DType::f32);
   EXPECT_LE(largest_difference(single, p.output), 1e3 * bound(DType::f32, n));
 }
 
@@ -109,7 +109,7 @@ TEST_P(NewtonSchulzSizes, GivesARotationTimesItsTransposeCloseToOne) {
   const auto [m, n] = GetParam();
   const int64_t side = std::min(m, n), longest = std::max(m, n);
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const auto x = orthogonalised(with_singular_values(m, n, 1e-2).input, {m, n}, DeviceKind::cpu, dtype);
+    const auto x = orthogonalized(with_singular_values(m, n, 1e-2).input, {m, n}, DeviceKind::cpu, dtype);
     auto at = [&, columns = n, wide = m <= n](int64_t i, int64_t j) {
       return x[static_cast<size_t>(wide ? i * columns + j : j * columns + i)];
     };
@@ -129,9 +129,9 @@ INSTANTIATE_TEST_SUITE_P(Sizes, NewtonSchulzSizes,
                                          std::pair{24, 65}, std::pair{65, 24}));
 
 TEST(NewtonSchulz, LeavesZeroAndNothingAsTheyAre) {
-  EXPECT_EQ(orthogonalised(std::vector<double>(6, 0), {2, 3}, DeviceKind::cpu, DType::f32), std::vector<double>(6, 0));
-  EXPECT_TRUE(orthogonalised({}, {0, 3}, DeviceKind::cpu, DType::f32).empty());
-  EXPECT_TRUE(orthogonalised({}, {3, 0}, DeviceKind::reference, DType::f32).empty());
+  EXPECT_EQ(orthogonalized(std::vector<double>(6, 0), {2, 3}, DeviceKind::cpu, DType::f32), std::vector<double>(6, 0));
+  EXPECT_TRUE(orthogonalized({}, {0, 3}, DeviceKind::cpu, DType::f32).empty());
+  EXPECT_TRUE(orthogonalized({}, {3, 0}, DeviceKind::reference, DType::f32).empty());
 }
 
 struct MuonWorld {
@@ -164,7 +164,7 @@ TEST(Muon, FollowsItsFormulaForTwoSteps) {
         m[i] = 0.95 * m[i] + 0.5 * g[i];
         u[i] = 0.95 * m[i] + 0.5 * g[i];
       }
-      const auto o = orthogonalised(u, shape, DeviceKind::reference, DType::f32);
+      const auto o = orthogonalized(u, shape, DeviceKind::reference, DType::f32);
       for (size_t i = 0; i < 60; ++i) weight[i] -= 0.02 * (0.1 * weight[i] + 0.18 * std::sqrt(10.0) * o[i]);
     }
     const double slack = 0.02 * 0.18 * std::sqrt(10.0) * 4;  // an update's share of the weight, carried four times

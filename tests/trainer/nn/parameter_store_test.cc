@@ -19,7 +19,7 @@ struct Declared {
   Parameter gain{"gain", {4}, Role::gain, Init::constant(1.5), {}, {}, 0};
   Parameter table{"table", {2, 3}, Role::gate, Init::table([](int64_t i) { return double(i) / 4; }), {}, {}, 0};
   PersistentBuffer bias{"bias", {3}, {}};
-  StepCounter load{"load", {3}, {}};
+  StepCounter load{"load", {3}, StepCounter::Kind::load};
 
   void visit(ModuleVisitor& v) {
     v.begin_unit("first");

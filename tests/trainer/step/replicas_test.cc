@@ -205,7 +205,7 @@ TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
     r.model.parameters->values_changed();
     const StepReport report = r.trainer.step(batch_of(rules, comm, 1), 0.01);
     EXPECT_TRUE(report.skipped);
-    EXPECT_EQ(report.skip_reason, "non-finite");
+    EXPECT_EQ(report.skip_reason, SkipReason::nonfinite);
     EXPECT_EQ(report.first_nonfinite, "the value of layers.1.ffn.norm.weight on rank 1");
     if (comm.rank() == 1) fill(r.stream(), poisoned->value.flat(3, 1), kept);
     r.model.parameters->values_changed();
@@ -335,7 +335,7 @@ TEST(ReplicasSkip, AStepWhoseLossStandsOut) {
     const auto before = values_of_model(r);
     const StepReport report = r.trainer.step(batch_of(rules, comm, 8), 1e-4);
     EXPECT_TRUE(report.skipped);
-    EXPECT_EQ(report.skip_reason, "spike");
+    EXPECT_EQ(report.skip_reason, SkipReason::spike);
     EXPECT_EQ(values_of_model(r), before);
   });
 }

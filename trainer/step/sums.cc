@@ -1,0 +1,61 @@
+#include "trainer/step/sums.h"
+
+#include <cmath>
+
+#include "kernels/elementwise/copy.h"
+#include "kernels/reduce/reduce.h"
+
+namespace birkhoff {
+namespace {
+
+// What the sums are of, without values.
+std::vector<TensorSum> list_of(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables) {
+  std::vector<TensorSum> sums;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    sums.push_back({"the gradient of " + e.parameter->name, 0, true});
+  }
+  for (const auto& table : tables) {
+    const bool counted = table->options().kind == TableOptions::Kind::sparse_adamw;
+    sums.push_back({"the gradient of " + table->table().name(), 0, counted});
+  }
+  for (const PersistentBuffer* b : model.parameters->buffers()) sums.push_back({"the value of " + b->name, 0, false});
+  return sums;
+}
+
+}  // namespace
+
+std::vector<TensorSum> sums_of_squares(Stream& stream, Arena& scratch, Communicator& replicas, const Model& model,
+                                       const std::vector<std::unique_ptr<TableOptimizer>>& tables) {
+  std::vector<TensorSum> sums = list_of(model, tables);
+  const ParameterStore& parameters = *model.parameters;
+  const ArenaScope scope(scratch);
+  const Tensor squares = scratch.take(DType::f64, {static_cast<int64_t>(sums.size())});
+  fill_zero(stream, squares);
+  auto add = [&](size_t at, Tensor x) { sum_of_squares(stream, {squares.flat(static_cast<int64_t>(at), 1), x}); };
+  for (const ParameterStore::Owned& o : parameters.owned()) add(o.index, o.gradient);
+  size_t next = parameters.entries().size();
+  for (const auto& table : model.tables) add(next++, table->gradient().values);
+  for (const PersistentBuffer* b : parameters.buffers()) add(next++, b->value);
+  replicas.all_reduce(squares)->wait(stream);
+  const std::vector<double> values = read_values(stream, squares);
+  for (size_t i = 0; i < sums.size(); ++i) sums[i].squares = values[i];
+  return sums;
+}
+
+double norm_of(const std::vector<TensorSum>& sums) {
+  double total = 0;
+  for (const TensorSum& s : sums) {
+    if (s.counted) total += s.squares;
+  }
+  return std::sqrt(total);
+}
+
+const TensorSum* first_nonfinite(const std::vector<TensorSum>& sums, size_t num_parameters) {
+  for (size_t n = 0; n < sums.size(); ++n) {
+    const TensorSum& s = sums[n < num_parameters ? num_parameters - 1 - n : n];
+    if (!std::isfinite(s.squares)) return &s;
+  }
+  return nullptr;
+}
+
+}  // namespace birkhoff
