@@ -78,7 +78,7 @@ void Console::publish(const Record& record) {
   if (is_step || due) write_bar(kClearLine + last_bar_);
 }
 
-void Console::say(const std::string& line) {
+void Console::log(const std::string& line) {
   write_bar(kClearLine);
   write(options_.lines, line + "\n");
   write_bar(last_bar_);

@@ -30,7 +30,7 @@ class Console final : public MetricSink {
   ~Console() override;
   void publish(const Record& record) override;
   // A message, above the bar.
-  void say(const std::string& line);
+  void log(const std::string& line);
 
  private:
   std::string bar(const Record& record);

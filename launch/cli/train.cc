@@ -13,7 +13,7 @@
 #include "parallel/comm/agree.h"
 #include "trainer/metrics/json_lines.h"
 #include "trainer/metrics/prometheus.h"
-#include "trainer/run/evaluation_log.h"
+#include "trainer/run/evaluation.h"
 #include "trainer/run/run.h"
 
 namespace birkhoff {
@@ -22,7 +22,7 @@ namespace {
 // Where the time budget counts from.
 const auto process_started = std::chrono::steady_clock::now();
 
-void say(const std::string& line) {
+void print_line(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
 }
@@ -82,11 +82,11 @@ Console& add_console(Metrics& metrics, const Config& c) {
 }
 
 void add_sinks(Metrics& metrics, const Config& c, Console& console) {
-  const Warn warn = [&console](const std::string& text) { console.say("warning: " + text); };
+  const Warn warn = [&console](const std::string& text) { console.log("warning: " + text); };
   if (!c.metrics.jsonl.empty()) metrics.add(open_json_lines(std::filesystem::path(c.run.dir) / c.metrics.jsonl, warn));
   if (c.metrics.prometheus_port >= 0) {
     auto sink = open_prometheus(static_cast<int>(c.metrics.prometheus_port), {{"version", BIRKHOFF_VERSION}}, warn);
-    if (sink) console.say("metrics: http://127.0.0.1:" + std::to_string(sink->port()) + "/metrics");
+    if (sink) console.log("metrics: http://127.0.0.1:" + std::to_string(sink->port()) + "/metrics");
     metrics.add(std::move(sink));
   }
 }
@@ -101,10 +101,10 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
   reports.program = program();
   reports.started = process_started;
   if (world.rank() == 0) {
-    say(print_config(config.config, config.origins));
+    print_line(print_config(config.config, config.origins));
     Console& console = add_console(metrics, config.config);
-    for (const std::string& warning : config.warnings) console.say("warning: " + warning);
-    reports.say = [&console](const std::string& line) { console.say(line); };
+    for (const std::string& warning : config.warnings) console.log("warning: " + warning);
+    reports.log = [&console](const std::string& line) { console.log(line); };
     reports.directories_ready = [&] { add_sinks(metrics, config.config, console); };
   }
   const Outcome outcome = run_training(watched, config, reports);
@@ -124,13 +124,13 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
 ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   WatchedWorld watched(world, process_end());
   RunReports reports;
-  reports.say = say;
+  reports.log = print_line;
   reports.program = program();
   const LoadedConfig& config = arguments.agreed(watched);
   const EvaluationResult result = run_evaluation(watched, config, arguments.checkpoint, reports);
   const ExitCode code = std::isfinite(result.loss) ? ExitCode::done : ExitCode::nonfinite;
   if (world.rank() != 0) return code;
-  say(evaluation_line(result));
+  print_line(evaluation_line(result));
   const std::filesystem::path log = std::filesystem::path(config.config.run.dir) / "eval.jsonl";
   if (const std::string wrong = append_evaluation(log, result, config.config.eval.data); !wrong.empty())
     std::fprintf(stderr, "warning: %s; the evaluation is not recorded\n", wrong.c_str());

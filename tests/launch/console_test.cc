@@ -96,9 +96,9 @@ std::string shown_on_terminal(const std::string& text) {
 TEST(Console, KeepsTheBarBelowLinesAndMessages) {
   std::FILE* both = std::tmpfile();
   auto console = std::make_unique<Console>(ConsoleOptions{both, both, LineFormat::text, 4, 2});
-  console->say("before");
+  console->log("before");
   for (int64_t step = 1; step <= 3; ++step) console->publish({"step", step, {}});
-  console->say("a message");
+  console->log("a message");
   console->publish({"eval", 3, {}});
   const std::string shown = shown_on_terminal(content(both));
   EXPECT_THAT(shown, StartsWith("before\nstep: 2/4\na message\neval step: 3/4\n[=="));

@@ -69,7 +69,7 @@ class DirectoryLock {
   };
   struct Options {
     std::string setting = "run.dir";              // what a refusal tells to change
-    std::function<void(const std::string&)> say;  // told of a wait and of a lock taken over
+    std::function<void(const std::string&)> log;  // told of a wait and of a lock taken over
     double stale_after_s = 120, refresh_every_s = 30;
     double wait_s = 10;  // for a process of this host
   };
@@ -86,7 +86,7 @@ class DirectoryLock {
   void await_end(const std::optional<Owner>& owner);
   void await_sign_of_life(const Owner& owner) const;
   [[noreturn]] void refuse(const std::optional<Owner>& owner) const;
-  void say(const std::string& line) const;
+  void log(const std::string& line) const;
   void sign();
   void refresh();
   void release();

@@ -62,7 +62,7 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
     release();
     throw;
   }
-  if (before) say(concat("the lock of ", describe(before), ", which has ended, was taken over"));
+  if (before) log(concat("the lock of ", describe(before), ", which has ended, was taken over"));
   sign();
   refresher_ = start_thread("keeps the lock of a directory fresh", [this] { refresh(); });
 }
@@ -115,7 +115,7 @@ void DirectoryLock::claim(const std::optional<Owner>& before) {
 void DirectoryLock::await_end(const std::optional<Owner>& owner) {
   constexpr double kPause = 0.1;
   if (waited_s_ == 0 && options_.wait_s > 0) {
-    say(concat(directory_.string(), " is in use by ", describe(owner), ": waiting up to ", options_.wait_s,
+    log(concat(directory_.string(), " is in use by ", describe(owner), ": waiting up to ", options_.wait_s,
                " s for it to end"));
   }
   for (; is_held(owner) && same_file(fd_, path_); waited_s_ += kPause) {
@@ -128,7 +128,7 @@ void DirectoryLock::await_end(const std::optional<Owner>& owner) {
 void DirectoryLock::await_sign_of_life(const Owner& owner) const {
   const double age = age_s(fd_), limit = options_.stale_after_s;
   if (age >= limit) return;
-  say(concat(directory_.string(), " was locked by ", describe(owner), ", last seen ", std::lround(age),
+  log(concat(directory_.string(), " was locked by ", describe(owner), ", last seen ", std::lround(age),
              " s ago: waiting up to ", std::lround(std::min(limit, limit - age)), " s for a sign of it"));
   const timespec seen = changed_at(fd_);
   const auto watched_from = std::chrono::steady_clock::now();
@@ -147,8 +147,8 @@ void DirectoryLock::refuse(const std::optional<Owner>& owner) const {
                          ". Two runs cannot share a directory: stop that one, or choose another ", options_.setting));
 }
 
-void DirectoryLock::say(const std::string& line) const {
-  if (options_.say) options_.say(line);
+void DirectoryLock::log(const std::string& line) const {
+  if (options_.log) options_.log(line);
 }
 
 void DirectoryLock::sign() {

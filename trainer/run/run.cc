@@ -10,7 +10,8 @@
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/run/directories.h"
-#include "trainer/run/named_checkpoint.h"
+#include "trainer/run/evaluation.h"
+#include "trainer/run/resume.h"
 #include "trainer/run/same_run.h"
 #include "trainer/run/saver.h"
 #include "trainer/run/session.h"
@@ -44,30 +45,18 @@ class Run {
  private:
   Trainer& trainer() { return session_.trainer(); }
 
-  // A ramp that does not divide among the replicas would stop the run at some later step.
-  void check_shapes() {
-    const Config& c = session_.config();
-    const int64_t share = c.batch.micro_batch_size * session_.replicas().size();
-    for (int64_t i = 0; i <= std::min(c.batch.ramp.steps, c.run.steps); ++i) {
-      const int64_t sequences = step_shape(c, i).global_sequences;
-      BK_CHECK(sequences % share == 0, "batch.ramp gives step ", i + 1, " a batch of ", sequences, " sequences, which ",
-               session_.replicas().size(), " replicas with micro_batch_size ", c.batch.micro_batch_size,
-               " do not divide; choose initial_size and increment as multiples of ", share);
-    }
-  }
-
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.guard_startup();
-    agree(session_.replicas(), [&] { check_shapes(); });
-    const std::optional<Found> found = session_.find();
+    agree(session_.replicas(), [&] { check_step_shapes(c, session_.replicas().size()); });
+    const std::optional<Found> found = find_checkpoint(session_);
     std::optional<Cursor> cursor;
     if (found) {
       agree(session_.replicas(), found->manifest.step <= c.run.steps,
             concat("run.steps is ", c.run.steps, ", but ", found->path.string(),
                    ", which the run is to go on from, is of step ", found->manifest.step,
                    "; raise run.steps, or name an older checkpoint with --resume"));
-      progress_ = session_.load(*found);
+      progress_ = resume_from(session_, *found);
       origin_ = Origin{found->path.string(), found->manifest.step};
       cursor = parse_cursor(progress_.cursor);
       tokens_ = cursor->tokens;
@@ -76,43 +65,29 @@ class Run {
       loader_ = std::make_unique<Loader>(session_.loader_options(), cursor);
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
-    if (!loader_->notice().empty()) session_.say(loader_->notice());
-    const int64_t from = found && is_ours(*found) ? found->manifest.step : -1;
+    if (!loader_->notice().empty()) session_.log(loader_->notice());
+    const int64_t from = found && is_of_this_run(session_, *found) ? found->manifest.step : -1;
     telemetry_ =
         std::make_unique<Telemetry>(session_.replicas(), session_.trace(), session_.model().decoder->options());
     saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
       publish(telemetry_->checkpoint(report, progress_.failed_saves));
     });
     agree(session_.replicas(), [&] { take_directory(from); });
-    look();
-    session_.say(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
+    agree_to_stop();
+    session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
                         session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
                         ", from step ", trainer().steps_done(), " to ", c.run.steps));
     std::string table = trainer().optimizer_table();
     table.pop_back();
-    session_.say("which parameter has which optimizer:\n" + table);
-  }
-
-  // Whether the checkpoint is the one that a later start finds in this directory as that of its step, in whatever way
-  // its path is written. An abandoned one, or a copy of another name, is not.
-  bool is_ours(const Found& found) const {
-    int32_t ours = 0;
-    agree(session_.replicas(), [&] {
-      const auto kept = find_checkpoints(session_.checkpoints());
-      const auto same = kept.find(found.manifest.step);
-      std::error_code different;
-      ours = same != kept.end() && std::filesystem::equivalent(found.path, same->second, different);
-    });
-    wait_on_host(session_.replicas().broadcast({&ours, DType::i32, {1}}, 0));
-    return ours != 0;
+    session_.log("which parameter has which optimizer:\n" + table);
   }
 
   // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
   void take_directory(int64_t from) {
-    if (!session_.first()) return;
+    if (!session_.is_root()) return;
     tidy(session_.checkpoints());
     for (const std::filesystem::path& path : set_aside(session_.checkpoints(), from)) {
-      session_.say(concat("set aside, since this run does not go on from it: ", path.string()));
+      session_.log(concat("set aside, since this run does not go on from it: ", path.string()));
     }
     try {
       publish_text(session_.directory() / "resolved.yaml", print_config(session_.config(), origins_));
@@ -133,8 +108,8 @@ class Run {
     const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
     progress_.count(report, done + 1, c.optimizer.nonfinite_window);
-    look(batch.bad_samples - std::exchange(bad_samples_here_, batch.bad_samples));
-    if (report.skip_reason != SkipReason::none) say_skip(report);
+    agree_to_stop(batch.bad_samples - std::exchange(bad_samples_here_, batch.bad_samples));
+    if (report.skip_reason != SkipReason::none) log_skip(report);
     publish(telemetry_->step({done + 1, &report, &progress_, step_shape(c, done), batch.global_tokens, tokens_, rate,
                               now_s() - begin_s, loader_->wait_s() - waited_s, loader_->wait_s()},
                              logged));
@@ -153,24 +128,25 @@ class Run {
         c.eval.interval > 0 && done % c.eval.interval == 0 && done < c.run.steps && stop_ == Stop::no;
     if (save_now) save();
     if (evaluate_now) evaluate();
-    if (save_now || evaluate_now) look();
+    if (save_now || evaluate_now) agree_to_stop();
   }
 
   static std::string reason_of(const StepReport& r) {
-    return r.skip_reason == SkipReason::spike ? concat("the loss ", r.loss, " is a spike") : r.first_nonfinite + " is not finite";
+    return r.skip_reason == SkipReason::spike ? concat("the loss ", r.loss, " is a spike")
+                                              : r.first_nonfinite + " is not finite";
   }
 
-  void say_skip(const StepReport& r) {
-    session_.say(
+  void log_skip(const StepReport& r) {
+    session_.log(
         concat("step ", trainer().steps_done(), ": ", reason_of(r), r.skipped ? "; the step was skipped" : ""));
   }
 
   void publish(const Record& record) {
-    if (session_.first() && reports_.metrics != nullptr) reports_.metrics->publish(record);
+    if (session_.is_root() && reports_.metrics != nullptr) reports_.metrics->publish(record);
   }
 
   // What the ranks have seen since they last looked: one decision on all.
-  Stop look(int64_t new_bad_samples = 0) {
+  Stop agree_to_stop(int64_t new_bad_samples = 0) {
     const Config& c = session_.config();
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - reports_.started;
     std::array<int64_t, 4> seen{};
@@ -195,9 +171,9 @@ class Run {
   bool evaluate() {
     if (!eval_) return true;
     const double begin_s = now_s();
-    const auto e = session_.evaluate(*eval_, [&] { return look() != Stop::no; });
+    const auto e = birkhoff::evaluate(session_, *eval_, [&] { return agree_to_stop() != Stop::no; });
     if (!e) {
-      session_.say(concat("the evaluation after step ", trainer().steps_done(), " was broken off"));
+      session_.log(concat("the evaluation after step ", trainer().steps_done(), " was broken off"));
       return false;
     }
     publish(Telemetry::evaluation(*e, now_s() - begin_s));
@@ -211,15 +187,16 @@ class Run {
     if (!evaluated) return leave();
     const Outcome outcome = finish_save(Outcome::done);
     if (outcome == Outcome::done)
-      session_.say(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
+      session_.log(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
     return outcome;
   }
 
   Outcome leave() {
     const Outcome outcome = finish_save(Outcome::stopped);
     if (outcome == Outcome::stopped) {
-      session_.say(concat("stopped after step ", trainer().steps_done(),
-                          stop_ == Stop::budget ? " by the time budget" : " on request", "; ", again(), " to go on"));
+      session_.log(concat("stopped after step ", trainer().steps_done(),
+                          stop_ == Stop::budget ? " by the time budget" : " on request", "; ", resume_hint(),
+                          " to go on"));
     }
     return outcome;
   }
@@ -229,9 +206,9 @@ class Run {
     progress_.cursor = to_string(loader_->cursor());
     if (saver_->finish()) return saved;
     if (!saver_->finite()) return give_up_state();
-    session_.say(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
+    session_.log(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
                         " is lost: ", saver_->error(), ". Make room in ", session_.checkpoints().string(),
-                        " if it is full, mend what else is named, and ", again()));
+                        " if it is full, mend what else is named, and ", resume_hint()));
     return Outcome::unsaved;
   }
 
@@ -241,7 +218,7 @@ class Run {
   }
 
   // A start anew, or from a named checkpoint, would leave this line of training, once the directory has a part of it.
-  std::string again() const {
+  std::string resume_hint() const {
     return session_.config().checkpoint.resume == "auto" || saver_->saved_step() < 0
                ? "start again with the same command"
                : "start again with --resume auto";
@@ -262,7 +239,7 @@ class Run {
   // No checkpoint of the skipped steps is left: one from before them is what to go on from.
   Outcome give_up(const std::string& why, const StepReport& r) {
     saver_->settle();
-    session_.say(concat("stopped after ", why, "; last: ", reason_of(r),
+    session_.log(concat("stopped after ", why, "; last: ", reason_of(r),
                         ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
@@ -270,7 +247,7 @@ class Run {
   // A save has found something that no step showed.
   Outcome give_up_state() {
     saver_->settle();
-    session_.say(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
+    session_.log(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
                         ". Nothing of it was saved; ", where_to_resume(), " with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
@@ -306,50 +283,14 @@ class Run {
   std::unique_ptr<Saver> saver_;
 };
 
-// What can be known before anything slow happens.
-std::unique_ptr<RunDirectories> prepare(WatchedWorld& watched, const Config& c, const RunReports& reports) {
-  Communicator& world = watched.world();
-  const DirectoryLock::Options lock;  // which may have to be waited for
-  const auto deadline = watched.watchdog().guard(
-      "start-up", c.parallel.timeout_init_s + 2 * (lock.stale_after_s + lock.wait_s), "parallel.timeout_init_s");
-  check_same_run(world, c, reports.program);
-  auto directories = std::make_unique<RunDirectories>(world, c, reports.say);
-  watched.set_folder(c.run.dir);
-  agree(world, [&] {
-    if (world.rank() == 0 && reports.directories_ready) reports.directories_ready();
-  });
-  return directories;
-}
-
 }  // namespace
 
 Outcome run_training(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports) {
-  const auto directories = prepare(watched, config.config, reports);
+  const auto directories = take_directories(watched, config.config, reports);
   Run run(watched, config, reports);
   Outcome outcome = Outcome::done;
   run.within_memory([&] { outcome = run.go(); });
   return outcome;
-}
-
-EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& config, const std::string& checkpoint,
-                                const RunReports& reports) {
-  const Config& c = config.config;
-  const auto deadline = watched.watchdog().guard("start-up", c.parallel.timeout_init_s, "parallel.timeout_init_s");
-  check_same_run(watched.world(), c, reports.program);
-  Session session(watched, config, reports);
-  const std::optional<Found> found = checkpoint.empty()
-                                         ? find_newest_valid(session.replicas(), session.checkpoints())
-                                         : named_checkpoint(session.replicas(), "--checkpoint:", checkpoint);
-  if (!found) throw DataError(session.checkpoints().string() + " holds no checkpoint to evaluate");
-  EvaluationResult result;
-  session.within_memory([&] {
-    session.load(*found);
-    std::unique_ptr<EvalReader> reader;
-    agree(session.replicas(), [&] { reader = std::make_unique<EvalReader>(session.eval_options()); });
-    result = *session.evaluate(*reader);
-  });
-  result.checkpoint = found->path.string();
-  return result;
 }
 
 }  // namespace birkhoff

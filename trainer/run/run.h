@@ -19,7 +19,7 @@ enum class Outcome : uint8_t {
 
 // What a run reports to. All may be empty.
 struct RunReports {
-  std::function<void(const std::string& line)> say;  // called on rank 0 only
+  std::function<void(const std::string& line)> log;  // called on rank 0 only
   std::function<bool()> stop_requested;              // asked at least once a step, on every rank
   Metrics* metrics = nullptr;                        // published to on rank 0 only
   std::function<void()> directories_ready;           // called on rank 0 once run.dir is this run's own
@@ -32,17 +32,5 @@ struct RunReports {
 // Everything a user can get wrong is refused before the first step.
 // Errors: UserError, DataError, CommError.
 Outcome run_training(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
-
-// Held-out loss of the newest valid checkpoint of the run, or of `checkpoint`, which may be empty. What is given back
-// is the same on all ranks.
-struct EvaluationResult {
-  int64_t step = 0;
-  double loss = 0;           // nats per token
-  double bits_per_byte = 0;  // of the raw text
-  double tokens = 0, bytes = 0;
-  std::string checkpoint;  // its path
-};
-EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& config, const std::string& checkpoint,
-                                const RunReports& reports);
 
 }  // namespace birkhoff

@@ -48,7 +48,7 @@ void Saver::settle() {
 bool Saver::finish() {
   settle();
   for (int attempts = has_begun() ? 1 : 2; attempts > 0 && finite_ && saved_step_ != step(); --attempts) {
-    if (has_begun()) session_.say("trying once more to save it");
+    if (has_begun()) session_.log("trying once more to save it");
     begin();
     settle();
   }
@@ -58,13 +58,13 @@ bool Saver::finish() {
 void Saver::tell(const SaveReport& r) {
   if (r.saved) {
     saved_step_ = r.step;
-    session_.say(concat("checkpoint of step ", r.step, ": ", r.bytes, " bytes of this rank, copied in ", r.copy_s,
+    session_.log(concat("checkpoint of step ", r.step, ": ", r.bytes, " bytes of this rank, copied in ", r.copy_s,
                         " s, written in ", r.write_s, " s, training waited ", r.blocked_s, " s"));
   } else {
     progress_.failed_saves += 1;
     finite_ = finite_ && r.finite;
     error_ = r.error;
-    session_.say(
+    session_.log(
         concat("warning: the checkpoint of step ", r.step, " was not saved, the older ones are untouched: ", r.error));
   }
   ended_(r);

@@ -1,14 +1,7 @@
 #include "trainer/run/session.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <numbers>
 #include <numeric>
 #include <sstream>
-
-#include <sched.h>
-#include <unistd.h>
 
 #include "data/ingest/commands.h"
 #include "data/tokenizer/compression.h"
@@ -16,51 +9,9 @@
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
 #include "trainer/plan/memory.h"
-#include "trainer/run/named_checkpoint.h"
+#include "trainer/run/usable_cores.h"
 
 namespace birkhoff {
-namespace {
-
-struct UsableCores {
-  std::array<char, 64> host{};
-  cpu_set_t set{};
-};
-
-// The cores that a rank may use, each divided by the ranks of its host that may use it too: the cores of the host
-// divided by its ranks, or those that the launcher bound the rank to. Collective.
-int threads_of(const Config& config, Communicator& world) {
-  UsableCores mine;
-  gethostname(mine.host.data(), mine.host.size() - 1);
-  sched_getaffinity(0, sizeof mine.set, &mine.set);
-  std::vector<UsableCores> all(static_cast<size_t>(world.size()));
-  constexpr auto kBytes = static_cast<int64_t>(sizeof mine);
-  const std::vector<int64_t> counts(all.size(), kBytes);
-  wait_on_host(
-      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
-  if (config.run.threads > 0) return static_cast<int>(config.run.threads);
-  double share = 0;
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (!CPU_ISSET(core, &mine.set)) continue;
-    share += 1.0 / static_cast<double>(std::count_if(all.begin(), all.end(), [&](const UsableCores& other) {
-               return other.host == mine.host && CPU_ISSET(core, &other.set);
-             }));
-  }
-  return std::max(1, static_cast<int>(share + 1e-9));
-}
-
-// The configuration that the checkpoint was written with.
-Config config_of(const Found& found) {
-  try {
-    return parse_config(read_attachment(found.path, "config.yaml"), (found.path / "config.yaml").string()).config;
-  } catch (const UserError& e) {
-    throw DataError(concat(e.what(),
-                           "\nA newer program wrote this checkpoint, or its config.yaml was edited. Resume with ",
-                           "the program that wrote it, or name another checkpoint with --resume"));
-  }
-}
-
-}  // namespace
-
 Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunReports& reports)
     : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
   const auto deadline = guard_startup();
@@ -68,12 +19,12 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   degrees.dp = static_cast<int>(config_.parallel.dp);
   mesh_ = std::make_unique<Mesh>(world(), degrees);
   {
-    const int threads = threads_of(config_, world());
+    const int threads = threads_of(config_.run.threads, world());
     agree(world(), [&] { start_watched_team(threads); });
   }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });
-  if (!memory_plan_.empty()) say(memory_plan_);
+  if (!memory_plan_.empty()) log(memory_plan_);
   agree(world(), [&] { within_memory([&] { build_model(); }); });
 }
 
@@ -148,8 +99,8 @@ void Session::build_model() {
 
 std::filesystem::path Session::checkpoints() const { return config_.checkpoint.dir; }
 
-void Session::say(const std::string& line) const {
-  if (first() && reports_.say) reports_.say(line);
+void Session::log(const std::string& line) const {
+  if (is_root() && reports_.log) reports_.log(line);
 }
 
 LoaderOptions Session::loader_options() const {
@@ -235,78 +186,6 @@ void Session::state(StateVisitor& v, Progress& progress) {
 
 std::map<std::string, std::string> Session::attachments() const {
   return {{"config.yaml", print_config(config_, origins_)}, {"tokenizer.json", tokenizer_->to_json()}};
-}
-
-std::optional<Found> Session::find() const {
-  const std::string& resume = config_.checkpoint.resume;
-  if (resume == "none") return std::nullopt;
-  if (resume != "auto") return named_checkpoint(replicas(), "checkpoint.resume (--resume):", resume);
-  return find_newest_valid(replicas(), checkpoints());
-}
-
-Progress Session::load(const Found& found) {
-  for (const std::string& why : found.passed_over) say("passed over: " + why);
-  agree(world(), [&] {
-    if (!found.manifest.files.contains("config.yaml")) {
-      throw DataError(concat(found.path.string(),
-                             ": its manifest lists no config.yaml, without which no run can go on ",
-                             "from it; name another checkpoint with --resume"));
-    }
-    const std::string changes = check_resume(config_of(found), config_);
-    if (!changes.empty()) say(changes);
-  });
-  Progress progress;
-  progress.loads_recent_skips = found.manifest.texts.contains("run.recent_skips");
-  const Loaded loaded = load_checkpoint(replicas(), found.path, found.manifest, device_of(config_),
-                                        [&](StateVisitor& v) { state(v, progress); });
-  progress.loads_recent_skips = false;
-  agree(world(), [&] {
-    if (steps_done() != found.manifest.step) {
-      throw DataError(concat(found.path.string(), ": its manifest is of step ", found.manifest.step,
-                             ", but its trainer.steps is ", steps_done(), "; name another checkpoint with --resume"));
-    }
-    progress.check(steps_done());
-  });
-  progress.began_finite = loaded.nonfinite.empty();
-  if (!progress.began_finite) {
-    say(concat("warning: ", found.path.string(), " holds a state that is not finite: ", loaded.nonfinite,
-               ". No state that follows from it will be saved, and its losses may mean nothing; go on from an older ",
-               "checkpoint"));
-  }
-  if (loaded.rounded > 0) {
-    say(concat(loaded.rounded, " tensors of the checkpoint are f64, which run.device ", name_of(config_.run.device),
-               " holds in fewer bits: they were rounded"));
-  }
-  model_->parameters->values_changed();
-  say(concat("resumed from ", found.path.string(), ", step ", found.manifest.step));
-  return progress;
-}
-
-std::optional<EvaluationResult> Session::evaluate(EvalReader& reader, const std::function<bool()>& stop) {
-  const auto deadline = guard_evaluation();
-  reader.rewind();
-  std::vector<double> sums(2, 0.0);
-  while (true) {
-    if (stop && stop()) return std::nullopt;
-    const std::optional<StepBatch> batch = reader.next();
-    if (!batch) break;
-    const Trainer::Evaluation e = trainer_->evaluate(*batch);
-    sums[0] += e.nats;
-    sums[1] += e.tokens;
-  }
-  Stream host;
-  replicas().all_reduce({sums.data(), DType::f64, {2}})->wait(host);
-  EvaluationResult result;
-  result.step = trainer_->steps_done();
-  result.tokens = sums[1];
-  result.loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
-  // Of a part of the split the bytes are not known; the split's bytes per token stand for them. Of the whole split the
-  // bytes are exact, as the product comes first.
-  const auto bytes = static_cast<double>(reader.source_bytes());
-  const double targets = std::max(1.0, static_cast<double>(reader.num_targets())), bytes_per_token = bytes / targets;
-  result.bytes = result.tokens * bytes / targets;
-  result.bits_per_byte = result.loss / std::numbers::ln2 / std::max(bytes_per_token, 1e-9);
-  return result;
 }
 
 }  // namespace birkhoff

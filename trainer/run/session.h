@@ -39,19 +39,13 @@ class Session {
   LoaderOptions loader_options() const;
   EvalOptions eval_options() const;
   Communicator& world() const { return watched_->world(); }
-  bool first() const { return world().rank() == 0; }
-  void say(const std::string& line) const;
+  bool is_root() const { return world().rank() == 0; }
+  void log(const std::string& line) const;
 
   // Everything a checkpoint holds. UserError where it was trained with another tokenizer.
   void state(StateVisitor& visitor, Progress& progress);
   // Files a checkpoint carries so that it needs nothing else.
   std::map<std::string, std::string> attachments() const;
-  // Loads a checkpoint: compares its configuration with this run's, prints what changed, refuses what may not.
-  Progress load(const Found& found);
-  // The checkpoint that the settings ask for; nothing to start anew.
-  std::optional<Found> find() const;
-  // Held-out loss; nothing where `stop`, asked on all ranks alike before each microbatch, says so.
-  std::optional<EvaluationResult> evaluate(EvalReader& reader, const std::function<bool()>& stop = {});
 
   // Runs `body`; where memory runs out, a UserError says what the run needs of it and what to do.
   void within_memory(const std::function<void()>& body) const;

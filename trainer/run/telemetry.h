@@ -7,6 +7,7 @@
 #include "parallel/comm/traced.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/metrics/metrics.h"
+#include "trainer/run/evaluation.h"
 #include "trainer/run/session.h"
 
 namespace birkhoff {

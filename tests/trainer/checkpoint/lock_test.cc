@@ -30,7 +30,7 @@ std::string try_lock(const std::filesystem::path& directory, double stale_after_
   std::string said;
   DirectoryLock::Options options;
   options.setting = setting;
-  options.say = [&](const std::string& line) { said += ": " + line; };
+  options.log = [&](const std::string& line) { said += ": " + line; };
   options.stale_after_s = stale_after_s;
   options.wait_s = wait_s;
   try {

@@ -1,4 +1,4 @@
-#include "trainer/run/evaluation_log.h"
+#include "trainer/run/evaluation.h"
 
 #include <fstream>
 #include <limits>
