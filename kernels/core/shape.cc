@@ -11,13 +11,14 @@ Shape::Shape(std::initializer_list<int64_t> dims) {
 }
 
 void Shape::append(int64_t dim) {
-  BK_ASSERT(rank_ < kMaxRank && dim >= 0, "dim ", dim, " at position ", rank_);
+  BK_ASSERT(rank_ >= 0 && rank_ < kMaxRank && dim >= 0, "dim ", dim, " at position ", rank_);
   dims_[static_cast<size_t>(rank_++)] = dim;
 }
 
 bool Shape::operator==(const Shape& other) const { return rank_ == other.rank_ && dims_ == other.dims_; }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {
+  if (shape.is_absent()) return out << "absent";
   out << '[';
   for (int i = 0; i < shape.rank(); ++i) out << (i ? ", " : "") << shape[i];
   return out << ']';

@@ -13,19 +13,26 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims);
+  // The shape of no tensor: of an optional argument that was not given. It differs from every shape of no elements.
+  static Shape absent() {
+    Shape s;
+    s.rank_ = -1;
+    return s;
+  }
+  bool is_absent() const { return rank_ < 0; }
 
   int rank() const { return rank_; }
   int64_t operator[](int dim) const { return dims_[static_cast<size_t>(dim)]; }
-  int64_t back() const { return rank_ == 0 ? 1 : dims_[static_cast<size_t>(rank_ - 1)]; }
+  int64_t back() const { return rank_ <= 0 ? 1 + rank_ : dims_[static_cast<size_t>(rank_ - 1)]; }
   // Number of elements.
   int64_t count() const {
-    int64_t n = 1;
+    int64_t n = rank_ < 0 ? 0 : 1;
     for (int i = 0; i < rank_; ++i) n *= dims_[static_cast<size_t>(i)];
     return n;
   }
   // Elements before the last dim: the rows of a matrix view.
   int64_t rows() const {
-    int64_t n = 1;
+    int64_t n = rank_ < 0 ? 0 : 1;
     for (int i = 0; i + 1 < rank_; ++i) n *= dims_[static_cast<size_t>(i)];
     return n;
   }

@@ -7,17 +7,18 @@
 
 namespace birkhoff {
 
-// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device and for
-// an optional argument that is absent. Only kernels/ dereferences it: everywhere else a tensor is a name for bytes.
+// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device. A default
+// Tensor is absent: it stands for an optional argument that is not given, while a tensor of zero rows is an ordinary
+// one. Only kernels/ dereferences a tensor: everywhere else it is a name for bytes.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
-  Shape shape{0};
+  Shape shape = Shape::absent();
 
   int64_t count() const { return shape.count(); }
   size_t bytes() const { return static_cast<size_t>(shape.count()) * size_of(dtype); }
-  // Whether an optional argument was given. A tensor of no elements counts as absent.
-  bool present() const { return shape.count() > 0; }
+  // Whether an optional argument was given.
+  bool present() const { return !shape.is_absent(); }
 
   // The elements as T; BugError if the dtype is another.
   template <class T>
