@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Birkhoff and runs its tests.
 #   launch/test.sh          one g++ build and every CPU test
-#   launch/test.sh --all    besides: clang, address and thread sanitizers, short runs of the fuzz targets, the CUDA build,
+#   launch/test.sh --all    besides: clang, a debug build, address and thread sanitizers, short runs of the fuzz targets, the CUDA build,
 #                           format, layering, header self-sufficiency, and the tests that need PyPI
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"
@@ -64,6 +64,7 @@ check_format() {
     xargs -0 clang-format --dry-run -Werror)
 }
 check_headers() { cmake --build "$ROOT/build/cpu" --target all_verify_interface_header_sets -j "${JOBS:-$(nproc)}"; }
+check_debug() { configure_and_build debug unit_tests && run_tests debug -L unit; }
 check_asan() { configure_and_build asan unit_tests ranks_tests && run_tests asan -L 'unit|ranks'; }
 check_fuzz() { configure_and_build fuzz fuzz_tests && run_tests fuzz -L fuzz; }
 check_tsan() { configure_and_build tsan ranks_tests && run_tests tsan -L ranks; }
@@ -83,6 +84,7 @@ configure_and_build cpu
 if [ $ALL = 1 ]; then
   check "headers compile alone" cmake check_headers
   check "build (clang)" clang++ configure_and_build clang
+  check "debug build" g++ check_debug
   check "address and undefined-behavior sanitizers" g++ check_asan
   check "thread sanitizer" g++ check_tsan
   check "fuzz targets" clang++ check_fuzz

@@ -84,6 +84,9 @@ Tensor Arena::take(DType dtype, Shape shape) {
   }
   Impl::Chunk& chunk = a.chunks.back();
   Tensor tensor{chunk.base ? chunk.base + chunk.used : nullptr, dtype, shape};
+#ifdef BIRKHOFF_CHECKED
+  tensor.device = a.device.kind;
+#endif
   chunk.used += bytes;
   a.peak = std::max(a.peak, used_bytes());
   return tensor;

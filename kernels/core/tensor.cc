@@ -21,8 +21,18 @@ Tensor Tensor::rows(int64_t begin, int64_t num) const {
   Shape part{num};
   for (int i = 1; i < shape.rank(); ++i) part.append(shape[i]);
   const int64_t row = shape[0] ? count() / shape[0] : 0;
-  return {data ? static_cast<std::byte*>(data) + begin * row * static_cast<int64_t>(size_of(dtype)) : nullptr, dtype,
-          part};
+  Tensor out = *this;
+  if (data != nullptr) out.data = static_cast<std::byte*>(data) + begin * row * static_cast<int64_t>(size_of(dtype));
+  out.shape = part;
+  return out;
+}
+
+void check_on([[maybe_unused]] Device device, [[maybe_unused]] const Tensor& tensor) {
+#ifdef BIRKHOFF_CHECKED
+  auto on_host = [](DeviceKind kind) { return kind == DeviceKind::cpu || kind == DeviceKind::reference; };
+  BK_ASSERT(tensor.device == device.kind || (on_host(tensor.device) && on_host(device.kind)), "a tensor of ",
+            tensor.shape, " on ", name_of(tensor.device), " was given to work on ", name_of(device.kind));
+#endif
 }
 
 Tensor Tensor::flat(int64_t begin, int64_t num) const { return view({count()}).rows(begin, num); }

@@ -2,18 +2,23 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/core/device.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/shape.h"
 
 namespace birkhoff {
 
-// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device. A default
-// Tensor is absent: it stands for an optional argument that is not given, while a tensor of zero rows is an ordinary
-// one. Only kernels/ dereferences a tensor: everywhere else it is a name for bytes.
+// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device. A
+// default Tensor is absent: it stands for an optional argument that is not given, while a tensor of zero rows is an
+// ordinary one. Only kernels/ dereferences a tensor: everywhere else it is a name for bytes.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
   Shape shape = Shape::absent();
+#ifdef BIRKHOFF_CHECKED
+  // Where the memory is, in builds that check it: Debug and sanitizers.
+  DeviceKind device = DeviceKind::cpu;
+#endif
 
   int64_t count() const { return shape.count(); }
   size_t bytes() const { return static_cast<size_t>(shape.count()) * size_of(dtype); }
@@ -38,5 +43,8 @@ struct Tensor {
  private:
   [[noreturn]] void wrong_dtype(DType wanted) const;
 };
+
+// BugError, in builds that check it, if the tensor is not on the device. All devices of the host share its memory.
+void check_on(Device device, const Tensor& tensor);
 
 }  // namespace birkhoff

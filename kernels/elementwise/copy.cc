@@ -153,6 +153,26 @@ std::vector<double> read_values(Stream& stream, Tensor from) {
   return values;
 }
 
+std::vector<std::vector<double>> read_together(Stream& stream, Arena& scratch, std::span<const Tensor> tensors) {
+  int64_t total = 0;
+  for (const Tensor& t : tensors) total += t.count();
+  const ArenaScope scope(scratch);
+  const Tensor all = scratch.take(DType::f64, {total});
+  int64_t begin = 0;
+  for (const Tensor& t : tensors) {
+    copy(stream, all.flat(begin, t.count()), t);
+    begin += t.count();
+  }
+  const std::vector<double> values = read_values(stream, all);
+  std::vector<std::vector<double>> parts;
+  auto next = values.begin();
+  for (const Tensor& t : tensors) {
+    parts.emplace_back(next, next + t.count());
+    next += t.count();
+  }
+  return parts;
+}
+
 void write_values(Stream& stream, Tensor to, const std::vector<double>& values) {
   BK_ASSERT(static_cast<int64_t>(values.size()) == to.count(), values.size(), " values for ", to.shape);
   if (stream.device.kind == DeviceKind::meta) return;

@@ -1,6 +1,8 @@
 #pragma once
+#include <span>
 #include <vector>
 
+#include "kernels/core/arena.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -19,6 +21,9 @@ void from_host(Stream& stream, Tensor to, const void* host);
 
 // The elements of a floating tensor as doubles; zeros on the meta device.
 std::vector<double> read_values(Stream& stream, Tensor from);
+// Those of several floating tensors, which leave the device together, so that the host waits for it once. `scratch`
+// gets back what is taken of it.
+std::vector<std::vector<double>> read_together(Stream& stream, Arena& scratch, std::span<const Tensor> tensors);
 // The reverse: a value for each element, rounded once to the tensor's type.
 void write_values(Stream& stream, Tensor to, const std::vector<double>& values);
 // The single element of a floating tensor, as a double; 0 on the meta device.

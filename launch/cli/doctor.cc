@@ -17,6 +17,7 @@
 #include "kernels/gemm/gemm.h"
 #include "launch/cli/commands.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 namespace {
@@ -119,12 +120,7 @@ std::vector<Place> places_of(Communicator& world) {
   gethostname(mine.host.data(), mine.host.size() - 1);
   mine.local_rank = world.local_rank();
   mine.threads = num_threads();
-  std::vector<Place> all(static_cast<size_t>(world.size()));
-  constexpr auto kBytes = static_cast<int64_t>(sizeof(Place));
-  const std::vector<int64_t> counts(all.size(), kBytes);
-  wait_on_host(
-      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
-  return all;
+  return all_gather_on_host(world, mine);
 }
 
 void print_places(const std::vector<Place>& places) {

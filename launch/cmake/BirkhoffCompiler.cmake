@@ -20,6 +20,8 @@ add_library(birkhoff_flags INTERFACE)
 target_compile_options(birkhoff_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -fno-math-errno -fno-trapping-math -ffp-contract=off>)
 target_link_libraries(birkhoff_flags INTERFACE Threads::Threads)
+# Debug builds check the standard library's preconditions, and on which device each tensor is.
+target_compile_definitions(birkhoff_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS BIRKHOFF_CHECKED>)
 if(BIRKHOFF_SANITIZE)
   target_compile_options(birkhoff_flags INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${BIRKHOFF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1 -O1>)
@@ -27,5 +29,5 @@ if(BIRKHOFF_SANITIZE)
   target_compile_options(birkhoff_flags INTERFACE
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
   target_link_options(birkhoff_flags INTERFACE -fsanitize=${BIRKHOFF_SANITIZE})
-  target_compile_definitions(birkhoff_flags INTERFACE BIRKHOFF_SANITIZED)
+  target_compile_definitions(birkhoff_flags INTERFACE BIRKHOFF_SANITIZED BIRKHOFF_CHECKED)
 endif()

@@ -4,10 +4,10 @@
 #include <array>
 #include <cstring>
 #include <new>
-#include <numeric>
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 namespace {
@@ -52,22 +52,12 @@ Report outcome_of(const std::function<void()>& body) {
   throw AgreedError<BugError>(message);
 }
 
-std::string broadcast_text(Communicator& comm, std::string text, int root) {
-  auto length = static_cast<int64_t>(text.size());
-  wait_on_host(comm.broadcast({&length, DType::i64, {1}}, root));
-  text.resize(static_cast<size_t>(length));
-  wait_on_host(comm.broadcast({text.data(), DType::u8, {length}}, root));
-  return text;
-}
-
 void agree_on(Communicator& comm, const Report& mine) {
   const int size = comm.size();
-  int32_t first = mine.outcome == Outcome::fine ? size : comm.rank();
-  wait_on_host(comm.all_reduce({&first, DType::i32, {1}}, Reduce::min));
+  const int32_t first = all_reduce_on_host(comm, mine.outcome == Outcome::fine ? size : comm.rank(), Reduce::min);
   if (first == size) return;
-  auto outcome = static_cast<uint8_t>(mine.outcome);
-  wait_on_host(comm.broadcast({&outcome, DType::u8, {1}}, first));
-  const std::string message = broadcast_text(comm, mine.message, first);
+  const uint8_t outcome = broadcast_on_host(comm, static_cast<uint8_t>(mine.outcome), first);
+  const std::string message = broadcast_on_host(comm, mine.message, first);
   raise(static_cast<Outcome>(outcome), size == 1 ? message : concat("rank ", first, ": ", message));
 }
 
@@ -82,24 +72,18 @@ void agree(Communicator& comm, bool ok, const std::string& message) {
 }
 
 void require_same(Communicator& comm, const std::string& what, const std::string& text) {
-  const std::string expected = broadcast_text(comm, text, 0);
+  const std::string expected = broadcast_on_host(comm, text, 0);
   agree(comm, text == expected, concat(what, " differs: '", text, "' here, '", expected, "' on rank 0"));
 }
 
 std::vector<std::string> gather_texts(Communicator& comm, const std::string& text) {
-  const auto size = static_cast<size_t>(comm.size());
-  std::vector<int64_t> lengths(size, 0);
-  lengths[static_cast<size_t>(comm.rank())] = static_cast<int64_t>(text.size());
-  wait_on_host(comm.all_reduce({lengths.data(), DType::i64, {comm.size()}}));
-  const int64_t total = std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
-  std::string all(static_cast<size_t>(total), ' '), own = text;
-  wait_on_host(comm.all_gather_v({all.data(), DType::u8, {total}},
-                                 {own.data(), DType::u8, {lengths[static_cast<size_t>(comm.rank())]}}, lengths));
+  const std::vector<int64_t> lengths = all_gather_on_host(comm, static_cast<int64_t>(text.size()));
+  const std::vector<char> all = all_gather_v_on_host(comm, std::span(text.data(), text.size()), lengths);
   std::vector<std::string> texts;
-  size_t begin = 0;
+  auto begin = all.begin();
   for (const int64_t length : lengths) {
-    texts.push_back(all.substr(begin, static_cast<size_t>(length)));
-    begin += static_cast<size_t>(length);
+    texts.emplace_back(begin, begin + length);
+    begin += length;
   }
   return texts;
 }

@@ -27,22 +27,31 @@ void check_pair(const Tensor& a, const Tensor& b, std::string_view op) {
   BK_ASSERT(a.dtype == b.dtype, op, " between ", a.dtype, " and ", b.dtype);
 }
 
+// Every transport of today reads the memory of the host.
+void check_device(const Stream& stream, std::initializer_list<Tensor> tensors) {
+  BK_ASSERT(stream.device.kind != DeviceKind::cuda, "no transport carries device memory yet");
+  for (const Tensor& t : tensors) check_on(stream.device, t);
+}
+
 }  // namespace
 
 // Wrong arguments are a defect of the caller, never of the user: hence BK_ASSERT throughout.
-Communicator::Pending Communicator::all_reduce(Tensor inout, Reduce reduce, Site where) {
+Communicator::Pending Communicator::all_reduce(Stream& stream, Tensor inout, Reduce reduce, Site where) {
+  check_device(stream, {inout});
   return start({.op = Op::all_reduce, .reduce = reduce, .out = inout, .in = inout, .where = where});
 }
 
-Communicator::Pending Communicator::all_gather_v(Tensor out, Tensor shard, Counts counts, Site where) {
+Communicator::Pending Communicator::all_gather_v(Stream& stream, Tensor out, Tensor shard, Counts counts, Site where) {
+  check_device(stream, {out, shard});
   check_pair(out, shard, "all_gather_v");
   auto out_counts = checked_counts(*this, counts, out, "all_gather_v");
   BK_ASSERT(shard.count() == out_counts[static_cast<size_t>(rank())], "all_gather_v: shard of ", shard.count());
   return start({.op = Op::all_gather_v, .out = out, .in = shard, .out_counts = out_counts, .where = where});
 }
 
-Communicator::Pending Communicator::reduce_scatter_v(Tensor shard, Tensor in, Counts counts, Reduce reduce,
-                                                     Site where) {
+Communicator::Pending Communicator::reduce_scatter_v(Stream& stream, Tensor shard, Tensor in, Counts counts,
+                                                     Reduce reduce, Site where) {
+  check_device(stream, {shard, in});
   check_pair(shard, in, "reduce_scatter_v");
   auto in_counts = checked_counts(*this, counts, in, "reduce_scatter_v");
   BK_ASSERT(shard.count() == in_counts[static_cast<size_t>(rank())], "reduce_scatter_v: shard of ", shard.count());
@@ -55,8 +64,9 @@ Communicator::Pending Communicator::reduce_scatter_v(Tensor shard, Tensor in, Co
                 .where = where});
 }
 
-Communicator::Pending Communicator::all_to_all_v(Tensor out, Counts out_counts, Tensor in, Counts in_counts,
-                                                 Site where) {
+Communicator::Pending Communicator::all_to_all_v(Stream& stream, Tensor out, Counts out_counts, Tensor in,
+                                                 Counts in_counts, Site where) {
+  check_device(stream, {out, in});
   check_pair(out, in, "all_to_all_v");
   const auto here = static_cast<size_t>(rank());
   BK_ASSERT(out_counts.size() > here && in_counts.size() > here && out_counts[here] == in_counts[here],
@@ -69,18 +79,21 @@ Communicator::Pending Communicator::all_to_all_v(Tensor out, Counts out_counts, 
                 .where = where});
 }
 
-Communicator::Pending Communicator::broadcast(Tensor inout, int root, Site where) {
+Communicator::Pending Communicator::broadcast(Stream& stream, Tensor inout, int root, Site where) {
+  check_device(stream, {inout});
   check_rank(*this, root, "broadcast");
   return start({.op = Op::broadcast, .out = inout, .in = inout, .peer = root, .where = where});
 }
 
-Communicator::Pending Communicator::send(Tensor in, int to, int tag, Site where) {
+Communicator::Pending Communicator::send(Stream& stream, Tensor in, int to, int tag, Site where) {
+  check_device(stream, {in});
   check_rank(*this, to, "send");
   BK_ASSERT(tag >= 0);
   return start({.op = Op::send, .in = in, .peer = to, .tag = tag, .where = where});
 }
 
-Communicator::Pending Communicator::recv(Tensor out, int from, int tag, Site where) {
+Communicator::Pending Communicator::recv(Stream& stream, Tensor out, int from, int tag, Site where) {
+  check_device(stream, {out});
   check_rank(*this, from, "recv");
   BK_ASSERT(tag >= 0);
   return start({.op = Op::recv, .out = out, .peer = from, .tag = tag, .where = where});
@@ -88,7 +101,8 @@ Communicator::Pending Communicator::recv(Tensor out, int from, int tag, Site whe
 
 void Communicator::barrier(Site where) {
   uint8_t here = 0;
-  wait_on_host(all_reduce({&here, DType::u8, {1}}, Reduce::max, where));
+  Stream host;
+  all_reduce(host, {&here, DType::u8, {1}}, Reduce::max, where)->wait(host);
 }
 
 void wait_on_host(Communicator::Pending work) {

@@ -22,6 +22,8 @@ using Counts = std::span<const int64_t>;
 
 // A fixed group of ranks. Every rank of the group calls the same collectives in the same order.
 //
+// An operation comes after what its stream has done so far, and its Work is waited for on a stream; tensors live on the
+// stream's device. Numbers of the host have functions of their own in host_values.h.
 // Buffers stay untouched until the Work is waited for. A Work that is destroyed unfinished (because its rank unwinds)
 // fails the group. Counts are elements per rank; blocks of the ranks lie in rank order.
 // Reductions combine in rank order 0..n-1, so every backend gives the same bits.
@@ -41,17 +43,18 @@ class Communicator {
   // "world" or the axis of a mesh; for messages and traces.
   virtual const std::string& name() const = 0;
 
-  Pending all_reduce(Tensor inout, Reduce reduce = Reduce::sum, Site where = Site::current());
+  Pending all_reduce(Stream& stream, Tensor inout, Reduce reduce = Reduce::sum, Site where = Site::current());
   // `shard` holds counts[rank()] elements; it may be this rank's block of `out`.
-  Pending all_gather_v(Tensor out, Tensor shard, Counts counts, Site where = Site::current());
+  Pending all_gather_v(Stream& stream, Tensor out, Tensor shard, Counts counts, Site where = Site::current());
   // `shard` receives counts[rank()] elements; it may be this rank's block of `in`.
-  Pending reduce_scatter_v(Tensor shard, Tensor in, Counts counts, Reduce reduce = Reduce::sum,
+  Pending reduce_scatter_v(Stream& stream, Tensor shard, Tensor in, Counts counts, Reduce reduce = Reduce::sum,
                            Site where = Site::current());
-  Pending all_to_all_v(Tensor out, Counts out_counts, Tensor in, Counts in_counts, Site where = Site::current());
-  Pending broadcast(Tensor inout, int root, Site where = Site::current());
+  Pending all_to_all_v(Stream& stream, Tensor out, Counts out_counts, Tensor in, Counts in_counts,
+                       Site where = Site::current());
+  Pending broadcast(Stream& stream, Tensor inout, int root, Site where = Site::current());
   // Messages between two ranks match by tag, in order. A buffer may hold no elements.
-  Pending send(Tensor in, int to, int tag, Site where = Site::current());
-  Pending recv(Tensor out, int from, int tag, Site where = Site::current());
+  Pending send(Stream& stream, Tensor in, int to, int tag, Site where = Site::current());
+  Pending recv(Stream& stream, Tensor out, int from, int tag, Site where = Site::current());
   // Returns when every rank of the group has called it.
   void barrier(Site where = Site::current());
 

@@ -58,18 +58,18 @@ Tensor Bucket::own_piece(Tensor flat) const {
 
 void Bucket::zero_gradients(Stream& stream) { fill_zero(stream, gradients_); }
 
-void Bucket::start_reduce() {
+void Bucket::start_reduce(Stream& stream) {
   BK_ASSERT(!reducing_);
-  reducing_ = replicas_->reduce_scatter_v(own_piece(gradients_), gradients_, pieces_);
+  reducing_ = replicas_->reduce_scatter_v(stream, own_piece(gradients_), gradients_, pieces_);
 }
 void Bucket::wait_reduced(Stream& stream) {
   BK_ASSERT(reducing_);
   reducing_->wait(stream);
   reducing_.reset();
 }
-void Bucket::start_gather() {
+void Bucket::start_gather(Stream& stream) {
   BK_ASSERT(!gathering_);
-  gathering_ = replicas_->all_gather_v(values_, own_piece(values_), pieces_);
+  gathering_ = replicas_->all_gather_v(stream, values_, own_piece(values_), pieces_);
 }
 void Bucket::wait_gathered(Stream& stream) {
   BK_ASSERT(gathering_);

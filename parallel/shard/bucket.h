@@ -45,10 +45,10 @@ class Bucket {
 
   void zero_gradients(Stream& stream);
   // Sums gradients over the replicas, in rank order, into the owner's piece; the other pieces keep this rank's share.
-  void start_reduce();
+  void start_reduce(Stream& stream);
   void wait_reduced(Stream& stream);
   // Gives the owners' values to every replica.
-  void start_gather();
+  void start_gather(Stream& stream);
   void wait_gathered(Stream& stream);
 
  private:

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "parallel/comm/mpi/mpi_world.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/mpi_world.h"
 
 namespace birkhoff {
@@ -33,7 +34,8 @@ int main(int argc, char** argv) {
   ::testing::GTEST_FLAG(catch_exceptions) = false;
   try {
     int32_t failed = RUN_ALL_TESTS();
-    birkhoff::wait_on_host(world.all_reduce({&failed, birkhoff::DType::i32, {1}}, birkhoff::Reduce::max));
+    birkhoff::wait_on_host(
+        world.all_reduce(birkhoff::host_stream(), {&failed, birkhoff::DType::i32, {1}}, birkhoff::Reduce::max));
     return failed;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "rank %d: %s\n", world.rank(), e.what());

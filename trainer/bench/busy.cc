@@ -4,6 +4,7 @@
 #include "kernels/core/cpu/crowded.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/engine/backoff.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/busy_processes.h"
 #include "trainer/bench/step_worker.h"
@@ -37,11 +38,9 @@ Times time_threads(const BenchOptions& o) {
 double timed(Communicator& world, Subject& subject, RankWaits waits) {
   world.barrier();
   rank_waits = waits;
-  double seconds = seconds_of([&] { subject.step(); });
+  const double seconds = seconds_of([&] { subject.step(); });
   rank_waits = RankWaits::spin_then_sleep;
-  std::vector<double> all(static_cast<size_t>(world.size()));
-  const std::vector<int64_t> ones(all.size(), 1);
-  wait_on_host(world.all_gather_v({all.data(), DType::f64, {world.size()}}, {&seconds, DType::f64, {1}}, ones));
+  const std::vector<double> all = all_gather_on_host(world, seconds);
   return *std::max_element(all.begin(), all.end());
 }
 

@@ -4,6 +4,7 @@
 #include "kernels/core/cpu/crowded.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/comm_meter.h"
 #include "trainer/bench/subject.h"
@@ -15,13 +16,6 @@ namespace {
 
 constexpr int kWarmUp = 2, kStepsPerRound = 2;
 
-// The value of every rank. Collective.
-std::vector<double> gather(Communicator& world, double mine) {
-  std::vector<double> all(static_cast<size_t>(world.size()));
-  const std::vector<int64_t> ones(all.size(), 1);
-  wait_on_host(world.all_gather_v({all.data(), DType::f64, {world.size()}}, {&mine, DType::f64, {1}}, ones));
-  return all;
-}
 double mean(const std::vector<double>& v) {
   return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
 }
@@ -49,7 +43,7 @@ double reduction_alone_s(Communicator& world, Subject& subject) {
       parameters.wait_reduced(host);
     }));
   }
-  return largest(gather(world, median(times)));
+  return largest(all_gather_on_host(world, median(times)));
 }
 
 // Means over the ranks, of one step.
@@ -60,11 +54,12 @@ ReportTable communication(Communicator& world, const CommMeter& meter, double st
     const double over =
         row.bytes > 0 ? 100.0 * static_cast<double>(row.over_before_wait) / static_cast<double>(row.bytes) : 0;
     t.rows.push_back({op, static_cast<double>(row.calls) / steps, mb / steps,
-                      1e3 * mean(gather(world, row.start_s)) / steps, 1e3 * mean(gather(world, row.wait_s)) / steps,
-                      mean(gather(world, over))});
+                      1e3 * mean(all_gather_on_host(world, row.start_s)) / steps,
+                      1e3 * mean(all_gather_on_host(world, row.wait_s)) / steps,
+                      mean(all_gather_on_host(world, over))});
   }
   t.rows.push_back({"progress", static_cast<double>(meter.progress_calls) / steps, Cell(),
-                    1e3 * mean(gather(world, meter.progress_s)) / steps, Cell(), Cell()});
+                    1e3 * mean(all_gather_on_host(world, meter.progress_s)) / steps, Cell(), Cell()});
   return t;
 }
 
@@ -91,8 +86,8 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   std::vector<double> alone_s, connected_s;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
     if (i == kWarmUp) meter = {};
-    const std::vector<double> apart = gather(world, timed(world, alone));
-    const std::vector<double> together = gather(world, timed(world, connected));
+    const std::vector<double> apart = all_gather_on_host(world, timed(world, alone));
+    const std::vector<double> together = all_gather_on_host(world, timed(world, connected));
     if (i < kWarmUp) continue;
     alone_s.push_back(mean(apart));
     connected_s.push_back(largest(together));
@@ -104,7 +99,8 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   const double tokens = static_cast<double>(world.size() * alone.tokens());
   const double reduce_s = reduction_alone_s(world, connected);
   const auto waited = measured.rows.find("reduce_scatter_v");
-  const double wait_s = mean(gather(world, waited == measured.rows.end() ? 0 : waited->second.wait_s / steps));
+  const double wait_s =
+      mean(all_gather_on_host(world, waited == measured.rows.end() ? 0 : waited->second.wait_s / steps));
 
   Report report{"ranks", {}, {}, {}};
   report.add("connected_over_unconnected", median(ratios), "",

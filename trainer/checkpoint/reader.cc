@@ -7,6 +7,7 @@
 #include "data/file/regular_file.h"
 #include "kernels/elementwise/copy.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/finite.h"
 
@@ -104,8 +105,7 @@ std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest&
                                          const std::set<std::string>& seen) {
   std::vector<int32_t> asked;
   for (const auto& [name, entry] : manifest.tensors) asked.push_back(seen.count(name) ? 1 : 0);
-  Stream stream;
-  replicas.all_reduce({asked.data(), DType::i32, {static_cast<int64_t>(asked.size())}}, Reduce::max)->wait(stream);
+  all_reduce_on_host(replicas, std::span(asked), Reduce::max);
   std::vector<std::string> unknown;
   size_t i = 0;
   for (const auto& [name, entry] : manifest.tensors) {
@@ -132,9 +132,8 @@ std::string joined(const std::vector<std::string>& lines) {
 // Whether the run that a checkpoint belongs to has removed it meanwhile: as rank 0 sees it.
 bool is_gone(Communicator& replicas, const fs::path& checkpoint) {
   std::error_code error;
-  int64_t gone = replicas.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
-  wait_on_host(replicas.broadcast({&gone, DType::i64, {1}}, 0));
-  return gone != 0;
+  const int64_t gone = replicas.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
+  return broadcast_on_host(replicas, gone, 0) != 0;
 }
 
 }  // namespace

@@ -115,7 +115,7 @@ void ParameterStore::start_reduce(Stream& stream, int unit) {
     if (e.unit != unit) continue;
     for (const Tensor& grad : e.parameter->further_grads) add(stream, {e.parameter->grad, e.parameter->grad, grad});
   }
-  buckets_[static_cast<size_t>(unit)]->start_reduce();
+  buckets_[static_cast<size_t>(unit)]->start_reduce(stream);
 }
 
 void ParameterStore::wait_reduced(Stream& stream) {
@@ -123,7 +123,7 @@ void ParameterStore::wait_reduced(Stream& stream) {
 }
 
 void ParameterStore::publish(Stream& stream) {
-  for (auto& bucket : buckets_) bucket->start_gather();
+  for (auto& bucket : buckets_) bucket->start_gather(stream);
   for (auto& bucket : buckets_) bucket->wait_gathered(stream);
   values_changed();
 }

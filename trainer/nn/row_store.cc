@@ -6,11 +6,10 @@
 #include "kernels/elementwise/random.h"
 #include "kernels/engram/rows.h"
 #include "kernels/gemm/precision.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 namespace {
-
-Tensor host_view(std::vector<int64_t>& v) { return {v.data(), Precision::offset(), {static_cast<int64_t>(v.size())}}; }
 
 Tensor upload_index(Stream& stream, Arena& arena, const std::vector<int32_t>& index) {
   const Tensor t = arena.take(Precision::index(), {static_cast<int64_t>(index.size()), 1});
@@ -46,17 +45,13 @@ std::vector<int64_t> ShardedRowStore::times_width(std::vector<int64_t> counts) c
   return counts;
 }
 
-ShardedRowStore::Requests ShardedRowStore::exchange_rows(Stream& stream, const std::vector<int64_t>& rows,
+ShardedRowStore::Requests ShardedRowStore::exchange_rows(const std::vector<int64_t>& rows,
                                                          const std::vector<int64_t>& counts) {
   const size_t n = static_cast<size_t>(group_->size());
   Requests asked;
-  asked.counts.resize(n);
-  std::vector<int64_t> mine = counts, ones(n, 1), sent = rows;
-  group_->all_to_all_v(host_view(asked.counts), ones, host_view(mine), ones)->wait(stream);
-  int64_t total = 0;
-  for (int64_t c : asked.counts) total += c;
-  asked.rows.resize(static_cast<size_t>(total));
-  group_->all_to_all_v(host_view(asked.rows), asked.counts, host_view(sent), counts)->wait(stream);
+  const std::vector<int64_t> ones(n, 1);
+  asked.counts = all_to_all_v_on_host(*group_, ones, std::span(counts), ones);
+  asked.rows = all_to_all_v_on_host(*group_, asked.counts, std::span(rows), counts);
   return asked;
 }
 
@@ -64,12 +59,12 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
   if (stream.device.kind == DeviceKind::meta) return;
   const ArenaScope scope(step_);
   const std::vector<int64_t> counts = split_by_owner(rows);
-  const Requests asked = exchange_rows(stream, rows, counts);
+  const Requests asked = exchange_rows(rows, counts);
   std::vector<int32_t> index(asked.rows.size());
   for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int32_t>(asked.rows[i] - first_);
   const Tensor served = step_.take(values_.dtype, {static_cast<int64_t>(index.size()), width_});
   engram_gather_forward(stream, {served, values_, upload_index(stream, step_, index)});
-  group_->all_to_all_v(out, times_width(counts), served, times_width(asked.counts))->wait(stream);
+  group_->all_to_all_v(stream, out, times_width(counts), served, times_width(asked.counts))->wait(stream);
 }
 
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
@@ -80,9 +75,9 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
     return;
   }
   const std::vector<int64_t> counts = split_by_owner(rows);
-  const Requests given = exchange_rows(stream, rows, counts);
+  const Requests given = exchange_rows(rows, counts);
   const Tensor arrived = step_.take(values_.dtype, {static_cast<int64_t>(given.rows.size()), width_});
-  group_->all_to_all_v(arrived, times_width(given.counts), values, times_width(counts))->wait(stream);
+  group_->all_to_all_v(stream, arrived, times_width(given.counts), values, times_width(counts))->wait(stream);
   std::vector<int64_t> unique = given.rows;
   std::sort(unique.begin(), unique.end());
   unique.erase(std::unique(unique.begin(), unique.end()), unique.end());

@@ -55,7 +55,7 @@ class ShardedRowStore final : public RowStore {
     std::vector<int64_t> rows;    // asked of this rank, in rank order
     std::vector<int64_t> counts;  // per rank
   };
-  Requests exchange_rows(Stream& stream, const std::vector<int64_t>& rows, const std::vector<int64_t>& counts);
+  Requests exchange_rows(const std::vector<int64_t>& rows, const std::vector<int64_t>& counts);
   std::vector<int64_t> times_width(std::vector<int64_t> counts) const;
 
   Communicator* group_;

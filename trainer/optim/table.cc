@@ -26,7 +26,7 @@ void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
   const int64_t first = table_->first_row(), local = table_->local_values().shape[0];
   std::function<void(Stream&, Tensor)> all_reduce;
   if (table_->group().size() > 1) {
-    all_reduce = [this](Stream& s, Tensor sums) { table_->group().all_reduce(sums)->wait(s); };
+    all_reduce = [this](Stream& s, Tensor sums) { table_->group().all_reduce(s, sums)->wait(s); };
   }
   for (size_t m = 0; m < options_.matrix_begins.size(); ++m) {
     const bool last = m + 1 == options_.matrix_begins.size();

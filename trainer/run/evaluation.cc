@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/metrics/format.h"
 #include "trainer/run/resume.h"
 #include "trainer/run/same_run.h"
@@ -54,8 +55,7 @@ std::optional<EvaluationResult> evaluate(Session& session, EvalReader& reader, c
     sums[0] += e.nats;
     sums[1] += e.tokens;
   }
-  Stream host;
-  session.replicas().all_reduce({sums.data(), DType::f64, {2}})->wait(host);
+  all_reduce_on_host(session.replicas(), std::span(sums));
   EvaluationResult result;
   result.step = session.trainer().steps_done();
   result.tokens = sums[1];

@@ -1,6 +1,7 @@
 #include "trainer/run/resume.h"
 
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/directory.h"
 
 namespace birkhoff {
@@ -95,8 +96,7 @@ bool is_of_this_run(const Session& session, const Found& found) {
     std::error_code different;
     ours = same != kept.end() && std::filesystem::equivalent(found.path, same->second, different);
   });
-  wait_on_host(session.replicas().broadcast({&ours, DType::i32, {1}}, 0));
-  return ours != 0;
+  return broadcast_on_host(session.replicas(), ours, 0) != 0;
 }
 
 }  // namespace birkhoff

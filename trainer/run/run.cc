@@ -8,6 +8,7 @@
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/clock.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/run/directories.h"
 #include "trainer/run/evaluation.h"
@@ -154,7 +155,7 @@ class Run {
     seen[1] = c.run.time_budget_s > 0 && spent.count() >= c.run.time_budget_s;
     seen[2] = new_bad_samples;
     seen[3] = !saver_->finite();  // told earlier on some ranks than on others
-    wait_on_host(session_.replicas().all_reduce({seen.data(), DType::i64, {4}}));
+    all_reduce_on_host(session_.replicas(), std::span(seen));
     progress_.bad_samples += seen[2];
     if (seen[3] > 0) stop_ = Stop::nonfinite;
     if (stop_ == Stop::no && seen[1] > 0) stop_ = Stop::budget;

@@ -1,9 +1,11 @@
 #include "trainer/run/telemetry.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "kernels/core/process_memory.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/metrics/format.h"
 #include "trainer/plan/flops.h"
 
@@ -18,20 +20,17 @@ double or_zero(std::optional<int64_t> bytes) { return static_cast<double>(bytes.
 }  // namespace
 
 void Telemetry::gather() {
-  std::vector<double> mine(kNumTold), all(kNumTold * static_cast<size_t>(replicas_->size()));
+  std::array<double, kNumTold> mine{};
   mine[kTime] = unix_seconds_now();
   const ProcessMemory memory = process_memory();
   mine[kResident] = or_zero(memory.resident);
   mine[kPeak] = or_zero(memory.peak_resident);
-  const std::vector<int64_t> counts(static_cast<size_t>(replicas_->size()), kNumTold);
-  wait_on_host(replicas_->all_gather_v({all.data(), DType::f64, {static_cast<int64_t>(all.size())}},
-                                       {mine.data(), DType::f64, {kNumTold}}, counts));
   heartbeats_s_.clear();
   resident_bytes_ = peak_bytes_ = 0;
-  for (size_t at = 0; at < all.size(); at += kNumTold) {
-    heartbeats_s_.push_back(all[at + kTime]);
-    resident_bytes_ = std::max(resident_bytes_, all[at + kResident]);
-    peak_bytes_ = std::max(peak_bytes_, all[at + kPeak]);
+  for (const auto& told : all_gather_on_host(*replicas_, mine)) {
+    heartbeats_s_.push_back(told[kTime]);
+    resident_bytes_ = std::max(resident_bytes_, told[kResident]);
+    peak_bytes_ = std::max(peak_bytes_, told[kPeak]);
   }
 }
 

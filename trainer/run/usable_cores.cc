@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "parallel/comm/host_values.h"
+
 namespace birkhoff {
 namespace {
 
@@ -21,11 +23,7 @@ int threads_of(int64_t asked, Communicator& world) {
   UsableCores mine;
   gethostname(mine.host.data(), mine.host.size() - 1);
   sched_getaffinity(0, sizeof mine.set, &mine.set);
-  std::vector<UsableCores> all(static_cast<size_t>(world.size()));
-  constexpr auto kBytes = static_cast<int64_t>(sizeof mine);
-  const std::vector<int64_t> counts(all.size(), kBytes);
-  wait_on_host(
-      world.all_gather_v({all.data(), DType::u8, {kBytes * world.size()}}, {&mine, DType::u8, {kBytes}}, counts));
+  const std::vector<UsableCores> all = all_gather_on_host(world, mine);
   if (asked > 0) return static_cast<int>(asked);
   double share = 0;
   for (int core = 0; core < CPU_SETSIZE; ++core) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/elementwise/copy.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 namespace {
@@ -46,11 +47,11 @@ std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight) {
   return weights;
 }
 
-Normalizers count_targets(Stream& stream, Communicator& replicas, const StepBatch& batch, size_t num_depths) {
+Normalizers count_targets(Communicator& replicas, const StepBatch& batch, size_t num_depths) {
   std::vector<double> counts(num_depths + 1, 0.0);
   for (size_t d = 0; d < num_depths; ++d) counts[d] = static_cast<double>(batch.local_targets.at(d));
   for (const Batch& b : batch.microbatches) counts.back() += static_cast<double>(b.num_sequences);
-  replicas.all_reduce({counts.data(), DType::f64, {static_cast<int64_t>(counts.size())}})->wait(stream);
+  all_reduce_on_host(replicas, std::span(counts));
   Normalizers n;
   n.sequences = counts.back();
   counts.pop_back();

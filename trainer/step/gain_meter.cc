@@ -1,27 +1,28 @@
 #include "trainer/step/gain_meter.h"
 
 #include <algorithm>
+#include <array>
 
-#include "kernels/elementwise/copy.h"
 #include "kernels/hyper/gain.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 
-void GainMeter::add(Stream& stream, Arena& scratch, Decoder& decoder, Frame& frame) {
+void GainMeter::add(Stream& stream, Arena& memory, Decoder& decoder, Frame& frame) {
   const std::vector<Tensor> combs = decoder.combs(frame);
   if (combs.empty()) return;
-  const ArenaScope scope(scratch);
-  const Tensor gain = scratch.take(DType::f32, {2});
-  hyper_gain(stream, {gain, combs});
-  const std::vector<double> values = read_values(stream, gain);
-  largest_.resize(2, 0);
-  for (size_t i = 0; i < 2; ++i) largest_[i] = std::max(largest_[i], values[i]);
+  gains_.push_back(memory.take(DType::f32, {2}));
+  hyper_gain(stream, {gains_.back(), combs});
 }
 
-std::optional<std::pair<double, double>> GainMeter::reduce(Stream& stream, Communicator& replicas) {
-  if (largest_.empty()) return std::nullopt;
-  replicas.all_reduce({largest_.data(), DType::f64, {2}}, Reduce::max)->wait(stream);
-  return std::pair{largest_[0], largest_[1]};
+std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& replicas) {
+  if (gains.empty()) return std::nullopt;
+  std::array<double, 2> largest{};
+  for (const std::vector<double>& gain : gains) {
+    for (size_t i = 0; i < 2; ++i) largest[i] = std::max(largest[i], gain[i]);
+  }
+  all_reduce_on_host(replicas, std::span<double>(largest), Reduce::max);
+  return std::pair{largest[0], largest[1]};
 }
 
 }  // namespace birkhoff

@@ -5,6 +5,7 @@
 
 #include "parallel/comm/communicator.h"
 #include "trainer/step/model.h"
+#include "trainer/step/report.h"
 
 namespace birkhoff {
 
@@ -12,14 +13,16 @@ namespace birkhoff {
 // a step and the replicas. See kernels/hyper/gain.h.
 class GainMeter {
  public:
-  void clear() { largest_.clear(); }
-  // Of the microbatch whose forward has just run in the frame; nothing for a plain residual.
-  void add(Stream& stream, Arena& scratch, Decoder& decoder, Frame& frame);
-  // Collective.
-  std::optional<std::pair<double, double>> reduce(Stream& stream, Communicator& replicas);
+  void clear() { gains_.clear(); }
+  // Of the microbatch whose forward has just run in the frame; nothing for a plain residual. The numbers stay in
+  // `memory` until they are read.
+  void add(Stream& stream, Arena& memory, Decoder& decoder, Frame& frame);
+  const std::vector<Tensor>& tensors() const { return gains_; }
+  // `gains`: the values of tensors(). Collective where there are any, which is alike on all replicas.
+  static std::optional<std::pair<double, double>> largest(Numbers gains, Communicator& replicas);
 
  private:
-  std::vector<double> largest_;
+  std::vector<Tensor> gains_;  // [2] of each microbatch
 };
 
 }  // namespace birkhoff

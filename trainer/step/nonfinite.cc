@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/reduce/reduce.h"
+#include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 namespace {
@@ -173,18 +174,12 @@ std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
 std::string first_of_all(Communicator& replicas, const std::optional<Suspect>& mine) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   const auto size = static_cast<size_t>(replicas.size());
-  int64_t order = mine ? mine->order : kNone;
-  std::vector<int64_t> orders(size);
-  const std::vector<int64_t> ones(size, 1);
-  wait_on_host(replicas.all_gather_v({orders.data(), DType::i64, {replicas.size()}}, {&order, DType::i64, {1}}, ones));
+  const int64_t order = mine ? mine->order : kNone;
+  const std::vector<int64_t> orders = all_gather_on_host(replicas, order);
   const auto first = std::min_element(orders.begin(), orders.end());
   if (*first == kNone) return {};
   const int root = static_cast<int>(first - orders.begin());
-  std::string what = mine ? mine->what : "";
-  auto length = static_cast<int64_t>(what.size());
-  wait_on_host(replicas.broadcast({&length, DType::i64, {1}}, root));
-  what.resize(static_cast<size_t>(length));
-  wait_on_host(replicas.broadcast({what.data(), DType::u8, {length}}, root));
+  const std::string what = broadcast_on_host(replicas, mine ? mine->what : std::string(), root);
   if (size == 1) return what;
   const bool everywhere = std::count(orders.begin(), orders.end(), *first) == static_cast<int64_t>(size);
   return what + (everywhere ? " on every rank" : concat(" on rank ", root));

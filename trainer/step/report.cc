@@ -3,21 +3,23 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/elementwise/copy.h"
-
 namespace birkhoff {
 
-void report_losses(Stream& stream, const ParameterStore& parameters, const std::vector<double>& depth_weights,
+void report_losses(Numbers losses, const ParameterStore& parameters, const std::vector<double>& depth_weights,
                    StepReport& report) {
   double total = 0;
+  size_t next = 0;
   for (const StepCounter* counter : parameters.counters()) {
-    if (counter->kind == StepCounter::Kind::balance_loss) report.balance_loss += read_scalar(stream, counter->value);
-    if (counter->kind != StepCounter::Kind::loss) continue;
-    const std::vector<double> losses = read_values(stream, counter->value);
-    for (double l : losses) total += l;
-    report.loss = losses[0];
-    for (size_t d = 1; d < losses.size(); ++d) {
-      report.mtp_loss.push_back(depth_weights[d] > 0 ? losses[d] / depth_weights[d] : 0);
+    if (counter->kind == StepCounter::Kind::load) continue;
+    const std::vector<double>& values = losses[next++];
+    if (counter->kind == StepCounter::Kind::balance_loss) {
+      report.balance_loss += values[0];
+      continue;
+    }
+    for (double l : values) total += l;
+    report.loss = values[0];
+    for (size_t d = 1; d < values.size(); ++d) {
+      report.mtp_loss.push_back(depth_weights[d] > 0 ? values[d] / depth_weights[d] : 0);
     }
   }
   if (!std::isfinite(total + report.balance_loss)) {
@@ -26,10 +28,9 @@ void report_losses(Stream& stream, const ParameterStore& parameters, const std::
   }
 }
 
-void report_loads(Stream& stream, const ParameterStore& parameters, StepReport& report) {
+void report_loads(Numbers loads, StepReport& report) {
   std::vector<double> ratios;  // of every expert, over the mean of its layer
-  for (const ParameterStore::Router& router : parameters.routers()) {
-    const std::vector<double> load = read_values(stream, router.load->value);
+  for (const std::vector<double>& load : loads) {
     double sum = 0;
     for (double l : load) {
       sum += l;

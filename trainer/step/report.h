@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,9 +31,13 @@ struct StepReport {
   std::optional<std::pair<double, double>> gain;
 };
 
-// Both read counters that have been summed over the replicas. depth_weights: the weight of each depth in the loss.
-void report_losses(Stream& stream, const ParameterStore& parameters, const std::vector<double>& depth_weights,
+// Values of tensors, each a list of numbers.
+using Numbers = std::span<const std::vector<double>>;
+// What the update depends on: `losses` has an entry for each counter of losses and balance losses, in their order,
+// summed over the replicas. depth_weights: the weight of each depth in the loss.
+void report_losses(Numbers losses, const ParameterStore& parameters, const std::vector<double>& depth_weights,
                    StepReport& report);
-void report_loads(Stream& stream, const ParameterStore& parameters, StepReport& report);
+// `loads` has an entry for each router.
+void report_loads(Numbers loads, StepReport& report);
 
 }  // namespace birkhoff

@@ -6,10 +6,8 @@
 #include "kernels/reduce/reduce.h"
 
 namespace birkhoff {
-namespace {
 
-// What the sums are of, without values.
-std::vector<TensorSum> list_of(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables) {
+std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables) {
   std::vector<TensorSum> sums;
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     sums.push_back({"the gradient of " + e.parameter->name, 0, true});
@@ -22,24 +20,18 @@ std::vector<TensorSum> list_of(const Model& model, const std::vector<std::unique
   return sums;
 }
 
-}  // namespace
-
-std::vector<TensorSum> sums_of_squares(Stream& stream, Arena& scratch, Communicator& replicas, const Model& model,
-                                       const std::vector<std::unique_ptr<TableOptimizer>>& tables) {
-  std::vector<TensorSum> sums = list_of(model, tables);
+Tensor sums_of_squares(Stream& stream, Arena& arena, Communicator& replicas, const Model& model) {
   const ParameterStore& parameters = *model.parameters;
-  const ArenaScope scope(scratch);
-  const Tensor squares = scratch.take(DType::f64, {static_cast<int64_t>(sums.size())});
+  const size_t count = parameters.entries().size() + model.tables.size() + parameters.buffers().size();
+  const Tensor squares = arena.take(DType::f64, {static_cast<int64_t>(count)});
   fill_zero(stream, squares);
   auto add = [&](size_t at, Tensor x) { sum_of_squares(stream, {squares.flat(static_cast<int64_t>(at), 1), x}); };
   for (const ParameterStore::Owned& o : parameters.owned()) add(o.index, o.gradient);
   size_t next = parameters.entries().size();
   for (const auto& table : model.tables) add(next++, table->gradient().values);
   for (const PersistentBuffer* b : parameters.buffers()) add(next++, b->value);
-  replicas.all_reduce(squares)->wait(stream);
-  const std::vector<double> values = read_values(stream, squares);
-  for (size_t i = 0; i < sums.size(); ++i) sums[i].squares = values[i];
-  return sums;
+  replicas.all_reduce(stream, squares)->wait(stream);
+  return squares;
 }
 
 double norm_of(const std::vector<TensorSum>& sums) {

@@ -17,12 +17,13 @@ struct TensorSum {
   bool counted = true;
 };
 
-// The gradients of all parameters in the order of visit(), then those of the tables, then the values of the router
-// biases, which steer choices alone, so that nothing else shows one that is not finite.
-// Collective. A tensor that is cut between ranks is the sum of its parts in rank order, and the list is the same on
-// every rank, whatever the rank holds.
-std::vector<TensorSum> sums_of_squares(Stream& stream, Arena& scratch, Communicator& replicas, const Model& model,
-                                       const std::vector<std::unique_ptr<TableOptimizer>>& tables);
+// What the sums are of, without values: the gradients of all parameters in the order of visit(), then those of the
+// tables, then the values of the router biases, which steer choices alone, so that nothing else shows one that is not
+// finite. The list is the same on every rank, whatever the rank holds.
+std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables);
+// The sums in the order of the list, f64, in memory of the arena. Collective. A tensor that is cut between ranks is the
+// sum of its parts in rank order.
+Tensor sums_of_squares(Stream& stream, Arena& arena, Communicator& replicas, const Model& model);
 
 // The square root of what counts, added in the order of the list.
 double norm_of(const std::vector<TensorSum>& sums);

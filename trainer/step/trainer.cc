@@ -2,8 +2,6 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/moe/bias_update.h"
-#include "trainer/step/nonfinite.h"
-#include "trainer/step/sums.h"
 
 namespace birkhoff {
 
@@ -24,12 +22,13 @@ Trainer::Trainer(Stream stream, Communicator& replicas, Model& model, const Trai
     if (i < options.table_matrix_begins.size()) table.matrix_begins = options.table_matrix_begins[i];
     tables_.push_back(std::make_unique<TableOptimizer>(stream.device, *model.tables[i], std::move(table)));
   }
+  sums_ = list_of_sums(model, tables_);
 }
 
 StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
   StepReport report;
   // 1. Count the targets of the global batch, so that loss weights carry the normalizer.
-  const Normalizers normalizers = count_targets(stream_, *replicas_, batch, depth_weights_.size());
+  const Normalizers normalizers = count_targets(*replicas_, batch, depth_weights_.size());
   // 2. Fetch the rows that all microbatches look up in the Engram tables.
   table_rows_.fetch(stream_, step_arena_, batch);
   // 3. Set gradients and counters to zero.
@@ -38,11 +37,10 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   run_microbatches(batch, normalizers);
   // 5. Wait for the sums of gradients, of table rows and of counters.
   reduce_gradients(batch);
-  // 6. Read losses, norm and loads; if a value is not finite, go over the step again to find where it began.
-  report_losses(stream_, *model_->parameters, depth_weights_, report);
-  measure_norm(report);
-  report_loads(stream_, *model_->parameters, report);
-  report.gain = gain_.reduce(stream_, *replicas_);
+  // 6. Read what the update depends on, then what is only reported. If a value is not finite, go over the step again to
+  //    find where it began.
+  read_decisions(report);
+  read_loads_and_gain(report);
   if (report.skip_reason == SkipReason::nonfinite) find_nonfinite_place(batch, normalizers, report);
   // 7. Let the caller finish with the old weights: a checkpoint may still be copying them.
   if (before_update) before_update();
@@ -80,29 +78,8 @@ void Trainer::reduce_gradients(const StepBatch& batch) {
   table_rows_.return_gradients(stream_, batch);
   model_->parameters->wait_reduced(stream_);
   std::vector<Communicator::Pending> pending;
-  for (StepCounter* c : model_->parameters->counters()) pending.push_back(replicas_->all_reduce(c->value));
+  for (StepCounter* c : model_->parameters->counters()) pending.push_back(replicas_->all_reduce(stream_, c->value));
   for (auto& p : pending) p->wait(stream_);
-}
-
-void Trainer::measure_norm(StepReport& report) {
-  const std::vector<TensorSum> sums = sums_of_squares(stream_, step_arena_, *replicas_, *model_, tables_);
-  report.grad_norm = norm_of(sums);
-  const TensorSum* bad = first_nonfinite(sums, model_->parameters->entries().size());
-  if (bad == nullptr || report.skip_reason != SkipReason::none) return;
-  report.skip_reason = SkipReason::nonfinite;
-  report.first_nonfinite = bad->what;
-}
-
-void Trainer::find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report) {
-  const std::string where =
-      find_nonfinite({.stream = stream_,
-                      .replicas = replicas_,
-                      .model = model_,
-                      .frame = &frame_,
-                      .row_gradients = &table_rows_.gradients(),
-                      .num_microbatches = batch.microbatches.size(),
-                      .forward = [&](size_t m) { return run_forward(batch.microbatches[m], normalizers); }});
-  if (!where.empty()) report.first_nonfinite = where;
 }
 
 void Trainer::decide(StepReport& report) {

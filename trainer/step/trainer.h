@@ -11,6 +11,7 @@
 #include "trainer/step/model.h"
 #include "trainer/step/progress_between_ops.h"
 #include "trainer/step/report.h"
+#include "trainer/step/sums.h"
 #include "trainer/step/table_rows.h"
 
 namespace birkhoff {
@@ -56,7 +57,8 @@ class Trainer {
   State run_forward(const Batch& microbatch, const Normalizers& normalizers);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
   void reduce_gradients(const StepBatch& batch);
-  void measure_norm(StepReport& report);
+  void read_decisions(StepReport& report);
+  void read_loads_and_gain(StepReport& report);
   void find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report);
   void decide(StepReport& report);
   void update(double learning_rate, double grad_scale);
@@ -74,6 +76,7 @@ class Trainer {
   Arena step_arena_;  // fetched rows, their gradients, norms
   TableRows table_rows_;
   GainMeter gain_;
+  std::vector<TensorSum> sums_;
   int64_t steps_ = 0, updates_ = 0;
 };
 

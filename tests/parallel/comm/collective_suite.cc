@@ -8,6 +8,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/agree.h"
+#include "tests/support/host_stream.h"
 
 namespace birkhoff {
 namespace {
@@ -103,13 +104,13 @@ void check_all_reduce(Communicator& comm) {
     for (const Reduce reduce : {Reduce::sum, Reduce::max, Reduce::min}) {
       for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{7}, int64_t{40'003}}) {
         auto v = elements<T>(comm.rank(), count);
-        wait_on_host(comm.all_reduce(tensor_of(v), reduce));
+        wait_on_host(comm.all_reduce(host_stream(), tensor_of(v), reduce));
         expect_reduced(v, reduce, comm.size(), 0);
       }
     }
   });
   auto large = elements<float>(comm.rank(), kLarge);
-  wait_on_host(comm.all_reduce(tensor_of(large)));
+  wait_on_host(comm.all_reduce(host_stream(), tensor_of(large)));
   expect_reduced(large, Reduce::sum, comm.size(), 0);
 }
 
@@ -121,8 +122,8 @@ void check_all_gather(Communicator& comm) {
       auto shard = elements<T>(comm.rank(), mine);
       std::vector<T> out(static_cast<size_t>(total(counts))), in_place(out.size());
       std::copy(shard.begin(), shard.end(), in_place.begin() + begin);
-      wait_on_host(comm.all_gather_v(tensor_of(out), tensor_of(shard), counts));
-      wait_on_host(comm.all_gather_v(tensor_of(in_place), tensor_of(in_place, begin, mine), counts));
+      wait_on_host(comm.all_gather_v(host_stream(), tensor_of(out), tensor_of(shard), counts));
+      wait_on_host(comm.all_gather_v(host_stream(), tensor_of(in_place), tensor_of(in_place, begin, mine), counts));
       size_t at = 0;
       for (int r = 0; r < comm.size(); ++r) {
         for (int64_t i = 0; i < counts[static_cast<size_t>(r)]; ++i, ++at) {
@@ -142,8 +143,8 @@ void check_reduce_scatter(Communicator& comm) {
       auto in = elements<T>(comm.rank(), total(counts));
       auto in_place = in;
       std::vector<T> shard(static_cast<size_t>(mine));
-      wait_on_host(comm.reduce_scatter_v(tensor_of(shard), tensor_of(in), counts));
-      wait_on_host(comm.reduce_scatter_v(tensor_of(in_place, begin, mine), tensor_of(in_place), counts));
+      wait_on_host(comm.reduce_scatter_v(host_stream(), tensor_of(shard), tensor_of(in), counts));
+      wait_on_host(comm.reduce_scatter_v(host_stream(), tensor_of(in_place, begin, mine), tensor_of(in_place), counts));
       expect_reduced(shard, Reduce::sum, comm.size(), begin);
       std::copy_n(in_place.begin() + begin, mine, shard.begin());
       expect_reduced(shard, Reduce::sum, comm.size(), begin);
@@ -164,7 +165,7 @@ void check_all_to_all(Communicator& comm) {
       }
       auto in = elements<T>(comm.rank(), total(in_counts));
       std::vector<T> out(static_cast<size_t>(total(out_counts)));
-      wait_on_host(comm.all_to_all_v(tensor_of(out), out_counts, tensor_of(in), in_counts));
+      wait_on_host(comm.all_to_all_v(host_stream(), tensor_of(out), out_counts, tensor_of(in), in_counts));
       size_t at = 0;
       for (int r = 0; r < comm.size(); ++r) {
         int64_t begin = 0;
@@ -181,7 +182,7 @@ void check_broadcast(Communicator& comm) {
   for (int root = 0; root < comm.size(); ++root) {
     for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{4099}, kLarge}) {
       auto v = elements<int32_t>(comm.rank(), count);
-      wait_on_host(comm.broadcast(tensor_of(v), root));
+      wait_on_host(comm.broadcast(host_stream(), tensor_of(v), root));
       EXPECT_EQ(v, elements<int32_t>(root, count));
     }
   }
@@ -193,9 +194,10 @@ void check_messages(Communicator& comm) {
     auto first = elements<float>(comm.rank(), count), second = elements<float>(comm.rank() + 100, count);
     std::vector<float> got_first(first.size()), got_second(first.size());
     // Received in the other order: the tag decides, not the order of sending.
-    auto send_a = comm.send(tensor_of(first), next, 1), send_b = comm.send(tensor_of(second), next, 2);
-    wait_on_host(comm.recv(tensor_of(got_second), previous, 2));
-    wait_on_host(comm.recv(tensor_of(got_first), previous, 1));
+    auto send_a = comm.send(host_stream(), tensor_of(first), next, 1),
+         send_b = comm.send(host_stream(), tensor_of(second), next, 2);
+    wait_on_host(comm.recv(host_stream(), tensor_of(got_second), previous, 2));
+    wait_on_host(comm.recv(host_stream(), tensor_of(got_first), previous, 1));
     wait_on_host(std::move(send_a));
     wait_on_host(std::move(send_b));
     EXPECT_EQ(got_first, elements<float>(previous, count));
@@ -210,7 +212,7 @@ void check_concurrent_works(Communicator& comm) {
   const auto other = comm.split(0, 0, "other");
   for (int i = 0; i < kWorks; ++i) buffers.push_back(elements<float>(comm.rank(), 1000 * i + 1));
   for (int i = 0; i < kWorks; ++i) {
-    works.push_back((i % 2 ? comm : *other).all_reduce(tensor_of(buffers[static_cast<size_t>(i)])));
+    works.push_back((i % 2 ? comm : *other).all_reduce(host_stream(), tensor_of(buffers[static_cast<size_t>(i)])));
     comm.progress();
   }
   // Ranks wait in different orders: waiting for one drives all.
@@ -226,7 +228,7 @@ void check_split(Communicator& comm) {
   EXPECT_EQ(half->name(), "half");
   EXPECT_EQ(half->size(), (comm.size() + 1 - comm.rank() % 2) / 2);
   std::vector<int32_t> mine{comm.rank()}, all(static_cast<size_t>(half->size()));
-  wait_on_host(half->all_gather_v(tensor_of(all), tensor_of(mine), std::vector<int64_t>(all.size(), 1)));
+  wait_on_host(half->all_gather_v(host_stream(), tensor_of(all), tensor_of(mine), std::vector<int64_t>(all.size(), 1)));
   for (size_t i = 0; i < all.size(); ++i) {
     EXPECT_EQ(all[i] % 2, comm.rank() % 2);
     EXPECT_TRUE(i == 0 || all[i] < all[i - 1]);

@@ -8,6 +8,7 @@
 #include "kernels/core/error.h"
 #include "parallel/comm/mpi/mpi_world.h"
 #include "parallel/comm/watchdog.h"
+#include "tests/support/host_stream.h"
 
 namespace birkhoff {
 namespace {
@@ -32,7 +33,7 @@ void run(Communicator& world, const std::string& folder, const std::string& faul
   for (int step = 0; step < kSteps; ++step) {
     const auto scope = watchdog.guard(concat("step ", step), kDeadline_s);
     if (step == 3 && world.rank() == faulty_rank) misbehave(fault);
-    wait_on_host(replicas->all_reduce({gradient.data(), DType::f32, {10'000}}));
+    wait_on_host(replicas->all_reduce(host_stream(), {gradient.data(), DType::f32, {10'000}}));
   }
 }
 

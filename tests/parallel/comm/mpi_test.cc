@@ -13,6 +13,7 @@
 #include "kernels/core/process_tag.h"
 #include "parallel/mesh/mesh.h"
 #include "tests/parallel/comm/collective_suite.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/mpi_world.h"
 
 namespace birkhoff {
@@ -78,7 +79,7 @@ TEST(Mpi, AMismatchBetweenHostsIsNamed) {
   std::vector<float> v(12);
   const int64_t count = world().rank() < 2 ? 12 : 11;
   try {
-    wait_on_host(group->all_reduce({v.data(), DType::f32, {count}}));
+    wait_on_host(group->all_reduce(host_stream(), {v.data(), DType::f32, {count}}));
     ADD_FAILURE() << "the mismatch went unseen";
   } catch (const CommError& e) {
     EXPECT_THAT(e.what(), HasSubstr("rank 0 calls operation 0, all_reduce sum of 12 f32, rank 2 calls operation 0, "
@@ -93,7 +94,7 @@ TEST(Mpi, AMismatchedOperationIsNamedNotHung) {
   std::vector<float> v(12);
   const Tensor t{v.data(), DType::f32, {12}};
   try {
-    wait_on_host(world().rank() == 1 ? group->broadcast(t, 0) : group->all_reduce(t));
+    wait_on_host(world().rank() == 1 ? group->broadcast(host_stream(), t, 0) : group->all_reduce(host_stream(), t));
     ADD_FAILURE() << "the mismatch went unseen";
   } catch (const CommError& e) {
     EXPECT_THAT(e.what(), HasSubstr("rank 0 calls operation 0, all_reduce sum of 12 f32, rank 1 calls operation 0, "
@@ -105,11 +106,11 @@ TEST(Mpi, AMessageOfAnotherSizeIsNamed) {
   if (world().size() == 1) GTEST_SKIP() << "needs a peer";
   std::vector<float> v(8);
   if (world().rank() == 0) {
-    wait_on_host(world().send({v.data(), DType::f32, {7}}, 1, 0));
-    wait_on_host(world().send({v.data(), DType::f32, {8}}, 1, 1));
+    wait_on_host(world().send(host_stream(), {v.data(), DType::f32, {7}}, 1, 0));
+    wait_on_host(world().send(host_stream(), {v.data(), DType::f32, {8}}, 1, 1));
   } else if (world().rank() == 1) {
-    EXPECT_THROW(wait_on_host(world().recv({v.data(), DType::f32, {8}}, 0, 0)), CommError);
-    EXPECT_THROW(wait_on_host(world().recv({v.data(), DType::f32, {7}}, 0, 1)), CommError);
+    EXPECT_THROW(wait_on_host(world().recv(host_stream(), {v.data(), DType::f32, {8}}, 0, 0)), CommError);
+    EXPECT_THROW(wait_on_host(world().recv(host_stream(), {v.data(), DType::f32, {7}}, 0, 1)), CommError);
   }
 }
 

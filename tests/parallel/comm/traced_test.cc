@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "tests/parallel/comm/collective_suite.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/run_ranks.h"
 
 namespace birkhoff {
@@ -19,11 +20,11 @@ TEST(Traced, RecordsEveryOperationWithItsCallSite) {
     Trace trace;
     const auto comm = make_traced(inner, trace);
     std::vector<float> v(3);
-    auto work = comm->all_reduce({v.data(), DType::f32, {3}}, Reduce::max);
+    auto work = comm->all_reduce(host_stream(), {v.data(), DType::f32, {3}}, Reduce::max);
     EXPECT_EQ(records_of(trace)[0]["state"], "started");
     wait_on_host(std::move(work));
     const auto half = comm->split(0, 0, "half");
-    wait_on_host(half->broadcast({v.data(), DType::f32, {2}}, 1));
+    wait_on_host(half->broadcast(host_stream(), {v.data(), DType::f32, {2}}, 1));
     const auto records = records_of(trace);
     ASSERT_EQ(records.size(), 3u);
     EXPECT_EQ(records[0]["operation"], "all_reduce max of 3 f32");
@@ -58,14 +59,14 @@ TEST(Traced, SaysWhoIsMissing) {
     std::vector<float> v(3);
     const Tensor t{v.data(), DType::f32, {3}};
     if (comm->rank() == 0) {
-      auto work = comm->all_reduce(t);
+      auto work = comm->all_reduce(host_stream(), t);
       EXPECT_THAT(trace.waiting_for(),
                   HasSubstr("operation 0 of group world, all_reduce sum of 3 f32, missing rank 1"));
-      wait_on_host(comm->send(t, 1, 0));
+      wait_on_host(comm->send(host_stream(), t, 1, 0));
       wait_on_host(std::move(work));
     } else {
-      wait_on_host(comm->recv(t, 0, 0));
-      wait_on_host(comm->all_reduce(t));
+      wait_on_host(comm->recv(host_stream(), t, 0, 0));
+      wait_on_host(comm->all_reduce(host_stream(), t));
     }
   });
 }
@@ -77,7 +78,7 @@ TEST(Traced, MarksWhatFailed) {
                            const auto comm = make_traced(inner, trace);
                            std::vector<float> v(3);
                            try {
-                             wait_on_host(comm->all_reduce({v.data(), DType::f32, {2 + comm->rank()}}));
+                             wait_on_host(comm->all_reduce(host_stream(), {v.data(), DType::f32, {2 + comm->rank()}}));
                            } catch (const CommError&) {
                              EXPECT_EQ(records_of(trace)[0]["state"], "failed");
                              throw;

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/run_ranks.h"
 
 namespace birkhoff {
@@ -20,7 +21,8 @@ std::vector<int32_t> members(const Mesh& mesh, Axis axis) {
   int32_t mine = mesh.world().rank();
   std::vector<int32_t> all(static_cast<size_t>(group.size()));
   const std::vector<int64_t> counts(all.size(), 1);
-  wait_on_host(group.all_gather_v({all.data(), DType::i32, {group.size()}}, {&mine, DType::i32, {1}}, counts));
+  wait_on_host(
+      group.all_gather_v(host_stream(), {all.data(), DType::i32, {group.size()}}, {&mine, DType::i32, {1}}, counts));
   return all;
 }
 

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include "tests/support/host_stream.h"
 #include "tests/support/run_ranks.h"
 
 namespace birkhoff {
@@ -43,7 +44,7 @@ class Scripted final : public Communicator {
 
 class Metered : public ::testing::Test {
  protected:
-  Communicator::Pending reduce() { return comm->all_reduce({values.data(), DType::f32, {4}}); }
+  Communicator::Pending reduce() { return comm->all_reduce(host_stream(), {values.data(), DType::f32, {4}}); }
   const CommMeter::Row& row() { return meter.rows.at("all_reduce"); }
 
   std::vector<float> values = std::vector<float>(4);
@@ -82,7 +83,7 @@ TEST(CommMeter, LeavesResultsAsTheyAre) {
     CommMeter meter;
     const auto comm = make_metered(world, meter);
     std::vector<float> v(5, static_cast<float>(1 + comm->rank()));
-    wait_on_host(comm->all_reduce({v.data(), DType::f32, {5}}));
+    wait_on_host(comm->all_reduce(host_stream(), {v.data(), DType::f32, {5}}));
     EXPECT_EQ(v, std::vector<float>(5, 3.0f));
     EXPECT_EQ(meter.rows.at("all_reduce").bytes, 20);
   });

@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 
@@ -117,7 +118,7 @@ TEST_P(RowStoreOnRanks, SavesEveryRowOnce) {
     std::vector<int64_t> ends(static_cast<size_t>(2 * comm.size()), 0);
     ends[static_cast<size_t>(2 * comm.rank())] = seen.slice.begin;
     ends[static_cast<size_t>(2 * comm.rank() + 1)] = seen.slice.begin + seen.slice.count;
-    wait_on_host(comm.all_reduce({ends.data(), DType::i64, {static_cast<int64_t>(ends.size())}}));
+    wait_on_host(comm.all_reduce(host_stream(), {ends.data(), DType::i64, {static_cast<int64_t>(ends.size())}}));
     EXPECT_EQ(ends.front(), 0);
     EXPECT_EQ(ends.back(), rows_in_table * kWidth);
     for (size_t i = 1; i + 1 < ends.size(); i += 2) EXPECT_EQ(ends[i], ends[i + 1]);

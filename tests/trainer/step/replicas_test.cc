@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/elementwise/copy.h"
+#include "tests/support/host_stream.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
@@ -183,7 +184,7 @@ TEST(ReplicasMuon, OwnMatricesWhole) {
     }
     double cuts[1] = {cut ? 1.0 : 0.0};
     Stream stream;
-    comm.all_reduce({cuts, DType::f64, {1}})->wait(stream);
+    comm.all_reduce(host_stream(), {cuts, DType::f64, {1}})->wait(stream);
     EXPECT_GT(cuts[0], 0) << "nothing was cut: the case tests nothing";
   });
 }

@@ -1,0 +1,12 @@
+#pragma once
+#include "kernels/core/stream.h"
+
+namespace birkhoff {
+
+// A stream of the host, for tensors that a test keeps in vectors.
+inline Stream& host_stream() {
+  static thread_local Stream stream;
+  return stream;
+}
+
+}  // namespace birkhoff

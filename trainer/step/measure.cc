@@ -1,0 +1,47 @@
+// What a step measures once its gradients are complete.
+#include "kernels/elementwise/copy.h"
+#include "trainer/step/nonfinite.h"
+#include "trainer/step/trainer.h"
+
+namespace birkhoff {
+
+void Trainer::read_decisions(StepReport& report) {
+  const ArenaScope scope(step_arena_);
+  std::vector<Tensor> numbers;
+  for (const StepCounter* c : model_->parameters->counters()) {
+    if (c->kind != StepCounter::Kind::load) numbers.push_back(c->value);
+  }
+  numbers.push_back(sums_of_squares(stream_, step_arena_, *replicas_, *model_));
+  const auto values = read_together(stream_, step_arena_, numbers);
+  report_losses(Numbers(values).first(values.size() - 1), *model_->parameters, depth_weights_, report);
+  for (size_t i = 0; i < sums_.size(); ++i) sums_[i].squares = values.back()[i];
+  report.grad_norm = norm_of(sums_);
+  const TensorSum* bad = first_nonfinite(sums_, model_->parameters->entries().size());
+  if (bad == nullptr || report.skip_reason != SkipReason::none) return;
+  report.skip_reason = SkipReason::nonfinite;
+  report.first_nonfinite = bad->what;
+}
+
+void Trainer::read_loads_and_gain(StepReport& report) {
+  std::vector<Tensor> numbers;
+  for (const ParameterStore::Router& router : model_->parameters->routers()) numbers.push_back(router.load->value);
+  const size_t num_loads = numbers.size();
+  numbers.insert(numbers.end(), gain_.tensors().begin(), gain_.tensors().end());
+  const auto values = read_together(stream_, step_arena_, numbers);
+  report_loads(Numbers(values).first(num_loads), report);
+  report.gain = GainMeter::largest(Numbers(values).subspan(num_loads), *replicas_);
+}
+
+void Trainer::find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report) {
+  const std::string where =
+      find_nonfinite({.stream = stream_,
+                      .replicas = replicas_,
+                      .model = model_,
+                      .frame = &frame_,
+                      .row_gradients = &table_rows_.gradients(),
+                      .num_microbatches = batch.microbatches.size(),
+                      .forward = [&](size_t m) { return run_forward(batch.microbatches[m], normalizers); }});
+  if (!where.empty()) report.first_nonfinite = where;
+}
+
+}  // namespace birkhoff
