@@ -1,5 +1,7 @@
 #include "parallel/mesh/mesh.h"
 
+#include <map>
+
 #include "kernels/core/error.h"
 
 namespace birkhoff {
@@ -17,43 +19,69 @@ std::string needs_table(const MeshDegrees& d, int world) {
                 d.ep, "\n  engram  ", d.engram, "       divides tp x cp x dp");
 }
 
-// Ranks that differ along `axis` only have the same color.
-struct Place {
-  int color, key;
-};
-Place place_of(Axis axis, const std::array<int, kNumAxes>& c, const std::array<int, kNumAxes>& n) {
-  const int tp = at(n, Axis::tp), cp = at(n, Axis::cp), dp = at(n, Axis::dp);
-  const int stage_size = tp * cp * dp, stage = at(c, Axis::pp);
-  const int within = at(c, Axis::tp) + tp * (at(c, Axis::cp) + cp * at(c, Axis::dp));
-  // Within a stage: `stride` apart, `degree` of them.
-  const auto strided = [&](int stride, int degree) {
-    const int block = within / (stride * degree), offset = within % stride;
-    return Place{(stage * stage_size + block) * stage_size + offset, within};
-  };
-  switch (axis) {
-    case Axis::tp:
-      return strided(1, tp);
-    case Axis::cp:
-      return strided(tp, cp);
-    case Axis::dp:
-      return strided(tp * cp, dp);
-    case Axis::pp:
-      return {within, stage};
-    case Axis::etp:
-      return strided(1, at(n, Axis::etp));
-    case Axis::ep:
-      return strided(at(n, Axis::etp), at(n, Axis::ep));
-    case Axis::edp:
-      return strided(at(n, Axis::etp) * at(n, Axis::ep), at(n, Axis::edp));
-    case Axis::engram:
-      return strided(1, at(n, Axis::engram));
+using Coordinates = std::array<int, kNumAxes>;
+
+int world_of(const Coordinates& degrees) {
+  return at(degrees, Axis::tp) * at(degrees, Axis::cp) * at(degrees, Axis::dp) * at(degrees, Axis::pp);
+}
+int within_stage(const Coordinates& c, const Coordinates& degrees) {
+  return at(c, Axis::tp) + at(degrees, Axis::tp) * (at(c, Axis::cp) + at(degrees, Axis::cp) * at(c, Axis::dp));
+}
+
+// What the ranks of one group have in common.
+std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& degrees) {
+  const int tp = at(c, Axis::tp), cp = at(c, Axis::cp), dp = at(c, Axis::dp), pp = at(c, Axis::pp);
+  const int etp = at(c, Axis::etp), ep = at(c, Axis::ep), edp = at(c, Axis::edp);
+  switch (group) {
+    case Group::tp:
+      return {cp, dp, pp};
+    case Group::cp:
+      return {tp, dp, pp};
+    case Group::dp:
+      return {tp, cp, pp};
+    case Group::pp:
+      return {tp, cp, dp};
+    case Group::etp:
+      return {ep, edp, pp};
+    case Group::ep:
+      return {etp, edp, pp};
+    case Group::edp:
+      return {etp, ep, pp};
+    case Group::engram:  // neighbors of a stage hold the shards of one whole table
+      return {within_stage(c, degrees) / at(degrees, Axis::engram), pp};
+    case Group::batch:
+      return {tp, pp};
+    case Group::stage:
+      return {pp};
+    case Group::engram_holders:
+      return {at(c, Axis::engram), pp};
+    case Group::ends:
+      return {tp, cp, dp, pp + 1 == at(degrees, Axis::pp) ? 0 : pp};
+    case Group::world:
+      return {};
   }
-  return {0, 0};
+  throw BugError("unknown group");
+}
+
+// The lowest rank of the group of each rank: two groups of equal members on every rank have equal lists.
+std::vector<int> lowest_of_each(Group group, const Coordinates& degrees) {
+  std::map<std::vector<int>, int> first;
+  std::vector<int> lowest;
+  for (int rank = 0; rank < world_of(degrees); ++rank) {
+    lowest.push_back(first.emplace(key_of(group, coordinates_of(rank, degrees), degrees), rank).first->second);
+  }
+  return lowest;
 }
 
 }  // namespace
 
 std::string_view name_of(Axis axis) { return kNames[static_cast<size_t>(axis)]; }
+
+std::string_view name_of(Group group) {
+  static constexpr std::array<std::string_view, kNumGroups> kGroups{
+      "tp", "cp", "dp", "pp", "etp", "ep", "edp", "engram", "batch", "stage", "engram_holders", "ends", "world"};
+  return kGroups[static_cast<size_t>(group)];
+}
 
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees d, int world) {
   const std::string table = needs_table(d, world);
@@ -84,15 +112,29 @@ std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxe
   return c;
 }
 
+std::vector<int> members_of(Group group, int rank, const Coordinates& degrees) {
+  const std::vector<int> key = key_of(group, coordinates_of(rank, degrees), degrees);
+  std::vector<int> members;
+  for (int other = 0; other < world_of(degrees); ++other) {
+    if (key_of(group, coordinates_of(other, degrees), degrees) == key) members.push_back(other);
+  }
+  return members;
+}
+
 Mesh::Mesh(Communicator& world, MeshDegrees degrees)
-    : world_(&world),
-      degrees_(resolve_degrees(degrees, world.size())),
-      coordinates_(coordinates_of(world.rank(), degrees_)) {
-  for (int a = 0; a < kNumAxes; ++a) {
-    const auto axis = static_cast<Axis>(a);
-    const Place place = place_of(axis, coordinates_, degrees_);
-    groups_[static_cast<size_t>(a)] = world.split(place.color, place.key, std::string(name_of(axis)));
-    BK_ASSERT(along(axis).size() == degree(axis) && along(axis).rank() == coordinate(axis), "axis ", name_of(axis));
+    : degrees_(resolve_degrees(degrees, world.size())), coordinates_(coordinates_of(world.rank(), degrees_)) {
+  std::map<std::vector<int>, Communicator*> made;
+  for (int g = 0; g < kNumGroups; ++g) {
+    const auto group = static_cast<Group>(g);
+    const std::vector<int> lowest = lowest_of_each(group, degrees_);
+    Communicator*& shared = made[lowest];
+    if (shared == nullptr && group == Group::world) shared = &world;
+    if (shared == nullptr) {
+      const int color = lowest[static_cast<size_t>(world.rank())];
+      owned_.push_back(world.split(color, world.rank(), std::string(name_of(group))));
+      shared = owned_.back().get();
+    }
+    groups_[static_cast<size_t>(g)] = shared;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "parallel/comm/communicator.h"
 
@@ -14,6 +15,26 @@ namespace birkhoff {
 enum class Axis : uint8_t { tp, cp, dp, pp, etp, ep, edp, engram };
 inline constexpr int kNumAxes = 8;
 std::string_view name_of(Axis axis);
+
+// The groups of ranks that a run needs, by what they are for. Each holds this rank and those that differ from it in
+// nothing but the axes named.
+enum class Group : uint8_t {
+  tp,
+  cp,
+  dp,
+  pp,
+  etp,
+  ep,
+  edp,             // gradients of experts
+  engram,          // the shards of a table
+  batch,           // dp x cp: data, the normalizer of the loss; gradients of what tp divides
+  stage,           // tp x cp x dp: gradients of what every rank holds, loads of experts, rows of tables
+  engram_holders,  // the ranks of a stage that hold the same shard of a table
+  ends,            // the first and the last stage of a pipeline, which both hold the embedding; else this rank alone
+  world,           // all: agreement, the decision to stop, checkpoints
+};
+inline constexpr int kNumGroups = 13;
+std::string_view name_of(Group group);
 
 struct MeshDegrees {
   int tp = 1, cp = 1, pp = 1, etp = 1, ep = 1, engram = 1;
@@ -27,22 +48,24 @@ class Mesh {
   // Collective. UserError, with the table of what each axis needs, if the degrees do not fit the world.
   Mesh(Communicator& world, MeshDegrees degrees);
 
-  Communicator& world() const { return *world_; }
-  // The ranks that differ from this one along `axis` only.
-  Communicator& along(Axis axis) const { return *groups_[static_cast<size_t>(axis)]; }
+  // Groups of equal members, on every rank, are one communicator, under the name of the first in the order above.
+  Communicator& group(Group group) const { return *groups_[static_cast<size_t>(group)]; }
+  Communicator& world() const { return group(Group::world); }
   int degree(Axis axis) const { return degrees_[static_cast<size_t>(axis)]; }
   int coordinate(Axis axis) const { return coordinates_[static_cast<size_t>(axis)]; }
   // "dp2", "tp2.pp2.ep4"; "1" for a world of one.
   std::string describe() const;
 
  private:
-  Communicator* world_;
   std::array<int, kNumAxes> degrees_{}, coordinates_{};
-  std::array<std::unique_ptr<Communicator>, kNumAxes> groups_;
+  std::vector<std::unique_ptr<Communicator>> owned_;
+  std::array<Communicator*, kNumGroups> groups_{};
 };
 
 // The same without communication. Degrees by axis, dp and edp filled in; UserError as the constructor of Mesh.
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees degrees, int world_size);
 std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxes>& degrees);
+// The ranks of the group that holds `rank`, in their order in it.
+std::vector<int> members_of(Group group, int rank, const std::array<int, kNumAxes>& degrees);
 
 }  // namespace birkhoff

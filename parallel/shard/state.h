@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/tensor.h"
+#include "parallel/comm/communicator.h"
 #include "parallel/shard/slice.h"
 
 namespace birkhoff {
@@ -14,8 +15,8 @@ namespace birkhoff {
 class StateVisitor {
  public:
   virtual ~StateVisitor() = default;
-  // A tensor that every rank holds whole, with equal bits.
-  virtual void replicated(const std::string& name, Tensor whole) = 0;
+  // A tensor that every rank of the group holds whole, with equal bits.
+  virtual void replicated(const std::string& name, Tensor whole, const Communicator& holders) = 0;
   // Elements [slice.begin, slice.begin + slice.count) of the logical tensor `name` of shape slice.global. Over all
   // ranks every element is held exactly once; a rank that holds none may leave the name out.
   virtual void shard(const std::string& name, Tensor local, const Slice& slice) = 0;

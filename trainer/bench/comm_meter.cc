@@ -43,7 +43,9 @@ class MeteredWork final : public Work {
 
 class MeteredCommunicator final : public Communicator {
  public:
-  MeteredCommunicator(Communicator& inner, CommMeter& meter) : inner_(inner), meter_(meter) {}
+  MeteredCommunicator(Communicator& inner, CommMeter& meter, std::shared_ptr<Unwaited> unwaited,
+                      std::unique_ptr<Communicator> owned = nullptr)
+      : inner_(inner), meter_(meter), unwaited_(std::move(unwaited)), owned_(std::move(owned)) {}
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
@@ -53,7 +55,9 @@ class MeteredCommunicator final : public Communicator {
   std::string waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    return inner_.split(color, key, name);
+    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
+    Communicator& group = *part;
+    return std::make_unique<MeteredCommunicator>(group, meter_, unwaited_, std::move(part));
   }
 
   void progress() override {
@@ -69,19 +73,20 @@ class MeteredCommunicator final : public Communicator {
     const Stopwatch watch;
     Pending work = inner_.start(std::move(operation));
     row.start_s += watch.seconds();
-    return std::make_unique<MeteredWork>(row, bytes, unwaited_, std::move(work));
+    return std::make_unique<MeteredWork>(row, bytes, *unwaited_, std::move(work));
   }
 
  private:
   Communicator& inner_;
   CommMeter& meter_;
-  Unwaited unwaited_;
+  std::shared_ptr<Unwaited> unwaited_;  // of all groups split from one communicator
+  std::unique_ptr<Communicator> owned_;
 };
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter) {
-  return std::make_unique<MeteredCommunicator>(inner, meter);
+  return std::make_unique<MeteredCommunicator>(inner, meter, std::make_shared<Unwaited>());
 }
 
 }  // namespace birkhoff

@@ -20,7 +20,7 @@ struct CommMeter {
   int64_t progress_calls = 0;
 };
 
-// A communicator that measures every operation of `inner`; groups split from it are not measured. `inner` and `meter`
+// A communicator that measures every operation of `inner` and of groups split from it. `inner` and `meter`
 // outlive it.
 std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter);
 

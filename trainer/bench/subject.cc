@@ -19,19 +19,20 @@ std::shared_ptr<const EngramAddresses> plain_addresses(const Config& c) {
   return std::make_shared<EngramAddresses>(engram_hash_spec(c, c.model.vocab_size, 0), same);
 }
 
-Subject::Subject(Communicator& replicas, const Config& config, Device device, OpObserver* observer)
+Subject::Subject(Communicator& world, const Config& config, Device device, OpObserver* observer)
     : config_(config),
-      num_microbatches_(config.batch.global_batch_size / (config.batch.micro_batch_size * replicas.size())) {
+      mesh_(std::make_unique<Mesh>(world, MeshDegrees{})),
+      num_microbatches_(config.batch.global_batch_size / (config.batch.micro_batch_size * world.size())) {
   const int64_t vocab = config.model.vocab_size;
   BK_CHECK(vocab > 0, "model.vocab_size is 0; a benchmark has no tokenizer: set it");
   BK_CHECK(num_microbatches_ > 0, "batch.global_batch_size is ", config.batch.global_batch_size, ", less than ",
-           replicas.size(), " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
+           world.size(), " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
            " take; make it larger");
   engram_ = plain_addresses(config);
   const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
   Stream stream{device, nullptr, observer};
-  model_ = std::make_unique<Model>(make_model(device, replicas, model_options(config, vocab, hash)));
-  trainer_ = std::make_unique<Trainer>(stream, replicas, *model_, trainer_options(config, hash));
+  model_ = std::make_unique<Model>(make_model(device, *mesh_, model_options(config, vocab, hash)));
+  trainer_ = std::make_unique<Trainer>(stream, *mesh_, *model_, trainer_options(config, hash));
   model_->initialize(stream, static_cast<uint64_t>(config.run.seed));
 }
 

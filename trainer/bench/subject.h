@@ -19,7 +19,7 @@ int threads_of(const Config& config);
 // Errors: UserError if model.vocab_size is 0.
 class Subject {
  public:
-  Subject(Communicator& replicas, const Config& config, Device device, OpObserver* observer = nullptr);
+  Subject(Communicator& world, const Config& config, Device device, OpObserver* observer = nullptr);
 
   struct Time {
     double step = 0;       // all of it
@@ -39,6 +39,7 @@ class Subject {
   Batch make_microbatch();
 
   Config config_;
+  std::unique_ptr<Mesh> mesh_;
   int64_t num_microbatches_;
   std::shared_ptr<const EngramAddresses> engram_;
   std::unique_ptr<Model> model_;

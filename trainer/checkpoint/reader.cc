@@ -22,7 +22,9 @@ class Load final : public StateVisitor {
   Load(const fs::path& folder, const Manifest& manifest, Device device)
       : files_(folder), manifest_(manifest), stream_{device} {}
 
-  void replicated(const std::string& name, Tensor whole) override { read(name, whole, Slice::all(whole.shape)); }
+  void replicated(const std::string& name, Tensor whole, const Communicator&) override {
+    read(name, whole, Slice::all(whole.shape));
+  }
   void shard(const std::string& name, Tensor local, const Slice& slice) override { read(name, local, slice); }
   void integer(const std::string& name, int64_t& value) override { take(manifest_.integers, name, value); }
   void real(const std::string& name, double& value) override {

@@ -34,13 +34,14 @@ constexpr int64_t kShareAlignment = 1024;
 
 class Collect final : public StateVisitor {
  public:
-  Collect(int rank, int num_ranks, Snapshot& out) : rank_(rank), num_ranks_(num_ranks), out_(out) {}
+  explicit Collect(Snapshot& out) : out_(out) {}
 
-  void replicated(const std::string& name, Tensor whole) override {
+  void replicated(const std::string& name, Tensor whole, const Communicator& holders) override {
     const int64_t n = whole.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
-    const int64_t begin = std::min(n, blocks * rank_ / num_ranks_ * kShareAlignment);
-    const int64_t end = rank_ + 1 == num_ranks_ ? n : std::min(n, blocks * (rank_ + 1) / num_ranks_ * kShareAlignment);
-    if (end > begin || (n == 0 && rank_ == 0)) add({name, whole.flat(begin, end - begin), whole.shape, begin});
+    const int64_t rank = holders.rank(), size = holders.size();
+    const int64_t begin = std::min(n, blocks * rank / size * kShareAlignment);
+    const int64_t end = rank + 1 == size ? n : std::min(n, blocks * (rank + 1) / size * kShareAlignment);
+    if (end > begin || (n == 0 && rank == 0)) add({name, whole.flat(begin, end - begin), whole.shape, begin});
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
     if (slice.count == 0 && slice.global.count() != 0) return;
@@ -57,7 +58,6 @@ class Collect final : public StateVisitor {
     out_.pieces.push_back(std::move(piece));
   }
 
-  int rank_, num_ranks_;
   std::set<std::string> names_;
   Snapshot& out_;
 };
@@ -133,9 +133,9 @@ void both(const std::function<void()>& first, const std::function<void()>& secon
 
 }  // namespace
 
-Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int num_ranks) {
+Snapshot collect(const std::function<void(StateVisitor&)>& state) {
   Snapshot snapshot;
-  Collect visitor(rank, num_ranks, snapshot);
+  Collect visitor(snapshot);
   state(visitor);
   return snapshot;
 }

@@ -25,8 +25,8 @@ struct Snapshot {
   Manifest manifest;  // step and values; no tensors yet
 };
 
-// Names what this rank writes: its shards, and an even share of everything that all ranks hold.
-Snapshot collect(const std::function<void(StateVisitor&)>& state, int rank, int num_ranks);
+// Names what this rank writes: its shards, and an even share of everything that it holds with others.
+Snapshot collect(const std::function<void(StateVisitor&)>& state);
 
 // Makes the folder, empty.
 void begin_folder(const std::filesystem::path& folder);

@@ -49,7 +49,7 @@ class CheckpointWriter::Impl {
   void begin(int64_t step, const State& state, Attachments attachments) {
     const double started = now_s();
     collect_report();
-    snapshot_ = collect(state, group_->rank(), group_->size());
+    snapshot_ = collect(state);
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
     copied_ = finished_ = false;

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "kernels/gemm/precision.h"
+#include "parallel/mesh/mesh.h"
 #include "trainer/nn/frame.h"
 #include "trainer/nn/parameter.h"
 
@@ -20,6 +21,7 @@ struct InitOptions {
 // so it names no dtype and no configuration.
 struct Build {
   Device device;
+  const Mesh* mesh = nullptr;  // the groups of ranks; null where a module is built alone
   Precision precision{Recipe::f32};
   NormKind norm = NormKind::rmsnorm;
   double norm_eps = 1e-6;

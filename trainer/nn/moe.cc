@@ -25,6 +25,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
   up_.matrix_rows = {1, {F, F}};
   const double down_std = build.init.std * build.init.output_scale;
   down_ = build.parameter(name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std));
+  up_.gradient_sum = down_.gradient_sum = GradientSum::edp;
   if (o.num_shared > 0) {
     FfnOptions shared;
     shared.clamp = o.clamp;

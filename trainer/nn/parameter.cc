@@ -13,6 +13,18 @@ std::string_view name_of(Role role) {
   return kNames[static_cast<size_t>(role)];
 }
 
+Group group_of(GradientSum sum) {
+  switch (sum) {
+    case GradientSum::stage:
+      return Group::stage;
+    case GradientSum::batch:
+      return Group::batch;
+    case GradientSum::edp:
+      return Group::edp;
+  }
+  throw BugError("unknown sum of gradients");
+}
+
 std::string_view name_of(Part part) {
   static constexpr std::array<std::string_view, 11> kNames{
       "embedding", "hyper-connections", "block norms",    "attention", "dense feed-forward",   "engram",

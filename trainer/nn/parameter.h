@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/core/tensor.h"
+#include "parallel/mesh/mesh.h"
 
 namespace birkhoff {
 
@@ -20,6 +21,14 @@ enum class Role : uint8_t {
   conv,  // Engram short convolution
 };
 std::string_view name_of(Role role);
+
+// Which ranks hold a part of a parameter's gradient, so that the sum goes over them (docs/architecture.md).
+enum class GradientSum : uint8_t {
+  stage,  // every rank of the stage saw other tokens: what all of them hold whole
+  batch,  // dp x cp: what tp divides
+  edp,    // the replicas of an expert
+};
+Group group_of(GradientSum sum);
 
 // The part of a model that a parameter belongs to, for tables of sizes and of memory.
 enum class Part : uint8_t {
@@ -73,6 +82,7 @@ struct Parameter {
   uint64_t version = 0;
   MatrixRows matrix_rows = {};
   Part part = Part::embedding;
+  GradientSum gradient_sum = GradientSum::stage;
   bool predictor = false;  // belongs to a further-token predictor
   int num_uses = 1;
   std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...

@@ -1,5 +1,7 @@
 #include "trainer/nn/parameter_store.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "kernels/core/error.h"
@@ -46,9 +48,9 @@ void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
 
 }  // namespace
 
-ParameterStore::ParameterStore(Device device, Communicator& replicas, const std::function<void(ModuleVisitor&)>& visit,
+ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::function<void(ModuleVisitor&)>& visit,
                                const CostOf& cost_of)
-    : device_(device), memory_(device) {
+    : device_(device), mesh_(&mesh), memory_(device) {
   Collector found;
   visit(found);
   units_ = found.units;
@@ -56,30 +58,51 @@ ParameterStore::ParameterStore(Device device, Communicator& replicas, const std:
   buffers_ = found.buffers;
   counters_ = found.counters;
   routers_ = found.routers;
-  std::vector<std::vector<BucketItem>> items(units_.size());
+  make_buckets(cost_of);
+  bind();
+}
+
+// Groups of equal members are one communicator, and so have one bucket.
+void ParameterStore::make_buckets(const CostOf& cost_of) {
+  std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
-    auto& unit = items[static_cast<size_t>(e.unit)];
-    e.item = unit.size();
+    Communicator* group = &mesh_->group(group_of(e.parameter->gradient_sum));
+    auto same = std::find_if(buckets_.begin(), buckets_.end(),
+                             [&](const UnitBucket& b) { return b.unit == e.unit && b.group == group; });
+    if (same == buckets_.end()) {
+      same = buckets_.insert(same, {e.unit, group, nullptr});
+      items.emplace_back();
+    }
+    e.bucket = static_cast<size_t>(same - buckets_.begin());
+    e.item = items[e.bucket].size();
     const UpdateCost cost = cost_of(*e.parameter);
-    unit.push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.grain});
+    items[e.bucket].push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.grain});
   }
-  std::vector<double> load(static_cast<size_t>(replicas.size()), 0.0);
-  for (auto& unit : items) buckets_.push_back(std::make_unique<Bucket>(memory_, replicas, std::move(unit), load));
-  std::vector<std::vector<size_t>> index(units_.size());
+  std::map<Communicator*, std::vector<double>> loads;  // of each rank of a group, so far
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    Communicator& group = *buckets_[b].group;
+    std::vector<double>& load = loads.emplace(&group, static_cast<size_t>(group.size())).first->second;
+    buckets_[b].bucket = std::make_unique<Bucket>(memory_, group, std::move(items[b]), load);
+  }
+}
+
+void ParameterStore::bind() {
+  std::vector<std::vector<size_t>> index(buckets_.size());  // of each item, in entries_
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
-    e.parameter->value = buckets_[static_cast<size_t>(e.unit)]->value(e.item);
-    e.parameter->grad = buckets_[static_cast<size_t>(e.unit)]->gradient(e.item);
-    index[static_cast<size_t>(e.unit)].push_back(i);
-    if (e.parameter->num_uses == 1) continue;
+    Parameter& p = *e.parameter;
+    p.value = buckets_[e.bucket].bucket->value(e.item);
+    p.grad = buckets_[e.bucket].bucket->gradient(e.item);
+    index[e.bucket].push_back(i);
+    if (p.num_uses == 1) continue;
     shared_.push_back(e);
-    for (int use = 1; use < e.parameter->num_uses; ++use) {
-      e.parameter->further_grads.push_back(memory_.take(Precision::statistic(), e.parameter->shape));
+    for (int use = 1; use < p.num_uses; ++use) {
+      p.further_grads.push_back(memory_.take(Precision::statistic(), p.shape));
     }
   }
-  for (size_t u = 0; u < buckets_.size(); ++u) {
-    for (const Bucket::Owned& o : buckets_[u]->owned()) {
-      const size_t i = index[u][o.item];
+  for (size_t b = 0; b < buckets_.size(); ++b) {
+    for (const Bucket::Owned& o : buckets_[b].bucket->owned()) {
+      const size_t i = index[b][o.item];
       owned_.push_back({entries_[i].parameter, i, o.slice, o.value, o.gradient});
     }
   }
@@ -103,7 +126,7 @@ void ParameterStore::initialize(Stream& stream, uint64_t seed) {
 }
 
 void ParameterStore::begin_step(Stream& stream) {
-  for (auto& bucket : buckets_) bucket->zero_gradients(stream);
+  for (UnitBucket& b : buckets_) b.bucket->zero_gradients(stream);
   for (const Entry& e : shared_) {
     for (const Tensor& grad : e.parameter->further_grads) fill_zero(stream, grad);
   }
@@ -115,16 +138,18 @@ void ParameterStore::start_reduce(Stream& stream, int unit) {
     if (e.unit != unit) continue;
     for (const Tensor& grad : e.parameter->further_grads) add(stream, {e.parameter->grad, e.parameter->grad, grad});
   }
-  buckets_[static_cast<size_t>(unit)]->start_reduce(stream);
+  for (UnitBucket& b : buckets_) {
+    if (b.unit == unit) b.bucket->start_reduce(stream);
+  }
 }
 
 void ParameterStore::wait_reduced(Stream& stream) {
-  for (auto& bucket : buckets_) bucket->wait_reduced(stream);
+  for (UnitBucket& b : buckets_) b.bucket->wait_reduced(stream);
 }
 
 void ParameterStore::publish(Stream& stream) {
-  for (auto& bucket : buckets_) bucket->start_gather(stream);
-  for (auto& bucket : buckets_) bucket->wait_gathered(stream);
+  for (UnitBucket& b : buckets_) b.bucket->start_gather(stream);
+  for (UnitBucket& b : buckets_) b.bucket->wait_gathered(stream);
   values_changed();
 }
 
@@ -133,8 +158,10 @@ void ParameterStore::values_changed() {
 }
 
 void ParameterStore::state(StateVisitor& v) {
-  for (const Entry& e : entries_) v.replicated("model." + e.parameter->name, e.parameter->value);
-  for (PersistentBuffer* b : buffers_) v.replicated("model." + b->name, b->value);
+  for (const Entry& e : entries_) {
+    v.replicated("model." + e.parameter->name, e.parameter->value, *buckets_[e.bucket].group);
+  }
+  for (PersistentBuffer* b : buffers_) v.replicated("model." + b->name, b->value, mesh_->group(Group::stage));
 }
 
 }  // namespace birkhoff

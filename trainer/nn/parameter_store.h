@@ -4,21 +4,22 @@
 #include <span>
 #include <vector>
 
+#include "parallel/mesh/mesh.h"
 #include "parallel/shard/bucket.h"
 #include "parallel/shard/state.h"
 #include "trainer/nn/parameter.h"
 
 namespace birkhoff {
 
-// Binds the parameters, buffers and counters that a model declares to memory: one gradient bucket per unit, so that a
-// unit's gradients are reduced over the replicas while the units below it still run backward. Every replica holds all
-// values; it owns, and keeps optimizer state for, a part (ZeRO-1).
+// Binds the parameters, buffers and counters that a model declares to memory. A unit has a bucket for each group over
+// which gradients of its parameters are summed, so that they are reduced while the units below it still run backward.
+// Every rank of such a group holds all values of the bucket; it owns, and keeps optimizer state for, a part (ZeRO-1).
 class ParameterStore {
  public:
   struct Entry {
     Parameter* parameter = nullptr;
     int unit = 0;
-    size_t item = 0;  // in the unit's bucket
+    size_t bucket = 0, item = 0;
   };
   // A range of a parameter that this rank owns.
   struct Owned {
@@ -34,7 +35,7 @@ class ParameterStore {
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
   // `visit` walks the model once. Names of parameters must differ.
-  ParameterStore(Device device, Communicator& replicas, const std::function<void(ModuleVisitor&)>& visit,
+  ParameterStore(Device device, const Mesh& mesh, const std::function<void(ModuleVisitor&)>& visit,
                  const CostOf& cost_of);
 
   const std::vector<Entry>& entries() const { return entries_; }
@@ -65,7 +66,17 @@ class ParameterStore {
   void state(StateVisitor& visitor);
 
  private:
+  // The parameters of one unit whose gradients are summed over the same ranks.
+  struct UnitBucket {
+    int unit;
+    Communicator* group;
+    std::unique_ptr<Bucket> bucket;
+  };
+  void make_buckets(const CostOf& cost_of);
+  void bind();
+
   Device device_;
+  const Mesh* mesh_;
   Arena memory_;
   std::vector<std::string> units_;
   std::vector<Entry> entries_;
@@ -73,7 +84,7 @@ class ParameterStore {
   std::vector<PersistentBuffer*> buffers_;
   std::vector<StepCounter*> counters_;
   std::vector<Router> routers_;
-  std::vector<std::unique_ptr<Bucket>> buckets_;
+  std::vector<UnitBucket> buckets_;
   std::vector<Entry> shared_;  // parameters with several uses
 };
 

@@ -35,7 +35,7 @@ class WorkCount final : public OpObserver {
 class StateBytes final : public StateVisitor {
  public:
   explicit StateBytes(ModelDescription::Bytes& bytes) : bytes_(&bytes) {}
-  void replicated(const std::string& name, Tensor t) override { add(name, t); }
+  void replicated(const std::string& name, Tensor t, const Communicator&) override { add(name, t); }
   void shard(const std::string& name, Tensor t, const Slice&) override { add(name, t); }
   void integer(const std::string&, int64_t&) override {}
   void real(const std::string&, double&) override {}
@@ -106,7 +106,7 @@ void list_sites(const Model& model, ModelDescription& d) {
 // One forward as an evaluation runs it, and two training steps up to the optimizer's part: memory is at its peak when
 // the frame's two arenas of gradients have changed places, and when a logged step, which keeps the mixing matrices
 // apart to measure the gain, has come after one that is not logged, where there are such.
-void run_step(const Config& c, const TrainerOptions& options, Communicator& alone, Model& model, ModelDescription& d) {
+void run_step(const Config& c, const TrainerOptions& options, const Mesh& alone, Model& model, ModelDescription& d) {
   WorkCount work;
   Stream stream{model.build.device};
   stream.observer = &work;
@@ -138,7 +138,8 @@ ModelDescription describe_model(const Config& c) {
     hash = std::make_unique<EngramHash>(engram_hash_spec(c, vocab, c.model.engram.pad_id));
   const auto world = make_thread_world(1);
   const ModelOptions options = model_options(c, vocab, hash.get());
-  Model model = make_model({DeviceKind::meta, 0}, *world[0], options);
+  const Mesh alone(*world[0], {});
+  Model model = make_model({DeviceKind::meta, 0}, alone, options);
   count_parameters(model, d);
   list_sites(model, d);
   for (const auto& t : model.tables) {
@@ -147,7 +148,7 @@ ModelDescription describe_model(const Config& c) {
   d.microbatch_tokens = c.batch.micro_batch_size * c.batch.sequence_length;
   d.sequence_length = c.batch.sequence_length;
   d.flops = flops_terms(options.decoder, d.sequence_length);
-  run_step(c, trainer_options(c, hash.get()), *world[0], model, d);
+  run_step(c, trainer_options(c, hash.get()), alone, model, d);
   return d;
 }
 

@@ -55,7 +55,7 @@ std::optional<EvaluationResult> evaluate(Session& session, EvalReader& reader, c
     sums[0] += e.nats;
     sums[1] += e.tokens;
   }
-  all_reduce_on_host(session.replicas(), std::span(sums));
+  all_reduce_on_host(session.mesh().group(Group::batch), std::span(sums));
   EvaluationResult result;
   result.step = session.trainer().steps_done();
   result.tokens = sums[1];
@@ -76,14 +76,14 @@ EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& confi
   check_same_run(watched.world(), c, reports.program);
   Session session(watched, config, reports);
   const std::optional<Found> found = checkpoint.empty()
-                                         ? find_newest_valid(session.replicas(), session.checkpoints())
-                                         : named_checkpoint(session.replicas(), "--checkpoint:", checkpoint);
+                                         ? find_newest_valid(session.world(), session.checkpoints())
+                                         : named_checkpoint(session.world(), "--checkpoint:", checkpoint);
   if (!found) throw DataError(session.checkpoints().string() + " holds no checkpoint to evaluate");
   EvaluationResult result;
   session.within_memory([&] {
     resume_from(session, *found);
     std::unique_ptr<EvalReader> reader;
-    agree(session.replicas(), [&] { reader = std::make_unique<EvalReader>(session.eval_options()); });
+    agree(session.world(), [&] { reader = std::make_unique<EvalReader>(session.eval_options()); });
     result = *evaluate(session, *reader);
   });
   result.checkpoint = found->path.string();

@@ -28,8 +28,8 @@ Config config_of(const Found& found) {
 
 }  // namespace
 
-Found named_checkpoint(Communicator& replicas, const std::string& option, const std::filesystem::path& path) {
-  agree(replicas, [&] {
+Found named_checkpoint(Communicator& world, const std::string& option, const std::filesystem::path& path) {
+  agree(world, [&] {
     std::error_code error;
     if (!std::filesystem::exists(path, error))
       throw DataError(concat(option, " ", path.string(), ": ", error ? error.message() : "no such checkpoint",
@@ -38,14 +38,14 @@ Found named_checkpoint(Communicator& replicas, const std::string& option, const 
     BK_CHECK(checkpoints.empty(), option, " ", path.string(),
              " holds checkpoints, expected one of them; name it, such as ", checkpoints.rbegin()->second.string());
   });
-  return require_valid(replicas, path);
+  return require_valid(world, path);
 }
 
 std::optional<Found> find_checkpoint(const Session& session) {
   const std::string& resume = session.config().checkpoint.resume;
   if (resume == "none") return std::nullopt;
-  if (resume != "auto") return named_checkpoint(session.replicas(), "checkpoint.resume (--resume):", resume);
-  return find_newest_valid(session.replicas(), session.checkpoints());
+  if (resume != "auto") return named_checkpoint(session.world(), "checkpoint.resume (--resume):", resume);
+  return find_newest_valid(session.world(), session.checkpoints());
 }
 
 Progress resume_from(Session& session, const Found& found) {
@@ -61,7 +61,7 @@ Progress resume_from(Session& session, const Found& found) {
   });
   Progress progress;
   progress.loads_recent_skips = found.manifest.texts.contains("run.recent_skips");
-  const Loaded loaded = load_checkpoint(session.replicas(), found.path, found.manifest, device_of(session.config()),
+  const Loaded loaded = load_checkpoint(session.world(), found.path, found.manifest, device_of(session.config()),
                                         [&](StateVisitor& v) { session.state(v, progress); });
   progress.loads_recent_skips = false;
   agree(session.world(), [&] {
@@ -90,13 +90,13 @@ Progress resume_from(Session& session, const Found& found) {
 
 bool is_of_this_run(const Session& session, const Found& found) {
   int32_t ours = 0;
-  agree(session.replicas(), [&] {
+  agree(session.world(), [&] {
     const auto kept = find_checkpoints(session.checkpoints());
     const auto same = kept.find(found.manifest.step);
     std::error_code different;
     ours = same != kept.end() && std::filesystem::equivalent(found.path, same->second, different);
   });
-  return broadcast_on_host(session.replicas(), ours, 0) != 0;
+  return broadcast_on_host(session.world(), ours, 0) != 0;
 }
 
 }  // namespace birkhoff

@@ -11,7 +11,7 @@ namespace birkhoff {
 // The valid checkpoint that a user named by `option`, "checkpoint.resume (--resume):". Collective.
 // Errors: UserError if the path is a run's directory or one of checkpoints, naming the newest in it; DataError if it is
 // no valid checkpoint.
-Found named_checkpoint(Communicator& replicas, const std::string& option, const std::filesystem::path& path);
+Found named_checkpoint(Communicator& world, const std::string& option, const std::filesystem::path& path);
 // The checkpoint that checkpoint.resume asks for; nothing to start anew. Collective.
 std::optional<Found> find_checkpoint(const Session& session);
 // Compares the configuration of the checkpoint with this run's, prints what changed, refuses what may not, and loads

@@ -45,15 +45,16 @@ class Run {
 
  private:
   Trainer& trainer() { return session_.trainer(); }
+  int num_replicas() const { return session_.mesh().degree(Axis::dp); }
 
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.guard_startup();
-    agree(session_.replicas(), [&] { check_step_shapes(c, session_.replicas().size()); });
+    agree(session_.world(), [&] { check_step_shapes(c, num_replicas()); });
     const std::optional<Found> found = find_checkpoint(session_);
     std::optional<Cursor> cursor;
     if (found) {
-      agree(session_.replicas(), found->manifest.step <= c.run.steps,
+      agree(session_.world(), found->manifest.step <= c.run.steps,
             concat("run.steps is ", c.run.steps, ", but ", found->path.string(),
                    ", which the run is to go on from, is of step ", found->manifest.step,
                    "; raise run.steps, or name an older checkpoint with --resume"));
@@ -62,22 +63,21 @@ class Run {
       cursor = parse_cursor(progress_.cursor);
       tokens_ = cursor->tokens;
     }
-    agree(session_.replicas(), [&] {
+    agree(session_.world(), [&] {
       loader_ = std::make_unique<Loader>(session_.loader_options(), cursor);
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
     if (!loader_->notice().empty()) session_.log(loader_->notice());
     const int64_t from = found && is_of_this_run(session_, *found) ? found->manifest.step : -1;
-    telemetry_ =
-        std::make_unique<Telemetry>(session_.replicas(), session_.trace(), session_.model().decoder->options());
+    telemetry_ = std::make_unique<Telemetry>(session_.world(), session_.trace(), session_.model().decoder->options());
     saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
       publish(telemetry_->checkpoint(report, progress_.failed_saves));
     });
-    agree(session_.replicas(), [&] { take_directory(from); });
+    agree(session_.world(), [&] { take_directory(from); });
     agree_to_stop();
-    session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters on ",
-                        session_.replicas().size(), session_.replicas().size() == 1 ? " replica" : " replicas",
-                        ", from step ", trainer().steps_done(), " to ", c.run.steps));
+    session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters on ", num_replicas(),
+                        num_replicas() == 1 ? " replica" : " replicas", ", from step ", trainer().steps_done(), " to ",
+                        c.run.steps));
     std::string table = trainer().optimizer_table();
     table.pop_back();
     session_.log("which parameter has which optimizer:\n" + table);
@@ -102,7 +102,7 @@ class Run {
     const int64_t done = trainer().steps_done();
     const double begin_s = now_s(), waited_s = loader_->wait_s();
     StepBatch batch;
-    agree(session_.replicas(), [&] { batch = loader_->next(step_shape(c, done)); });
+    agree(session_.world(), [&] { batch = loader_->next(step_shape(c, done)); });
     const double rate = learning_rate_of(c).at(done);
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);
@@ -155,7 +155,7 @@ class Run {
     seen[1] = c.run.time_budget_s > 0 && spent.count() >= c.run.time_budget_s;
     seen[2] = new_bad_samples;
     seen[3] = !saver_->finite();  // told earlier on some ranks than on others
-    all_reduce_on_host(session_.replicas(), std::span(seen));
+    all_reduce_on_host(session_.world(), std::span(seen));
     progress_.bad_samples += seen[2];
     if (seen[3] > 0) stop_ = Stop::nonfinite;
     if (stop_ == Stop::no && seen[1] > 0) stop_ = Stop::budget;

@@ -12,8 +12,7 @@ Saver::Saver(Session& session, Progress& progress, int64_t saved_step, Ended end
       saved_step_(saved_step) {
   const Config& c = session.config();
   writer_ = std::make_unique<CheckpointWriter>(
-      session.replicas(), device_of(c),
-      CheckpointOptions{session.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
+      session.world(), device_of(c), CheckpointOptions{session.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
 }
 
 Saver::~Saver() {

@@ -64,7 +64,7 @@ int64_t Session::vocab_rows() const {
 void Session::plan_memory() {
   Config config = config_;
   config.model.vocab_size = vocab_rows();
-  const MemoryPlan plan = birkhoff::plan_memory(config, replicas().size(), world().local_size());
+  const MemoryPlan plan = birkhoff::plan_memory(config, mesh_->degree(Axis::dp), world().local_size());
   memory_plan_ = print(plan, memory_room());
 }
 
@@ -91,8 +91,8 @@ void Session::build_model() {
   }
   const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
   const Stream stream{device_of(config_)};
-  model_ = std::make_unique<Model>(make_model(stream.device, replicas(), model_options(config_, rows, hash)));
-  trainer_ = std::make_unique<Trainer>(stream, replicas(), *model_, trainer_options(config_, hash));
+  model_ = std::make_unique<Model>(make_model(stream.device, *mesh_, model_options(config_, rows, hash)));
+  trainer_ = std::make_unique<Trainer>(stream, *mesh_, *model_, trainer_options(config_, hash));
   Stream setup = stream;
   model_->initialize(setup, static_cast<uint64_t>(config_.run.seed));
 }
@@ -117,8 +117,8 @@ LoaderOptions Session::loader_options() const {
   o.max_bad_samples = config_.data.max_bad_samples;
   o.mixture_change =
       config_.data.mixture_change == MixtureChangePolicy::restart ? MixtureChange::restart : MixtureChange::refuse;
-  o.replica = replicas().rank();
-  o.num_replicas = replicas().size();
+  o.replica = mesh_->coordinate(Axis::dp);
+  o.num_replicas = mesh_->degree(Axis::dp);
   o.prefetch_steps = static_cast<int>(config_.data.prefetch);
   o.engram = engram_;
   return o;
@@ -134,8 +134,8 @@ EvalOptions Session::eval_options() const {
   o.context_tokens = config_.batch.sequence_length / 2;
   o.max_sequences = config_.eval.sequences;
   o.mtp_depth = static_cast<int>(config_.model.mtp.depth);
-  o.replica = replicas().rank();
-  o.num_replicas = replicas().size();
+  o.replica = mesh_->coordinate(Axis::dp);
+  o.num_replicas = mesh_->degree(Axis::dp);
   o.engram = engram_;
   return o;
 }

@@ -23,7 +23,7 @@ class Session {
   Session(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
   const Config& config() const { return config_; }
-  Communicator& replicas() const { return mesh_->along(Axis::dp); }
+  const Mesh& mesh() const { return *mesh_; }
   Trainer& trainer() { return *trainer_; }
   int64_t steps_done() const { return trainer_->steps_done(); }
   Model& model() { return *model_; }

@@ -27,7 +27,7 @@ void Telemetry::gather() {
   mine[kPeak] = or_zero(memory.peak_resident);
   heartbeats_s_.clear();
   resident_bytes_ = peak_bytes_ = 0;
-  for (const auto& told : all_gather_on_host(*replicas_, mine)) {
+  for (const auto& told : all_gather_on_host(*world_, mine)) {
     heartbeats_s_.push_back(told[kTime]);
     resident_bytes_ = std::max(resident_bytes_, told[kResident]);
     peak_bytes_ = std::max(peak_bytes_, told[kPeak]);

@@ -27,8 +27,8 @@ struct StepFacts {
 // Makes records. Every rank has one; records are rank 0's to publish.
 class Telemetry {
  public:
-  Telemetry(Communicator& replicas, const Trace& trace, const DecoderOptions& model)
-      : replicas_(&replicas), trace_(&trace), model_(model) {}
+  Telemetry(Communicator& world, const Trace& trace, const DecoderOptions& model)
+      : world_(&world), trace_(&trace), model_(model) {}
 
   // Collective where `logged`, when the ranks tell each other what only they know.
   Record step(const StepFacts& facts, bool logged);
@@ -40,7 +40,7 @@ class Telemetry {
   void add_ranks(Record& record) const;
   double flops_per_token(int64_t length);
 
-  Communicator* replicas_;
+  Communicator* world_;
   const Trace* trace_;
   DecoderOptions model_;
   // As the ranks told at the last logged step, rank 0's view.

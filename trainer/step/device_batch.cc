@@ -47,11 +47,11 @@ std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight) {
   return weights;
 }
 
-Normalizers count_targets(Communicator& replicas, const StepBatch& batch, size_t num_depths) {
+Normalizers count_targets(Communicator& batch_group, const StepBatch& batch, size_t num_depths) {
   std::vector<double> counts(num_depths + 1, 0.0);
   for (size_t d = 0; d < num_depths; ++d) counts[d] = static_cast<double>(batch.local_targets.at(d));
   for (const Batch& b : batch.microbatches) counts.back() += static_cast<double>(b.num_sequences);
-  all_reduce_on_host(replicas, std::span(counts));
+  all_reduce_on_host(batch_group, std::span(counts));
   Normalizers n;
   n.sequences = counts.back();
   counts.pop_back();

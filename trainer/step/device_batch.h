@@ -17,8 +17,9 @@ struct Normalizers {
 // The weight of each depth in the loss: 1 for the next token, and mtp_weight shared out among the further ones.
 std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight);
 
-// Counts what the losses of a step are divided by before its first forward. Collective over the replicas.
-Normalizers count_targets(Communicator& replicas, const StepBatch& batch, size_t num_depths);
+// Counts what the losses of a step are divided by before its first forward. Collective over the ranks that
+// divide the batch.
+Normalizers count_targets(Communicator& batch_group, const StepBatch& batch, size_t num_depths);
 
 // Copies a microbatch to the arena of the stream's device. The weight of a target of depth d is
 // depth_weights[d] / normalizers.targets[d], and 0 where there is no target.

@@ -15,13 +15,13 @@ void GainMeter::add(Stream& stream, Arena& memory, Decoder& decoder, Frame& fram
   hyper_gain(stream, {gains_.back(), combs});
 }
 
-std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& replicas) {
+std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& world) {
   if (gains.empty()) return std::nullopt;
   std::array<double, 2> largest{};
   for (const std::vector<double>& gain : gains) {
     for (size_t i = 0; i < 2; ++i) largest[i] = std::max(largest[i], gain[i]);
   }
-  all_reduce_on_host(replicas, std::span<double>(largest), Reduce::max);
+  all_reduce_on_host(world, std::span<double>(largest), Reduce::max);
   return std::pair{largest[0], largest[1]};
 }
 

@@ -19,7 +19,7 @@ class GainMeter {
   void add(Stream& stream, Arena& memory, Decoder& decoder, Frame& frame);
   const std::vector<Tensor>& tensors() const { return gains_; }
   // `gains`: the values of tensors(). Collective where there are any, which is alike on all replicas.
-  static std::optional<std::pair<double, double>> largest(Numbers gains, Communicator& replicas);
+  static std::optional<std::pair<double, double>> largest(Numbers gains, Communicator& world);
 
  private:
   std::vector<Tensor> gains_;  // [2] of each microbatch

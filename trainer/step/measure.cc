@@ -11,7 +11,7 @@ void Trainer::read_decisions(StepReport& report) {
   for (const StepCounter* c : model_->parameters->counters()) {
     if (c->kind != StepCounter::Kind::load) numbers.push_back(c->value);
   }
-  numbers.push_back(sums_of_squares(stream_, step_arena_, *replicas_, *model_));
+  numbers.push_back(sums_of_squares(stream_, step_arena_, *mesh_, *model_));
   const auto values = read_together(stream_, step_arena_, numbers);
   report_losses(Numbers(values).first(values.size() - 1), *model_->parameters, depth_weights_, report);
   for (size_t i = 0; i < sums_.size(); ++i) sums_[i].squares = values.back()[i];
@@ -29,13 +29,13 @@ void Trainer::read_loads_and_gain(StepReport& report) {
   numbers.insert(numbers.end(), gain_.tensors().begin(), gain_.tensors().end());
   const auto values = read_together(stream_, step_arena_, numbers);
   report_loads(Numbers(values).first(num_loads), report);
-  report.gain = GainMeter::largest(Numbers(values).subspan(num_loads), *replicas_);
+  report.gain = GainMeter::largest(Numbers(values).subspan(num_loads), mesh_->world());
 }
 
 void Trainer::find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report) {
   const std::string where =
       find_nonfinite({.stream = stream_,
-                      .replicas = replicas_,
+                      .world = &mesh_->world(),
                       .model = model_,
                       .frame = &frame_,
                       .row_gradients = &table_rows_.gradients(),

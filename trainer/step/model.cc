@@ -4,18 +4,18 @@
 
 namespace birkhoff {
 
-Model make_model(Device device, Communicator& replicas, const ModelOptions& o) {
+Model make_model(Device device, const Mesh& mesh, const ModelOptions& o) {
   Model m;
-  m.build = {device, Precision(o.recipe, o.fp8_scale), o.norm, o.norm_eps, o.init, 0};
+  m.build = {device, &mesh, Precision(o.recipe, o.fp8_scale), o.norm, o.norm_eps, o.init, 0};
   m.decoder = std::make_unique<Decoder>(m.build, o.decoder);
   m.parameters = std::make_unique<ParameterStore>(
-      device, replicas, [&](ModuleVisitor& v) { m.decoder->visit(v); }, o.cost_of);
+      device, mesh, [&](ModuleVisitor& v) { m.decoder->visit(v); }, o.cost_of);
   m.table_init_std = o.table_init_std;
   BK_ASSERT(o.table_rows.size() == o.decoder.engram_layers.size());
   for (size_t i = 0; i < o.table_rows.size(); ++i) {
     const std::string name = "layers." + std::to_string(o.decoder.engram_layers[i]) + ".engram.table";
-    m.tables.push_back(
-        std::make_unique<ShardedRowStore>(device, replicas, name, o.table_rows[i], o.decoder.engram.head_dim));
+    m.tables.push_back(std::make_unique<ShardedRowStore>(device, mesh.group(Group::stage), name, o.table_rows[i],
+                                                         o.decoder.engram.head_dim));
   }
   return m;
 }

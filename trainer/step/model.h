@@ -13,7 +13,7 @@ struct Model {
   Build build;
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<ParameterStore> parameters;
-  std::vector<std::unique_ptr<ShardedRowStore>> tables;  // one per Engram layer, divided over the replicas
+  std::vector<std::unique_ptr<ShardedRowStore>> tables;  // one per Engram layer, divided over the ranks of a stage
   double table_init_std = 0.02;
 
   void initialize(Stream& stream, uint64_t seed);
@@ -33,6 +33,6 @@ struct ModelOptions {
   double table_init_std = 0.02;
   ParameterStore::CostOf cost_of;
 };
-Model make_model(Device device, Communicator& replicas, const ModelOptions& options);
+Model make_model(Device device, const Mesh& mesh, const ModelOptions& options);
 
 }  // namespace birkhoff

@@ -171,15 +171,15 @@ std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
 }
 
 // What the rank with the smallest order found, the lowest of several, and whose it is; empty if no rank found anything.
-std::string first_of_all(Communicator& replicas, const std::optional<Suspect>& mine) {
+std::string first_of_all(Communicator& world, const std::optional<Suspect>& mine) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
-  const auto size = static_cast<size_t>(replicas.size());
+  const auto size = static_cast<size_t>(world.size());
   const int64_t order = mine ? mine->order : kNone;
-  const std::vector<int64_t> orders = all_gather_on_host(replicas, order);
+  const std::vector<int64_t> orders = all_gather_on_host(world, order);
   const auto first = std::min_element(orders.begin(), orders.end());
   if (*first == kNone) return {};
   const int root = static_cast<int>(first - orders.begin());
-  const std::string what = broadcast_on_host(replicas, mine ? mine->what : std::string(), root);
+  const std::string what = broadcast_on_host(world, mine ? mine->what : std::string(), root);
   if (size == 1) return what;
   const bool everywhere = std::count(orders.begin(), orders.end(), *first) == static_cast<int64_t>(size);
   return what + (everywhere ? " on every rank" : concat(" on rank ", root));
@@ -188,9 +188,9 @@ std::string first_of_all(Communicator& replicas, const std::optional<Suspect>& m
 }  // namespace
 
 std::string find_nonfinite(const NonfiniteArgs& args) {
-  std::string where = first_of_all(*args.replicas, find_bad_value(args.stream, *args.model));
-  if (where.empty()) where = first_of_all(*args.replicas, bad_forward(args));
-  if (where.empty()) where = first_of_all(*args.replicas, bad_backward(args));
+  std::string where = first_of_all(*args.world, find_bad_value(args.stream, *args.model));
+  if (where.empty()) where = first_of_all(*args.world, bad_forward(args));
+  if (where.empty()) where = first_of_all(*args.world, bad_backward(args));
   return where;
 }
 

@@ -12,7 +12,7 @@ namespace birkhoff {
 // A step to go over again. Its gradients and counters are overwritten.
 struct NonfiniteArgs {
   Stream stream;
-  Communicator* replicas;
+  Communicator* world;
   Model* model;
   Frame* frame;
   const std::vector<Tensor>* row_gradients;  // an entry per table

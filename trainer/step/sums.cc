@@ -20,7 +20,7 @@ std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::u
   return sums;
 }
 
-Tensor sums_of_squares(Stream& stream, Arena& arena, Communicator& replicas, const Model& model) {
+Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Model& model) {
   const ParameterStore& parameters = *model.parameters;
   const size_t count = parameters.entries().size() + model.tables.size() + parameters.buffers().size();
   const Tensor squares = arena.take(DType::f64, {static_cast<int64_t>(count)});
@@ -30,7 +30,7 @@ Tensor sums_of_squares(Stream& stream, Arena& arena, Communicator& replicas, con
   size_t next = parameters.entries().size();
   for (const auto& table : model.tables) add(next++, table->gradient().values);
   for (const PersistentBuffer* b : parameters.buffers()) add(next++, b->value);
-  replicas.all_reduce(stream, squares)->wait(stream);
+  mesh.world().all_reduce(stream, squares)->wait(stream);
   return squares;
 }
 

@@ -23,7 +23,7 @@ struct TensorSum {
 std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables);
 // The sums in the order of the list, f64, in memory of the arena. Collective. A tensor that is cut between ranks is the
 // sum of its parts in rank order.
-Tensor sums_of_squares(Stream& stream, Arena& arena, Communicator& replicas, const Model& model);
+Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Model& model);
 
 // The square root of what counts, added in the order of the list.
 double norm_of(const std::vector<TensorSum>& sums);

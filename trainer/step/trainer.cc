@@ -5,10 +5,10 @@
 
 namespace birkhoff {
 
-Trainer::Trainer(Stream stream, Communicator& replicas, Model& model, const TrainerOptions& options)
-    : between_ops_(stream.observer, replicas),
+Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options)
+    : between_ops_(stream.observer, mesh.world()),
       stream_(between_ops_.watch(stream)),
-      replicas_(&replicas),
+      mesh_(&mesh),
       model_(&model),
       options_(options),
       depth_weights_(depth_weights(model.decoder->options().mtp_depth, options.mtp_weight)),
@@ -28,7 +28,7 @@ Trainer::Trainer(Stream stream, Communicator& replicas, Model& model, const Trai
 StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
   StepReport report;
   // 1. Count the targets of the global batch, so that loss weights carry the normalizer.
-  const Normalizers normalizers = count_targets(*replicas_, batch, depth_weights_.size());
+  const Normalizers normalizers = count_targets(mesh_->group(Group::batch), batch, depth_weights_.size());
   // 2. Fetch the rows that all microbatches look up in the Engram tables.
   table_rows_.fetch(stream_, step_arena_, batch);
   // 3. Set gradients and counters to zero.
@@ -78,7 +78,9 @@ void Trainer::reduce_gradients(const StepBatch& batch) {
   table_rows_.return_gradients(stream_, batch);
   model_->parameters->wait_reduced(stream_);
   std::vector<Communicator::Pending> pending;
-  for (StepCounter* c : model_->parameters->counters()) pending.push_back(replicas_->all_reduce(stream_, c->value));
+  for (StepCounter* c : model_->parameters->counters()) {
+    pending.push_back(mesh_->group(Group::stage).all_reduce(stream_, c->value));
+  }
   for (auto& p : pending) p->wait(stream_);
 }
 

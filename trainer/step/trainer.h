@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "parallel/mesh/mesh.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/spike.h"
 #include "trainer/step/device_batch.h"
@@ -29,7 +30,7 @@ struct TrainerOptions {
 // One replica's share of optimizer steps.
 class Trainer {
  public:
-  Trainer(Stream stream, Communicator& replicas, Model& model, const TrainerOptions& options);
+  Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options);
 
   // Collective: gradients of this replica's microbatches, their sum over the replicas, the update. before_update runs
   // between the last backward and the first change of a weight.
@@ -65,7 +66,7 @@ class Trainer {
 
   ProgressBetweenOps between_ops_;
   Stream stream_;
-  Communicator* replicas_;
+  const Mesh* mesh_;
   Model* model_;
   TrainerOptions options_;
   std::vector<double> depth_weights_;

@@ -110,8 +110,8 @@ void save_values(const std::filesystem::path& directory, int64_t step, float sec
     double rate = 0.5 / static_cast<double>(step);
     CheckpointWriter writer(comm, Device{}, {directory, 9, false});
     auto state = [&](StateVisitor& v) {
-      v.replicated("model.x", {x.data(), DType::f32, {3}});
-      v.replicated(step == 1 ? "model.old" : "model.new", {x.data(), DType::f32, {1}});
+      v.replicated("model.x", {x.data(), DType::f32, {3}}, comm);
+      v.replicated(step == 1 ? "model.old" : "model.new", {x.data(), DType::f32, {1}}, comm);
       v.integer("steps", steps);
       v.real("rate", rate);
     };

@@ -45,7 +45,7 @@ TEST(Mpi, KnowsItsPlaceOnTheHost) {
 TEST(Mpi, CarriesAMesh) {
   const Mesh mesh(world(), {});
   EXPECT_EQ(mesh.degree(Axis::dp), world().size());
-  check_all_reduce(mesh.along(Axis::dp));
+  check_all_reduce(mesh.group(Group::dp));
 }
 
 // Shared memory whose maker was killed before it could take the name away.

@@ -1,11 +1,12 @@
 #include "parallel/mesh/mesh.h"
 
+#include <map>
 #include <vector>
 
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
-#include "tests/support/host_stream.h"
+#include "parallel/comm/host_values.h"
 #include "tests/support/run_ranks.h"
 
 namespace birkhoff {
@@ -15,22 +16,16 @@ using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
-// World ranks of the group of this rank along an axis.
-std::vector<int32_t> members(const Mesh& mesh, Axis axis) {
-  Communicator& group = mesh.along(axis);
-  int32_t mine = mesh.world().rank();
-  std::vector<int32_t> all(static_cast<size_t>(group.size()));
-  const std::vector<int64_t> counts(all.size(), 1);
-  wait_on_host(
-      group.all_gather_v(host_stream(), {all.data(), DType::i32, {group.size()}}, {&mine, DType::i32, {1}}, counts));
-  return all;
+// World ranks of the group that this rank is in.
+std::vector<int> members(const Mesh& mesh, Group group) {
+  return all_gather_on_host(mesh.group(group), mesh.world().rank());
 }
 
 TEST(Mesh, WorldOfOneHasEveryAxis) {
   run_ranks(1, [](Communicator& world) {
     const Mesh mesh(world, {});
     EXPECT_EQ(mesh.describe(), "1");
-    for (int a = 0; a < kNumAxes; ++a) EXPECT_EQ(mesh.along(static_cast<Axis>(a)).size(), 1);
+    for (int g = 0; g < kNumGroups; ++g) EXPECT_EQ(mesh.group(static_cast<Group>(g)).size(), 1);
   });
 }
 
@@ -38,7 +33,7 @@ TEST(Mesh, DpTakesWhatTheOthersLeave) {
   run_ranks(3, [](Communicator& world) {
     const Mesh mesh(world, {});
     EXPECT_EQ(mesh.describe(), "dp3");
-    EXPECT_THAT(members(mesh, Axis::dp), ElementsAre(0, 1, 2));
+    EXPECT_THAT(members(mesh, Group::dp), ElementsAre(0, 1, 2));
     EXPECT_EQ(mesh.coordinate(Axis::dp), world.rank());
     EXPECT_EQ(mesh.degree(Axis::edp), 3);
   });
@@ -51,11 +46,96 @@ TEST(Mesh, RanksOfTpAreNeighbors) {
     const Mesh mesh(world, degrees);
     EXPECT_EQ(mesh.describe(), "tp2.dp2.pp2.ep4");
     const int r = world.rank(), stage = r / 4 * 4;
-    EXPECT_THAT(members(mesh, Axis::tp), ElementsAre(r / 2 * 2, r / 2 * 2 + 1));
-    EXPECT_THAT(members(mesh, Axis::dp), ElementsAre(stage + r % 2, stage + r % 2 + 2));
-    EXPECT_THAT(members(mesh, Axis::pp), ElementsAre(r % 4, r % 4 + 4));
-    EXPECT_THAT(members(mesh, Axis::ep), ElementsAre(stage, stage + 1, stage + 2, stage + 3));
-    EXPECT_THAT(members(mesh, Axis::edp), ElementsAre(r));
+    EXPECT_THAT(members(mesh, Group::tp), ElementsAre(r / 2 * 2, r / 2 * 2 + 1));
+    EXPECT_THAT(members(mesh, Group::dp), ElementsAre(stage + r % 2, stage + r % 2 + 2));
+    EXPECT_THAT(members(mesh, Group::pp), ElementsAre(r % 4, r % 4 + 4));
+    EXPECT_THAT(members(mesh, Group::ep), ElementsAre(stage, stage + 1, stage + 2, stage + 3));
+    EXPECT_THAT(members(mesh, Group::edp), ElementsAre(r));
+  });
+}
+
+// Of 8 ranks, laid out as (pp, dp, cp, tp) = (2, 1, 2, 2), rank 5 is tp 1, cp 0, pp 1.
+TEST(Mesh, NamesTheGroupsThatRunsNeed) {
+  run_ranks(8, [](Communicator& world) {
+    const Mesh mesh(world, {.tp = 2, .cp = 2, .pp = 2, .etp = 2, .ep = 1, .engram = 2});
+    EXPECT_EQ(mesh.degree(Axis::edp), 2);
+    const std::map<Group, std::vector<int>> of_rank_5{{Group::tp, {4, 5}},
+                                                      {Group::cp, {5, 7}},
+                                                      {Group::dp, {5}},
+                                                      {Group::pp, {1, 5}},
+                                                      {Group::etp, {4, 5}},
+                                                      {Group::ep, {5}},
+                                                      {Group::edp, {5, 7}},
+                                                      {Group::engram, {4, 5}},
+                                                      {Group::batch, {5, 7}},
+                                                      {Group::stage, {4, 5, 6, 7}},
+                                                      {Group::engram_holders, {5, 7}},
+                                                      {Group::ends, {1, 5}},
+                                                      {Group::world, {0, 1, 2, 3, 4, 5, 6, 7}}};
+    for (int g = 0; g < kNumGroups; ++g) {
+      const auto group = static_cast<Group>(g);
+      const std::vector<int> found = members(mesh, group);
+      if (world.rank() != 5) continue;
+      EXPECT_EQ(found, of_rank_5.at(group)) << name_of(group);
+    }
+  });
+}
+
+// All axes at once, at every way to divide 8 ranks that the mesh accepts: what the groups hold is what they are for.
+TEST(Mesh, GroupsHoldTheRanksThatDifferInTheirAxesAlone) {
+  int meshes = 0;
+  for (const int tp : {1, 2, 4}) {
+    for (const int cp : {1, 2}) {
+      for (const int pp : {1, 2, 4}) {
+        for (const int etp : {1, 2}) {
+          for (const int ep : {1, 2, 4}) {
+            const int stage = 8 / pp;
+            if (8 % (tp * cp * pp) != 0 || stage % (etp * ep) != 0) continue;
+            ++meshes;
+            const auto n = resolve_degrees({.tp = tp, .cp = cp, .pp = pp, .etp = etp, .ep = ep, .engram = ep}, 8);
+            for (int rank = 0; rank < 8; ++rank) {
+              const auto own = coordinates_of(rank, n);
+              auto expect = [&](Group group, std::vector<Axis> equal) {
+                std::vector<int> expected;
+                for (int other = 0; other < 8; ++other) {
+                  const auto c = coordinates_of(other, n);
+                  bool member = true;
+                  for (const Axis a : equal) member &= c[static_cast<size_t>(a)] == own[static_cast<size_t>(a)];
+                  if (member) expected.push_back(other);
+                }
+                EXPECT_EQ(members_of(group, rank, n), expected) << name_of(group) << " of rank " << rank;
+              };
+              expect(Group::tp, {Axis::cp, Axis::dp, Axis::pp});
+              expect(Group::dp, {Axis::tp, Axis::cp, Axis::pp});
+              expect(Group::batch, {Axis::tp, Axis::pp});
+              expect(Group::stage, {Axis::pp});
+              expect(Group::etp, {Axis::ep, Axis::edp, Axis::pp});
+              expect(Group::ep, {Axis::etp, Axis::edp, Axis::pp});
+              expect(Group::edp, {Axis::etp, Axis::ep, Axis::pp});
+              expect(Group::engram_holders, {Axis::engram, Axis::pp});
+              expect(Group::world, {});
+              EXPECT_EQ(members_of(Group::engram, rank, n).size(), static_cast<size_t>(ep));
+              EXPECT_EQ(members_of(Group::ends, rank, n).size(), pp > 1 && own[3] % (pp - 1) == 0 ? 2u : 1u);
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(meshes, 30);
+}
+
+TEST(Mesh, GroupsOfEqualMembersAreOneCommunicator) {
+  run_ranks(4, [](Communicator& world) {
+    const Mesh replicas(world, {});
+    EXPECT_EQ(&replicas.group(Group::batch), &replicas.group(Group::dp));
+    EXPECT_EQ(&replicas.group(Group::stage), &replicas.group(Group::dp));
+    EXPECT_EQ(replicas.group(Group::stage).name(), "dp");
+    EXPECT_EQ(&replicas.group(Group::tp), &replicas.group(Group::pp)) << "this rank alone";
+    const Mesh mixed(world, {.tp = 2});
+    EXPECT_EQ(&mixed.group(Group::batch), &mixed.group(Group::dp));
+    EXPECT_NE(&mixed.group(Group::stage), &mixed.group(Group::dp));
+    EXPECT_EQ(&mixed.group(Group::stage), &mixed.group(Group::edp)) << "no axis divides the experts";
   });
 }
 

@@ -261,7 +261,7 @@ TEST_F(Hostile, VerifyListsEveryDefect) {
 class Given final : public StateVisitor {
  public:
   explicit Given(std::map<std::string, int64_t> integers) : integers_(std::move(integers)) {}
-  void replicated(const std::string&, Tensor) override {}
+  void replicated(const std::string&, Tensor, const Communicator&) override {}
   void shard(const std::string&, Tensor, const Slice&) override {}
   void integer(const std::string& name, int64_t& value) override { value = integers_.at(name); }
   void real(const std::string&, double&) override {}

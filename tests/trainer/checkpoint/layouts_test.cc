@@ -26,7 +26,7 @@ TEST(Checkpoint, LoadsBitwiseOnAnyNumberOfRanks) {
 
 TEST(Checkpoint, TheCheckOfTheStateCanFail) {
   RankedState state(1, 2, 3);
-  collect(state.visitor(), 1, 2);
+  collect(state.visitor());
   EXPECT_THAT(state.differences(4), testing::SizeIs(testing::Gt(5)));
   EXPECT_THAT(state.differences(3), testing::IsEmpty());
 }
@@ -57,10 +57,10 @@ class Changing final : public StateVisitor {
  public:
   enum class How { drop, reshape, retype };
   Changing(StateVisitor& to, std::string name, How how) : to_(to), name_(std::move(name)), how_(how) {}
-  void replicated(const std::string& name, Tensor whole) override {
-    if (name != name_) return to_.replicated(name, whole);
-    if (how_ == How::reshape) to_.replicated(name, whole.view({whole.count(), 1}));
-    if (how_ == How::retype) to_.replicated(name, {whole.data, DType::i32, whole.shape});
+  void replicated(const std::string& name, Tensor whole, const Communicator& holders) override {
+    if (name != name_) return to_.replicated(name, whole, holders);
+    if (how_ == How::reshape) to_.replicated(name, whole.view({whole.count(), 1}), holders);
+    if (how_ == How::retype) to_.replicated(name, {whole.data, DType::i32, whole.shape}, holders);
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
     if (name != name_) return to_.shard(name, local, slice);
@@ -89,7 +89,7 @@ TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
       float extra = 0;
       double real = 0;
       int64_t integer = 0;
-      v.replicated("model.extra", {&extra, DType::f32, {}});
+      v.replicated("model.extra", {&extra, DType::f32, {}}, test::RankOf(0, 1));
       v.real("rate", real);
       v.integer("updates", integer);
     });
@@ -118,11 +118,11 @@ Converted load_as(DType to, DType from, const std::vector<double>& values) {
     Stream host;
     copy(host, tensor(stored, from), tensor(given, DType::f64));
     CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
-    writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from)); }, {});
+    writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from), comm); }, {});
     ASSERT_TRUE(writer.finish()->saved);
     const auto found = find_newest_valid(comm, dir.path());
     const Loaded told = load_checkpoint(comm, found->path, found->manifest, Device{},
-                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to)); });
+                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to), comm); });
     EXPECT_EQ(told.nonfinite, "");
     result.rounded = told.rounded;
     result.values = read_values(host, tensor(loaded, to));
@@ -183,7 +183,7 @@ TEST(Checkpoint, ANameGivenTwiceIsABug) {
       float x = 0;
       CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
       auto twice = [&](StateVisitor& v) {
-        for (int i = 0; i < 2; ++i) v.replicated("model.x", {&x, DType::f32, {}});
+        for (int i = 0; i < 2; ++i) v.replicated("model.x", {&x, DType::f32, {}}, comm);
       };
       writer.begin(1, twice, {});
     });

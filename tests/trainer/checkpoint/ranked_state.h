@@ -7,6 +7,7 @@
 
 #include "kernels/core/hash.h"
 #include "parallel/shard/state.h"
+#include "tests/support/rank_of.h"
 
 namespace birkhoff {
 
@@ -15,7 +16,7 @@ namespace birkhoff {
 // finite, which no checkpoint may hold: spoil() puts one value of it somewhere.
 class RankedState {
  public:
-  RankedState(int rank, int ranks, int64_t seed = 0) : rank_(rank), ranks_(ranks) { fill(seed); }
+  RankedState(int rank, int ranks, int64_t seed = 0) : rank_(rank), ranks_(ranks), holders_(rank, ranks) { fill(seed); }
 
   void state(StateVisitor& v) {
     replicated(v, "model.matrix", DType::f32, {7, 1301});
@@ -112,7 +113,7 @@ class RankedState {
     return {held.bytes.data(), dtype, {count}};
   }
   void replicated(StateVisitor& v, const std::string& name, DType dtype, const Shape& shape) {
-    v.replicated(name, hold(name, dtype, 0, shape.count()).view(shape));
+    v.replicated(name, hold(name, dtype, 0, shape.count()).view(shape), holders_);
   }
   // Cuts at squares: uneven, and the first ranks of many hold nothing of a small tensor.
   void shard(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
@@ -122,6 +123,7 @@ class RankedState {
   }
 
   int rank_, ranks_;
+  test::RankOf holders_;
   int64_t seed_ = 0;
   std::map<std::string, Held> tensors_;
 };

@@ -171,7 +171,8 @@ struct Optimizers {
 void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimizers, Step& step) {
   const auto world = make_thread_world(1);
   const Device device{kind};
-  Model model = make_model(device, *world[0], options);
+  const Mesh mesh(*world[0], {});
+  Model model = make_model(device, mesh, options);
   Stream stream{device};
   model.initialize(stream, 1);
   stream.observer = &step.counter;
@@ -180,7 +181,7 @@ void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimize
   t.bias_update_speed = 0.001f;
   t.dense.kind = optimizers.dense;
   t.table.kind = optimizers.table;
-  Trainer trainer(stream, *world[0], model, t);
+  Trainer trainer(stream, mesh, model, t);
   trainer.step(tiny_batch(options, {}), 1e-3);
   step.bytes = trainer.peak_activation_bytes();
 }

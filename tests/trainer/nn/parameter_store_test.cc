@@ -7,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
+#include "parallel/comm/host_values.h"
 #include "tests/support/op_case.h"
 #include "tests/support/run_ranks.h"
 
@@ -20,6 +21,7 @@ struct Declared {
   Parameter table{"table", {2, 3}, Role::gate, Init::table([](int64_t i) { return double(i) / 4; }), {}, {}, 0};
   PersistentBuffer bias{"bias", {3}, {}};
   StepCounter load{"load", {3}, StepCounter::Kind::load};
+  std::unique_ptr<Mesh> mesh = nullptr;
 
   void visit(ModuleVisitor& v) {
     v.begin_unit("first");
@@ -32,8 +34,9 @@ struct Declared {
     v.router(bias, load);
   }
   ParameterStore store(Device device, Communicator& comm) {
+    mesh = std::make_unique<Mesh>(comm, MeshDegrees{});
     return ParameterStore(
-        device, comm, [this](ModuleVisitor& v) { visit(v); },
+        device, *mesh, [this](ModuleVisitor& v) { visit(v); },
         [](const Parameter& p) {
           return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), p.role != Role::matrix};
         });
@@ -91,7 +94,7 @@ TEST_P(ParameterStoreOnRanks, SumsGradientsOverReplicasAndPublishesWhatTheOwners
 }
 
 struct Names final : StateVisitor {
-  void replicated(const std::string& name, Tensor whole) override { sizes[name] = whole.count(); }
+  void replicated(const std::string& name, Tensor whole, const Communicator&) override { sizes[name] = whole.count(); }
   void shard(const std::string&, Tensor, const Slice&) override { FAIL(); }
   void integer(const std::string&, int64_t&) override { FAIL(); }
   void real(const std::string&, double&) override { FAIL(); }
@@ -115,6 +118,42 @@ TEST(ParameterStore, ListsUnitsRoutersAndState) {
   });
 }
 
+// Of four ranks in two groups of experts, as (edp, ep): a gain sums over the stage, an expert over its replicas alone.
+TEST(ParameterStore, SumsEachGradientOverTheGroupThatItNames) {
+  run_ranks(4, [](Communicator& comm) {
+    const Mesh mesh(comm, {.ep = 2});
+    Parameter gain{"gain", {40}, Role::gain, Init::constant(0), {}, {}, 0};
+    Parameter experts{"experts", {2, 3, 8}, Role::experts, Init::constant(0), {}, {}, 0};
+    experts.gradient_sum = GradientSum::edp;
+    Parameter divided{"divided", {5, 8}, Role::matrix, Init::constant(0), {}, {}, 0};
+    divided.gradient_sum = GradientSum::batch;
+    const auto visit = [&](ModuleVisitor& v) {
+      v.begin_unit("block");
+      for (Parameter* p : {&gain, &experts, &divided}) v.parameter(*p);
+    };
+    ParameterStore store(Device{}, mesh, visit, [](const Parameter& p) {
+      return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), 1};
+    });
+    EXPECT_EQ(store.entries()[0].bucket, store.entries()[2].bucket) << "without tp they are one group";
+    EXPECT_NE(store.entries()[0].bucket, store.entries()[1].bucket);
+    Stream stream;
+    store.begin_step(stream);
+    for (Parameter* p : {&gain, &experts, &divided}) fill(stream, p->grad, 1 << comm.rank());
+    store.start_reduce(stream, 0);
+    store.wait_reduced(stream);
+    int64_t owned = 0;
+    for (const ParameterStore::Owned& o : store.owned()) {
+      copy(stream, o.value, o.gradient);
+      owned += o.parameter == &experts ? o.slice.count : 0;
+    }
+    EXPECT_EQ(all_reduce_on_host(mesh.group(Group::edp), owned), experts.shape.count()) << "each element has one owner";
+    store.publish(stream);
+    EXPECT_THAT(values_of(gain.value), testing::Each(1 + 2 + 4 + 8));
+    EXPECT_THAT(values_of(divided.value), testing::Each(1 + 2 + 4 + 8));
+    EXPECT_THAT(values_of(experts.value), testing::Each(comm.rank() % 2 == 0 ? 1 + 4 : 2 + 8));
+  });
+}
+
 TEST(ParameterStore, RefusesANameTwiceAndAParameterOutsideAUnit) {
   run_ranks(1, [](Communicator& comm) {
     Declared d;
@@ -125,8 +164,9 @@ TEST(ParameterStore, RefusesANameTwiceAndAParameterOutsideAUnit) {
       v.parameter(d.gain);
     };
     const auto outside = [&](ModuleVisitor& v) { v.parameter(d.gain); };
-    EXPECT_THROW(ParameterStore(Device{}, comm, twice, cost), BugError);
-    EXPECT_THROW(ParameterStore(Device{}, comm, outside, cost), BugError);
+    const Mesh mesh(comm, {});
+    EXPECT_THROW(ParameterStore(Device{}, mesh, twice, cost), BugError);
+    EXPECT_THROW(ParameterStore(Device{}, mesh, outside, cost), BugError);
   });
 }
 

@@ -94,7 +94,7 @@ TEST_P(RowStoreOnRanks, SumsTheRowsThatSeveralRanksTouched) {
 }
 
 struct Slices final : StateVisitor {
-  void replicated(const std::string&, Tensor) override { FAIL(); }
+  void replicated(const std::string&, Tensor, const Communicator&) override { FAIL(); }
   void shard(const std::string& called, Tensor local, const Slice& part) override {
     name = called;
     slice = part;

@@ -14,8 +14,9 @@ using testing::Not;
 
 std::string table(const ModelOptions& model, const TrainerOptions& options) {
   const auto world = make_thread_world(1);
-  Model built = make_model({DeviceKind::meta, 0}, *world[0], model);
-  return Trainer({{DeviceKind::meta, 0}}, *world[0], built, options).optimizer_table();
+  const Mesh mesh(*world[0], {});
+  Model built = make_model({DeviceKind::meta, 0}, mesh, model);
+  return Trainer({{DeviceKind::meta, 0}}, mesh, built, options).optimizer_table();
 }
 
 TEST(OptimizerTable, GivesEveryTensorItsRuleAndDecay) {
@@ -49,7 +50,8 @@ TEST(OptimizerTable, NamesOtherUpdatesOfTables) {
 TEST(OptimizerTable, LeavesNoTensorOut) {
   for (const Variant& variant : variants()) {
     const auto world = make_thread_world(1);
-    Model built = make_model({DeviceKind::meta, 0}, *world[0], variant.options);
+    const Mesh mesh(*world[0], {});
+    Model built = make_model({DeviceKind::meta, 0}, mesh, variant.options);
     const std::string text = table(variant.options, {});
     for (const auto& e : built.parameters->entries()) {
       const std::string& name = e.parameter->name;

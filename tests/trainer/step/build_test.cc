@@ -77,7 +77,8 @@ TEST(Build, TheEmbeddingStartsLikeTheRestUnlessToldOtherwise) {
 // What the standard deviations of the initial weights are.
 TEST(Build, InitialWeightsHaveTheSpreadOfTheSettings) {
   const auto world = make_thread_world(1);
-  Model model = make_model({}, *world[0],
+  const Mesh mesh(*world[0], {});
+  Model model = make_model({}, mesh,
                            options_of("model: {hidden_size: 64, num_layers: 2, ffn: {size: 96}, init_std: 0.04,"
                                       " embedding_init_std: 0.2, output_init_scale: 0.5, moe: {num_experts: 2,"
                                       " first_dense_layers: 1, expert_size: 48}, attention: {num_heads: 4}}\n"));

@@ -73,11 +73,15 @@ INSTANTIATE_TEST_SUITE_P(Kinds, StaticConnection,
 
 struct Learner {
   Learner(const ModelOptions& options, const TrainerOptions& t)
-      : world(make_thread_world(1)), model(make_model({}, *world[0], options)), trainer({}, *world[0], model, t) {
+      : world(make_thread_world(1)),
+        mesh(*world[0], {}),
+        model(make_model({}, mesh, options)),
+        trainer({}, mesh, model, t) {
     Stream stream;
     model.initialize(stream, 1);
   }
   std::vector<std::unique_ptr<Communicator>> world;
+  Mesh mesh;
   Model model;
   Trainer trainer;
 };

@@ -28,14 +28,17 @@ struct Events final : OpObserver {
 
 class RecordedCommunicator final : public Communicator {
  public:
-  RecordedCommunicator(Communicator& inner, Events& events) : inner_(inner), events_(events) {}
+  RecordedCommunicator(Communicator& inner, Events& events, std::unique_ptr<Communicator> owned = nullptr)
+      : inner_(inner), events_(events), owned_(std::move(owned)) {}
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    return inner_.split(color, key, name);
+    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
+    Communicator& group = *part;
+    return std::make_unique<RecordedCommunicator>(group, events_, std::move(part));
   }
   void progress() override {
     ++events_.progress;
@@ -51,6 +54,7 @@ class RecordedCommunicator final : public Communicator {
  private:
   Communicator& inner_;
   Events& events_;
+  std::unique_ptr<Communicator> owned_;
 };
 
 Events events_of_a_step(const ModelOptions& options) {
@@ -59,10 +63,12 @@ Events events_of_a_step(const ModelOptions& options) {
     Events events;
     RecordedCommunicator recorded(comm, events);
     Stream stream;
-    Model model = make_model({}, recorded, options);
+    const Mesh mesh(recorded, {});
+    events = {};
+    Model model = make_model({}, mesh, options);
     randomize(stream, model, 1);
     stream.observer = &events;
-    Trainer trainer(stream, recorded, model, {});
+    Trainer trainer(stream, mesh, model, {});
     trainer.step(tiny_batch(options, {1, 6, 11, 1, comm.rank(), comm.size()}), 0.01);
     if (comm.rank() == 0) events_of_first = events;
   });

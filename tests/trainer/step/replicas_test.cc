@@ -53,10 +53,13 @@ struct Outcome {
 // A rank's model and trainer.
 struct Replica {
   Replica(Communicator& comm, const Rules& rules, const TrainerOptions& options)
-      : model(make_model({rules.device}, comm, model_options(rules))), trainer({{rules.device}}, comm, model, options) {
+      : mesh(comm, {}),
+        model(make_model({rules.device}, mesh, model_options(rules))),
+        trainer({{rules.device}}, mesh, model, options) {
     randomize(stream(), model, 1);
   }
   Stream& stream() { return stream_; }
+  Mesh mesh;
   Model model;
   Trainer trainer;
 

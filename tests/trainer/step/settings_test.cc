@@ -39,8 +39,9 @@ class Built {
   explicit Built(const Config& c)
       : addresses_(engram_hash_spec(c, 19, 0), identity(19)),
         world_(make_thread_world(1)),
-        model_(make_model({}, *world_[0], model_options(c, 19, &addresses_.hash()))),
-        trainer_({}, *world_[0], model_, trainer_options(c, &addresses_.hash())),
+        mesh_(*world_[0], {}),
+        model_(make_model({}, mesh_, model_options(c, 19, &addresses_.hash()))),
+        trainer_({}, mesh_, model_, trainer_options(c, &addresses_.hash())),
         rate_(learning_rate_of(c).at(0)) {
     model_.initialize(stream_, 1);
   }
@@ -97,6 +98,7 @@ class Built {
   Stream stream_;
   EngramAddresses addresses_;
   std::vector<std::unique_ptr<Communicator>> world_;
+  Mesh mesh_;
   Model model_;
   Trainer trainer_;
   double rate_;

@@ -327,7 +327,8 @@ void randomize(Stream& stream, Model& model, uint64_t seed) {
 
 TinyModel::TinyModel(Device device, const ModelOptions& options, uint64_t seed)
     : stream{device}, alone_(std::move(make_thread_world(1)[0])), rows_memory_(device) {
-  model = make_model(device, *alone_, options);
+  mesh_ = std::make_unique<Mesh>(*alone_, MeshDegrees{});
+  model = make_model(device, *mesh_, options);
   frame_ = std::make_unique<Frame>(stream, model.build.num_slots);
   randomize(stream, model, seed);
 }

@@ -64,6 +64,7 @@ class TinyModel {
   void complete_gradients();
 
   std::unique_ptr<Communicator> alone_;
+  std::unique_ptr<Mesh> mesh_;
   std::unique_ptr<Frame> frame_;
   Arena rows_memory_;
   std::vector<Tensor> rows_, row_gradients_;
