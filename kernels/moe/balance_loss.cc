@@ -30,6 +30,11 @@ void balance_loss_forward(Stream& stream, const BalanceLossArgs& a) {
   BK_CHECK(a.loss.count() == 1, "balance_loss: loss is ", a.loss.shape, ", expected one element");
   BK_CHECK(a.num_chosen >= 1 && a.num_chosen <= a.scores.shape.back(), "balance_loss: num_chosen is ", a.num_chosen,
            ", scores are ", a.scores.shape);
+  const Shape choice{a.scores.shape.rows(), a.num_chosen};
+  for (const Tensor& t : {a.index, a.chosen}) {
+    BK_CHECK(!t.present() || (t.shape == choice && t.dtype == DType::i32), "balance_loss: a choice is ", t.dtype,
+             t.shape, ", expected i32 ", choice);
+  }
   OpScope scope(stream, "balance_loss");
   BK_DISPATCH_HOST(stream, balance_loss_forward, a);
 }

@@ -14,16 +14,22 @@ namespace birkhoff {
 // weight is that of a sequence: one over the sequences of the global batch gives their mean. With perfect balance a
 // sequence adds alpha * weight; one without tokens that count adds 0.
 //
-// Shapes:  loss one element; fraction [T / length, E], kept for backward; scores [T, E]; token_mask [T] or absent.
-// Types:   f32; token_mask u8; alpha and alpha * weight as f32. Sums in f32 within a sequence, f64 over sequences, in
+// `chosen`, where it is given, stands in place of the K largest: the choice of another computation of the same step.
+// `index`, where it is given, gets what was counted; of masked tokens -1.
+//
+// Shapes:  loss one element; fraction [T / length, E], kept for backward; scores [T, E]; token_mask [T] or absent;
+// index
+//          and chosen [T, K] or absent.
+// Types:   f32; token_mask u8; index, chosen i32; alpha and alpha * weight as f32. Sums in f32 within a sequence, f64
+// over sequences, in
 //          one order.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E].
 // Cost:    reads scores once and chooses the K largest of each token again; holds 2 E sums for every 128 tokens.
 // Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
 struct BalanceLossArgs {
-  Tensor loss, fraction;
-  Tensor scores, token_mask;
+  Tensor loss, fraction, index;
+  Tensor scores, chosen, token_mask;
   int64_t length = 0, num_chosen = 0;
   double alpha = 0, weight = 1;
 };

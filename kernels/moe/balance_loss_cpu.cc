@@ -30,7 +30,10 @@ void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first
   Scratch<int32_t> index(K);
   Scratch<float> value(K);
   for (int64_t t = first; t < first + count; ++t) {
-    if (mask && mask[t] == 0) continue;
+    if (mask && mask[t] == 0) {
+      if (a.index.present()) std::fill_n(a.index.as<int32_t>() + t * K, K, -1);
+      continue;
+    }
     const float* s = a.scores.f32() + t * E;
     const float scale = 1 / sum_of(s, E);
     TopK best(index.data(), value.data(), K);
@@ -38,6 +41,8 @@ void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first
       p[e] += s[e] * scale;
       best.offer(static_cast<int32_t>(e), s[e]);
     }
+    if (a.chosen.present()) std::copy_n(a.chosen.as<int32_t>() + t * K, K, index.data());
+    if (a.index.present()) std::copy_n(index.data(), K, a.index.as<int32_t>() + t * K);
     for (int64_t k = 0; k < K; ++k) chosen[index[k]] += 1;
   }
 }

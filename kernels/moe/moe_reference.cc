@@ -28,11 +28,18 @@ int64_t tokens_of(Tensor mask, int64_t first, int64_t length) {
   return n;
 }
 
-// Whether fewer than K experts come before e when sorted by score, then index.
-bool is_chosen(const double* s, int64_t e, int64_t E, int64_t K) {
+// The place of expert e in the choice of token t: among those given, else when sorted by score, then index. At least
+// num_chosen if it is not chosen.
+int64_t place_of(const BalanceLossArgs& a, int64_t t, int64_t e) {
+  if (a.chosen.present()) {
+    const int32_t* chosen = a.chosen.as<int32_t>() + t * a.num_chosen;
+    return std::find(chosen, chosen + a.num_chosen, e) - chosen;
+  }
+  const int64_t E = a.scores.shape.back();
+  const double* s = a.scores.as<double>() + t * E;
   int64_t before = 0;
   for (int64_t j = 0; j < E; ++j) before += s[j] > s[e] || (s[j] == s[e] && j < e);
-  return before < K;
+  return before;
 }
 
 }  // namespace
@@ -45,12 +52,15 @@ void balance_loss_forward(const BalanceLossArgs& a) {
     std::fill_n(fraction, E, 0.0);
     std::vector<double> mean(static_cast<size_t>(E), 0.0);
     for (int64_t t = q * a.length; t < (q + 1) * a.length; ++t) {
+      int32_t* index = a.index.present() ? a.index.as<int32_t>() + t * a.num_chosen : nullptr;
+      if (index) std::fill_n(index, a.num_chosen, -1);
       if (!counts(a.token_mask, t)) continue;
       const double* s = a.scores.as<double>() + t * E;
       for (int64_t e = 0; e < E; ++e) {
         mean[static_cast<size_t>(e)] += s[e] / sum_of(s, E) / n;
-        if (is_chosen(s, e, E, a.num_chosen))
-          fraction[e] += static_cast<double>(E) / (static_cast<double>(a.num_chosen) * n);
+        const int64_t place = place_of(a, t, e);
+        if (place < a.num_chosen && index) index[place] = static_cast<int32_t>(e);
+        if (place < a.num_chosen) fraction[e] += static_cast<double>(E) / (static_cast<double>(a.num_chosen) * n);
       }
     }
     for (int64_t e = 0; e < E; ++e)

@@ -168,7 +168,9 @@ Scalar balance_alpha() {
     return c.forward([=](Stream& d, const Tensors& t) {
       balance_loss_forward(d, {.loss = t["loss"],
                                .fraction = t["fraction"],
+                               .index = {},
                                .scores = t["scores"],
+                               .chosen = {},
                                .token_mask = {},
                                .length = 1,
                                .num_chosen = 1,

@@ -358,7 +358,9 @@ std::map<std::string, Case> cases() {
   c["balance_loss"] = [](Tensors& t) {
     balance_loss_forward(t.stream, {.loss = t.some({1}),
                                     .fraction = t.none({0, 3}),
+                                    .index = t.index({0, 2}),
                                     .scores = t.none({0, 3}),
+                                    .chosen = t.index({0, 2}),
                                     .token_mask = t.none({0}, DType::u8),
                                     .length = 4,
                                     .num_chosen = 2,

@@ -2,8 +2,8 @@
 
 namespace birkhoff {
 
-Block::Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<Residual> attention,
-             std::unique_ptr<Residual> ffn)
+Block::Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<ReplayedModule> attention,
+             std::unique_ptr<ReplayedModule> ffn)
     : engram_(std::move(engram)), attention_(std::move(attention)), ffn_(std::move(ffn)), entry_(build.slot<State>()) {}
 
 State Block::forward(Frame& f, State in) {
@@ -39,12 +39,6 @@ void Block::visit(ModuleVisitor& v) {
   if (engram_) engram_->visit(v);
   attention_->visit(v);
   ffn_->visit(v);
-}
-
-void Block::append_combs(Frame& f, std::vector<Tensor>& combs) {
-  for (Residual* site : {attention_.get(), ffn_.get()}) {
-    if (const Tensor comb = site->comb(f); comb.present()) combs.push_back(comb);
-  }
 }
 
 }  // namespace birkhoff

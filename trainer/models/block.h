@@ -8,8 +8,8 @@ namespace birkhoff {
 // connection.
 class Block final : public ReplayedModule {
  public:
-  Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<Residual> attention,
-        std::unique_ptr<Residual> ffn);
+  Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<ReplayedModule> attention,
+        std::unique_ptr<ReplayedModule> ffn);
 
   State forward(Frame& frame, State in) override;
   State backward_input(Frame& frame, State d) override;
@@ -17,14 +17,12 @@ class Block final : public ReplayedModule {
   State replay(Frame& frame, State in) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // Mixing matrices of the sites in order, appended; nothing for a plain residual.
-  void append_combs(Frame& frame, std::vector<Tensor>& combs);
   // What its two sites take of the transient memory.
   static size_t transient_bytes(const Tensor& x_TSC);
 
  private:
   std::unique_ptr<Engram> engram_;
-  std::unique_ptr<Residual> attention_, ffn_;
+  std::unique_ptr<ReplayedModule> attention_, ffn_;
   Slot<State> entry_;  // of its first sublayer
 };
 

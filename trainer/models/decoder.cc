@@ -39,9 +39,7 @@ void Decoder::make_blocks(Build& build) {
     return group->add(std::move(block));
   };
   for (int64_t layer = 0; layer < o.num_layers; ++layer) {
-    auto block = make_block(build, "layers." + std::to_string(layer), layer);
-    bare_blocks_.push_back(block.get());
-    blocks_.push_back(wrapped(std::move(block)));
+    blocks_.push_back(wrapped(make_block(build, "layers." + std::to_string(layer), layer)));
   }
   build.predictor = true;
   for (int64_t d = 0; d < o.mtp_depth; ++d) {
@@ -94,7 +92,7 @@ State Decoder::first_state(Frame& f, Tensor embedded) {
 State Decoder::forward(Frame& f) {
   const Tensor positions = options_.learned_positions ? f.batch.positions : Tensor{};
   const Tensor embedded = embedding_.forward(f, f.batch.tokens, positions);
-  if (f.probe) f.probe("the output of embedding", embedded);
+  if (f.shows_values()) f.show("the output of embedding", embedded);
   State s = first_state(f, embedded);
   if (options_.residual.kind == ResidualKind::mhc_single_pass) {
     const int64_t T = f.batch.num_tokens(), S = options_.residual.streams;
@@ -112,7 +110,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
   Parameter& weight = options_.tie_embeddings ? embedding_.table() : head_;
   const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
   const std::string of_depth = further ? concat(" of depth ", depth) : "";
-  if (f.probe) f.probe("the input of the head" + of_depth, x_TC);
+  if (f.shows_values()) f.show("the input of the head" + of_depth, x_TC);
   const bool training = pass == Pass::training;
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const size_t d = static_cast<size_t>(depth);
@@ -126,7 +124,7 @@ State Decoder::head(Frame& f, State y, int depth, Pass pass, Tensor nll) {
              .weight = f.batch.loss_weights.at(d),
              .head = {weight.value, weight.version},
              .z_loss = training ? options_.z_loss : 0});
-  if (f.probe) f.probe("the loss" + of_depth, loss_.value.flat(depth, 1));
+  if (f.shows_values()) f.show("the loss" + of_depth, loss_.value.flat(depth, 1));
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }
@@ -194,12 +192,6 @@ void Decoder::visit(ModuleVisitor& v) {
   v.working_copies(head_gemms_->bytes());
   for (auto& mtp : mtp_) mtp->visit(v);
   v.counter(loss_);
-}
-
-std::vector<Tensor> Decoder::combs(Frame& f) {
-  std::vector<Tensor> combs;
-  for (Block* block : bare_blocks_) block->append_combs(f, combs);
-  return combs;
 }
 
 }  // namespace birkhoff

@@ -82,9 +82,6 @@ class Decoder {
   void visit(ModuleVisitor& visitor);
   int num_units() const { return static_cast<int>(blocks_.size()) + 2; }
   StepCounter& loss_counter() { return loss_; }
-  // Mixing matrices of all sites of the last forward, in order; where blocks are recomputed, with Frame::keep_combs
-  // only.
-  std::vector<Tensor> combs(Frame& frame);
   const DecoderOptions& options() const { return options_; }
 
  private:
@@ -102,7 +99,6 @@ class Decoder {
   DType activation_;
   Embedding embedding_;
   std::vector<std::unique_ptr<StateModule>> blocks_;  // each in its recomputation, where there is one
-  std::vector<Block*> bare_blocks_;
   std::vector<std::unique_ptr<Mtp>> mtp_;
   Collapse collapse_;
   Norm norm_;

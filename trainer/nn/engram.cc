@@ -54,7 +54,7 @@ State Engram::forward(Frame& f, State in) {
                                    .dilation = options_.conv_dilation,
                                    .eps = options_.conv_eps});
   }
-  if (f.probe) f.probe("the output of " + name_, out);
+  if (f.shows_values()) f.show("the output of " + name_, out);
   return {out, in.pre};
 }
 

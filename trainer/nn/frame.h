@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/stream.h"
 #include "kernels/gemm/precision.h"
+#include "trainer/nn/instrument.h"
 
 namespace birkhoff {
 
@@ -45,25 +45,27 @@ class Frame {
       : stream(stream_on),
         activations(stream_on.device),
         transient(stream_on.device),
-        observed(stream_on.device),
         slots_(static_cast<size_t>(num_slots)),
         gradients_{Arena(stream_on.device), Arena(stream_on.device)} {}
 
   Stream stream;
-  Arena activations, transient, observed;
+  Arena activations, transient;
   BatchView batch;
-  // A forward that only rebuilds activations: nothing is counted a second time.
-  bool replaying = false;
-  // The replay of streams alone: statistics stand where the forward left them.
-  bool replaying_streams = false;
+  enum class Mode : uint8_t {
+    training,
+    replay,         // a forward that only rebuilds activations: nothing is counted a second time
+    stream_replay,  // of streams alone: statistics stand where the forward left them
+    evaluation,     // a forward without a backward, which leaves no trace in the loads
+  };
+  Mode mode = Mode::training;
+  // Whether this forward is the one that counts: loads, balance losses, what an instrument keeps.
+  bool counts() const { return mode == Mode::training; }
   // Whose streams the transient memory holds.
   const void* transient_owner = nullptr;
-  // Mixing matrices go to `observed`, where recomputation leaves them until the end of the microbatch: for the gain of
-  // mixing.
-  bool keep_combs = false;
-  // Where set, a forward shows what its modules give, in one order on all ranks: the search for what is not finite.
-  using Probe = std::function<void(const std::string& what, Tensor value)>;
-  Probe probe;
+  Instrument* instrument = nullptr;  // may be null
+  bool shows_values() const { return instrument != nullptr && instrument->shows_values(); }
+  // Where shows_values(): see Instrument.
+  void show(const std::string& what, Tensor value) { instrument->show(what, value); }
 
   template <class T>
   T& saved(Slot<T> slot) {
@@ -89,13 +91,11 @@ class Frame {
   void clear() {
     activations.reset();
     transient.reset();
-    observed.reset();
     transient_owner = nullptr;
     for (Arena& arena : gradients_) arena.reset();
   }
   size_t peak_bytes() const {
-    return activations.peak_bytes() + transient.peak_bytes() + observed.peak_bytes() + gradients_[0].peak_bytes() +
-           gradients_[1].peak_bytes();
+    return activations.peak_bytes() + transient.peak_bytes() + gradients_[0].peak_bytes() + gradients_[1].peak_bytes();
   }
 
  private:

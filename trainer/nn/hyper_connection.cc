@@ -23,20 +23,20 @@ void HyperConnection::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   s.x = x;
   s.pre = f.take_statistic({T, S});
   s.post = f.take_statistic({T, S});
-  const bool observed = f.keep_combs && !f.replaying;
-  s.comb = observed ? f.observed.take(Precision::statistic(), {T, S, S}) : f.take_statistic({T, S, S});
+  s.comb = f.counts() && f.instrument != nullptr ? f.instrument->take_mixing({T, S, S}) : Tensor{};
+  if (!s.comb.present()) s.comb = f.take_statistic({T, S, S});
   s.h = stream_arena(f).take(activation_, {T, channels_});
 }
 
 Tensor HyperConnection::run_sublayer(Frame& f, HyperSaved& s) {
   s.normed = stream_arena(f).take(activation_, s.h.shape);
   norm_.forward_to(f, s.normed, s.h);
-  if (f.probe) {
-    for (const Tensor& t : {s.pre, s.post, s.comb}) f.probe("the mixing coefficients of " + name_, t);
-    f.probe("the output of " + name_ + ".norm", s.normed);
+  if (f.shows_values()) {
+    for (const Tensor& t : {s.pre, s.post, s.comb}) f.show("the mixing coefficients of " + name_, t);
+    f.show("the output of " + name_ + ".norm", s.normed);
   }
   s.y = inner_->forward(f, s.normed);
-  if (f.probe) f.probe("the output of " + name_, s.y);
+  if (f.shows_values()) f.show("the output of " + name_, s.y);
   const Tensor x_next = stream_arena(f).take(activation_, s.x.shape);
   hyper_write_mix_forward(f.stream, {x_next, s.x, s.y, s.post, s.comb});
   return x_next;

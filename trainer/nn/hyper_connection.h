@@ -8,7 +8,7 @@ namespace birkhoff {
 // A hyper-connection around one sublayer F = inner(norm(.)):
 //   h = sum_s pre[t,s] x[t,s],  y = F(h),  x'[t,i] = post[t,i] y[t] + sum_j comb[t,i,j] x[t,j]
 // `coefficients` decides where pre, post and comb come from.
-class HyperConnection final : public Residual {
+class HyperConnection final : public ReplayedModule {
  public:
   HyperConnection(Build& build, const std::string& name, int64_t channels, const ResidualOptions& options,
                   std::unique_ptr<Coefficients> coefficients, std::unique_ptr<Module> inner);
@@ -17,7 +17,6 @@ class HyperConnection final : public Residual {
   State backward_input(Frame& frame, State d) override;
   void backward_weight(Frame& frame) override { inner_->backward_weight(frame); }
   void visit(ModuleVisitor& visitor) override;
-  Tensor comb(Frame& frame) override { return frame.saved(slot_).comb; }
 
  private:
   // Takes memory for the coefficients and h of T tokens.

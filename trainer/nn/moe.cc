@@ -39,7 +39,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
 void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const int64_t T = x_TC.shape[0], E = options_.num_experts, K = options_.top_k;
   const Tensor logits = router_.forward(f, x_TC);
-  if (f.probe) f.probe("the router logits of " + name_, logits);
+  if (f.shows_values()) f.show("the router logits of " + name_, logits);
   s.scores = f.take_statistic({T, E});
   s.index = f.take_index({T, K});
   s.gate = f.take_statistic({T, K});
@@ -47,7 +47,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.index = s.index;
   args.gate = s.gate;
   args.scores = s.scores;
-  args.load = f.replaying ? Tensor{} : load_.value;
+  args.load = f.counts() ? load_.value : Tensor{};
   args.logits = logits;
   args.bias = options_.balancing_bias ? bias_.value : Tensor{};
   args.token_mask = f.batch.token_mask;
@@ -56,20 +56,34 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.num_groups_kept = options_.top_groups;
   args.renormalize = options_.renormalize;
   args.route_scale = options_.route_scale;
+  const Instrument::Routing fixed = f.instrument ? f.instrument->replay_routing(name_) : Instrument::Routing{};
+  args.chosen = fixed.experts;
   router_forward(f.stream, args);
-  if (options_.sequence_balance_loss == 0) return;
+  const bool records = f.counts() && f.instrument && f.instrument->records_routing();
+  const Tensor balance = balance_tokens(f, s, records, fixed.balance);
+  if (records) f.instrument->record_routing(name_, {s.index, balance});
+}
+
+// Returns the choice that the loss counted, if it is wanted: then it lies in the frame's activations.
+Tensor Moe::balance_tokens(Frame& f, Saved& s, bool wanted, Tensor chosen) {
+  if (options_.sequence_balance_loss == 0) return {};
+  const int64_t T = s.scores.shape[0], E = options_.num_experts, K = options_.top_k;
+  const Tensor index = wanted ? f.take_index({T, K}) : Tensor{};
   s.fraction = f.take_statistic({f.batch.sequences, E});
   const ArenaScope scope(f.gradient_arena());
   const Tensor unused = f.take_statistic_gradient({1});  // a replay must not count the loss a second time
-  if (f.replaying) fill_zero(f.stream, unused);
-  balance_loss_forward(f.stream, {.loss = f.replaying ? unused : balance_.value,
+  if (!f.counts()) fill_zero(f.stream, unused);
+  balance_loss_forward(f.stream, {.loss = f.counts() ? balance_.value : unused,
                                   .fraction = s.fraction,
+                                  .index = index,
                                   .scores = s.scores,
+                                  .chosen = chosen,
                                   .token_mask = f.batch.token_mask,
                                   .length = f.batch.length,
                                   .num_chosen = K,
                                   .alpha = options_.sequence_balance_loss,
                                   .weight = f.batch.sequence_weight});
+  return index;
 }
 
 Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
@@ -90,9 +104,9 @@ Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
   swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, options_.clamp});
   s.out = f.take(activation_, {R, channels_});
   down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
-  if (f.probe) show_experts(f, s);
+  if (f.shows_values()) show_experts(f, s);
   const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
-  if (f.probe && shared_) f.probe("the output of the shared experts of " + name_, shared);
+  if (shared_ && f.shows_values()) f.show("the output of the shared experts of " + name_, shared);
   const Tensor y_TC = f.take(activation_, x_TC.shape);
   combine_forward(f.stream, {y_TC, s.out, gates_inner() ? Tensor{} : s.gate, shared, s.row_of});
   return y_TC;
@@ -102,7 +116,7 @@ void Moe::show_experts(Frame& f, const Saved& s) const {
   std::vector<int64_t> offsets(static_cast<size_t>(options_.num_experts) + 1);
   to_host(f.stream, offsets.data(), s.offsets);
   for (size_t e = 0; e + 1 < offsets.size(); ++e) {
-    f.probe(concat("the output of expert ", e, " of ", name_), s.out.rows(offsets[e], offsets[e + 1] - offsets[e]));
+    f.show(concat("the output of expert ", e, " of ", name_), s.out.rows(offsets[e], offsets[e + 1] - offsets[e]));
   }
 }
 

@@ -46,6 +46,7 @@ class Moe final : public Module {
     Tensor dout, dup;                      // backward
   };
   void route(Frame& frame, Saved& saved, Tensor x_TC);
+  Tensor balance_tokens(Frame& frame, Saved& saved, bool wanted, Tensor chosen);
   Tensor run_experts(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
   void backward_combine(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);

@@ -21,12 +21,12 @@ void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
   Saved& s = f.saved(slot_);
   s.x = x;
   // A replay finds the statistics of the forward in place and writes the same values again.
-  if (!s.rstd.present() || !f.replaying_streams) s.rstd = f.take_statistic({x.shape.rows()});
+  if (!s.rstd.present() || f.mode != Frame::Mode::stream_replay) s.rstd = f.take_statistic({x.shape.rows()});
   if (kind_ == NormKind::rmsnorm) {
     rmsnorm_forward(f.stream, {y, s.rstd, x, gain_.value, eps_});
     return;
   }
-  if (!s.mean.present() || !f.replaying_streams) s.mean = f.take_statistic({x.shape.rows()});
+  if (!s.mean.present() || f.mode != Frame::Mode::stream_replay) s.mean = f.take_statistic({x.shape.rows()});
   layernorm_forward(
       f.stream,
       {.y = y, .mean = s.mean, .rstd = s.rstd, .x = x, .weight = gain_.value, .bias = bias_.value, .eps = eps_});

@@ -23,9 +23,9 @@ class RecomputedModule final : public StateModule {
 
   State backward_input(Frame& f, State d) override {
     const ArenaScope scope(f.activations);
-    f.replaying = true;
+    f.mode = Frame::Mode::replay;
     inner_->forward(f, f.saved(in_));
-    f.replaying = false;
+    f.mode = Frame::Mode::training;
     const State dx = inner_->backward_input(f, d);
     inner_->backward_weight(f);
     return dx;
@@ -94,10 +94,10 @@ void StreamGroup::Shared::begin(Frame& f, State x) const {
 void StreamGroup::Shared::replay(Frame& f) const {
   if (f.transient_owner == this) return;
   f.transient.reset();
-  f.replaying_streams = true;
+  f.mode = Frame::Mode::stream_replay;
   State s = f.saved(in);
   for (ReplayedModule* member : members) s = member->replay(f, s);
-  f.replaying_streams = false;
+  f.mode = Frame::Mode::training;
   f.transient_owner = this;
 }
 

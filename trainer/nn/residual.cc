@@ -7,7 +7,7 @@ namespace birkhoff {
 namespace {
 
 // x + inner(norm(x)), on the one stream that there is.
-class PlainResidual final : public Residual {
+class PlainResidual final : public ReplayedModule {
  public:
   PlainResidual(Build& build, const std::string& name, int64_t channels, std::unique_ptr<Module> inner)
       : name_(name), norm_(build.in(Part::block_norms), name + ".norm", channels), inner_(std::move(inner)) {}
@@ -15,9 +15,9 @@ class PlainResidual final : public Residual {
   State forward(Frame& f, State in) override {
     const Tensor x_TC = in.x.view({in.x.shape[0], in.x.shape[2]});
     const Tensor normed = norm_.forward(f, x_TC);
-    if (f.probe) f.probe("the output of " + name_ + ".norm", normed);
+    if (f.shows_values()) f.show("the output of " + name_ + ".norm", normed);
     const Tensor y_TC = inner_->forward(f, normed);
-    if (f.probe) f.probe("the output of " + name_, y_TC);
+    if (f.shows_values()) f.show("the output of " + name_, y_TC);
     const Tensor out = f.take(x_TC.dtype, in.x.shape);
     add(f.stream, {out, x_TC, y_TC});
     return {out, {}};
@@ -45,8 +45,8 @@ class PlainResidual final : public Residual {
 
 }  // namespace
 
-std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
-                                        const ResidualOptions& options, std::unique_ptr<Module> inner) {
+std::unique_ptr<ReplayedModule> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
+                                              const ResidualOptions& options, std::unique_ptr<Module> inner) {
   switch (options.kind) {
     case ResidualKind::plain:
       return std::make_unique<PlainResidual>(build, name, channels, std::move(inner));

@@ -23,16 +23,10 @@ struct ResidualOptions {
   bool recompute_streams = false;
 };
 
-// The residual connection around one sublayer F = inner(norm(.)): attention or feed-forward.
-class Residual : public ReplayedModule {
- public:
-  // The mixing matrices [T, S, S] of the last forward; absent for a plain connection.
-  virtual Tensor comb(Frame&) { return {}; }
-};
-
-// Number `site` counts the sublayers of the model from 0. The norm is part of F and owned here, so that its output can
-// be rebuilt with the streams.
-std::unique_ptr<Residual> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
-                                        const ResidualOptions& options, std::unique_ptr<Module> inner);
+// The residual connection around one sublayer F = inner(norm(.)): attention or feed-forward. Number `site` counts the
+// sublayers of the model from 0. The norm is part of F and owned here, so that its output can be rebuilt with the
+// streams.
+std::unique_ptr<ReplayedModule> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
+                                              const ResidualOptions& options, std::unique_ptr<Module> inner);
 
 }  // namespace birkhoff

@@ -3,16 +3,30 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/gemm/precision.h"
 #include "kernels/hyper/gain.h"
 #include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 
-void GainMeter::add(Stream& stream, Arena& memory, Decoder& decoder, Frame& frame) {
-  const std::vector<Tensor> combs = decoder.combs(frame);
-  if (combs.empty()) return;
+void GainMeter::begin(size_t microbatch) {
+  mixing_.reset();
+  combs_.clear();
+  collects_ = true;
+  Instrument::begin(microbatch);
+}
+
+Tensor GainMeter::take_mixing(Shape shape) {
+  if (!collects_) return {};
+  combs_.push_back(mixing_.take(Precision::statistic(), shape));
+  return combs_.back();
+}
+
+void GainMeter::end_blocks(Stream& stream, Arena& memory) {
+  collects_ = false;
+  if (combs_.empty()) return;
   gains_.push_back(memory.take(DType::f32, {2}));
-  hyper_gain(stream, {gains_.back(), combs});
+  hyper_gain(stream, {gains_.back(), combs_});
 }
 
 std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& world) {

@@ -116,17 +116,18 @@ std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, cons
 }
 
 // Looks at what a forward shows while it is alive, and holds the first that is not finite.
-class ForwardCheck {
+class ForwardCheck final : public Instrument {
  public:
-  ForwardCheck(Stream stream, Frame& frame) : finite_(stream), frame_(&frame) {
-    frame.probe = [this](const std::string& what, Tensor value) {
-      ++shown_;
-      if (!found_ && !finite_(value)) found_ = {shown_, what};
-    };
-  }
-  ~ForwardCheck() { frame_->probe = {}; }
+  ForwardCheck(Stream stream, Frame& frame) : finite_(stream), frame_(&frame) { frame.instrument = this; }
+  ~ForwardCheck() override { frame_->instrument = nullptr; }
   ForwardCheck(const ForwardCheck&) = delete;
   ForwardCheck& operator=(const ForwardCheck&) = delete;
+
+  bool shows_values() const override { return true; }
+  void show(const std::string& what, Tensor value) override {
+    ++shown_;
+    if (!found_ && !finite_(value)) found_ = {shown_, what};
+  }
   const std::optional<Suspect>& found() const { return found_; }
 
  private:

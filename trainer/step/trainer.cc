@@ -16,7 +16,8 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
       spike_(options.spike),
       frame_(stream_, model.build.num_slots),
       step_arena_(stream.device),
-      table_rows_(model.tables) {
+      table_rows_(model.tables),
+      gain_(stream.device) {
   for (size_t i = 0; i < model.tables.size(); ++i) {
     TableOptions table = options.table;
     if (i < options.table_matrix_begins.size()) table.matrix_begins = options.table_matrix_begins[i];
@@ -52,8 +53,9 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   return report;
 }
 
-State Trainer::run_forward(const Batch& microbatch, const Normalizers& normalizers) {
+State Trainer::run_forward(const Batch& microbatch, const Normalizers& normalizers, Frame::Mode mode) {
   frame_.clear();
+  frame_.mode = mode;
   frame_.batch = upload(stream_, frame_.activations, microbatch, normalizers, depth_weights_);
   frame_.batch.engram_rows = table_rows_.rows();
   frame_.batch.engram_row_gradients = table_rows_.gradients();
@@ -63,15 +65,18 @@ State Trainer::run_forward(const Batch& microbatch, const Normalizers& normalize
 void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normalizers) {
   Decoder& decoder = *model_->decoder;
   gain_.clear();
+  frame_.instrument = measures_gain_ ? &gain_ : instrument_;
   for (size_t m = 0; m < batch.microbatches.size(); ++m) {
     const bool last = m + 1 == batch.microbatches.size();
-    const State out = run_forward(batch.microbatches[m], normalizers);
-    if (frame_.keep_combs) gain_.add(stream_, step_arena_, decoder, frame_);
+    if (frame_.instrument) frame_.instrument->begin(m);
+    const State out = run_forward(batch.microbatches[m], normalizers, Frame::Mode::training);
+    if (measures_gain_) gain_.end_blocks(stream_, step_arena_);
     const State gradient = decoder.loss(frame_, out, Pass::training);
     decoder.backward(frame_, gradient, [&](int unit) {
       if (last) model_->parameters->start_reduce(stream_, unit);
     });
   }
+  frame_.instrument = nullptr;
 }
 
 void Trainer::reduce_gradients(const StepBatch& batch) {
@@ -107,9 +112,7 @@ Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   fill_zero(stream_, model_->decoder->loss_counter().value);
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
   for (const Batch& microbatch : batch.microbatches) {
-    frame_.replaying = true;  // an evaluation leaves no trace in the loads
-    const State out = run_forward(microbatch, ones);
-    frame_.replaying = false;
+    const State out = run_forward(microbatch, ones, Frame::Mode::evaluation);
     model_->decoder->loss(frame_, out, Pass::evaluation);
   }
   return {read_values(stream_, model_->decoder->loss_counter().value)[0],

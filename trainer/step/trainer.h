@@ -43,19 +43,24 @@ class Trainer {
   Evaluation evaluate(const StepBatch& batch);
 
   // Whether the steps from here on report the gain of mixing, which costs a pass over the mixing matrices.
-  void measure_gain(bool on) { frame_.keep_combs = on; }
+  void measure_gain(bool on) { measures_gain_ = on; }
+  // What watches the forwards of the steps from here on; null: nothing. Outlives them.
+  void watch(Instrument* instrument) {
+    instrument_ = instrument;
+    gain_.set_next(instrument);
+  }
   // Which parameter has which optimizer.
   std::string optimizer_table() const;
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
   const DenseOptimizer& optimizer() const { return *dense_; }
-  size_t peak_activation_bytes() const { return frame_.peak_bytes(); }
+  size_t peak_activation_bytes() const { return frame_.peak_bytes() + gain_.peak_bytes(); }
   // What tables' updates keep from step to step; what a step needs besides activations, at its peak.
   size_t table_state_bytes() const;
   size_t workspace_bytes() const;
 
  private:
-  State run_forward(const Batch& microbatch, const Normalizers& normalizers);
+  State run_forward(const Batch& microbatch, const Normalizers& normalizers, Frame::Mode mode);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
   void reduce_gradients(const StepBatch& batch);
   void read_decisions(StepReport& report);
@@ -76,6 +81,8 @@ class Trainer {
   Frame frame_;
   Arena step_arena_;  // fetched rows, their gradients, norms
   TableRows table_rows_;
+  bool measures_gain_ = false;
+  Instrument* instrument_ = nullptr;
   GainMeter gain_;
   std::vector<TensorSum> sums_;
   int64_t steps_ = 0, updates_ = 0;

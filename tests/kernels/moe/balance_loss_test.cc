@@ -26,7 +26,9 @@ OpCase balance_case(Size n, bool masked) {
     set_values(t["loss"], {0});
     balance_loss_forward(s, {.loss = t["loss"],
                              .fraction = t["fraction"],
+                             .index = {},
                              .scores = t["scores"],
+                             .chosen = {},
                              .token_mask = t["mask"],
                              .length = n.length,
                              .num_chosen = n.K,
@@ -72,7 +74,9 @@ double loss_of(const std::vector<double>& scores, int64_t E, int64_t K, std::vec
   if (!mask.empty()) set_values(m = arena.take(DType::u8, {T}), mask);
   balance_loss_forward(stream, {.loss = loss,
                                 .fraction = arena.take(DType::f32, {1, E}),
+                                .index = {},
                                 .scores = s,
+                                .chosen = {},
                                 .token_mask = m,
                                 .length = T,
                                 .num_chosen = K,
@@ -88,13 +92,47 @@ TEST(BalanceLossValue, IsAlphaWhenBalancedAndTheWorstWhenCollapsed) {
 
 TEST(BalanceLossValue, IsZeroForASequenceWithoutTokensThatCount) { EXPECT_EQ(loss_of({1, 0, 0, 1}, 2, 1, {0, 0}), 0); }
 
+// Two tokens that count and one that is masked, of three experts. The second run gets the choices of the first with
+// scores that would choose otherwise.
+TEST(BalanceLossChoice, IsTakenFromAnotherComputationWhereItIsGiven) {
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+    Arena arena{Device{kind}};
+    Stream stream{Device{kind}};
+    const Tensor loss = arena.take(DType::f32, {1}), scores = arena.take(DType::f32, {3, 3});
+    const Tensor mask = arena.take(DType::u8, {3}), fraction = arena.take(DType::f32, {1, 3});
+    const Tensor index = arena.take(DType::i32, {3, 2}), again = arena.take(DType::i32, {3, 2});
+    set_values(mask, {1, 0, 1});
+    auto run = [&](Tensor out, Tensor chosen, const std::vector<double>& values) {
+      set_values(loss, {0});
+      set_values(scores, values);
+      balance_loss_forward(stream, {.loss = loss,
+                                    .fraction = fraction,
+                                    .index = out,
+                                    .scores = scores,
+                                    .chosen = chosen,
+                                    .token_mask = mask,
+                                    .length = 3,
+                                    .num_chosen = 2,
+                                    .alpha = 1});
+      return values_of(fraction);
+    };
+    const auto free = run(index, {}, {3, 2, 1, 9, 9, 9, 1, 2, 3});
+    EXPECT_EQ(values_of(index), (std::vector<double>{0, 1, -1, -1, 2, 1})) << name_of(kind);
+    EXPECT_EQ(run(again, index, {1, 2, 3, 9, 9, 9, 3, 1, 2}), free) << name_of(kind);
+    EXPECT_EQ(values_of(again), values_of(index)) << name_of(kind);
+    EXPECT_NE(run({}, {}, {1, 2, 3, 9, 9, 9, 3, 1, 2}), free) << name_of(kind);
+  }
+}
+
 TEST(BalanceLossErrors, RefusesALengthThatDoesNotDivideTheTokens) {
   Arena arena{Device{}};
   Stream stream;
   const Tensor s = arena.take(DType::f32, {5, 2}), f = arena.take(DType::f32, {2, 2});
   EXPECT_THROW(balance_loss_forward(stream, {.loss = arena.take(DType::f32, {1}),
                                              .fraction = f,
+                                             .index = {},
                                              .scores = s,
+                                             .chosen = {},
                                              .token_mask = {},
                                              .length = 2,
                                              .num_chosen = 1,

@@ -1,0 +1,116 @@
+#include "trainer/step/routing_tape.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
+#include "parallel/comm/threads/thread_world.h"
+#include "tests/trainer/support/tiny_model.h"
+#include "trainer/step/trainer.h"
+
+namespace birkhoff::test {
+namespace {
+
+TrainerOptions training() {
+  TrainerOptions t;
+  t.clip_norm = 1;
+  t.mtp_weight = 0.3;
+  t.bias_update_speed = 0.01;
+  return t;
+}
+
+// A model with its trainer, alone.
+struct Learner {
+  explicit Learner(const ModelOptions& options, DeviceKind device = DeviceKind::cpu)
+      : world(make_thread_world(1)),
+        mesh(*world[0], {}),
+        stream{Device{device}},
+        model(make_model({device}, mesh, options)),
+        trainer(stream, mesh, model, training()) {
+    randomize(stream, model, 1);
+  }
+  std::vector<std::unique_ptr<Communicator>> world;
+  Mesh mesh;
+  Stream stream;
+  Model model;
+  Trainer trainer;
+};
+
+std::vector<double> values_of_all(Learner& learner) {
+  std::vector<double> all;
+  for (const ParameterStore::Entry& e : learner.model.parameters->entries()) {
+    const auto values = read_values(learner.stream, e.parameter->value);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  for (const PersistentBuffer* b : learner.model.parameters->buffers()) {
+    const auto values = read_values(learner.stream, b->value);
+    all.insert(all.end(), values.begin(), values.end());
+  }
+  return all;
+}
+
+class RoutingTapes : public testing::TestWithParam<Recompute> {};
+
+TEST_P(RoutingTapes, AReplayedStepEqualsTheRecordedOneBitwise) {
+  ModelOptions options = full_options();
+  options.decoder.recompute = GetParam();
+  const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
+  Learner recorded(options), replayed(options), plain(options);
+  RoutingTape tape(recorded.stream, RoutingTape::Mode::record);
+  recorded.trainer.watch(&tape);
+  recorded.trainer.measure_gain(true);
+  replayed.trainer.measure_gain(true);
+  const StepReport first = recorded.trainer.step(batch, 0.01);
+  tape.set_mode(RoutingTape::Mode::replay);
+  replayed.trainer.watch(&tape);
+  const StepReport second = replayed.trainer.step(batch, 0.01), third = plain.trainer.step(batch, 0.01);
+  EXPECT_EQ(first.loss, second.loss);
+  EXPECT_EQ(first.balance_loss, second.balance_loss);
+  EXPECT_EQ(first.grad_norm, second.grad_norm);
+  EXPECT_EQ(first.gain, second.gain);
+  EXPECT_EQ(first.grad_norm, third.grad_norm) << "recording changes nothing";
+  EXPECT_EQ(values_of_all(recorded), values_of_all(replayed));
+  EXPECT_EQ(values_of_all(recorded), values_of_all(plain));
+}
+
+INSTANTIATE_TEST_SUITE_P(Recomputations, RoutingTapes,
+                         testing::Values(Recompute::none, Recompute::block, Recompute::streams));
+
+// The routers of the second model would choose otherwise.
+TEST(RoutingTape, MakesAnotherModelChooseAsTheRecordedOne) {
+  const ModelOptions options = full_options();
+  const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
+  Learner recorded(options), other(options), free(options);
+  for (Learner* l : {&other, &free}) {
+    for (PersistentBuffer* b : l->model.parameters->buffers()) {
+      std::vector<double> bias(static_cast<size_t>(b->value.count()), 0.0);
+      for (size_t e = 0; e < bias.size(); ++e) bias[e] = e % 2 ? 3 : -3;
+      write_values(l->stream, b->value, bias);
+    }
+  }
+  RoutingTape tape(recorded.stream, RoutingTape::Mode::record);
+  recorded.trainer.watch(&tape);
+  recorded.trainer.step(batch, 0.01);
+  tape.set_mode(RoutingTape::Mode::replay);
+  other.trainer.watch(&tape);
+  other.trainer.step(batch, 0.01);
+  free.trainer.step(batch, 0.01);
+  auto loads = [](Learner& l) {
+    std::vector<std::vector<double>> all;
+    for (const auto& r : l.model.parameters->routers()) all.push_back(read_values(l.stream, r.load->value));
+    return all;
+  };
+  EXPECT_EQ(loads(recorded), loads(other));
+  EXPECT_NE(loads(recorded), loads(free)) << "the bias changes nothing: the test shows nothing";
+}
+
+TEST(RoutingTape, RefusesAStepThatWasNotRecorded) {
+  const ModelOptions options = full_options();
+  Learner learner(options);
+  RoutingTape tape(learner.stream, RoutingTape::Mode::replay);
+  learner.trainer.watch(&tape);
+  EXPECT_THROW(learner.trainer.step(tiny_batch(options, {1, 6, 11, 2, 0, 1}), 0.01), BugError);
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,48 @@
+#include "trainer/step/routing_tape.h"
+
+#include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
+
+namespace birkhoff {
+
+RoutingTape::RoutingTape(Stream stream, Mode mode, Instrument* next)
+    : Instrument(next), stream_(stream), mode_(mode), memory_(stream.device) {}
+
+void RoutingTape::set_mode(Mode mode) {
+  mode_ = mode;
+  if (mode == Mode::record) choices_.clear();
+}
+
+void RoutingTape::begin(size_t microbatch) {
+  microbatch_ = microbatch;
+  memory_.reset();
+  Instrument::begin(microbatch);
+}
+
+Tensor RoutingTape::upload(const Shape& shape, const std::vector<int32_t>& values) {
+  const Tensor t = memory_.take(DType::i32, shape);
+  from_host(stream_, t, values.data());
+  return t;
+}
+
+Instrument::Routing RoutingTape::replay_routing(const std::string& layer) {
+  if (mode_ == Mode::record) return {};
+  const auto found = choices_.find({microbatch_, layer});
+  BK_ASSERT(found != choices_.end(), layer, " was not recorded in microbatch ", microbatch_);
+  const Choice& c = found->second;
+  return {upload(c.shape, c.experts), c.balance.empty() ? Tensor{} : upload(c.shape, c.balance)};
+}
+
+void RoutingTape::record_routing(const std::string& layer, const Routing& routing) {
+  Instrument::record_routing(layer, routing);
+  if (mode_ == Mode::replay) return;
+  Choice& c = choices_[{microbatch_, layer}];
+  c.shape = routing.experts.shape;
+  c.experts.resize(static_cast<size_t>(routing.experts.count()));
+  to_host(stream_, c.experts.data(), routing.experts);
+  if (!routing.balance.present()) return;
+  c.balance.resize(static_cast<size_t>(routing.balance.count()));
+  to_host(stream_, c.balance.data(), routing.balance);
+}
+
+}  // namespace birkhoff
