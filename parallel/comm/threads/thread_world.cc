@@ -7,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "parallel/comm/engine/group_communicator.h"
 #include "parallel/comm/engine/memory_exchange.h"
+#include "parallel/comm/host_values.h"
 #include "parallel/comm/threads/mailbox.h"
 
 namespace birkhoff {
@@ -78,29 +79,18 @@ class ThreadCommunicator final : public GroupCommunicator {
   Pending start_message(const Operation& operation) override {
     return group_->mail->start(operation, rank(), engine());
   }
-  // `mine` of every rank, in rank order.
-  template <class T>
-  std::vector<T> gather(const T& mine) {
-    std::vector<T> all(static_cast<size_t>(size()));
-    const std::vector<int64_t> counts(all.size(), sizeof(T));
-    const auto bytes = [](const T* data, size_t n) {
-      return Tensor{const_cast<T*>(data), DType::u8, {static_cast<int64_t>(n * sizeof(T))}};
-    };
-    wait_on_host(all_gather_v(bytes(all.data(), all.size()), bytes(&mine, 1), counts));
-    return all;
-  }
 
   std::shared_ptr<Groups> groups_;
   std::shared_ptr<Group> group_;
 };
 
 std::unique_ptr<Communicator> ThreadCommunicator::split(int color, int key, const std::string& name) {
-  const std::vector<int> members = members_of(gather(Choice{color, key}), color);
+  const std::vector<int> members = members_of(all_gather_on_host(*this, Choice{color, key}), color);
   const auto place = std::find(members.begin(), members.end(), rank());
   std::shared_ptr<Group> group;
   if (place == members.begin()) group = groups_->make(static_cast<int>(members.size()));
   // The first member made the group; the others copy the pointer out of its stack frame, which the barrier keeps.
-  const auto pointers = gather(static_cast<const std::shared_ptr<Group>*>(&group));
+  const auto pointers = all_gather_on_host<const std::shared_ptr<Group>*>(*this, &group);
   if (place != members.begin()) group = *pointers[static_cast<size_t>(members[0])];
   barrier();
   return std::make_unique<ThreadCommunicator>(groups_, group, engine(), static_cast<int>(place - members.begin()),
