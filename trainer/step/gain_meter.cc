@@ -17,9 +17,9 @@ void GainMeter::begin(size_t microbatch) {
 }
 
 Tensor GainMeter::take_mixing(Shape shape) {
-  if (!collects_) return {};
-  combs_.push_back(mixing_.take(Precision::statistic(), shape));
-  return combs_.back();
+  const Tensor comb = mixing_.take(Precision::statistic(), shape);
+  if (collects_) combs_.push_back(comb);
+  return comb;
 }
 
 void GainMeter::end_blocks(Stream& stream, Arena& memory) {

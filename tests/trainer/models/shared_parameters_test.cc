@@ -37,8 +37,9 @@ std::vector<double> gradient_of_table(const std::vector<int>& order) {
   Embedding embedding(build, "embedding", 7, kChannels, 0);
   embedding.table().num_uses = kSites;
   const auto world = make_thread_world(1);
+  const Mesh mesh(*world[0], {});
   ParameterStore store(
-      {}, *world[0],
+      {}, mesh,
       [&](ModuleVisitor& v) {
         v.begin_unit("embedding");
         embedding.visit(v);

@@ -65,7 +65,7 @@ TEST(Linear, PacksAWeightAnewWhenItsVersionRises) {
   for (const Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     Stream stream{Device{}};
     Arena arena{stream.device};
-    Build build{stream.device, Precision(recipe)};
+    Build build{.device = stream.device, .precision = Precision(recipe)};
     Linear linear(build, "map", 1, 1);
     Parameter& w = linear.weight();
     const Tensor x = arena.take(build.precision.activation(), {1, 1});

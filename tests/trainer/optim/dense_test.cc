@@ -84,8 +84,9 @@ Values train(DeviceKind device, int ranks) {
   run_ranks(ranks, [&](Communicator& comm) {
     Stream stream{{device}};
     Layer layer;
+    const Mesh mesh(comm, {});
     ParameterStore store(
-        {device}, comm, [&](ModuleVisitor& v) { layer.visit(v); },
+        {device}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
         [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
     DenseOptimizer optimizer({device}, store, options());
     for (const auto& e : store.entries())
@@ -169,8 +170,9 @@ TEST(MuonOwners, DivideTheExpertsOfALayerAndNoMatrix) {
   std::vector<int64_t> elements_of_up(5, 0);
   run_ranks(5, [&](Communicator& comm) {
     Layer layer;
+    const Mesh mesh(comm, {});
     ParameterStore store(
-        {}, comm, [&](ModuleVisitor& v) { layer.visit(v); },
+        {}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
         [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
     for (const auto& o : store.owned()) {
       if (o.parameter->role == Role::gain) continue;
@@ -189,8 +191,9 @@ TEST(MuonOwners, DivideTheExpertsOfALayerAndNoMatrix) {
 TEST(MuonTable, TellsTheMatricesOfEveryParameter) {
   run_ranks(1, [&](Communicator& comm) {
     Layer layer;
+    const Mesh mesh(comm, {});
     ParameterStore store(
-        {}, comm, [&](ModuleVisitor& v) { layer.visit(v); },
+        {}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
         [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
     const std::string table = optimizer_table({&store, options(), {}, 0});
     for (const char* text : {"10 x [5, 4]", "1 x [12, 6], 1 x [6, 6]", "1 x [7, 8], 1 x [3, 8]", "3 x [4, 5]"}) {
