@@ -29,15 +29,16 @@ Tensor host_tensor(std::span<T> values) {
 }
 
 // Combines the numbers of the ranks element by element, in rank order.
-template <class T>
-void all_reduce_on_host(Communicator& comm, std::span<T> values, Reduce reduce = Reduce::sum,
+template <class T, size_t N>
+void all_reduce_on_host(Communicator& comm, std::span<T, N> values, Reduce reduce = Reduce::sum,
                         SourceLocation where = SourceLocation::current()) {
+  static_assert(kIsNumber<T>);
   Stream host;
-  comm.all_reduce(host, host_tensor(values), reduce, where)->wait(host);
+  comm.all_reduce(host, host_tensor(std::span<T>(values)), reduce, where)->wait(host);
 }
 template <class T>
-T all_reduce_on_host(Communicator& comm, T value, Reduce reduce = Reduce::sum,
-                     SourceLocation where = SourceLocation::current()) {
+requires kIsNumber<T> T all_reduce_on_host(Communicator& comm, T value, Reduce reduce = Reduce::sum,
+                                           SourceLocation where = SourceLocation::current()) {
   all_reduce_on_host(comm, std::span<T>(&value, 1), reduce, where);
   return value;
 }
@@ -64,14 +65,15 @@ std::vector<T> all_gather_on_host(Communicator& comm, const T& own, SourceLocati
 }
 
 // Gives the values of rank `root` to all.
-template <class T>
-void broadcast_on_host(Communicator& comm, std::span<T> values, int root,
+template <class T, size_t N>
+void broadcast_on_host(Communicator& comm, std::span<T, N> values, int root,
                        SourceLocation where = SourceLocation::current()) {
   Stream host;
-  comm.broadcast(host, host_tensor(values), root, where)->wait(host);
+  comm.broadcast(host, host_tensor(std::span<T>(values)), root, where)->wait(host);
 }
 template <class T>
-T broadcast_on_host(Communicator& comm, T value, int root, SourceLocation where = SourceLocation::current()) {
+requires(kIsNumber<T> || std::is_same_v<T, std::string>) T
+    broadcast_on_host(Communicator& comm, T value, int root, SourceLocation where = SourceLocation::current()) {
   if constexpr (std::is_same_v<T, std::string>) {
     value.resize(static_cast<size_t>(broadcast_on_host(comm, static_cast<int64_t>(value.size()), root, where)));
     broadcast_on_host(comm, std::span<uint8_t>(reinterpret_cast<uint8_t*>(value.data()), value.size()), root, where);
@@ -81,8 +83,8 @@ T broadcast_on_host(Communicator& comm, T value, int root, SourceLocation where 
   return value;
 }
 
-// Rank r gets the next counts[r] of `values` in rank order; returned is what the ranks have for this one, in rank order,
-// out_counts[r] from rank r.
+// Rank r gets the next counts[r] of `values` in rank order; returned is what the ranks have for this one, in rank
+// order, out_counts[r] from rank r.
 template <class T>
 std::vector<T> all_to_all_v_on_host(Communicator& comm, Counts out_counts, std::span<const T> values, Counts counts,
                                     SourceLocation where = SourceLocation::current()) {
