@@ -10,7 +10,7 @@ namespace birkhoff::test {
 namespace {
 
 TEST(Alignment, IsTheLargestPowerOfTwoThatDividesTheAddressUpToALimit) {
-  alignas(512) std::byte memory[1024];
+  alignas(512) std::byte memory[1024] = {};
   EXPECT_EQ(alignment_of(memory), 256u);
   EXPECT_EQ(alignment_of(memory + 512), 256u);
   for (const uint32_t offset : {1u, 2u, 4u, 8u, 16u, 32u, 64u, 128u, 256u}) {
