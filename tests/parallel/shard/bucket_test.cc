@@ -25,13 +25,13 @@ std::vector<std::vector<double>> values_after_step(Communicator& comm, Device de
   for (size_t i = 0; i < bucket.size(); ++i) {
     fill(stream, bucket.gradient(i), static_cast<double>((comm.rank() + 1) * (static_cast<int>(i) + 1)));
   }
-  bucket.start_reduce(host_stream());
+  bucket.start_reduce(stream);
   bucket.wait_reduced(stream);
   for (const Bucket::Owned& part : bucket.owned()) {
     EXPECT_EQ(part.value.count(), part.slice.count);
     fill(stream, part.value, -read_scalar(stream, part.gradient.flat(part.slice.count - 1, 1)));
   }
-  bucket.start_gather(host_stream());
+  bucket.start_gather(stream);
   bucket.wait_gathered(stream);
   std::vector<std::vector<double>> values;
   for (size_t i = 0; i < bucket.size(); ++i) {
@@ -85,9 +85,9 @@ TEST(Bucket, CountsBytesOnTheMetaDevice) {
     std::vector<double> load(2, 0.0);
     Bucket bucket(arena, comm, items(), load);
     bucket.zero_gradients(stream);
-    bucket.start_reduce(host_stream());
+    bucket.start_reduce(stream);
     bucket.wait_reduced(stream);
-    bucket.start_gather(host_stream());
+    bucket.start_gather(stream);
     bucket.wait_gathered(stream);
     EXPECT_EQ(arena.used_bytes(), 2u * 4 * (16 + 48 + 112 + 64));
   });
