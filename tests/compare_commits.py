@@ -94,8 +94,9 @@ def cases():
                'precision.fp8_scale=ue8m0')
     yield case('streams recomputed by one block', small, 'model.recompute=mhc', 'model.recompute_layers=1',
                'model.num_layers=4')
-    yield case('short microbatches, ramps', small, 'batch.micro_batch_size=2', 'batch.ramp={initial_size: 6, increment: 6, '
-               'steps: 4}', 'batch.length_schedule=[{until_step: 2, sequence_length: 16}]')
+    yield case('ramps of batch and length', small, 'batch.micro_batch_size=2', 'batch.global_batch_size=24',
+               'batch.ramp={initial_size: 12, increment: 12, steps: 4}',
+               'batch.length_schedule=[{until_step: 2, sequence_length: 16}]')
     for recipe in ('f32', 'bf16', 'fp8_block'):
         for recompute in ('none', 'block'):
             yield case(f'gpt, {recipe}, recompute {recompute}', GPT, f'precision.recipe={recipe}',
