@@ -25,7 +25,7 @@ const Place kPlaces[] = {
     {"Backward", "bucket.cc", 12, " did not end within 3 s (parallel.timeout_step_s"},
     {"RowExchange", "exchange_rows", 7, " did not end within 3 s (parallel.timeout_step_s"},
     {"Optimizer", "table.cc", 5, " did not end within 3 s (parallel.timeout_step_s"},
-    {"Decision", "look", 3, " did not end within 3 s (parallel.timeout_step_s"},
+    {"Decision", "agree_to_stop", 3, " did not end within 3 s (parallel.timeout_step_s"},
     {"Save", "checkpoint", 2, " did not end within "},
 };
 
