@@ -1,4 +1,5 @@
 #include "kernels/core/cpu/convert_simd.h"
+
 #include "kernels/core/cpu/lanes.h"
 
 namespace birkhoff::cpu {
