@@ -24,7 +24,8 @@ namespace birkhoff {
 // over sequences, in
 //          one order.
 // Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E].
+// Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E];
+//          BugError if `chosen` names an expert that does not exist.
 // Cost:    reads scores once and chooses the K largest of each token again; holds 2 E sums for every 128 tokens.
 // Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
 struct BalanceLossArgs {

@@ -2,6 +2,7 @@
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"
+#include "kernels/core/error.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/top_k_cpu.h"
 
@@ -43,7 +44,10 @@ void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first
     }
     if (a.chosen.present()) std::copy_n(a.chosen.as<int32_t>() + t * K, K, index.data());
     if (a.index.present()) std::copy_n(index.data(), K, a.index.as<int32_t>() + t * K);
-    for (int64_t k = 0; k < K; ++k) chosen[index[k]] += 1;
+    for (int64_t k = 0; k < K; ++k) {
+      BK_ASSERT(index[k] >= 0 && index[k] < E, "balance_loss: expert ", index[k], " of ", E, " was chosen");
+      chosen[index[k]] += 1;
+    }
   }
 }
 

@@ -55,6 +55,10 @@ void balance_loss_forward(const BalanceLossArgs& a) {
       int32_t* index = a.index.present() ? a.index.as<int32_t>() + t * a.num_chosen : nullptr;
       if (index) std::fill_n(index, a.num_chosen, -1);
       if (!counts(a.token_mask, t)) continue;
+      for (int64_t k = 0; a.chosen.present() && k < a.num_chosen; ++k) {
+        const int32_t e = a.chosen.as<int32_t>()[t * a.num_chosen + k];
+        BK_ASSERT(e >= 0 && e < E, "balance_loss: expert ", e, " of ", E, " was chosen");
+      }
       const double* s = a.scores.as<double>() + t * E;
       for (int64_t e = 0; e < E; ++e) {
         mean[static_cast<size_t>(e)] += s[e] / sum_of(s, E) / n;

@@ -121,6 +121,8 @@ TEST(BalanceLossChoice, IsTakenFromAnotherComputationWhereItIsGiven) {
     EXPECT_EQ(run(again, index, {1, 2, 3, 9, 9, 9, 3, 1, 2}), free) << name_of(kind);
     EXPECT_EQ(values_of(again), values_of(index)) << name_of(kind);
     EXPECT_NE(run({}, {}, {1, 2, 3, 9, 9, 9, 3, 1, 2}), free) << name_of(kind);
+    set_values(again, {0, 3, 0, 0, 0, 0});
+    EXPECT_THROW(run({}, again, {3, 2, 1, 9, 9, 9, 1, 2, 3}), BugError);
   }
 }
 
