@@ -176,6 +176,40 @@ def incomplete_contracts():
                 yield f'{name(header)}: has no {key}'
 
 
+# What a reader of these pages must be told, as the words that tell it.
+STATEMENTS = {
+    'docs/formats/shard.md': ['fixed-length strings of at most 64 KiB, UTF-8', 'H5T_CSET_UTF8', 'in the order of dataset.json'],
+    'docs/formats/weights.md': ['before* the final norm', 'A predictor reads the state'],
+    'docs/config.md': ['Relative paths start from the folder in which the program is'],
+    'docs/README.md': ['formats/weights.md): order of rows in composite weights'],
+}
+
+
+def missing_statements():
+    for page, statements in STATEMENTS.items():
+        text = ' '.join((ROOT / page).read_text().split())
+        for statement in statements:
+            if statement not in text:
+                yield f'{page}: does not say "{statement}"'
+
+
+def other_batch_scripts():
+    """The one script that was run on a Slurm; a command given to sbatch by --wrap loses the checkpoint or the requeue."""
+    script = 'launch/slurm/train.sbatch'
+    shown = {}
+    for page in pages():
+        lines = re.findall(r'^sbatch .*$', shell(page), re.M)
+        shown[name(page)] = len(lines)
+        for line in lines:
+            if script not in line.split() or '--wrap' in line:
+                yield f'{name(page)}: "{line}" does not start {script}'
+        if '--wrap' in page.read_text():
+            yield f'{name(page)}: --wrap runs no script that waits for the checkpoint'
+    for page in ('README.md', 'docs/exit_codes.md'):
+        if not shown[page]:
+            yield f'{page}: does not show how {script} is started'
+
+
 # The numbered cases that must have a row and a test.
 FAULTS = [1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 13, 16, 17, 18, 21, 22, 27, 28, 29]
 
@@ -258,7 +292,8 @@ def main():
     if options.write:
         BACKENDS.write_text(with_ops_table(BACKENDS.read_text()))
     found = [f for check in (broken_links, missing_files, missing_tests, missing_pages, unknown_commands, broken_shell,
-                               unknown_functions, unread_settings, stale_table, incomplete_contracts, untested_faults)
+                               unknown_functions, unread_settings, stale_table, incomplete_contracts, untested_faults,
+                               missing_statements, other_batch_scripts)
              for f in check()]
     if options.compiler:
         found += broken_how_to(options.compiler)

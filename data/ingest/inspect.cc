@@ -6,13 +6,13 @@
 #include "data/ingest/commands.h"
 #include "data/shard/reader.h"
 #include "data/shard/shard_set.h"
+#include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 
 namespace birkhoff {
 namespace {
 
 constexpr int64_t kSamplesShown = 10;
-constexpr size_t kDefectsShown = 20;
 
 std::string inspect_dataset(const std::filesystem::path& directory) {
   const DatasetManifest manifest = read_manifest(directory);
@@ -42,27 +42,23 @@ std::string inspect_shard(const std::filesystem::path& path) {
 }
 
 // Reads all samples of a shard; what is wrong goes to `defects`. `compare` has the opened shard judged as a whole.
-int64_t read_shard(const std::filesystem::path& path, std::vector<std::string>& defects,
+int64_t read_shard(const std::filesystem::path& path, Defects& defects,
                    const std::function<std::vector<std::string>(const ShardReader&)>& compare) {
   int64_t good = 0;
-  try {
+  defects.check([&] {
     ShardReader reader(path);
-    for (std::string& difference : compare(reader)) defects.push_back(std::move(difference));
+    for (const std::string& difference : compare(reader)) defects.add(difference);
     for (int64_t i = 0; i < reader.num_samples(); ++i) {
-      try {
+      defects.check([&] {
         reader.read(i);
         ++good;
-      } catch (const DataError& error) {
-        defects.push_back(error.what());
-      }
+      });
     }
-  } catch (const DataError& error) {
-    defects.push_back(error.what());
-  }
+  });
   return good;
 }
 
-int64_t read_dataset(const std::filesystem::path& directory, std::vector<std::string>& defects) {
+int64_t read_dataset(const std::filesystem::path& directory, Defects& defects) {
   const DatasetManifest manifest = read_manifest(directory);
   int64_t good = 0;
   for (const auto& [name, split] : manifest.splits)
@@ -84,14 +80,13 @@ std::string inspect_data(const std::filesystem::path& path) {
 }
 
 std::string verify_data(const std::filesystem::path& path) {
-  std::vector<std::string> defects;
+  Defects defects;
   const int64_t good = is_folder(path)
                            ? read_dataset(path, defects)
                            : read_shard(path, defects, [](const ShardReader&) { return std::vector<std::string>(); });
   if (defects.empty()) return concat(path.string(), ": all ", good, " samples are intact\n");
-  std::string message = concat(path.string(), ": ", defects.size(), " defects; ", good, " samples are intact");
-  for (size_t i = 0; i < std::min(defects.size(), kDefectsShown); ++i) message += "\n  " + defects[i];
-  throw DataError(message);
+  throw DataError(
+      concat(path.string(), ": ", defects.count(), " defects; ", good, " samples are intact", defects.lines()));
 }
 
 }  // namespace birkhoff

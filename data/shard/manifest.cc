@@ -7,6 +7,7 @@
 #include "data/file/regular_file.h"
 #include "data/hdf5/bulk_file.h"
 #include "data/json/json.h"
+#include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 
@@ -34,38 +35,48 @@ Json to_json(const SplitManifest& split) {
   return json;
 }
 
-// A count whose sum over the shards before is `sum`: it too is to fit.
-int64_t count_from(const JsonView& json, int64_t sum) {
-  return json.integer(0, std::numeric_limits<int64_t>::max() - sum);
+// The count `key`; its sum with that of the shards before, `sum`, is to fit too.
+int64_t count_from(const JsonView& json, const char* key, int64_t sum, Defects& defects) {
+  return defects.value([&] { return json.at(key).integer(0, std::numeric_limits<int64_t>::max() - sum); });
 }
 
-ShardEntry entry_from(const JsonView& json, const SplitManifest& before) {
+ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects& defects) {
   ShardEntry entry;
-  entry.file = json.at("file").plain_name();
-  entry.num_samples = count_from(json.at("samples"), before.num_samples);
-  entry.num_tokens = count_from(json.at("tokens"), before.num_tokens);
-  entry.source_bytes = count_from(json.at("source_bytes"), before.source_bytes);
-  if (json.has("index_checksum")) entry.index_checksum = json.at("index_checksum").hex64();
+  entry.file = defects.value([&] { return json.at("file").plain_name(); });
+  entry.num_samples = count_from(json, "samples", before.num_samples, defects);
+  entry.num_tokens = count_from(json, "tokens", before.num_tokens, defects);
+  entry.source_bytes = count_from(json, "source_bytes", before.source_bytes, defects);
+  defects.check([&] {
+    if (json.has("index_checksum")) entry.index_checksum = json.at("index_checksum").hex64();
+  });
   return entry;
 }
 
-SplitManifest split_from(const JsonView& json) {
+SplitManifest split_from(const JsonView& json, Defects& defects) {
+  const size_t before = defects.count();
   SplitManifest split;
   std::set<std::string> files;
   for (const JsonView& shard : json.at("shards").elements()) {
-    split.append(entry_from(shard, split));
-    if (!files.insert(split.shards.back().file).second) shard.at("file").refuse("a file that no shard before it has");
+    defects.check([&] {
+      split.append(entry_from(shard, split, defects));
+      const std::string& file = split.shards.back().file;
+      if (!file.empty() && !files.insert(file).second) shard.at("file").refuse("a file that no shard before it has");
+    });
   }
-  const int64_t samples = json.at("samples").integer(), tokens = json.at("tokens").integer(),
-                bytes = json.at("source_bytes").integer();
-  if (samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes)
+  const int64_t samples = count_from(json, "samples", 0, defects), tokens = count_from(json, "tokens", 0, defects),
+                bytes = count_from(json, "source_bytes", 0, defects);
+  const bool differ = samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes;
+  if (differ && defects.count() == before)
     throw DataError(json.place() + ": the totals of a split are not the sums over its shards");
   return split;
 }
 
+// `vocab_size` is 0 where it could not be read.
 int32_t token_from(const JsonView& json, int64_t vocab_size) {
   const int64_t token = json.integer(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
-  if (token < 0 || token >= vocab_size) json.refuse(concat("one of its vocabulary of ", vocab_size));
+  if (vocab_size > 0 && (token < 0 || token >= vocab_size)) {
+    json.refuse(concat("one of its vocabulary of ", vocab_size));
+  }
   return static_cast<int32_t>(token);
 }
 
@@ -79,23 +90,33 @@ void check_checksum(const JsonView& json) {
                          ": it was edited or damaged. Restore it, or ingest the data again"));
 }
 
+std::map<std::string, SplitManifest> splits_from(const JsonView& json, Defects& defects) {
+  std::map<std::string, SplitManifest> splits;
+  if (json.members().empty()) json.refuse("at least one split");
+  for (const auto& [name, split] : json.members()) {
+    defects.check([&, &name = name, &split = split] {
+      if (!is_plain_name(name)) throw DataError(concat(split.place(), ": the name of a split is that of a folder"));
+      splits[name] = split_from(split, defects);
+    });
+  }
+  return splits;
+}
+
 DatasetManifest manifest_from(const JsonView& json) {
   if (const std::string format = json.at("format").text(); format != kFormat)
     throw DataError(concat(json.place(), ": expected the format ", kFormat, ", found ", format));
   if (const int64_t version = json.at("version").integer(); version != kDatasetVersion)
     throw DataError(concat(json.place(), ": expected version ", kDatasetVersion, ", found version ", version));
   check_checksum(json);
-  DatasetManifest manifest;
-  manifest.tokenizer_digest = json.at("tokenizer_digest").text();
-  manifest.vocab_size = json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max());
-  manifest.begin_token = token_from(json.at("begin_token"), manifest.vocab_size);
-  manifest.end_token = token_from(json.at("end_token"), manifest.vocab_size);
-  if (json.at("splits").members().empty()) json.at("splits").refuse("at least one split");
-  for (const auto& [name, split] : json.at("splits").members()) {
-    if (!is_plain_name(name)) throw DataError(concat(split.place(), ": the name of a split is that of a folder"));
-    manifest.splits[name] = split_from(split);
-  }
-  return manifest;
+  Defects defects;
+  DatasetManifest m;
+  m.tokenizer_digest = defects.value([&] { return json.at("tokenizer_digest").text(); });
+  m.vocab_size = defects.value([&] { return json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max()); });
+  m.begin_token = defects.value([&] { return token_from(json.at("begin_token"), m.vocab_size); });
+  m.end_token = defects.value([&] { return token_from(json.at("end_token"), m.vocab_size); });
+  defects.check([&] { m.splits = splits_from(json.at("splits"), defects); });
+  defects.throw_if_any(json.place());
+  return m;
 }
 
 std::string read_text(const std::string& path) {

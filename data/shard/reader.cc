@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/shard/format.h"
+#include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 
@@ -116,14 +117,19 @@ void ShardReader::read_header() {
   naming(path_, [&] {
     const H5Group root = h5.root();
     check_format(root);
-    vocab_size_ = root.integer("vocab_size");
-    tokenizer_digest_ = root.text("tokenizer_digest");
-    index_checksum_ = std::bit_cast<uint64_t>(root.integer("index_checksum"));
-    samples_ = open_pool(root, "samples", DType::i64, kSampleColumns);
-    segments_ = open_pool(root, "segments", DType::i64, kSegmentColumns);
-    tokens_ = open_pool(root, "tokens", DType::i32, 0);
-    loss_mask_ = open_pool(root, "loss_mask", DType::u8, 0);
-    bytes_ = open_pool(root, "bytes", DType::u8, 0);
+    Defects defects;
+    const auto pool = [&](const char* name, DType dtype, int64_t columns) {
+      return defects.value([&] { return open_pool(root, name, dtype, columns); });
+    };
+    vocab_size_ = defects.value([&] { return root.integer("vocab_size"); });
+    tokenizer_digest_ = defects.value([&] { return root.text("tokenizer_digest"); });
+    index_checksum_ = std::bit_cast<uint64_t>(defects.value([&] { return root.integer("index_checksum"); }));
+    samples_ = pool("samples", DType::i64, kSampleColumns);
+    segments_ = pool("segments", DType::i64, kSegmentColumns);
+    tokens_ = pool("tokens", DType::i32, 0);
+    loss_mask_ = pool("loss_mask", DType::u8, 0);
+    bytes_ = pool("bytes", DType::u8, 0);
+    defects.throw_if_any(path_.string());
     if (samples_.shape[0] == 0) throw DataError("the shard holds no samples");
     if (tokens_.shape != loss_mask_.shape)
       throw DataError(concat("tokens ", tokens_.shape, " and loss_mask ", loss_mask_.shape, " disagree"));
@@ -148,6 +154,7 @@ void ShardReader::read_index() {
 
 // A table whose checksum is right may still come from a program that wrote nonsense.
 void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::vector<SegmentRow>& segments) const {
+  Defects defects;
   int64_t source_bytes = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     const SampleRow& row = samples[i];
@@ -159,9 +166,10 @@ void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::
       check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
       check_segments(row, segments.data() + row.first_segment, tokens_.shape[0], bytes_.shape[0]);
     } catch (const DataError& error) {
-      throw DataError(concat(path_.string(), ": sample ", i, ": ", error.what()));
+      defects.add(concat(path_.string(), ": sample ", i, ": ", error.what()));
     }
   }
+  defects.throw_if_any(path_.string());
 }
 
 const BulkFile& ShardReader::file() {

@@ -1,8 +1,10 @@
 #include "data/tokenizer/commands.h"
 
 #include <charconv>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 
 #include "data/file/regular_file.h"
@@ -26,6 +28,22 @@ void check_replaceable(const std::filesystem::path& path) {
   } catch (const DataError&) {  // no JSON
   }
   BK_CHECK(is_tokenizer, path.string(), " exists and is no tokenizer.json; remove it, or name another file to write");
+}
+
+// Up to version 0.1 a training that was killed while it wrote OUT left the beginning of it as OUT.partial. Its name
+// tells no owner; writing took moments, so that one of a minute ago has none.
+void remove_partial_of_old_program(const std::filesystem::path& out) {
+  constexpr std::string_view kBeginning = "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,";
+  const std::filesystem::path partial = out.string() + ".partial";
+  std::error_code error;  // what cannot be read or removed does no harm
+  if (std::filesystem::symlink_status(partial, error).type() != std::filesystem::file_type::regular) return;
+  const auto written = std::filesystem::last_write_time(partial, error);
+  if (error || written + std::chrono::minutes(1) > std::filesystem::file_time_type::clock::now()) return;
+  std::string begins(kBeginning.size(), '\0');
+  std::ifstream file(partial, std::ios::binary);
+  file.read(begins.data(), static_cast<std::streamsize>(begins.size()));
+  begins.resize(static_cast<size_t>(file.gcount()));
+  if (kBeginning.starts_with(begins)) std::filesystem::remove(partial, error);
 }
 
 // A training of hours should not end at a folder that cannot be written.
@@ -64,6 +82,7 @@ TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTr
                                      const std::string& out_path) {
   TokenizerTrainer trainer(options);
   check_writable(out_path);
+  remove_partial_of_old_program(out_path);
   TokenizerTrainReport report;
   feed([&](std::string_view document) {
     ++report.documents;

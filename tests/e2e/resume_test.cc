@@ -186,8 +186,12 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
                                            "/configs/test.yaml" + Training::shared().data_arguments() +
                                            " --set run.dir=" + (dir / "run").string() + " --checkpoint " + named);
     EXPECT_EQ(eval.exit_code, 2) << eval.output;
-    EXPECT_THAT(eval.output, HasSubstr(named + " holds checkpoints, expected one of them; name it, such as " +
-                                       (dir / "run/checkpoints").string() + "/step-00000008"));
+    const std::string advice = named + " holds checkpoints, expected one of them; name it, such as " +
+                               (dir / "run/checkpoints").string() + "/step-00000008";
+    EXPECT_THAT(eval.output, HasSubstr(advice));
+    const ProgramResult resumed = Training::shared().train(2, dir / "other", " --resume " + named);
+    EXPECT_EQ(resumed.exit_code, 2) << resumed.output;
+    EXPECT_THAT(resumed.output, HasSubstr("checkpoint.resume (--resume): " + advice));
   }
   {
     const ProgramResult eval =

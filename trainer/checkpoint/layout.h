@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <string>
 
-#include "trainer/checkpoint/defects.h"
+#include "kernels/core/defects.h"
 #include "trainer/checkpoint/manifest.h"
 
 namespace birkhoff {

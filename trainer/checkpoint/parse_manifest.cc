@@ -4,6 +4,7 @@
 #include "data/file/checked_size.h"
 #include "data/file/regular_file.h"
 #include "data/json/json.h"
+#include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
 #include "trainer/checkpoint/manifest.h"
@@ -33,14 +34,17 @@ Shape shape_from(const JsonView& json, DType dtype) {
 // Sixteen hexadecimal digits, kept as text.
 std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
 
-Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry) {
+Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry, Defects& defects) {
   const int64_t elements = entry.shape.count();
   Manifest::Part part;
-  part.file = json.at("file").plain_name();
-  part.begin = json.at("begin").integer(0, elements);
-  part.count = json.at("count").integer(0, elements - part.begin);
-  part.offset = json.at("offset").integer(0, std::numeric_limits<int64_t>::max() - bytes_of(entry, part));
-  part.xxh3 = checksum_from(json.at("xxh3"));
+  const auto integer = [&](const char* key, int64_t max) {
+    return defects.value([&] { return json.at(key).integer(0, max); });
+  };
+  part.file = defects.value([&] { return json.at("file").plain_name(); });
+  part.begin = integer("begin", elements);
+  part.count = integer("count", elements - part.begin);
+  part.offset = integer("offset", std::numeric_limits<int64_t>::max() - bytes_of(entry, part));
+  part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
   return part;
 }
 
@@ -54,11 +58,18 @@ void check_name(const std::string& name, const JsonView& named) {
                          " bytes"));
 }
 
-// The members of an object whose names are those of values, tensors or files.
-std::vector<std::pair<std::string, JsonView>> named_members(const JsonView& object) {
-  auto members = object.members();
-  for (const auto& [name, value] : members) check_name(name, object);
-  return members;
+// Has each member of the object `key` of the body read, whose names are those of values, tensors or files.
+template <class Read>
+void read_members(const JsonView& body, const char* key, Defects& defects, const Read& read) {
+  defects.check([&] {
+    const JsonView object = body.at(key);
+    for (const auto& [name, value] : object.members()) {
+      defects.check([&, &name = name, &value = value] {
+        check_name(name, object);
+        read(name, value);
+      });
+    }
+  });
 }
 
 // A tensor is a dataset of its name in the root group of a file, so that the name must not be a path.
@@ -68,40 +79,50 @@ void check_tensor_name(const std::string& name, const JsonView& tensors) {
   }
 }
 
-Manifest::Entry entry_from(const JsonView& json) {
+// The range of what a part says depends on dtype and shape, so that parts are looked at where both can be read.
+Manifest::Entry entry_from(const JsonView& json, Defects& defects) {
+  const size_t before = defects.count();
   Manifest::Entry entry;
-  entry.dtype = dtype_from(json.at("dtype"));
-  entry.shape = shape_from(json.at("shape"), entry.dtype);
-  for (const JsonView& part : json.at("parts").elements()) entry.parts.push_back(part_from(part, entry));
+  entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f32);
+  entry.shape = defects.value([&] { return shape_from(json.at("shape"), entry.dtype); });
+  if (defects.count() > before) return entry;
+  for (const JsonView& part : json.at("parts").elements()) {
+    defects.check([&] { entry.parts.push_back(part_from(part, entry, defects)); });
+  }
   return entry;
 }
 
-Manifest::File file_from(const std::string& name, const JsonView& json) {
+Manifest::File file_from(const std::string& name, const JsonView& json, Defects& defects) {
   if (!is_plain_name(name) || name == kManifestName) {
     throw DataError(concat(json.place(), ": expected the plain name of another file of the folder, without '/'"));
   }
   Manifest::File file;
-  file.bytes = json.at("bytes").integer();
+  file.bytes = defects.value([&] { return json.at("bytes").integer(); });
   const JsonView checksum = json.at("xxh3");
   if (!checksum.text().empty()) file.xxh3 = checksum_from(checksum);
   return file;
 }
 
-Manifest read_body(const JsonView& body) {
+Manifest read_body(const JsonView& body, const std::string& path) {
   constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+  Defects defects;
   Manifest m;
-  m.step = body.at("step").integer();
-  const JsonView tensors = body.at("tensors");
-  for (const auto& [name, value] : named_members(tensors)) {
-    check_tensor_name(name, tensors);
-    m.tensors[name] = entry_from(value);
-  }
-  for (const auto& [name, value] : named_members(body.at("reals"))) {
+  m.step = defects.value([&] { return body.at("step").integer(); });
+  read_members(body, "tensors", defects, [&](const std::string& name, const JsonView& value) {
+    check_tensor_name(name, body.at("tensors"));
+    m.tensors[name] = entry_from(value, defects);
+  });
+  read_members(body, "reals", defects, [&](const std::string& name, const JsonView& value) {
     m.reals[name] = std::bit_cast<double>(value.at("bits").hex64());
-  }
-  for (const auto& [name, value] : named_members(body.at("integers"))) m.integers[name] = value.integer(kMin);
-  for (const auto& [name, value] : named_members(body.at("texts"))) m.texts[name] = value.text();
-  for (const auto& [name, value] : named_members(body.at("files"))) m.files[name] = file_from(name, value);
+  });
+  read_members(body, "integers", defects,
+               [&](const std::string& name, const JsonView& value) { m.integers[name] = value.integer(kMin); });
+  read_members(body, "texts", defects,
+               [&](const std::string& name, const JsonView& value) { m.texts[name] = value.text(); });
+  read_members(body, "files", defects, [&](const std::string& name, const JsonView& value) {
+    m.files[name] = file_from(name, value, defects);
+  });
+  defects.throw_if_any(path);
   return m;
 }
 
@@ -140,7 +161,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path) {
   const JsonView view(body, path);
   if (const JsonView format = view.at("format"); format.text() != kFormat) format.refuse(concat("'", kFormat, "'"));
   check_version(view, path);
-  return read_body(view);
+  return read_body(view, path);
 }
 
 }  // namespace birkhoff

@@ -3,8 +3,8 @@
 #include <set>
 
 #include "data/file/regular_file.h"
+#include "kernels/core/defects.h"
 #include "kernels/core/hash.h"
-#include "trainer/checkpoint/defects.h"
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/layout.h"
 #include "trainer/checkpoint/open_files.h"

@@ -44,7 +44,9 @@ TEST(TextOfJsonLine, SaysWhatIsWrong) {
   EXPECT_THAT(text_of("{\"text\": \"\xff\"}"), AllOf(HasSubstr("UTF-8"), HasSubstr("last read: '\"\xef\xbf\xbd'")));
   EXPECT_EQ(text_of(R"({"text": null})"), "here: 'text' is null, expected a string");
   EXPECT_EQ(text_of("[]"), "here: is array, expected an object");
-  EXPECT_THAT(text_of("{\"a\": " + std::string(100000, '[')), HasSubstr("nested deeper"));
+  const std::string open(100000, '['), close(100000, ']');
+  EXPECT_THAT(text_of("{\"a\": " + open), HasSubstr("nested deeper"));
+  EXPECT_THAT(text_of("{\"a\": " + open + close + "}"), HasSubstr("nested deeper"));
   EXPECT_EQ(text_of("{\"text\": \"a\"}\r"), "a");
 }
 

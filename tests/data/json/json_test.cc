@@ -34,6 +34,8 @@ TEST(ParseJson, LimitsTheDepth) {
   std::string objects;
   for (int i = 0; i < 100000; ++i) objects += "{\"a\":";
   EXPECT_THAT(refusal_of_text(objects), HasSubstr("nested deeper"));
+  EXPECT_THAT(refusal_of_text(objects + "1" + std::string(100000, '}')), HasSubstr("nested deeper"));
+  EXPECT_THAT(refusal_of_text(nested(100000)), HasSubstr("nested deeper"));
 }
 
 TEST(ParseJson, RefusesAKeyThatIsGivenTwiceInOneObject) {

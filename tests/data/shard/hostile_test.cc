@@ -119,9 +119,32 @@ TEST_F(HostileDataset, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   }
 }
 
+TEST_F(HostileDataset, EveryValueThatIsNotAsItShouldBeIsTold) {
+  edit([](Json& json) {
+    json["begin_token"] = -3;
+    json["end_token"] = 1000000;
+    json["tokenizer_digest"] = 5;
+    Json& shards = json["splits"]["train"]["shards"];
+    shards[0]["file"] = "..";
+    shards[0]["tokens"] = -1;
+    shards[1]["samples"] = "7";
+  });
+  for (const std::string& said : {refusal(), message_of([&] { verify_data(dir_.path()); })}) {
+    EXPECT_THAT(said, HasSubstr("dataset.json: 6 defects:\n"));
+    for (const char* expected : {"begin_token is -3", "end_token is 1000000", "tokenizer_digest is 5",
+                                 "shards[0].file is \"..\"", "shards[0].tokens is -1", "shards[1].samples is \"7\""}) {
+      EXPECT_THAT(said, HasSubstr(expected));
+    }
+    EXPECT_THAT(said, Not(HasSubstr("totals"))) << "which follows from what was told";
+  }
+}
+
 TEST_F(HostileDataset, DeepNestingAndKeysGivenTwiceAreRefused) {
-  write_file(path(), std::string(100000, '['));
-  EXPECT_THAT(refusal(), HasSubstr("nested deeper than 100 levels"));
+  const std::string open(100000, '['), close(100000, ']');
+  for (const std::string& text : {open, open + close, "{\"format\": " + open + close + "}"}) {
+    write_file(path(), text);
+    EXPECT_THAT(refusal(), HasSubstr("nested deeper than 100 levels"));
+  }
   std::string text = good_;
   write_file(path(), text.insert(1, "\"vocab_size\": 5,"));
   EXPECT_THAT(refusal(), HasSubstr("has the key 'vocab_size' twice"));
@@ -225,6 +248,13 @@ TEST_F(HostileShard, TablesThatContradictTheShardAreRefusedWhenItIsOpened) {
   EXPECT_THAT(refusal({{0, 1, 0, 7, 0}}, {{2, 0, 5, 1, {5}}}), HasSubstr("a segment of modality 2, expected 0 (text)"));
   EXPECT_THAT(refusal({{0, 1, 0, 7, 0}}, {{1, 0, 5, 5, {5}}}), HasSubstr("a segment of rank 5"));
   EXPECT_THAT(refusal({{0, 1, 0, 7, 0}}, {{1, 0, 5, 1, {-5}}}), HasSubstr("a segment with a dim of -5"));
+}
+
+TEST_F(HostileShard, EverySampleThatContradictsTheShardIsTold) {
+  const std::string said =
+      refusal({{-1, 1, 10, 7, 0}, {0, 1, 10, 7, 0}, {0, 1, 11, 7, 0}}, {SegmentRow{0, 0, 10, 1, {10}}});
+  EXPECT_THAT(said, AllOf(HasSubstr("s.h5: 2 defects:\n"), HasSubstr("s.h5: sample 0: segments -1 + 1 lie outside"),
+                          HasSubstr("s.h5: sample 2: index and data disagree"), Not(HasSubstr("sample 1"))));
 }
 
 // 200 segments of the whole pool would need 200 times the memory that the file has bytes.

@@ -167,7 +167,9 @@ TEST(Tokenizer, RefusesWhatOneReaderTakesSoAndAnotherOtherwise) {
     return std::string("accepted");
   };
   EXPECT_THAT(parse("{\"model\": 1, " + text.substr(1)), HasSubstr("has the key 'model' twice"));
-  EXPECT_THAT(parse("{\"normalizer\": " + std::string(100000, '[')), HasSubstr("nested deeper"));
+  const std::string open(100000, '['), close(100000, ']');
+  EXPECT_THAT(parse("{\"normalizer\": " + open), HasSubstr("nested deeper"));
+  EXPECT_THAT(parse("{\"normalizer\": " + open + close + ", " + text.substr(1)), HasSubstr("nested deeper"));
 }
 
 TEST(Tokenizer, AddsTheTokensOfTheTemplateWhenAsked) {

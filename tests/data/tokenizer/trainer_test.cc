@@ -1,5 +1,6 @@
 #include "data/tokenizer/trainer.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -131,6 +132,29 @@ TEST_F(TokenizerCommands, ReplaceNothingButATokenizer) {
   EXPECT_EQ(std::filesystem::file_size(folder_ + "/corpus.txt"), 17u);
   EXPECT_EQ(refusal("tokenizer.json"), "trained");
   EXPECT_EQ(refusal("tokenizer.json"), "trained");
+}
+
+// What commit 387785c left where it was killed while it wrote, and files of others of such a name.
+TEST_F(TokenizerCommands, RemoveWhatAKilledTrainingOfAnOldProgramLeft) {
+  const std::string partial = folder_ + "/tokenizer.json.partial",
+                    beginning = "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,\n \"added_to";
+  const auto kept = [&](const std::string& text, std::chrono::minutes age) {
+    std::ofstream(partial) << text;
+    const auto now = std::filesystem::file_time_type::clock::now();
+    std::filesystem::last_write_time(partial, now - age);
+    EXPECT_EQ(refusal("tokenizer.json"), "trained");
+    return std::filesystem::exists(partial);
+  };
+  for (const std::string& text : {beginning, beginning.substr(0, 7), std::string()}) {
+    EXPECT_FALSE(kept(text, std::chrono::minutes(2))) << text;
+    EXPECT_TRUE(kept(text, std::chrono::minutes(0))) << "its writer may be at work";
+  }
+  EXPECT_TRUE(kept("a text of a user", std::chrono::minutes(2)));
+  EXPECT_TRUE(kept("{\n \"version\": \"2.0\"", std::chrono::minutes(2)));
+  std::filesystem::rename(partial, folder_ + "/target");
+  std::filesystem::create_symlink(folder_ + "/target", partial);
+  EXPECT_EQ(refusal("tokenizer.json"), "trained");
+  EXPECT_TRUE(std::filesystem::is_symlink(partial));
 }
 
 TEST_F(TokenizerCommands, RefuseAnInputWithoutText) {

@@ -63,11 +63,22 @@ TEST_F(Hostile, TheEditOfNothingIsLoaded) {
   EXPECT_EQ(load_newest(2, dir_.path(), [](int64_t step) { return step; })->manifest.step, 20);
 }
 
+// Both cut off and closed: a parser may end early at the first, and functions that walk a value recurse into the
+// second.
 TEST_F(Hostile, DeepNestingIsRefusedByEveryCommandAndWalksBack) {
-  for (const char* open : {"[", "{\"a\":", "{\"xxh3\": 0, \"manifest\": {\"tensors\": ["}) {
-    std::string nested;
-    for (int i = 0; i < 100000; ++i) nested += open;
-    write_file(path(), nested);
+  const auto nested = [](const std::string& open, const std::string& inner, const std::string& close) {
+    std::string text;
+    for (int i = 0; i < 100000; ++i) text += open;
+    text += inner;
+    for (int i = 0; i < 100000; ++i) text += close;
+    return text;
+  };
+  const std::string arrays = nested("[", "", "]"), objects = nested("{\"a\":", "1", "}");
+  for (const std::string& text :
+       {nested("[", "", ""), nested("{\"a\":", "", ""), nested("{\"xxh3\": 0, \"manifest\": {\"tensors\": [", "", ""),
+        arrays, objects, "{\"xxh3\": \"0\", \"manifest\": {\"tensors\": " + objects + "}}",
+        "{\"xxh3\": \"0\", \"manifest\": " + objects + "}", "{\"manifest\": {}, \"xxh3\": " + arrays + "}"}) {
+    write_file(path(), text);
     EXPECT_THAT(refused_by_commands(), HasSubstr("nested deeper than 100 levels"));
     EXPECT_THAT(walked_back(), HasSubstr("nested deeper than 100 levels"));
   }
@@ -206,6 +217,27 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   for (const char* key : {"format", "step", "tensors", "integers", "reals", "texts", "files"}) {
     edit([&](Json& body) { body.erase(key); });
     EXPECT_THAT(walked_back(), HasSubstr(concat("has no '", key, "'")));
+  }
+}
+
+TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
+  edit([](Json& body) {
+    body["step"] = -1;
+    body["tensors"]["model.matrix"]["shape"] = {-2};
+    body["tensors"]["model.matrix"]["dtype"] = "f16";
+    Json& part = body["tensors"]["adamw.m.matrix"]["parts"][0];
+    part["file"] = "..";
+    part["offset"] = -8;
+    body["integers"]["i"] = 0.5;
+    body["reals"] = 7;
+    body["files"]["config.yaml"]["bytes"] = -1;
+  });
+  const std::string said = refused_by_commands();
+  EXPECT_THAT(said, HasSubstr(path().string() + ": 8 defects:\n"));
+  for (const char* expected :
+       {"step is -1", "model.matrix.shape[0] is -2", "model.matrix.dtype is \"f16\"", "parts[0].file is \"..\"",
+        "parts[0].offset is -8", "integers.i is 0.5", "reals is 7", "files.config.yaml.bytes is -1"}) {
+    EXPECT_THAT(said, HasSubstr(expected));
   }
 }
 

@@ -23,6 +23,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+// As much thread-local memory as CUDA's libraries bring along. The system takes it from the stack of each thread, so
+// that a server whose threads ask for stacks of 100 KB cannot start one.
+thread_local volatile char of_each_thread[96 << 10];
+
 // One server for all tests.
 struct PrometheusTest : testing::Test {
   static std::vector<std::string> warnings;
@@ -59,6 +63,11 @@ TEST_F(PrometheusTest, ServesWhatWasPublished) {
                     HasSubstr("\nbirkhoff_eval_loss 4.5\n"), HasSubstr("\nbirkhoff_build_info{version=\"1.2.3\"} 1\n"),
                     HasSubstr("\nbirkhoff_rank_heartbeat_timestamp_seconds{rank=\"3\"} 17.5\n")));
   EXPECT_THAT(scrape(sink->port()), AllOf(Not(HasSubstr("secret")), HasSubstr("# TYPE birkhoff_tokens_total counter")));
+}
+
+TEST_F(PrometheusTest, ServesBesideLibrariesOfMuchThreadLocalMemory) {
+  of_each_thread[sizeof of_each_thread - 1] = 1;  // keeps it in the program
+  EXPECT_THAT(scrape(sink->port()), HasSubstr("200 OK"));
 }
 
 TEST_F(PrometheusTest, ListensOnTheLoopbackAddressOnly) {

@@ -1,0 +1,46 @@
+#pragma once
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+
+// Collects what is wrong, so that a check tells all of it and not only what it met first.
+class Defects {
+ public:
+  void add(std::string defect) { all_.push_back(std::move(defect)); }
+
+  // Runs a check; what it throws as a DataError is added.
+  template <class Check>
+  void check(Check&& body) {
+    try {
+      body();
+    } catch (const DataError& error) {
+      add(error.what());
+    }
+  }
+
+  // The value that `read` returns, or `otherwise` where it throws a DataError, which is added. A reader of several
+  // values that do not depend on each other so tells what is wrong with each.
+  template <class Read, class Value = decltype(std::declval<Read>()())>
+  Value value(Read&& read, Value otherwise = {}) {
+    check([&] { otherwise = read(); });
+    return otherwise;
+  }
+
+  size_t count() const { return all_.size(); }
+  bool empty() const { return all_.empty(); }
+
+  // A line, which begins with a line feed, for each of the first twenty, and one that counts the others.
+  std::string lines() const;
+
+  // DataError with the one defect, behind WHAT where it does not name that itself, or "WHAT: N defects:" and lines().
+  void throw_if_any(const std::string& what) const;
+
+ private:
+  std::vector<std::string> all_;
+};
+
+}  // namespace birkhoff
