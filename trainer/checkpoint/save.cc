@@ -16,6 +16,7 @@
 #include "trainer/checkpoint/directory.h"
 #include "trainer/checkpoint/finite.h"
 #include "trainer/checkpoint/layout.h"
+#include "trainer/checkpoint/rank_layout.h"
 #include "trainer/checkpoint/save_point.h"
 
 namespace birkhoff {
@@ -62,16 +63,10 @@ class Collect final : public StateVisitor {
   Snapshot& out_;
 };
 
-// The file with its datasets, which have no bytes yet. It is to become `path`.
-std::vector<H5Dataset> lay_out(const MemoryFile& layout, const std::vector<Piece>& pieces, const fs::path& path) {
-  std::vector<H5Dataset> places;
+void check_room(const fs::path& path, const std::vector<Piece>& pieces) {
   int64_t bytes = int64_t{64} << 10;
   for (const Piece& p : pieces) bytes += static_cast<int64_t>(p.data.bytes()) + 2048;  // more than its metadata
   check_size_limit(path, bytes);
-  H5File file = H5File::create(layout);
-  for (const Piece& p : pieces) places.push_back(file.root().create_dataset(p.name, p.data.dtype, p.data.shape));
-  file.close();
-  return places;
 }
 
 void check_values(const Manifest& manifest) {
@@ -147,11 +142,12 @@ void begin_folder(const fs::path& folder) {
   make_folder(folder);
 }
 
-void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
+Manifest write_own(const fs::path& folder, int rank, const Snapshot& snapshot, RankLayout& layout) {
   check_values(snapshot.manifest);
   const std::string name = rank_name(rank, ".h5");
-  const MemoryFile layout;
-  const std::vector<H5Dataset> places = lay_out(layout, snapshot.pieces, folder / name);
+  check_room(folder / name, snapshot.pieces);
+  layout.fit(snapshot.pieces);
+  const std::vector<H5Dataset>& places = layout.places();
   Manifest record = snapshot.manifest;
   const BulkFile out = BulkFile::create(folder / name);
   out.reserve(layout.bytes());
@@ -165,18 +161,21 @@ void write_own(const fs::path& folder, int rank, const Snapshot& snapshot) {
     entry.parts.push_back({name, p.begin, p.data.count(), places[i].offset, write_checked(out, places[i].offset, p)});
   }
   record.files[name] = {layout.bytes(), ""};
-  // The layout is read again while the disk works.
-  both([&] { out.sync(); }, [&] { check_layout(folder, record, name); });
-  // Read by rank 0 and removed, so it need not outlive the machine.
-  write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
+  // While the disk works, the layout is read again and the record written. It need not outlive the machine.
+  both([&] { out.sync(); },
+       [&] {
+         check_layout(folder, record, name);
+         if (rank > 0) write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
+       });
   reach_save_point(SavePoint::own_written, rank);
+  return record;
 }
 
-void publish(const fs::path& directory, int64_t step, int num_ranks,
+void publish(const fs::path& directory, int64_t step, int num_ranks, Manifest own,
              const std::map<std::string, std::string>& attachments) {
   const fs::path folder = directory / unfinished_name(step);
-  std::vector<Manifest> records;
-  for (int rank = 0; rank < num_ranks; ++rank) {
+  std::vector<Manifest> records{std::move(own)};
+  for (int rank = 1; rank < num_ranks; ++rank) {
     const fs::path path = folder / rank_name(rank, ".json");
     records.push_back(parse_manifest(read_regular_file(path), path.string()));
     std::error_code ignored;  // one that stays does no harm
@@ -188,9 +187,14 @@ void publish(const fs::path& directory, int64_t step, int num_ranks,
     manifest.files[name] = {static_cast<int64_t>(text.size()), hex16(hash64(text.data(), text.size()))};
   }
   reach_save_point(SavePoint::manifest, 0);
-  write_text(folder / kManifestName, to_text(manifest), Durability::durable);
-  sync_directory(folder);
-  open_checkpoint(folder);
+  write_text(folder / kManifestName, to_text(manifest), Durability::none);
+  // The checkpoint is opened again while the disk works.
+  both(
+      [&] {
+        BulkFile::open_to_write(folder / kManifestName).sync();
+        sync_directory(folder);
+      },
+      [&] { open_checkpoint(folder); });
   reach_save_point(SavePoint::rename, 0);
   give_name(directory, step);
   reach_save_point(SavePoint::published, 0);

@@ -25,6 +25,8 @@ struct Snapshot {
   Manifest manifest;  // step and values; no tensors yet
 };
 
+class RankLayout;  // rank_layout.h
+
 // Names what this rank writes: its shards, and an even share of everything that it holds with others.
 Snapshot collect(const std::function<void(StateVisitor&)>& state);
 
@@ -36,13 +38,14 @@ class NonfiniteState : public DataError {
   using DataError::DataError;
 };
 
-// Writes this rank's file and the record of it, both on disk on return. Space is claimed first; every byte is hashed
-// and every value looked at on its way out. Then the file is opened again and its layout compared with the record.
-// Throws NonfiniteState, IoError, DataError.
-void write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot);
-// Joins the ranks' records, adds the attachments and writes the manifest. When everything is on disk and what was
-// written can be opened as a checkpoint, the folder gets its name.
-void publish(const std::filesystem::path& directory, int64_t step, int num_ranks,
+// Writes this rank's file by `layout`, which may be that of the save before. The file is on disk on return. Space is
+// claimed first; every byte is hashed and every value looked at on its way out. Then the file is opened again and its
+// layout compared with the record of it, which is returned, and which a rank other than 0 leaves for rank 0 beside the
+// file. Throws NonfiniteState, IoError, DataError.
+Manifest write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot, RankLayout& layout);
+// By rank 0: joins the ranks' records, `own` and those of the others, adds the attachments and writes the manifest.
+// When everything is on disk and what was written can be opened as a checkpoint, the folder gets its name.
+void publish(const std::filesystem::path& directory, int64_t step, int num_ranks, Manifest own,
              const std::map<std::string, std::string>& attachments);
 
 }  // namespace birkhoff

@@ -15,6 +15,7 @@
 #include "kernels/elementwise/copy.h"
 #include "parallel/comm/agree.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/rank_layout.h"
 #include "trainer/checkpoint/save.h"
 
 namespace birkhoff {
@@ -153,9 +154,9 @@ class CheckpointWriter::Impl {
         if (!not_copied.empty()) throw DataError("the state cannot be copied: " + not_copied);
         if (first) begin_folder(unfinished);
       });
-      write_finite(unfinished, report);
+      Manifest own = write_finite(unfinished, report);
       agree(*group_, [&] {
-        if (first) publish(options_.directory, step, group_->size(), attachments_);
+        if (first) publish(options_.directory, step, group_->size(), std::move(own), attachments_);
       });
     } catch (...) {
       std::error_code ignored;
@@ -166,19 +167,21 @@ class CheckpointWriter::Impl {
     if (first) error_of([&] { prune(options_.directory, options_.keep, step); });
   }
 
-  // What is not finite is found by the rank that writes it, and told to all: of several, the lowest rank's.
-  void write_finite(const std::filesystem::path& folder, SaveReport& report) {
+  // The record of what this rank wrote. What is not finite is found by the rank that writes it, and told to all: of
+  // several, the lowest rank's.
+  Manifest write_finite(const std::filesystem::path& folder, SaveReport& report) {
+    Manifest own;
     std::string found;
     agree(*group_, [&] {
       try {
-        write_own(folder, group_->rank(), snapshot_);
+        own = write_own(folder, group_->rank(), snapshot_, layout_);
       } catch (const NonfiniteState& e) {
         found = e.what();
       }
     });
     const std::vector<std::string> all = gather_texts(*group_, found);
     const auto first = std::find_if(all.begin(), all.end(), [](const std::string& text) { return !text.empty(); });
-    if (first == all.end()) return;
+    if (first == all.end()) return own;
     report.finite = false;
     throw NonfiniteState(*first);
   }
@@ -188,6 +191,7 @@ class CheckpointWriter::Impl {
   std::unique_ptr<Communicator> group_;
   Arena staging_;
   Snapshot snapshot_;
+  RankLayout layout_;
   Attachments attachments_;
   std::thread thread_;
   std::mutex mutex_;
