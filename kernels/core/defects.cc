@@ -1,23 +1,18 @@
 #include "kernels/core/defects.h"
 
 namespace birkhoff {
-namespace {
-
-constexpr size_t kShown = 20;
-
-}  // namespace
 
 std::string Defects::lines() const {
   std::string text;
-  for (size_t i = 0; i < all_.size() && i < kShown; ++i) text += "\n  " + all_[i];
-  if (all_.size() > kShown) text += concat("\n  and ", all_.size() - kShown, " more");
+  for (const std::string& defect : kept_) text += "\n  " + defect;
+  if (count_ > kept_.size()) text += concat("\n  and ", count_ - kept_.size(), " more");
   return text;
 }
 
 void Defects::throw_if_any(const std::string& what) const {
-  if (all_.empty()) return;
-  if (all_.size() == 1) throw DataError(all_[0].find(what) == all_[0].npos ? concat(what, ": ", all_[0]) : all_[0]);
-  throw DataError(concat(what, ": ", all_.size(), " defects:", lines()));
+  if (empty()) return;
+  if (count_ > 1) throw DataError(concat(what, ": ", count_, " defects:", lines()));
+  throw DataError(kept_[0].find(what) == kept_[0].npos ? concat(what, ": ", kept_[0]) : kept_[0]);
 }
 
 }  // namespace birkhoff

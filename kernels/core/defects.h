@@ -7,10 +7,13 @@
 
 namespace birkhoff {
 
-// Collects what is wrong, so that a check tells all of it and not only what it met first.
+// Collects what is wrong, so that a check tells all of it and not only what it met first. It keeps the first twenty
+// defects and counts the others, since a hostile file may have one in each of its rows.
 class Defects {
  public:
-  void add(std::string defect) { all_.push_back(std::move(defect)); }
+  void add(std::string defect) {
+    if (count_++ < kKept) kept_.push_back(std::move(defect));
+  }
 
   // Runs a check; what it throws as a DataError is added.
   template <class Check>
@@ -30,17 +33,19 @@ class Defects {
     return otherwise;
   }
 
-  size_t count() const { return all_.size(); }
-  bool empty() const { return all_.empty(); }
+  size_t count() const { return count_; }
+  bool empty() const { return count_ == 0; }
 
-  // A line, which begins with a line feed, for each of the first twenty, and one that counts the others.
+  // A line, which begins with a line feed, for each that is kept, and one that counts the others.
   std::string lines() const;
 
   // DataError with the one defect, behind WHAT where it does not name that itself, or "WHAT: N defects:" and lines().
   void throw_if_any(const std::string& what) const;
 
  private:
-  std::vector<std::string> all_;
+  static constexpr size_t kKept = 20;
+  size_t count_ = 0;
+  std::vector<std::string> kept_;
 };
 
 }  // namespace birkhoff
