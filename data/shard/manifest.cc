@@ -1,5 +1,6 @@
 #include "data/shard/manifest.h"
 
+#include <algorithm>
 #include <limits>
 #include <set>
 #include <utility>
@@ -41,6 +42,7 @@ int64_t count_from(const JsonView& json, const char* key, int64_t sum, Defects& 
 }
 
 ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects& defects) {
+  json.members();  // or one defect, not one for each member
   ShardEntry entry;
   entry.file = defects.value([&] { return json.at("file").plain_name(); });
   entry.num_samples = count_from(json, "samples", before.num_samples, defects);
@@ -95,7 +97,13 @@ std::map<std::string, SplitManifest> splits_from(const JsonView& json, Defects& 
   if (json.members().empty()) json.refuse("at least one split");
   for (const auto& [name, split] : json.members()) {
     defects.check([&, &name = name, &split = split] {
-      if (!is_plain_name(name)) throw DataError(concat(split.place(), ": the name of a split is that of a folder"));
+      // The name is shown in messages, to a terminal too.
+      const bool is_plain =
+          std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+      if (!is_plain || !is_plain_name(name)) {
+        throw DataError(
+            concat(json.place(), ": ", json_excerpt(name), " is no name of a split, which is that of a folder"));
+      }
       splits[name] = split_from(split, defects);
     });
   }

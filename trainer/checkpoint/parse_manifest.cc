@@ -36,6 +36,7 @@ std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
 
 Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry, Defects& defects) {
   const int64_t elements = entry.shape.count();
+  json.members();  // or one defect, not one for each member
   Manifest::Part part;
   const auto integer = [&](const char* key, int64_t max) {
     return defects.value([&] { return json.at(key).integer(0, max); });
@@ -81,6 +82,7 @@ void check_tensor_name(const std::string& name, const JsonView& tensors) {
 
 // The range of what a part says depends on dtype and shape, so that parts are looked at where both can be read.
 Manifest::Entry entry_from(const JsonView& json, Defects& defects) {
+  json.members();
   const size_t before = defects.count();
   Manifest::Entry entry;
   entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f32);
