@@ -59,12 +59,16 @@ int64_t read_shard(const std::filesystem::path& path, Defects& defects,
 }
 
 int64_t read_dataset(const std::filesystem::path& directory, Defects& defects) {
-  const DatasetManifest manifest = read_manifest(directory);
+  Defects in_manifest;
+  const DatasetManifest manifest = read_manifest(directory, in_manifest);
+  const bool comparable = in_manifest.empty();
+  defects.check([&] { in_manifest.throw_if_any((directory / "dataset.json").string()); });
   int64_t good = 0;
   for (const auto& [name, split] : manifest.splits)
     for (const ShardEntry& entry : split.shards)
-      good += read_shard(directory / name / entry.file, defects,
-                         [&, &entry = entry](const ShardReader& shard) { return differences(shard, entry, manifest); });
+      good += read_shard(directory / name / entry.file, defects, [&, &entry = entry](const ShardReader& shard) {
+        return comparable ? differences(shard, entry, manifest) : std::vector<std::string>();
+      });
   return good;
 }
 

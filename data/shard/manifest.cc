@@ -54,28 +54,38 @@ ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects
   return entry;
 }
 
-SplitManifest split_from(const JsonView& json, Defects& defects) {
-  const size_t before = defects.count();
-  SplitManifest split;
+// Those that can be read.
+void read_shards(const JsonView& json, SplitManifest& split, Defects& defects) {
   std::set<std::string> files;
-  for (const JsonView& shard : json.at("shards").elements()) {
+  for (const JsonView& shard : json.elements()) {
     defects.check([&] {
-      split.append(entry_from(shard, split, defects));
-      const std::string& file = split.shards.back().file;
-      if (!file.empty() && !files.insert(file).second) shard.at("file").refuse("a file that no shard before it has");
+      const size_t before = defects.count();
+      ShardEntry entry = entry_from(shard, split, defects);
+      const bool again = !entry.file.empty() && !files.insert(entry.file).second;
+      if (again) shard.at("file").refuse("a file that no shard before it has");
+      if (defects.count() == before) split.append(std::move(entry));
     });
   }
+}
+
+SplitManifest split_from(const JsonView& json, Defects& defects) {
+  json.members();
+  const size_t before = defects.count();
+  SplitManifest split;
+  defects.check([&] { read_shards(json.at("shards"), split, defects); });
   const int64_t samples = count_from(json, "samples", 0, defects), tokens = count_from(json, "tokens", 0, defects),
                 bytes = count_from(json, "source_bytes", 0, defects);
   const bool differ = samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes;
-  if (differ && defects.count() == before)
-    throw DataError(json.place() + ": the totals of a split are not the sums over its shards");
+  if (differ && defects.count() == before) {
+    defects.add(json.place() + ": the totals of a split are not the sums over its shards");
+  }
   return split;
 }
 
 // `vocab_size` is 0 where it could not be read.
 int32_t token_from(const JsonView& json, int64_t vocab_size) {
   const int64_t token = json.integer(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
+  if (vocab_size == 0 && token < 0) json.refuse("one of its vocabulary");
   if (vocab_size > 0 && (token < 0 || token >= vocab_size)) {
     json.refuse(concat("one of its vocabulary of ", vocab_size));
   }
@@ -110,20 +120,25 @@ std::map<std::string, SplitManifest> splits_from(const JsonView& json, Defects& 
   return splits;
 }
 
-DatasetManifest manifest_from(const JsonView& json) {
-  if (const std::string format = json.at("format").text(); format != kFormat)
-    throw DataError(concat(json.place(), ": expected the format ", kFormat, ", found ", format));
-  if (const int64_t version = json.at("version").integer(); version != kDatasetVersion)
-    throw DataError(concat(json.place(), ": expected version ", kDatasetVersion, ", found version ", version));
-  check_checksum(json);
-  Defects defects;
+// What else a file of another format or version holds is not judged.
+void check_kind(const JsonView& json, Defects& defects) {
+  json.members();
+  const std::string format = defects.value([&] { return json.at("format").text(); }, std::string(kFormat));
+  if (format != kFormat) json.at("format").refuse(concat("'", kFormat, "'"));
+  const int64_t version = defects.value([&] { return json.at("version").integer(); }, int64_t{kDatasetVersion});
+  if (version == kDatasetVersion) return;
+  throw DataError(concat(json.place(), ": expected version ", kDatasetVersion, ", found version ", version));
+}
+
+DatasetManifest manifest_from(const JsonView& json, Defects& defects) {
+  check_kind(json, defects);
+  defects.check([&] { check_checksum(json); });
   DatasetManifest m;
   m.tokenizer_digest = defects.value([&] { return json.at("tokenizer_digest").text(); });
   m.vocab_size = defects.value([&] { return json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max()); });
   m.begin_token = defects.value([&] { return token_from(json.at("begin_token"), m.vocab_size); });
   m.end_token = defects.value([&] { return token_from(json.at("end_token"), m.vocab_size); });
   defects.check([&] { m.splits = splits_from(json.at("splits"), defects); });
-  defects.throw_if_any(json.place());
   return m;
 }
 
@@ -167,18 +182,25 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
 }
 
 DatasetManifest read_manifest(const std::filesystem::path& directory) {
-  const std::string path = (directory / kFile).string();
-  return parse_dataset_manifest(read_text(path), path);
+  Defects defects;
+  DatasetManifest manifest = read_manifest(directory, defects);
+  defects.throw_if_any((directory / kFile).string());
+  return manifest;
 }
 
-DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path) {
+DatasetManifest read_manifest(const std::filesystem::path& directory, Defects& defects) {
+  const std::string path = (directory / kFile).string();
+  return parse_dataset_manifest(read_text(path), path, defects);
+}
+
+DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path, Defects& defects) {
   Json json;
   try {
     json = parse_json(text, path);
   } catch (const DataError& error) {
     throw DataError(path + ": damaged" + std::string(error.what()).substr(path.size()));
   }
-  return manifest_from(JsonView(json, path));
+  return manifest_from(JsonView(json, path), defects);
 }
 
 }  // namespace birkhoff

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/defects.h"
+
 namespace birkhoff {
 
 struct ShardEntry {
@@ -38,7 +40,10 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
 // DataError if dataset.json is missing, is not JSON, is of another format or version, was edited (its checksum;
 // datasets of older programs have none), or a value is not of its type and range.
 DatasetManifest read_manifest(const std::filesystem::path& directory);
+// The same for one that lists all defects: those of values and of the checksum are added, and what is returned is what
+// can be read. Shards with a defect are left out.
+DatasetManifest read_manifest(const std::filesystem::path& directory, Defects& defects);
 // The same of its text; `path` is for messages.
-DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path);
+DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path, Defects& defects);
 
 }  // namespace birkhoff

@@ -15,7 +15,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       json.erase("xxh3");
       json["xxh3"] = json_checksum(json);
     }
-    const DatasetManifest manifest = parse_dataset_manifest(json.dump(), "f");
+    Defects defects;
+    const DatasetManifest manifest = parse_dataset_manifest(json.dump(), "f", defects);
+    defects.throw_if_any("f");
     plant(manifest.begin_token != 1 || manifest.vocab_size != 100 || manifest.tokenizer_digest != "digest");
     for (const auto& [name, split] : manifest.splits) manifest.split(name);
   });

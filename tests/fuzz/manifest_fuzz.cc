@@ -13,7 +13,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Json body = parse_json({reinterpret_cast<const char*>(data), size}, "f");
     const std::string checksum = json_checksum(body);
     const Json whole{{"xxh3", checksum}, {"manifest", std::move(body)}};
-    const Manifest manifest = parse_manifest(whole.dump(), "f");
+    Defects defects;
+    const Manifest manifest = parse_manifest(whole.dump(), "f", defects);
+    check_layout(manifest, defects);  // of what could be read
+    defects.throw_if_any("f");
     parse_manifest(to_text(manifest), "again");
     plant(manifest.step != 20 || !manifest.integers.contains("trainer.steps") ||
           !manifest.texts.contains("data.cursor"));

@@ -22,16 +22,18 @@ void check_cover(const std::string& name, const Manifest::Entry& entry, Defects&
   }
 }
 
-void check_place(const std::string& name, const Manifest::Part& part, int64_t bytes, const Manifest& m,
-                 Defects& defects) {
-  const auto file = m.files.find(part.file);
-  if (file == m.files.end()) {
-    defects.add(concat(name, ": its part in ", part.file, ": the checkpoint has no such file"));
-  } else if (!file->second.xxh3.empty()) {
-    defects.add(concat(name, ": its part in ", part.file, ": that is an attachment, expected a tensor file"));
-  } else if (part.offset > file->second.bytes || bytes > file->second.bytes - part.offset) {
-    defects.add(concat(name, ": its part in ", part.file, ": ", bytes, " bytes at byte ", part.offset,
-                       " lie outside the ", file->second.bytes, " bytes of the file"));
+// Whether a part lies within its tensor file.
+void check_place(const std::string& name, const Manifest::Part& part, int64_t bytes, const Manifest& m) {
+  const auto refuse = [&](const auto&... why) {
+    throw DataError(concat(name, ": its part in ", part.file, ": ", why...));
+  };
+  const auto found = m.files.find(part.file);
+  if (found == m.files.end()) refuse("the checkpoint has no such file");
+  const Manifest::File& file = found->second;
+  if (file.bytes == Manifest::File::kUnreadable) return;
+  if (!file.xxh3.empty()) refuse("that is an attachment, expected a tensor file");
+  if (part.offset > file.bytes || bytes > file.bytes - part.offset) {
+    refuse(bytes, " bytes at byte ", part.offset, " lie outside the ", file.bytes, " bytes of the file");
   }
 }
 
@@ -42,29 +44,42 @@ struct Range {
   std::string_view tensor;
 };
 
-void check_overlap(std::vector<Range>& ranges, Defects& defects) {
+// Two tensors are told once, however many of their parts share bytes.
+void check_overlap(std::vector<Range>& ranges, Defects& defects, std::set<std::string>& misplaced) {
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
-  for (size_t i = 1; i < ranges.size(); ++i) {
-    const Range &a = ranges[i - 1], &b = ranges[i];
-    if (a.file != b.file || a.end <= b.begin) continue;
-    defects.add(concat(a.tensor, " and ", b.tensor, " share bytes of ", a.file, " from byte ", b.begin, " on"));
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> told;
+  const Range* last = nullptr;  // of those before in the file, the one that ends last
+  for (const Range& range : ranges) {
+    if (last && last->file == range.file && range.begin < last->end) {
+      misplaced.emplace(last->tensor);
+      misplaced.emplace(range.tensor);
+      if (told.emplace(range.file, last->tensor, range.tensor).second) {
+        defects.add(concat(last->tensor, " and ", range.tensor, " share bytes of ", range.file, " from byte ",
+                           range.begin, " on"));
+      }
+    }
+    if (!last || last->file != range.file || range.end > last->end) last = &range;
   }
 }
 
 }  // namespace
 
-void check_layout(const Manifest& m, Defects& defects) {
+std::set<std::string> check_layout(const Manifest& m, Defects& defects) {
+  std::set<std::string> misplaced;
   std::vector<Range> ranges;
   for (const auto& [name, entry] : m.tensors) {
     check_cover(name, entry, defects);
     for (const Manifest::Part& part : entry.parts) {
       const int64_t bytes = bytes_of(entry, part);
-      check_place(name, part, bytes, m, defects);
+      const size_t before = defects.count();
+      defects.check([&, &name = name] { check_place(name, part, bytes, m); });
+      if (defects.count() > before) misplaced.insert(name);
       if (bytes > 0) ranges.push_back({part.file, part.offset, part.offset + bytes, name});
     }
   }
-  check_overlap(ranges, defects);
+  check_overlap(ranges, defects, misplaced);
+  return misplaced;
 }
 
 void check_layout(const Manifest& m) {

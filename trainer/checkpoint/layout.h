@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "kernels/core/defects.h"
@@ -8,8 +9,9 @@
 namespace birkhoff {
 
 // Whether a manifest agrees with itself: the parts of each tensor cover it exactly once, ascending; each lies within a
-// tensor file that the manifest lists, and no two share bytes. Every defect is added.
-void check_layout(const Manifest& manifest, Defects& defects);
+// tensor file that the manifest lists, and no two share bytes. Every defect is added. Returns the tensors of which no
+// byte is to be read: a part lies outside its file, or shares bytes with another.
+std::set<std::string> check_layout(const Manifest& manifest, Defects& defects);
 // The same; DataError.
 void check_layout(const Manifest& manifest);
 

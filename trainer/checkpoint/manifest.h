@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/defects.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/shape.h"
 
@@ -14,6 +15,7 @@ namespace birkhoff {
 // are flat ranges that together cover it, each in some file, each with its checksum.
 struct Manifest {
   static constexpr int64_t kVersion = 1;
+  static constexpr int64_t kUnreadableStep = -1;  // of a manifest with defects
 
   struct Part {
     std::string file;    // within the checkpoint's directory
@@ -28,6 +30,8 @@ struct Manifest {
     std::vector<Part> parts;  // ascending, without gap or overlap
   };
   struct File {
+    static constexpr int64_t kUnreadable = -1;  // of a manifest with defects
+
     int64_t bytes = 0;
     std::string xxh3;  // of the whole file; empty for tensor files, whose parts have their own
   };
@@ -53,6 +57,10 @@ std::string to_text(const Manifest& manifest);
 // is not of its type and range: names are plain names, a part lies within its tensor, sizes fit 63 bits. Whether the
 // parts of a tensor cover it is not looked at (layout.h): a writer's record holds some of them.
 Manifest parse_manifest(const std::string& text, const std::string& path);
+// The same for one that lists all defects: they are added, and what is returned is what can be read. Tensors with a
+// defect are left out; files are there, as unreadable ones. DataError where the text is no manifest, or one of another
+// format or version.
+Manifest parse_manifest(const std::string& text, const std::string& path, Defects& defects);
 
 // Joins what the writers recorded of their own files. DataError if the parts do not make up a layout (layout.h), or a
 // tensor's shape or dtype, the step or a value differ between writers.

@@ -22,20 +22,23 @@ DType dtype_from(const JsonView& json) {
   json.refuse("one of f32, bf16, f64, i32, i64, u8");
 }
 
-Shape shape_from(const JsonView& json, DType dtype) {
+Shape shape_from(const JsonView& json, DType dtype, Defects& defects) {
   const std::vector<JsonView> dims = json.elements();
   if (dims.size() > Shape::kMaxRank) json.refuse(concat("at most ", Shape::kMaxRank, " dims"));
+  const size_t before = defects.count();
   Shape shape;
-  for (const JsonView& dim : dims) shape.append(dim.integer());
-  if (!checked_bytes(dtype, shape)) json.refuse("a shape whose size in bytes fits 63 bits");
+  for (const JsonView& dim : dims) shape.append(defects.value([&] { return dim.integer(); }));
+  if (defects.count() == before && !checked_bytes(dtype, shape)) {
+    json.refuse("a shape whose size in bytes fits 63 bits");
+  }
   return shape;
 }
 
 // Sixteen hexadecimal digits, kept as text.
 std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
 
-Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry, Defects& defects) {
-  const int64_t elements = entry.shape.count();
+// `elements`: of the tensor, in units of `element_bytes`.
+Manifest::Part part_from(const JsonView& json, int64_t elements, int64_t element_bytes, Defects& defects) {
   json.members();  // or one defect, not one for each member
   Manifest::Part part;
   const auto integer = [&](const char* key, int64_t max) {
@@ -44,7 +47,7 @@ Manifest::Part part_from(const JsonView& json, const Manifest::Entry& entry, Def
   part.file = defects.value([&] { return json.at("file").plain_name(); });
   part.begin = integer("begin", elements);
   part.count = integer("count", elements - part.begin);
-  part.offset = integer("offset", std::numeric_limits<int64_t>::max() - bytes_of(entry, part));
+  part.offset = integer("offset", std::numeric_limits<int64_t>::max() - part.count * element_bytes);
   part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
   return part;
 }
@@ -80,40 +83,68 @@ void check_tensor_name(const std::string& name, const JsonView& tensors) {
   }
 }
 
-// The range of what a part says depends on dtype and shape, so that parts are looked at where both can be read.
+// The range of what a part says depends on dtype and shape; where one of them cannot be read, the largest size goes.
 Manifest::Entry entry_from(const JsonView& json, Defects& defects) {
   json.members();
   const size_t before = defects.count();
   Manifest::Entry entry;
-  entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f32);
-  entry.shape = defects.value([&] { return shape_from(json.at("shape"), entry.dtype); });
-  if (defects.count() > before) return entry;
-  for (const JsonView& part : json.at("parts").elements()) {
-    defects.check([&] { entry.parts.push_back(part_from(part, entry, defects)); });
-  }
+  entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f64);
+  entry.shape = defects.value([&] { return shape_from(json.at("shape"), entry.dtype, defects); });
+  const auto element_bytes = static_cast<int64_t>(size_of(entry.dtype));
+  const int64_t elements =
+      defects.count() == before ? entry.shape.count() : std::numeric_limits<int64_t>::max() / element_bytes;
+  defects.check([&] {
+    for (const JsonView& part : json.at("parts").elements()) {
+      defects.check([&] { entry.parts.push_back(part_from(part, elements, element_bytes, defects)); });
+    }
+  });
   return entry;
 }
 
-Manifest::File file_from(const std::string& name, const JsonView& json, Defects& defects) {
-  if (!is_plain_name(name) || name == kManifestName) {
-    throw DataError(concat(json.place(), ": expected the plain name of another file of the folder, without '/'"));
-  }
+Manifest::File file_from(const JsonView& json, Defects& defects) {
+  json.members();
   Manifest::File file;
-  file.bytes = defects.value([&] { return json.at("bytes").integer(); });
-  const JsonView checksum = json.at("xxh3");
-  if (!checksum.text().empty()) file.xxh3 = checksum_from(checksum);
+  file.bytes = defects.value([&] { return json.at("bytes").integer(); }, Manifest::File::kUnreadable);
+  defects.check([&] {
+    const JsonView checksum = json.at("xxh3");
+    if (!checksum.text().empty()) file.xxh3 = checksum_from(checksum);
+  });
   return file;
 }
 
-Manifest read_body(const JsonView& body, const std::string& path) {
-  constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
-  Defects defects;
-  Manifest m;
-  m.step = defects.value([&] { return body.at("step").integer(); });
+void read_tensors(const JsonView& body, Manifest& m, Defects& defects) {
   read_members(body, "tensors", defects, [&](const std::string& name, const JsonView& value) {
+    const size_t before = defects.count();
     check_tensor_name(name, body.at("tensors"));
-    m.tensors[name] = entry_from(value, defects);
+    Manifest::Entry entry = entry_from(value, defects);
+    if (defects.count() == before) m.tensors[name] = std::move(entry);
   });
+}
+
+// A file of which something cannot be read is kept as an unreadable one, so that it is not told of each of its parts
+// that the checkpoint has no such file.
+void read_files(const JsonView& body, Manifest& m, Defects& defects) {
+  const size_t before = defects.count();
+  read_members(body, "files", defects, [&](const std::string& name, const JsonView& value) {
+    if (!is_plain_name(name) || name == kManifestName) {
+      throw DataError(concat(value.place(), ": expected the plain name of another file of the folder, without '/'"));
+    }
+    const size_t before_file = defects.count();
+    m.files[name].bytes = Manifest::File::kUnreadable;
+    const Manifest::File file = file_from(value, defects);
+    if (defects.count() == before_file) m.files[name] = file;
+  });
+  if (defects.count() == before || !m.files.empty()) return;
+  for (const auto& [name, entry] : m.tensors) {
+    for (const Manifest::Part& part : entry.parts) m.files[part.file].bytes = Manifest::File::kUnreadable;
+  }
+}
+
+Manifest read_body(const JsonView& body, Defects& defects) {
+  constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
+  Manifest m;
+  m.step = defects.value([&] { return body.at("step").integer(); }, Manifest::kUnreadableStep);
+  read_tensors(body, m, defects);
   read_members(body, "reals", defects, [&](const std::string& name, const JsonView& value) {
     m.reals[name] = std::bit_cast<double>(value.at("bits").hex64());
   });
@@ -121,10 +152,7 @@ Manifest read_body(const JsonView& body, const std::string& path) {
                [&](const std::string& name, const JsonView& value) { m.integers[name] = value.integer(kMin); });
   read_members(body, "texts", defects,
                [&](const std::string& name, const JsonView& value) { m.texts[name] = value.text(); });
-  read_members(body, "files", defects, [&](const std::string& name, const JsonView& value) {
-    m.files[name] = file_from(name, value, defects);
-  });
-  defects.throw_if_any(path);
+  read_files(body, m, defects);
   return m;
 }
 
@@ -134,8 +162,11 @@ void check_checksum(const Json& body, const Json& expected, const std::string& p
   throw DataError(concat(path, ": the checksum is ", found, ", the file says ", expected.dump()));
 }
 
-void check_version(const JsonView& body, const std::string& path) {
-  const int64_t version = body.at("version").integer();
+// What else a file of another format or version holds is not judged.
+void check_kind(const JsonView& body, const std::string& path, Defects& defects) {
+  const std::string format = defects.value([&] { return body.at("format").text(); }, std::string(kFormat));
+  if (format != kFormat) body.at("format").refuse(concat("'", kFormat, "'"));
+  const int64_t version = defects.value([&] { return body.at("version").integer(); }, Manifest::kVersion);
   if (version == Manifest::kVersion) return;
   throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
                          version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));
@@ -153,17 +184,23 @@ Json parse_whole(const std::string& text, const std::string& path) {
 }  // namespace
 
 Manifest parse_manifest(const std::string& text, const std::string& path) {
+  Defects defects;
+  Manifest manifest = parse_manifest(text, path, defects);
+  defects.throw_if_any(path);
+  return manifest;
+}
+
+Manifest parse_manifest(const std::string& text, const std::string& path, Defects& defects) {
   const Json whole = parse_whole(text, path);
   if (!whole.is_object() || !whole.contains("manifest") || !whole.contains("xxh3")) {
     throw DataError(path + ": not a checkpoint manifest: it has no 'manifest' with a checksum 'xxh3'");
   }
   const Json& body = whole["manifest"];
   if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
-  check_checksum(body, whole["xxh3"], path);
   const JsonView view(body, path);
-  if (const JsonView format = view.at("format"); format.text() != kFormat) format.refuse(concat("'", kFormat, "'"));
-  check_version(view, path);
-  return read_body(view, path);
+  check_kind(view, path, defects);
+  defects.check([&] { check_checksum(body, whole["xxh3"], path); });
+  return read_body(view, defects);
 }
 
 }  // namespace birkhoff

@@ -33,6 +33,7 @@ void compare(const std::string& what, const std::string& found, const std::strin
 
 // Missing files, and those of another kind or size, are added. Whether the file is as it should be.
 bool check_file(const fs::path& path, const Manifest::File& file, Defects& defects) {
+  if (file.bytes == Manifest::File::kUnreadable) return false;
   try {
     const int64_t bytes = regular_file_bytes(path);
     if (bytes != file.bytes) throw DataError(concat(path.string(), ": ", bytes, " bytes, expected ", file.bytes));
@@ -48,7 +49,7 @@ bool check_file(const fs::path& path, const Manifest::File& file, Defects& defec
 // Which checkpoint a run goes on from, and which it removes, goes by the names of their folders.
 void check_name(const fs::path& checkpoint, const Manifest& manifest) {
   const std::optional<int64_t> step = step_in_name(checkpoint);
-  if (!step || *step == manifest.step) return;
+  if (!step || *step == manifest.step || manifest.step == Manifest::kUnreadableStep) return;
   throw DataError(concat(checkpoint.string(), ": its manifest is of step ", manifest.step, ", its name of step ", *step,
                          ". Give it the name of its step, ", checkpoint_name(manifest.step), ", or move it elsewhere"));
 }
@@ -64,7 +65,8 @@ std::string checkpoints_in(const fs::path& folder) {
   return {};
 }
 
-// Reads the manifest; what is wrong with it or with the sizes of the files is added. The files that may be read.
+// Reads the manifest; what is wrong with it or with the sizes of the files is added. `whole` are the files that may be
+// read; tensors that may not are left out.
 Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<std::string>& whole) {
   const fs::path path = checkpoint / kManifestName;
   std::string text;
@@ -74,11 +76,11 @@ Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<st
     throw DataError(concat(path.string(), ": the file is missing or cannot be read: ", std::strerror(e.code()),
                            checkpoints_in(checkpoint)));
   }
-  Manifest m = parse_manifest(text, path.string());
+  Defects in_manifest;
+  Manifest m = parse_manifest(text, path.string(), in_manifest);
+  for (const std::string& name : check_layout(m, in_manifest)) m.tensors.erase(name);
+  defects.check([&] { in_manifest.throw_if_any(path.string()); });
   defects.check([&] { check_name(checkpoint, m); });
-  Defects layout;
-  check_layout(m, layout);
-  defects.check([&] { layout.throw_if_any(path.string()); });
   for (const auto& [name, file] : m.files) {
     if (check_file(checkpoint / name, file, defects)) whole.insert(name);
   }

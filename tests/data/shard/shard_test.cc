@@ -229,7 +229,7 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   write_file(dir / "dataset.json", "{");
   EXPECT_THAT(complaint(), HasSubstr("dataset.json: damaged"));
   write_file(dir / "dataset.json", R"({"format": "x"})");
-  EXPECT_THAT(complaint(), HasSubstr("expected the format birkhoff.dataset, found x"));
+  EXPECT_THAT(complaint(), HasSubstr("format is \"x\", expected 'birkhoff.dataset'"));
   write_file(dir / "dataset.json", R"({"format": "birkhoff.dataset", "version": 9})");
   EXPECT_THAT(complaint(), HasSubstr("expected version 1, found version 9"));
   DatasetManifest negative{"d", 10, 1, 2, {}};

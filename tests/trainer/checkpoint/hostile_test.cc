@@ -1,14 +1,11 @@
 // Manifests whose checksum is right and whose content is not, and paths that name no regular file: each is refused by
 // every command, and passed over for the checkpoint before.
-#include <sstream>
+#include "tests/trainer/checkpoint/hostile.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "data/json/json.h"
 #include "kernels/core/hash.h"
-#include "tests/trainer/checkpoint/saves.h"
-#include "trainer/checkpoint/commands.h"
 #include "trainer/optim/spike.h"
 
 namespace birkhoff {
@@ -16,47 +13,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-
-class Hostile : public testing::Test {
- protected:
-  Hostile() {
-    save_once(2, dir_.path(), 10, 10);
-    save_once(2, dir_.path(), 20, 20);
-    good_ = read_file(path());
-  }
-  std::filesystem::path newest() const { return dir_ / "step-00000020"; }
-  std::filesystem::path path() const { return newest() / kManifestName; }
-
-  // The manifest as JSON, changed, and under a checksum that is right again.
-  void edit(const std::function<void(Json& body)>& change) const {
-    Json whole = parse_json(good_, "m");
-    change(whole["manifest"]);
-    const std::string text = whole["manifest"].dump(1);
-    whole["xxh3"] = hex16(hash64(text.data(), text.size()));
-    write_file(path(), whole.dump());
-  }
-  // As the loader sees it: walks back to step 10; why.
-  std::string walked_back() const {
-    const auto found = load_newest(2, dir_.path(), [](int64_t step) { return step; });
-    if (!found || found->manifest.step != 10 || found->passed_over.size() != 1) return "not walked back";
-    return found->passed_over[0];
-  }
-  // What the three commands say, which must be the same.
-  std::string refused_by_commands() const {
-    std::ostringstream out;
-    const std::string inspected = message_of<DataError>([&] { inspect_checkpoint(newest(), out); });
-    for (const bool swapped : {false, true}) {
-      const auto a = dir_ / "step-00000010", b = newest();
-      EXPECT_EQ(message_of<DataError>([&] { diff_checkpoints(swapped ? b : a, swapped ? a : b, out); }), inspected);
-    }
-    message_of<DataError>([&] { verify_checkpoints(dir_.path(), out); });
-    EXPECT_THAT(out.str(), HasSubstr(concat(newest().string(), ": NOT VALID: ")));
-    return inspected;
-  }
-
-  const TempDir dir_;
-  std::string good_;
-};
 
 TEST_F(Hostile, TheEditOfNothingIsLoaded) {
   edit([](Json&) {});
@@ -220,27 +176,6 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   }
 }
 
-TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
-  edit([](Json& body) {
-    body["step"] = -1;
-    body["tensors"]["model.matrix"]["shape"] = {-2};
-    body["tensors"]["model.matrix"]["dtype"] = "f16";
-    Json& part = body["tensors"]["adamw.m.matrix"]["parts"][0];
-    part["file"] = "..";
-    part["offset"] = -8;
-    body["integers"]["i"] = 0.5;
-    body["reals"] = 7;
-    body["files"]["config.yaml"]["bytes"] = -1;
-  });
-  const std::string said = refused_by_commands();
-  EXPECT_THAT(said, HasSubstr(path().string() + ": 8 defects:\n"));
-  for (const char* expected :
-       {"step is -1", "model.matrix.shape[0] is -2", "model.matrix.dtype is \"f16\"", "parts[0].file is \"..\"",
-        "parts[0].offset is -8", "integers.i is 0.5", "reals is 7", "files.config.yaml.bytes is -1"}) {
-    EXPECT_THAT(said, HasSubstr(expected));
-  }
-}
-
 TEST_F(Hostile, AKeyGivenTwiceWalksBack) {
   std::string text = good_;
   const size_t at = text.find("\"step\":");
@@ -267,26 +202,6 @@ TEST_F(Hostile, ReadingEndsWhateverKindOfFileANameLeadsTo) {
     std::filesystem::remove(file);
     std::filesystem::rename(kept, file);
   }
-}
-
-TEST_F(Hostile, VerifyListsEveryDefect) {
-  const Manifest m = open_checkpoint(newest());
-  for (const char* name : {"model.matrix", "adamw.m.matrix"}) {
-    const Manifest::Part& part = m.tensors.at(name).parts.at(0);
-    std::string bytes = read_file(newest() / part.file);
-    bytes[static_cast<size_t>(part.offset)] ^= 1;
-    write_file(newest() / part.file, bytes);
-  }
-  std::filesystem::remove(newest() / "rank-00001.h5");
-  write_file(newest() / "config.yaml", std::string(read_file(newest() / "config.yaml").size(), '#'));
-  const std::string message = message_of<DataError>([&] { verify_checkpoint(newest()); });
-  EXPECT_THAT(message, HasSubstr(": 4 defects:"));
-  EXPECT_THAT(message, HasSubstr("rank-00001.h5: the file is missing"));
-  EXPECT_THAT(message, HasSubstr("config.yaml: the checksum is "));
-  EXPECT_THAT(message, HasSubstr("model.matrix in "));
-  EXPECT_THAT(message, HasSubstr("adamw.m.matrix in "));
-  std::filesystem::remove(newest() / "tokenizer.json");
-  EXPECT_THAT(refused_by_commands(), AllOf(HasSubstr("2 defects"), HasSubstr("tokenizer.json: the file is missing")));
 }
 
 // A visitor that gives the integers of a checkpoint.

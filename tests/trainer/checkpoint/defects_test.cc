@@ -1,0 +1,80 @@
+// Every defect of a checkpoint is told, and what follows from another is not.
+#include "tests/trainer/checkpoint/hostile.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
+  edit([](Json& body) {
+    body.erase("format");
+    body["version"] = "1";
+    body["step"] = -1;
+    Json& matrix = body["tensors"]["model.matrix"];
+    matrix["shape"] = {-2, 0.5};
+    matrix["dtype"] = "f16";
+    matrix.erase("parts");
+    Json& part = body["tensors"]["adamw.m.matrix"]["parts"][0];
+    part["file"] = "..";
+    part["offset"] = -8;
+    body["integers"]["i"] = 0.5;
+    body["reals"] = 7;
+    body["tensors"]["model.table"]["parts"].erase(1);
+    body["files"]["config.yaml"] = {{"bytes", -1}, {"xxh3", "0"}};
+    body["files"]["rank-00001.h5"]["bytes"] = -1;
+  });
+  std::filesystem::remove(newest() / "tokenizer.json");
+  const std::string said = refused_by_commands();
+  EXPECT_THAT(said, AllOf(HasSubstr(newest().string() + ": 2 defects:\n"), HasSubstr("tokenizer.json: the file is m")));
+  EXPECT_THAT(said, HasSubstr(path().string() + ": 15 defects:\n"));
+  for (const char* expected : {"has no 'format'", "version is \"1\"", "step is -1", "model.matrix.shape[0] is -2",
+                               "model.matrix.shape[1] is 0.5", "model.matrix.dtype is \"f16\"",
+                               "model.matrix has no 'parts'", "parts[0].file is \"..\"", "parts[0].offset is -8",
+                               "integers.i is 0.5", "reals is 7", "files.config.yaml.bytes is -1",
+                               "files.config.yaml.xxh3 is \"0\"", "files.rank-00001.h5.bytes is -1", "model.table: "}) {
+    EXPECT_THAT(said, HasSubstr(expected));
+  }
+}
+
+TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
+  Json whole = parse_json(good_, "m");
+  whole["manifest"]["tensors"]["model.matrix"]["parts"][0]["count"] = 1e30;
+  write_file(path(), whole.dump());
+  std::filesystem::remove(newest() / "rank-00001.h5");
+  EXPECT_THAT(refused_by_commands(),
+              AllOf(HasSubstr("manifest.json: 2 defects:\n"), HasSubstr("manifest.json: the checksum is "),
+                    HasSubstr("parts[0].count is 1e+30, expected a whole number"),
+                    HasSubstr("rank-00001.h5: the file is missing")));
+}
+
+// However many parts say so, two tensors that share bytes are told once and not read.
+TEST_F(Hostile, ManyPartsOfTheSameBytesAreToldOnceAndNotRead) {
+  edit([](Json& body) {
+    Json& parts = body["tensors"]["model.matrix"]["parts"];
+    for (int i = 0; i < 10000; ++i) parts.push_back(parts[1]);
+  });
+  flip_first_byte("model.matrix");
+  EXPECT_THAT(message_of<DataError>([&] { verify_checkpoint(newest()); }),
+              AllOf(HasSubstr("manifest.json: 2 defects:\n"), HasSubstr("model.matrix and model.matrix share bytes"),
+                    Not(HasSubstr("model.matrix in "))));
+}
+
+TEST_F(Hostile, VerifyListsEveryDefect) {
+  for (const char* name : {"model.matrix", "adamw.m.matrix"}) flip_first_byte(name);
+  std::filesystem::remove(newest() / "rank-00001.h5");
+  write_file(newest() / "config.yaml", std::string(read_file(newest() / "config.yaml").size(), '#'));
+  const std::string message = message_of<DataError>([&] { verify_checkpoint(newest()); });
+  EXPECT_THAT(message, HasSubstr(": 4 defects:"));
+  EXPECT_THAT(message, HasSubstr("rank-00001.h5: the file is missing"));
+  EXPECT_THAT(message, HasSubstr("config.yaml: the checksum is "));
+  EXPECT_THAT(message, HasSubstr("model.matrix in "));
+  EXPECT_THAT(message, HasSubstr("adamw.m.matrix in "));
+  std::filesystem::remove(newest() / "tokenizer.json");
+  EXPECT_THAT(refused_by_commands(), AllOf(HasSubstr("2 defects"), HasSubstr("tokenizer.json: the file is missing")));
+}
+
+}  // namespace
+}  // namespace birkhoff
