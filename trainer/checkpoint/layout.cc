@@ -69,7 +69,11 @@ std::set<std::string> check_layout(const Manifest& m, Defects& defects) {
   std::set<std::string> misplaced;
   std::vector<Range> ranges;
   for (const auto& [name, entry] : m.tensors) {
-    check_cover(name, entry, defects);
+    if (entry.whole) {
+      check_cover(name, entry, defects);
+    } else {
+      misplaced.insert(name);
+    }
     for (const Manifest::Part& part : entry.parts) {
       const int64_t bytes = bytes_of(entry, part);
       const size_t before = defects.count();

@@ -10,7 +10,7 @@ namespace birkhoff {
 
 // Whether a manifest agrees with itself: the parts of each tensor cover it exactly once, ascending; each lies within a
 // tensor file that the manifest lists, and no two share bytes. Every defect is added. Returns the tensors of which no
-// byte is to be read: a part lies outside its file, or shares bytes with another.
+// byte is to be read: a part has a defect, lies outside its file, or shares bytes with another.
 std::set<std::string> check_layout(const Manifest& manifest, Defects& defects);
 // The same; DataError.
 void check_layout(const Manifest& manifest);

@@ -28,6 +28,7 @@ struct Manifest {
     DType dtype = DType::f32;
     Shape shape;
     std::vector<Part> parts;  // ascending, without gap or overlap
+    bool whole = true;        // of a manifest with defects: no part had one
   };
   struct File {
     static constexpr int64_t kUnreadable = -1;  // of a manifest with defects
@@ -57,9 +58,9 @@ std::string to_text(const Manifest& manifest);
 // is not of its type and range: names are plain names, a part lies within its tensor, sizes fit 63 bits. Whether the
 // parts of a tensor cover it is not looked at (layout.h): a writer's record holds some of them.
 Manifest parse_manifest(const std::string& text, const std::string& path);
-// The same for one that lists all defects: they are added, and what is returned is what can be read. Tensors with a
-// defect are left out; files are there, as unreadable ones. DataError where the text is no manifest, or one of another
-// format or version.
+// The same for one that lists all defects: they are added, and what is returned is what can be read. A tensor without a
+// dtype or shape is left out, and so is a part with a defect; files are there, as unreadable ones. DataError where the
+// text is no manifest, or one of another format or version.
 Manifest parse_manifest(const std::string& text, const std::string& path, Defects& defects);
 
 // Joins what the writers recorded of their own files. DataError if the parts do not make up a layout (layout.h), or a

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "data/file/checked_size.h"
 #include "data/file/regular_file.h"
@@ -37,9 +38,11 @@ Shape shape_from(const JsonView& json, DType dtype, Defects& defects) {
 // Sixteen hexadecimal digits, kept as text.
 std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
 
-// `elements`: of the tensor, in units of `element_bytes`.
-Manifest::Part part_from(const JsonView& json, int64_t elements, int64_t element_bytes, Defects& defects) {
+// `elements`: of the tensor, in units of `element_bytes`. Nothing where its place cannot be read.
+std::optional<Manifest::Part> part_from(const JsonView& json, int64_t elements, int64_t element_bytes,
+                                        Defects& defects) {
   json.members();  // or one defect, not one for each member
+  const size_t before = defects.count();
   Manifest::Part part;
   const auto integer = [&](const char* key, int64_t max) {
     return defects.value([&] { return json.at(key).integer(0, max); });
@@ -48,8 +51,9 @@ Manifest::Part part_from(const JsonView& json, int64_t elements, int64_t element
   part.begin = integer("begin", elements);
   part.count = integer("count", elements - part.begin);
   part.offset = integer("offset", std::numeric_limits<int64_t>::max() - part.count * element_bytes);
+  const bool placed = defects.count() == before;
   part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
-  return part;
+  return placed ? std::optional(part) : std::nullopt;
 }
 
 // Names are shown in messages, to a terminal too.
@@ -83,22 +87,26 @@ void check_tensor_name(const std::string& name, const JsonView& tensors) {
   }
 }
 
-// The range of what a part says depends on dtype and shape; where one of them cannot be read, the largest size goes.
-Manifest::Entry entry_from(const JsonView& json, Defects& defects) {
+// The range of what a part says depends on dtype and shape. Nothing where one of them cannot be read; the parts are
+// looked at all the same, as those of the largest tensor.
+std::optional<Manifest::Entry> entry_from(const JsonView& json, Defects& defects) {
   json.members();
   const size_t before = defects.count();
   Manifest::Entry entry;
   entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f64);
   entry.shape = defects.value([&] { return shape_from(json.at("shape"), entry.dtype, defects); });
   const auto element_bytes = static_cast<int64_t>(size_of(entry.dtype));
-  const int64_t elements =
-      defects.count() == before ? entry.shape.count() : std::numeric_limits<int64_t>::max() / element_bytes;
+  const bool sized = defects.count() == before;
+  const int64_t elements = sized ? entry.shape.count() : std::numeric_limits<int64_t>::max() / element_bytes;
   defects.check([&] {
-    for (const JsonView& part : json.at("parts").elements()) {
-      defects.check([&] { entry.parts.push_back(part_from(part, elements, element_bytes, defects)); });
+    for (const JsonView& each : json.at("parts").elements()) {
+      defects.check([&] {
+        if (const auto part = part_from(each, elements, element_bytes, defects)) entry.parts.push_back(*part);
+      });
     }
   });
-  return entry;
+  entry.whole = defects.count() == before;
+  return sized ? std::optional(entry) : std::nullopt;
 }
 
 Manifest::File file_from(const JsonView& json, Defects& defects) {
@@ -114,10 +122,8 @@ Manifest::File file_from(const JsonView& json, Defects& defects) {
 
 void read_tensors(const JsonView& body, Manifest& m, Defects& defects) {
   read_members(body, "tensors", defects, [&](const std::string& name, const JsonView& value) {
-    const size_t before = defects.count();
     check_tensor_name(name, body.at("tensors"));
-    Manifest::Entry entry = entry_from(value, defects);
-    if (defects.count() == before) m.tensors[name] = std::move(entry);
+    if (auto entry = entry_from(value, defects)) m.tensors[name] = std::move(*entry);
   });
 }
 

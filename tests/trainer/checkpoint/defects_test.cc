@@ -20,6 +20,10 @@ TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
     Json& part = body["tensors"]["adamw.m.matrix"]["parts"][0];
     part["file"] = "..";
     part["offset"] = -8;
+    body["tensors"]["adamw.m.matrix"]["parts"][1]["file"] = "rank-00009.h5";
+    Json& counts = body["tensors"]["counts"]["parts"][0];
+    counts["xxh3"] = "";
+    counts["offset"] = 1 << 30;
     body["integers"]["i"] = 0.5;
     body["reals"] = 7;
     body["tensors"]["model.table"]["parts"].erase(1);
@@ -29,12 +33,15 @@ TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
   std::filesystem::remove(newest() / "tokenizer.json");
   const std::string said = refused_by_commands();
   EXPECT_THAT(said, AllOf(HasSubstr(newest().string() + ": 2 defects:\n"), HasSubstr("tokenizer.json: the file is m")));
-  EXPECT_THAT(said, HasSubstr(path().string() + ": 15 defects:\n"));
-  for (const char* expected : {"has no 'format'", "version is \"1\"", "step is -1", "model.matrix.shape[0] is -2",
-                               "model.matrix.shape[1] is 0.5", "model.matrix.dtype is \"f16\"",
-                               "model.matrix has no 'parts'", "parts[0].file is \"..\"", "parts[0].offset is -8",
-                               "integers.i is 0.5", "reals is 7", "files.config.yaml.bytes is -1",
-                               "files.config.yaml.xxh3 is \"0\"", "files.rank-00001.h5.bytes is -1", "model.table: "}) {
+  EXPECT_THAT(said, HasSubstr(path().string() + ": 18 defects:\n"));
+  for (const char* expected :
+       {"has no 'format'", "version is \"1\"", "step is -1", "model.matrix.shape[0] is -2",
+        "model.matrix.shape[1] is 0.5", "model.matrix.dtype is \"f16\"", "model.matrix has no 'parts'",
+        "parts[0].file is \"..\"", "parts[0].offset is -8", "integers.i is 0.5", "reals is 7",
+        "files.config.yaml.bytes is -1", "files.config.yaml.xxh3 is \"0\"", "files.rank-00001.h5.bytes is -1",
+        "model.table: ", "adamw.m.matrix: its part in rank-00009.h5: the checkpoint has no such file",
+        "counts.parts[0].xxh3 is \"\"",
+        "counts: its part in rank-00000.h5: 88 bytes at byte 1073741824 lie outside"}) {
     EXPECT_THAT(said, HasSubstr(expected));
   }
 }
