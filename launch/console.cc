@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernels/core/error.h"
+#include "kernels/core/printable.h"
 #include "trainer/metrics/format.h"
 
 namespace birkhoff {
@@ -80,7 +81,7 @@ void Console::publish(const Record& record) {
 
 void Console::log(const std::string& line) {
   write_bar(kClearLine);
-  write(options_.lines, line + "\n");
+  write(options_.lines, printable(line + "\n"));
   write_bar(last_bar_);
 }
 

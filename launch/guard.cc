@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kernels/core/error.h"
+#include "kernels/core/printable.h"
 #include "launch/last_words.h"
 #include "parallel/comm/agree.h"
 
@@ -73,7 +74,7 @@ ExitCode report(Communicator& world, const std::exception& error) {
   if (agreed && world.rank() != 0) return code;
   if (!alone && !agreed) let_lower_ranks_speak(world.rank(), code);
   const std::string where = alone || agreed ? "" : concat("[rank ", world.rank(), " of ", world.size(), "] ");
-  print_last_words(concat(where, title_of(code), ": ", message_of(error), "\n"));
+  print_last_words(printable(concat(where, title_of(code), ": ", message_of(error), "\n")));
   if (!alone && !agreed) world.abort(error.what(), static_cast<int>(code));
   return code;
 }
@@ -93,7 +94,7 @@ ExitCode guarded(const std::function<ExitCode()>& body) noexcept {
     return body();
   } catch (const std::exception& e) {
     const ExitCode code = code_of(e);
-    std::fprintf(stderr, "%s: %s\n", title_of(code), message_of(e).c_str());
+    std::fprintf(stderr, "%s: %s\n", title_of(code), printable(message_of(e)).c_str());
     return code;
   }
 }

@@ -45,30 +45,30 @@ std::string inspect_shard(const std::filesystem::path& path) {
 int64_t read_shard(const std::filesystem::path& path, Defects& defects,
                    const std::function<std::vector<std::string>(const ShardReader&)>& compare) {
   int64_t good = 0;
-  defects.check([&] {
+  Defects in_shard;
+  in_shard.check([&] {
     ShardReader reader(path);
-    for (const std::string& difference : compare(reader)) defects.add(difference);
+    for (const std::string& difference : compare(reader)) in_shard.add(difference);
     for (int64_t i = 0; i < reader.num_samples(); ++i) {
-      defects.check([&] {
+      in_shard.check([&] {
         reader.read(i);
         ++good;
       });
     }
   });
+  defects.append(in_shard);
   return good;
 }
 
 int64_t read_dataset(const std::filesystem::path& directory, Defects& defects) {
   Defects in_manifest;
   const DatasetManifest manifest = read_manifest(directory, in_manifest);
-  const bool comparable = in_manifest.empty();
-  defects.check([&] { in_manifest.throw_if_any((directory / "dataset.json").string()); });
+  defects.append(in_manifest);
   int64_t good = 0;
   for (const auto& [name, split] : manifest.splits)
     for (const ShardEntry& entry : split.shards)
-      good += read_shard(directory / name / entry.file, defects, [&, &entry = entry](const ShardReader& shard) {
-        return comparable ? differences(shard, entry, manifest) : std::vector<std::string>();
-      });
+      good += read_shard(directory / name / entry.file, defects,
+                         [&, &entry = entry](const ShardReader& shard) { return differences(shard, entry, manifest); });
   return good;
 }
 
@@ -89,8 +89,8 @@ std::string verify_data(const std::filesystem::path& path) {
                            ? read_dataset(path, defects)
                            : read_shard(path, defects, [](const ShardReader&) { return std::vector<std::string>(); });
   if (defects.empty()) return concat(path.string(), ": all ", good, " samples are intact\n");
-  throw DataError(
-      concat(path.string(), ": ", defects.count(), " defects; ", good, " samples are intact", defects.lines()));
+  throw DataError(concat(path.string(), ": ", defects.count(), (defects.count() == 1 ? " defect; " : " defects; "),
+                         good, " samples are intact", defects.lines()));
 }
 
 }  // namespace birkhoff

@@ -1,7 +1,7 @@
 #include "data/json/json.h"
 
 #include <algorithm>
-#include <unordered_set>
+#include <vector>
 
 #include "data/file/regular_file.h"
 #include "kernels/core/hash.h"
@@ -11,35 +11,8 @@ namespace {
 
 constexpr size_t kShownBytes = 60;  // of a value, in a message
 
-// Watches the parser: the depth, and the keys of every object that is open.
-class Guard {
- public:
-  explicit Guard(const std::string& place) : place_(place) {}
-
-  void operator()(int depth, Json::parse_event_t event, const Json& parsed) {
-    using Event = Json::parse_event_t;
-    if (event == Event::object_start || event == Event::array_start) check_depth(depth);
-    if (event == Event::object_start) keys_.emplace_back();
-    if (event == Event::key) check_key(parsed.get_ref<const std::string&>());
-    if (event == Event::object_end) keys_.pop_back();
-  }
-
- private:
-  void check_depth(int depth) const {
-    if (depth < kMaxJsonDepth) return;
-    throw DataError(concat(place_, ": its values are nested deeper than ", kMaxJsonDepth, " levels"));
-  }
-  void check_key(const std::string& key) {
-    if (keys_.back().insert(key).second) return;
-    throw DataError(concat(place_, ": an object has the key '", key, "' twice; keep one"));
-  }
-
-  const std::string& place_;
-  std::vector<std::unordered_set<std::string>> keys_;
-};
-
 // The parser repeats what it read, which may be no UTF-8: with U+FFFD in place of such bytes.
-std::string printable(const std::string& message) {
+std::string printable_utf8(const std::string& message) {
   return Json::parse(Json(message).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
 }
 
@@ -55,23 +28,91 @@ std::string non_number_at(std::string_view text, size_t byte) {
   return {};
 }
 
+// Builds the value while the text is read, so that depth and keys are checked before memory is taken for more. The
+// parser's own way to watch it (a callback) goes over all members of an object again for each value that lies in one.
+class Builder final : public nlohmann::json_sax<Json> {
+ public:
+  Builder(std::string_view text, const std::string& place) : text_(text), place_(place) {}
+
+  Json take() { return std::move(root_); }
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t& value) override { return add(std::move(value)); }
+  bool start_object(std::size_t) override { return open(Json::object()); }
+  bool start_array(std::size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(string_t& name) override {
+    const auto [member, is_new] = open_.back()->get_ref<Json::object_t&>().emplace(std::move(name), nullptr);
+    if (!is_new) {
+      std::string shown = json_excerpt(member->first);
+      std::replace(shown.begin(), shown.end(), '"', '\'');
+      throw DataError(concat(place_, ": an object has the key ", shown, " twice; keep one"));
+    }
+    member_ = &member->second;
+    return true;
+  }
+
+  bool parse_error(std::size_t byte, const std::string&, const nlohmann::detail::exception& error) override {
+    if (dynamic_cast<const Json::parse_error*>(&error) == nullptr) {
+      throw DataError(concat(place_, ": cannot be read as JSON: ", printable_utf8(error.what())));
+    }
+    const std::string non_number = non_number_at(text_, byte);
+    if (!non_number.empty()) {
+      throw DataError(concat(place_, ": ", non_number, " is not JSON, which has no such number"));
+    }
+    throw DataError(concat(place_, ": is not JSON: ", printable_utf8(error.what())));
+  }
+
+ private:
+  // Where the next value stands.
+  Json* put(Json&& value) {
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_object()) return &(*member_ = std::move(value));
+    Json::array_t& array = open_.back()->get_ref<Json::array_t&>();
+    array.push_back(std::move(value));
+    return &array.back();
+  }
+  bool add(Json&& value) {
+    put(std::move(value));
+    return true;
+  }
+  bool open(Json&& value) {
+    if (open_.size() >= kMaxJsonDepth) {
+      throw DataError(concat(place_, ": its values are nested deeper than ", kMaxJsonDepth, " levels"));
+    }
+    open_.push_back(put(std::move(value)));
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::string_view text_;
+  const std::string& place_;
+  Json root_;
+  // From the root to the innermost. An array grows only while it is the innermost, so that none of them moves.
+  std::vector<Json*> open_;
+  Json* member_ = nullptr;  // whose key was read last
+};
+
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
-  Guard guard(place);
-  const auto watch = [&guard](int depth, Json::parse_event_t event, const Json& parsed) {
-    guard(depth, event, parsed);
-    return true;
-  };
-  try {
-    return Json::parse(text.begin(), text.end(), watch);
-  } catch (const Json::parse_error& error) {
-    const std::string non_number = non_number_at(text, error.byte);
-    if (!non_number.empty()) throw DataError(concat(place, ": ", non_number, " is not JSON, which has no such number"));
-    throw DataError(concat(place, ": is not JSON: ", printable(error.what())));
-  } catch (const Json::exception& error) {
-    throw DataError(concat(place, ": cannot be read as JSON: ", printable(error.what())));
+  // The parser takes it for the end.
+  if (const size_t zero = text.find('\0'); zero != text.npos) {
+    throw DataError(concat(place, ": is not JSON: a zero byte at byte ", zero + 1));
   }
+  Builder builder(text, place);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 std::string json_excerpt(const Json& value) {

@@ -21,8 +21,8 @@ using Json = nlohmann::json;
 // less than ten.
 inline constexpr int kMaxJsonDepth = 100;
 
-// One JSON text. Errors: DataError "PLACE: ..." where it is no JSON (a NaN, which some writers print, is named), is
-// nested deeper than kMaxJsonDepth, or an object has a key twice.
+// One JSON text, in time that grows with its length. Errors: DataError "PLACE: ..." where it is no JSON (a NaN, which
+// some writers print, is named), is nested deeper than kMaxJsonDepth, or an object has a key twice.
 Json parse_json(std::string_view text, const std::string& place);
 
 // A value as messages show it: in ASCII, and the first 60 bytes of a longer one.

@@ -11,6 +11,7 @@
 #include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
+#include "kernels/core/printable.h"
 
 namespace birkhoff {
 namespace {
@@ -54,7 +55,7 @@ ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects
   return entry;
 }
 
-// Those that can be read.
+// Those whose file is named.
 void read_shards(const JsonView& json, SplitManifest& split, Defects& defects) {
   std::set<std::string> files;
   for (const JsonView& shard : json.elements()) {
@@ -63,7 +64,8 @@ void read_shards(const JsonView& json, SplitManifest& split, Defects& defects) {
       ShardEntry entry = entry_from(shard, split, defects);
       const bool again = !entry.file.empty() && !files.insert(entry.file).second;
       if (again) shard.at("file").refuse("a file that no shard before it has");
-      if (defects.count() == before) split.append(std::move(entry));
+      entry.whole = defects.count() == before;
+      if (!entry.file.empty()) split.append(std::move(entry));
     });
   }
 }
@@ -98,7 +100,8 @@ void check_checksum(const JsonView& json) {
   body.erase(kChecksum);
   const std::string found = json_checksum(body);
   if (json.at(kChecksum).text() == found) return;
-  throw DataError(concat(json.place(), ": its checksum is ", found, ", the file says ", json.value()[kChecksum].dump(),
+  throw DataError(concat(json.place(), ": its checksum is ", found, ", the file says ",
+                         json_excerpt(json.value()[kChecksum]),
                          ": it was edited or damaged. Restore it, or ingest the data again"));
 }
 
@@ -107,10 +110,8 @@ std::map<std::string, SplitManifest> splits_from(const JsonView& json, Defects& 
   if (json.members().empty()) json.refuse("at least one split");
   for (const auto& [name, split] : json.members()) {
     defects.check([&, &name = name, &split = split] {
-      // The name is shown in messages, to a terminal too.
-      const bool is_plain =
-          std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-      if (!is_plain || !is_plain_name(name)) {
+      const bool shows = printable(name) == name && name.find_first_of("\n\t") == name.npos;
+      if (!shows || !is_plain_name(name)) {
         throw DataError(
             concat(json.place(), ": ", json_excerpt(name), " is no name of a split, which is that of a folder"));
       }
@@ -134,7 +135,11 @@ DatasetManifest manifest_from(const JsonView& json, Defects& defects) {
   check_kind(json, defects);
   defects.check([&] { check_checksum(json); });
   DatasetManifest m;
-  m.tokenizer_digest = defects.value([&] { return json.at("tokenizer_digest").text(); });
+  m.tokenizer_digest = defects.value([&] {
+    const JsonView digest = json.at("tokenizer_digest");
+    if (digest.text().empty()) digest.refuse("the digest of a tokenizer");
+    return digest.text();
+  });
   m.vocab_size = defects.value([&] { return json.at("vocab_size").integer(1, std::numeric_limits<int32_t>::max()); });
   m.begin_token = defects.value([&] { return token_from(json.at("begin_token"), m.vocab_size); });
   m.end_token = defects.value([&] { return token_from(json.at("end_token"), m.vocab_size); });

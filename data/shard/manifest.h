@@ -14,6 +14,7 @@ struct ShardEntry {
   std::string file;  // a plain name, in the split's directory
   int64_t num_samples = 0, num_tokens = 0, source_bytes = 0;
   std::optional<uint64_t> index_checksum{};  // of the shard; datasets of older programs do not have it
+  bool whole = true;                         // of a dataset.json with defects: the entry has none
 };
 
 struct SplitManifest {
@@ -41,7 +42,7 @@ void write_manifest(const std::filesystem::path& directory, const DatasetManifes
 // datasets of older programs have none), or a value is not of its type and range.
 DatasetManifest read_manifest(const std::filesystem::path& directory);
 // The same for one that lists all defects: those of values and of the checksum are added, and what is returned is what
-// can be read. Shards with a defect are left out.
+// can be read: a digest or vocabulary with a defect is empty or 0, and shards are there as far as their file is named.
 DatasetManifest read_manifest(const std::filesystem::path& directory, Defects& defects);
 // The same of its text; `path` is for messages.
 DatasetManifest parse_dataset_manifest(const std::string& text, const std::string& path, Defects& defects);

@@ -51,6 +51,27 @@ void check_segments(const SampleRow& row, const SegmentRow* segments, int64_t to
     throw DataError(concat("index and data disagree: expected ", row.num_tokens, " tokens, found ", text));
 }
 
+// What the samples of a shard leave to those after them. A shard in which they name more than there is would take far
+// longer to read than its size tells.
+struct Rest {
+  int64_t segments, tokens, bytes;
+
+  void take(int64_t& rest, int64_t count, const char* what) {
+    if (count > rest) throw DataError(concat("it shares ", what, " with samples before it"));
+    rest -= count;
+  }
+  void take_segments(const SampleRow& row) { take(segments, row.num_segments, "segments"); }
+  // Of segments that have passed check_segments().
+  void take_payload(const SampleRow& row, const SegmentRow* own) {
+    int64_t opaque = 0;
+    for (int64_t i = 0; i < row.num_segments; ++i) {
+      if (own[i].modality != static_cast<int64_t>(Modality::text)) opaque += own[i].length;
+    }
+    take(tokens, row.num_tokens, "payload");
+    take(bytes, opaque, "payload");
+  }
+};
+
 Segment load(const SegmentRow& row, const BulkFile& file, const H5Dataset& pool, const H5Dataset& mask) {
   Segment segment;
   segment.modality = static_cast<Modality>(row.modality);
@@ -156,6 +177,7 @@ void ShardReader::read_index() {
 void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::vector<SegmentRow>& segments) const {
   Defects defects;
   int64_t source_bytes = 0;
+  Rest rest{segments_.shape[0], tokens_.shape[0], bytes_.shape[0]};
   for (size_t i = 0; i < samples.size(); ++i) {
     const SampleRow& row = samples[i];
     try {
@@ -164,7 +186,10 @@ void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::
       if (row.source_bytes < 0 || __builtin_add_overflow(source_bytes, row.source_bytes, &source_bytes))
         throw DataError(concat(row.source_bytes, " bytes of raw text"));
       check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
-      check_segments(row, segments.data() + row.first_segment, tokens_.shape[0], bytes_.shape[0]);
+      const SegmentRow* const own = segments.data() + row.first_segment;
+      rest.take_segments(row);
+      check_segments(row, own, tokens_.shape[0], bytes_.shape[0]);
+      rest.take_payload(row, own);
     } catch (const DataError& error) {
       defects.add(concat(path_.string(), ": sample ", i, ": ", error.what()));
     }

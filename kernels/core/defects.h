@@ -11,9 +11,10 @@ namespace birkhoff {
 // defects and counts the others, since a hostile file may have one in each of its rows.
 class Defects {
  public:
-  void add(std::string defect) {
-    if (count_++ < kKept) kept_.push_back(std::move(defect));
-  }
+  void add(std::string defect);
+
+  // Adds those of one kind, of one file or check, which so has twenty of its own. Of the first twenty that had any.
+  void append(const Defects& kind);
 
   // Runs a check; what it throws as a DataError is added.
   template <class Check>
@@ -44,8 +45,9 @@ class Defects {
 
  private:
   static constexpr size_t kKept = 20;
-  size_t count_ = 0;
-  std::vector<std::string> kept_;
+  size_t count_ = 0, told_ = 0;  // told_: in a line, or counted by one
+  size_t added_ = 0, kinds_ = 0;
+  std::vector<std::string> kept_;  // lines
 };
 
 }  // namespace birkhoff

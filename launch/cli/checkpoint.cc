@@ -1,5 +1,7 @@
 #include <iostream>
+#include <sstream>
 
+#include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "trainer/checkpoint/commands.h"
 
@@ -14,7 +16,9 @@ void add_checkpoint(Cli& cli) {
   checkpoint.subcommand("inspect", "Step, files, bytes by class, tensors and values")
       .positional("checkpoint", paths->a, "a checkpoint's folder")
       .run([paths] {
-        inspect_checkpoint(paths->a, std::cout);
+        std::ostringstream out;
+        inspect_checkpoint(paths->a, out);
+        std::cout << printable(out.str());
         return ExitCode::done;
       });
   checkpoint.subcommand("verify", "Read every byte and compare the checksums")
@@ -27,7 +31,9 @@ void add_checkpoint(Cli& cli) {
       .positional("a", paths->a, "a checkpoint's folder")
       .positional("b", paths->b, "another one")
       .run([paths] {
-        if (diff_checkpoints(paths->a, paths->b, std::cout) == Difference::none) std::cout << "no difference\n";
+        std::ostringstream out;
+        const Difference difference = diff_checkpoints(paths->a, paths->b, out);
+        std::cout << (difference == Difference::none ? "no difference\n" : printable(out.str()));
         return ExitCode::done;
       });
 }

@@ -5,6 +5,7 @@
 #include "data/ingest/commands.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
+#include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "launch/cli/text_options.h"
 
@@ -65,7 +66,7 @@ ExitCode ingest_files(const IngestArguments& a) {
   options.write_heldout_text = a.heldout_text;
   options.num_threads = a.threads ? static_cast<int>(a.threads) : num_threads();
   ingest(options);
-  std::fputs(inspect_data(options.output).c_str(), stdout);
+  std::fputs(printable(inspect_data(options.output)).c_str(), stdout);
   return ExitCode::done;
 }
 
@@ -100,7 +101,7 @@ void add_report(Command& data, const std::string& name, const std::string& help,
                 std::string (*report)(const std::filesystem::path&)) {
   auto path = std::make_shared<std::string>();
   data.subcommand(name, help).positional("path", *path, "dataset folder or shard").run([path, report] {
-    std::fputs(report(*path).c_str(), stdout);
+    std::fputs(printable(report(*path)).c_str(), stdout);
     return ExitCode::done;
   });
 }

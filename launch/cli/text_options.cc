@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "kernels/core/error.h"
+#include "kernels/core/printable.h"
 
 namespace birkhoff {
 
@@ -20,6 +21,6 @@ int64_t bytes_of_mib(int64_t mib) {
   return mib << 20;
 }
 
-void print_note(const std::string& note) { std::fprintf(stderr, "%s\n", note.c_str()); }
+void print_note(const std::string& note) { std::fprintf(stderr, "%s\n", printable(note).c_str()); }
 
 }  // namespace birkhoff

@@ -6,6 +6,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
+#include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "launch/console.h"
 #include "launch/last_words.h"
@@ -133,10 +134,10 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   print_line(evaluation_line(result));
   const std::filesystem::path log = std::filesystem::path(config.config.run.dir) / "eval.jsonl";
   if (const std::string wrong = append_evaluation(log, result, config.config.eval.data); !wrong.empty())
-    std::fprintf(stderr, "warning: %s; the evaluation is not recorded\n", wrong.c_str());
+    std::fprintf(stderr, "warning: %s; the evaluation is not recorded\n", printable(wrong).c_str());
   if (code == ExitCode::nonfinite) {
     std::fprintf(stderr, "error: the loss of %s is not finite; evaluate an older checkpoint\n",
-                 result.checkpoint.c_str());
+                 printable(result.checkpoint).c_str());
   }
   return code;
 }

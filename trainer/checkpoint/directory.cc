@@ -152,6 +152,8 @@ void prune(const fs::path& directory, int64_t keep, int64_t newest) {
   tidy(directory);
   std::map<int64_t, fs::path> old = find_checkpoints(directory);
   old.erase(old.upper_bound(newest), old.end());
+  // What has the name of a checkpoint and no manifest is somebody else's.
+  std::erase_if(old, [](const auto& found) { return !is_there(found.second / kManifestName); });
   for (auto rest = static_cast<int64_t>(old.size()); rest > keep; --rest) {
     // Renamed first, so that a kill in between leaves no half checkpoint under a checkpoint's name.
     const auto oldest = old.begin();

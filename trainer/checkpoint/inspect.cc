@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "kernels/core/error.h"
+#include "kernels/core/printable.h"
 #include "trainer/checkpoint/commands.h"
 #include "trainer/checkpoint/directory.h"
 
@@ -101,15 +102,16 @@ Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out)
     const ino_t folder = folder_at(checkpoint);
     try {
       const Manifest m = verify_checkpoint(checkpoint);
-      out << checkpoint.string() << ": valid, step " << m.step << ", " << m.tensors.size() << " tensors in "
+      out << printable(checkpoint.string()) << ": valid, step " << m.step << ", " << m.tensors.size() << " tensors in "
           << m.files.size() << " files\n";
-      for (const std::string& name : stray_files(checkpoint, m)) out << "  " << name << " is not part of it\n";
+      for (const std::string& name : stray_files(checkpoint, m))
+        out << "  " << printable(name) << " is not part of it\n";
       return Verdict::valid;
     } catch (const DataError& e) {
       const ino_t now = folder_at(checkpoint);
       if (now == 0 && listed == Listed::yes) return Verdict::gone;
       if (now != folder) continue;
-      out << checkpoint.string() << ": NOT VALID: " << e.what() << '\n';
+      out << printable(concat(checkpoint.string(), ": NOT VALID: ", e.what())) << '\n';
       return Verdict::faulty;
     }
   }

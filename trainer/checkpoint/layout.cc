@@ -22,20 +22,34 @@ void check_cover(const std::string& name, const Manifest::Entry& entry, Defects&
   }
 }
 
-// Whether a part lies within its tensor file.
-void check_place(const std::string& name, const Manifest::Part& part, int64_t bytes, const Manifest& m) {
-  const auto refuse = [&](const auto&... why) {
-    throw DataError(concat(name, ": its part in ", part.file, ": ", why...));
-  };
-  const auto found = m.files.find(part.file);
-  if (found == m.files.end()) refuse("the checkpoint has no such file");
-  const Manifest::File& file = found->second;
-  if (file.bytes == Manifest::File::kUnreadable) return;
-  if (!file.xxh3.empty()) refuse("that is an attachment, expected a tensor file");
-  if (part.offset > file.bytes || bytes > file.bytes - part.offset) {
-    refuse(bytes, " bytes at byte ", part.offset, " lie outside the ", file.bytes, " bytes of the file");
+// Whether parts lie within their tensor files. A file that cannot hold any is told once, of the first part in it.
+class Places {
+ public:
+  Places(const Manifest& manifest, Defects& defects) : manifest_(&manifest), defects_(&defects) {}
+
+  // Whether the part, of so many bytes, has no defect.
+  bool check(const std::string& tensor, const Manifest::Part& part, int64_t bytes) {
+    const auto found = manifest_->files.find(part.file);
+    if (found == manifest_->files.end()) return refuse_file(tensor, part, "the checkpoint has no such file");
+    const Manifest::File& file = found->second;
+    if (file.bytes == Manifest::File::kUnreadable) return true;
+    if (!file.xxh3.empty()) return refuse_file(tensor, part, "that is an attachment, expected a tensor file");
+    if (part.offset <= file.bytes && bytes <= file.bytes - part.offset) return true;
+    defects_->add(concat(tensor, ": its part in ", part.file, ": ", bytes, " bytes at byte ", part.offset,
+                         " lie outside the ", file.bytes, " bytes of the file"));
+    return false;
   }
-}
+
+ private:
+  bool refuse_file(const std::string& tensor, const Manifest::Part& part, const char* why) {
+    if (told_.insert(part.file).second) defects_->add(concat(tensor, ": its part in ", part.file, ": ", why));
+    return false;
+  }
+
+  const Manifest* manifest_;
+  Defects* defects_;
+  std::set<std::string> told_;
+};
 
 // A range of bytes of a file, and whose it is.
 struct Range {
@@ -68,6 +82,7 @@ void check_overlap(std::vector<Range>& ranges, Defects& defects, std::set<std::s
 std::set<std::string> check_layout(const Manifest& m, Defects& defects) {
   std::set<std::string> misplaced;
   std::vector<Range> ranges;
+  Places places(m, defects);
   for (const auto& [name, entry] : m.tensors) {
     if (entry.whole) {
       check_cover(name, entry, defects);
@@ -76,9 +91,7 @@ std::set<std::string> check_layout(const Manifest& m, Defects& defects) {
     }
     for (const Manifest::Part& part : entry.parts) {
       const int64_t bytes = bytes_of(entry, part);
-      const size_t before = defects.count();
-      defects.check([&, &name = name] { check_place(name, part, bytes, m); });
-      if (defects.count() > before) misplaced.insert(name);
+      if (!places.check(name, part, bytes)) misplaced.insert(name);
       if (bytes > 0) ranges.push_back({part.file, part.offset, part.offset + bytes, name});
     }
   }

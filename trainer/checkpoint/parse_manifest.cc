@@ -8,6 +8,7 @@
 #include "kernels/core/defects.h"
 #include "kernels/core/error.h"
 #include "kernels/core/hash.h"
+#include "kernels/core/printable.h"
 #include "trainer/checkpoint/manifest.h"
 
 namespace birkhoff {
@@ -59,7 +60,7 @@ std::optional<Manifest::Part> part_from(const JsonView& json, int64_t elements, 
 // Names are shown in messages, to a terminal too.
 void check_name(const std::string& name, const JsonView& named) {
   constexpr size_t kLongest = 1000;
-  const bool is_plain = std::none_of(name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
+  const bool is_plain = printable(name) == name && name.find_first_of("\n\t") == name.npos;
   if (is_plain && name.size() <= kLongest) return;
   throw DataError(concat(named.place(), ": a name of ", name.size(), " bytes",
                          is_plain ? "" : " with control characters", ", expected plain text of at most ", kLongest,
@@ -165,7 +166,7 @@ Manifest read_body(const JsonView& body, Defects& defects) {
 void check_checksum(const Json& body, const Json& expected, const std::string& path) {
   const std::string found = json_checksum(body);
   if (expected == found) return;
-  throw DataError(concat(path, ": the checksum is ", found, ", the file says ", expected.dump()));
+  throw DataError(concat(path, ": the checksum is ", found, ", the file says ", json_excerpt(expected)));
 }
 
 // What else a file of another format or version holds is not judged.

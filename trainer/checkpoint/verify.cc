@@ -65,48 +65,56 @@ std::string checkpoints_in(const fs::path& folder) {
   return {};
 }
 
-// Reads the manifest; what is wrong with it or with the sizes of the files is added. `whole` are the files that may be
-// read; tensors that may not are left out.
-Manifest read_manifest(const fs::path& checkpoint, Defects& defects, std::set<std::string>& whole) {
+std::string read_manifest_text(const fs::path& checkpoint) {
   const fs::path path = checkpoint / kManifestName;
-  std::string text;
   try {
-    text = read_regular_file(path);
+    return read_regular_file(path);
   } catch (const IoError& e) {
     throw DataError(concat(path.string(), ": the file is missing or cannot be read: ", std::strerror(e.code()),
                            checkpoints_in(checkpoint)));
   }
-  Defects in_manifest;
-  Manifest m = parse_manifest(text, path.string(), in_manifest);
-  for (const std::string& name : check_layout(m, in_manifest)) m.tensors.erase(name);
-  defects.check([&] { in_manifest.throw_if_any(path.string()); });
-  defects.check([&] { check_name(checkpoint, m); });
-  for (const auto& [name, file] : m.files) {
-    if (check_file(checkpoint / name, file, defects)) whole.insert(name);
+}
+
+// A checkpoint's manifest as far as it can be read, and what of the files may be read by it.
+struct Readable {
+  Manifest manifest;
+  std::set<std::string> files;
+};
+
+// Adds what is wrong with the manifest, its layout and the sizes of the files, one list for each.
+Readable read_manifest(const fs::path& checkpoint, Defects& defects) {
+  const fs::path path = checkpoint / kManifestName;
+  Defects values, layout, sizes;
+  Readable r;
+  r.manifest = parse_manifest(read_manifest_text(checkpoint), path.string(), values);
+  for (const std::string& name : check_layout(r.manifest, layout)) r.manifest.tensors.erase(name);
+  values.check([&] { check_name(checkpoint, r.manifest); });
+  for (const auto& [name, file] : r.manifest.files) {
+    if (check_file(checkpoint / name, file, sizes)) r.files.insert(name);
   }
-  return m;
+  for (const Defects* kind : {&values, &layout, &sizes}) defects.append(*kind);
+  return r;
 }
 
 }  // namespace
 
 Manifest open_checkpoint(const fs::path& checkpoint) {
   Defects defects;
-  std::set<std::string> whole;
-  Manifest m = read_manifest(checkpoint, defects, whole);
+  Readable r = read_manifest(checkpoint, defects);
   defects.throw_if_any(checkpoint.string());
-  return m;
+  return std::move(r.manifest);
 }
 
 Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
-  Defects defects;
-  std::set<std::string> whole;
-  Manifest m = read_manifest(checkpoint, defects, whole);
+  Defects defects, bytes;
+  Readable r = read_manifest(checkpoint, defects);
+  const Manifest& m = r.manifest;
   OpenFiles files(checkpoint);
   int turn = 0;
-  auto mine = [&](const std::string& file) { return turn++ % shares == share && whole.contains(file); };
+  auto mine = [&](const std::string& file) { return turn++ % shares == share && r.files.contains(file); };
   for (const auto& [name, file] : m.files) {
     if (!mine(name)) continue;
-    defects.check([&, &name = name, &file = file] {
+    bytes.check([&, &name = name, &file = file] {
       if (file.xxh3.empty()) return check_layout(checkpoint, m, name);
       compare((checkpoint / name).string(), hash_range(files.at(name), 0, file.bytes), file.xxh3);
     });
@@ -114,14 +122,15 @@ Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
   for (const auto& [name, entry] : m.tensors) {
     for (const Manifest::Part& part : entry.parts) {
       if (!mine(part.file)) continue;
-      defects.check([&, &name = name, &entry = entry] {
+      bytes.check([&, &name = name, &entry = entry] {
         const std::string what = concat(name, " in ", (checkpoint / part.file).string(), " at byte ", part.offset);
         compare(what, hash_range(files.at(part.file), part.offset, bytes_of(entry, part)), part.xxh3);
       });
     }
   }
+  defects.append(bytes);
   defects.throw_if_any(checkpoint.string());
-  return m;
+  return std::move(r.manifest);
 }
 
 }  // namespace birkhoff

@@ -54,6 +54,34 @@ TEST(ParseJson, SaysWhatIsWrong) {
   EXPECT_THAT(refusal_of_text("[1e999]"), HasSubstr("number overflow"));
 }
 
+// The parser takes a zero byte for the end of the text.
+TEST(ParseJson, RefusesZeroBytes) {
+  using namespace std::string_view_literals;
+  EXPECT_THAT(refusal_of_text("{} \0{"sv), HasSubstr("f.json: is not JSON: a zero byte at byte 4"));
+  EXPECT_THAT(refusal_of_text("[1]\0"sv), HasSubstr("a zero byte at byte 4"));
+}
+
+TEST(ParseJson, ShowsTheBeginningOfALongKeyInAscii) {
+  const std::string key = "\x1b" + std::string(100000, 'k');
+  const std::string said =
+      refusal_of_text("{\"\\u001b" + key.substr(1) + "\": 1, \"\\u001b" + key.substr(1) + "\": 2}");
+  EXPECT_THAT(said, HasSubstr("the key '\\u001bkkk"));
+  EXPECT_LT(said.size(), 200u);
+}
+
+// Each object in an object once cost a walk over all members of the outer one: this took 400 s.
+TEST(ParseJson, TakesTimeThatGrowsWithTheTextAlone) {
+  std::string text = "{\"m\": {";
+  for (int i = 0; i < 200000; ++i) text += concat(i > 0 ? "," : "", "\"k", i, "\": {\"a\": [{}]}");
+  EXPECT_EQ(parse_json(text + "}}", "f")["m"].size(), 200000u);
+}
+
+TEST(ParseJson, KeepsEveryKindOfValueInItsPlace) {
+  const char* text = R"([{"a":[1,[],{}],"b":{"c":null,"d":[[-1.5,"x"],true]}},[[["y"]]],{},0])";
+  EXPECT_EQ(parse_json(text, "f").dump(), text);
+  EXPECT_EQ(parse_json(" 7 ", "f"), 7);
+}
+
 TEST(JsonView, ChecksTypeSignAndRangeOfWholeNumbers) {
   const Json json = parse_json(R"({"a": {"n": [0, -1, 5, 1.0, "1", true, 18446744073709551615, 1e3, null]}})", "f");
   const auto n = JsonView(json, "f.json").at("a").at("n").elements();

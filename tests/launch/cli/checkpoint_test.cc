@@ -48,6 +48,18 @@ TEST_F(CheckpointCommand, VerifiesOneOrAllOfARun) {
   EXPECT_THAT(r.output, AllOf(HasSubstr("step-00000010: valid"), HasSubstr("step-00000020: valid")));
 }
 
+// What a file names must not steer the terminal of whoever looks at it.
+TEST_F(CheckpointCommand, ShowsControlCharactersByTheirNumbers) {
+  write_file(dir_ / "step-00000010" / "stray\x1b[2J", "");
+  for (const std::string& command : {"inspect " + path(10), "verify " + dir_.path().string()}) {
+    const ProgramResult r = checkpoint(command);
+    EXPECT_EQ(r.exit_code, 0) << r.output;
+    EXPECT_THAT(r.output, AllOf(HasSubstr("stray\\x1b[2J is not part of"), Not(HasSubstr("\x1b"))));
+  }
+  const ProgramResult r = checkpoint("verify '/no\x1bwhere'");
+  EXPECT_THAT(r.output, AllOf(HasSubstr("/no\\x1bwhere"), Not(HasSubstr("\x1b"))));
+}
+
 TEST_F(CheckpointCommand, AnInvalidCheckpointGivesCodeSixAndTheOthersAreStillVerified) {
   std::filesystem::resize_file(dir_ / "step-00000010" / "rank-00001.h5", 100);
   const ProgramResult r = checkpoint("verify " + dir_.path().string());

@@ -32,15 +32,14 @@ TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
   });
   std::filesystem::remove(newest() / "tokenizer.json");
   const std::string said = refused_by_commands();
-  EXPECT_THAT(said, AllOf(HasSubstr(newest().string() + ": 2 defects:\n"), HasSubstr("tokenizer.json: the file is m")));
-  EXPECT_THAT(said, HasSubstr(path().string() + ": 18 defects:\n"));
+  EXPECT_THAT(said, HasSubstr(newest().string() + ": 19 defects:\n"));
   for (const char* expected :
        {"has no 'format'", "version is \"1\"", "step is -1", "model.matrix.shape[0] is -2",
         "model.matrix.shape[1] is 0.5", "model.matrix.dtype is \"f16\"", "model.matrix has no 'parts'",
         "parts[0].file is \"..\"", "parts[0].offset is -8", "integers.i is 0.5", "reals is 7",
         "files.config.yaml.bytes is -1", "files.config.yaml.xxh3 is \"0\"", "files.rank-00001.h5.bytes is -1",
-        "model.table: ", "adamw.m.matrix: its part in rank-00009.h5: the checkpoint has no such file",
-        "counts.parts[0].xxh3 is \"\"",
+        "model.table: ", "tokenizer.json: the file is missing",
+        "adamw.m.matrix: its part in rank-00009.h5: the checkpoint has no such file", "counts.parts[0].xxh3 is \"\"",
         "counts: its part in rank-00000.h5: 88 bytes at byte 1073741824 lie outside"}) {
     EXPECT_THAT(said, HasSubstr(expected));
   }
@@ -51,10 +50,9 @@ TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
   whole["manifest"]["tensors"]["model.matrix"]["parts"][0]["count"] = 1e30;
   write_file(path(), whole.dump());
   std::filesystem::remove(newest() / "rank-00001.h5");
-  EXPECT_THAT(refused_by_commands(),
-              AllOf(HasSubstr("manifest.json: 2 defects:\n"), HasSubstr("manifest.json: the checksum is "),
-                    HasSubstr("parts[0].count is 1e+30, expected a whole number"),
-                    HasSubstr("rank-00001.h5: the file is missing")));
+  EXPECT_THAT(refused_by_commands(), AllOf(HasSubstr(": 3 defects:\n"), HasSubstr("manifest.json: the checksum is "),
+                                           HasSubstr("parts[0].count is 1e+30, expected a whole number"),
+                                           HasSubstr("rank-00001.h5: the file is missing")));
 }
 
 // However many parts say so, two tensors that share bytes are told once and not read.
@@ -65,8 +63,31 @@ TEST_F(Hostile, ManyPartsOfTheSameBytesAreToldOnceAndNotRead) {
   });
   flip_first_byte("model.matrix");
   EXPECT_THAT(message_of<DataError>([&] { verify_checkpoint(newest()); }),
-              AllOf(HasSubstr("manifest.json: 2 defects:\n"), HasSubstr("model.matrix and model.matrix share bytes"),
+              AllOf(HasSubstr(": 2 defects:\n"), HasSubstr("model.matrix and model.matrix share bytes"),
                     Not(HasSubstr("model.matrix in "))));
+}
+
+// Twenty of each kind are told, so that many of one hide none of another.
+TEST_F(Hostile, ManyDefectsOfOneKindHideNoOther) {
+  edit([&](Json& body) {
+    for (int i = 0; i < 30; ++i) {
+      body["integers"][concat("bad", i)] = "x";
+      body["files"][concat("lost", i)] = {{"bytes", 1}, {"xxh3", "0123456789abcdef"}};
+    }
+    body["tensors"]["model.half"]["parts"][0]["offset"] = 1 << 30;
+  });
+  flip_first_byte("model.matrix");
+  const std::string said = message_of<DataError>([&] { verify_checkpoint(newest()); });
+  EXPECT_THAT(said, AllOf(HasSubstr(": 62 defects:\n"), HasSubstr("integers.bad0 is \"x\""),
+                          HasSubstr("\n  and 10 more of these\n  model.half: its part in rank-00001.h5: "),
+                          HasSubstr("lost0: the file is missing"), HasSubstr("model.matrix in ")));
+}
+
+TEST_F(Hostile, AFileThatIsNotListedIsToldOnceForAllPartsInIt) {
+  edit([](Json& body) { body["files"].erase("rank-00001.h5"); });
+  const std::string said = refused_by_commands();
+  EXPECT_THAT(said, HasSubstr("its part in rank-00001.h5: the checkpoint has no such file"));
+  EXPECT_THAT(said, Not(HasSubstr(" defects:")));
 }
 
 TEST_F(Hostile, VerifyListsEveryDefect) {

@@ -96,6 +96,14 @@ TEST(CheckpointDirectory, WhatKilledSavesLeftIsTidiedUp) {
   tidy("/nowhere/at/all");
 }
 
+// Its name is that of a checkpoint, but the manifest makes one.
+TEST(CheckpointDirectory, AFolderWithoutAManifestIsNeverPruned) {
+  const TempDir dir;
+  write_file(dir / "step-00000001" / "notes", "somebody's");
+  for (const int64_t step : {2, 3, 4}) save_once(1, dir.path(), step, step, 1);
+  EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000001", "step-00000004"));
+}
+
 TEST(CheckpointDirectory, TheSameStepSavedTwiceIsTheLater) {
   const TempDir dir;
   save_once(2, dir.path(), 10, 1);
