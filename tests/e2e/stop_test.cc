@@ -187,7 +187,7 @@ TEST(TimeBudget, ThatExpiresWithinAnEvaluationBreaksItOff) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(
       2, dir / "run",
-      "--set run.steps=100000 --set checkpoint.interval=0 --set eval.interval=1 --set run.time_budget_s=3" +
+      "--set run.steps=100000 --set checkpoint.interval=0 --set eval.interval=1 --set run.time_budget_s=8" +
           Training::shared().long_evaluation());
   EXPECT_EQ(run.exit_code, 75) << run.output;
   EXPECT_THAT(run.output, HasSubstr("was broken off"));
