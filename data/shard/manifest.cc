@@ -1,6 +1,5 @@
 #include "data/shard/manifest.h"
 
-#include <algorithm>
 #include <limits>
 #include <set>
 #include <utility>

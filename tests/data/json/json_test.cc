@@ -69,7 +69,7 @@ TEST(ParseJson, ShowsTheBeginningOfALongKeyInAscii) {
   EXPECT_LT(said.size(), 200u);
 }
 
-// Each object in an object once cost a walk over all members of the outer one: this took 400 s.
+// Each object in an object once cost a walk over all members of the outer one: 60,000 took half a minute.
 TEST(ParseJson, TakesTimeThatGrowsWithTheTextAlone) {
   std::string text = "{\"m\": {";
   for (int i = 0; i < 200000; ++i) text += concat(i > 0 ? "," : "", "\"k", i, "\": {\"a\": [{}]}");
