@@ -15,6 +15,13 @@ void Shape::append(int64_t dim) {
   dims_[static_cast<size_t>(rank_++)] = dim;
 }
 
+Shape Shape::with(int dim, int64_t size) const {
+  BK_ASSERT(dim >= 0 && dim < rank_ && size >= 0, "size ", size, " of dim ", dim, " of ", *this);
+  Shape changed = *this;
+  changed.dims_[static_cast<size_t>(dim)] = size;
+  return changed;
+}
+
 bool Shape::operator==(const Shape& other) const { return rank_ == other.rank_ && dims_ == other.dims_; }
 
 std::ostream& operator<<(std::ostream& out, const Shape& shape) {

@@ -37,6 +37,8 @@ class Shape {
     return n;
   }
   void append(int64_t dim);
+  // The same but for the size of one dim.
+  Shape with(int dim, int64_t size) const;
   bool operator==(const Shape& other) const;
 
  private:

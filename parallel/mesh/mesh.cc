@@ -121,12 +121,12 @@ std::vector<int> members_of(Group group, int rank, const Coordinates& degrees) {
   return members;
 }
 
-Mesh::Mesh(Communicator& world, MeshDegrees degrees)
-    : degrees_(resolve_degrees(degrees, world.size())), coordinates_(coordinates_of(world.rank(), degrees_)) {
+Mesh::Mesh(Communicator& world, MeshDegrees degrees) : place_{resolve_degrees(degrees, world.size()), {}} {
+  place_.coordinates = coordinates_of(world.rank(), place_.degrees);
   std::map<std::vector<int>, Communicator*> made;
   for (int g = 0; g < kNumGroups; ++g) {
     const auto group = static_cast<Group>(g);
-    const std::vector<int> lowest = lowest_of_each(group, degrees_);
+    const std::vector<int> lowest = lowest_of_each(group, place_.degrees);
     Communicator*& shared = made[lowest];
     if (shared == nullptr && group == Group::world) shared = &world;
     if (shared == nullptr) {

@@ -41,7 +41,15 @@ struct MeshDegrees {
   int dp = 0;  // 0: what the world leaves
 };
 
-// The place of this rank along every axis. Ranks of tp are neighbors, then cp, dp, and pp: the chattiest axes stay
+// Where a rank stands along every axis, and how many ranks there are along it.
+struct Place {
+  std::array<int, kNumAxes> degrees{}, coordinates{};
+
+  int degree(Axis axis) const { return degrees[static_cast<size_t>(axis)]; }
+  int coordinate(Axis axis) const { return coordinates[static_cast<size_t>(axis)]; }
+};
+
+// The groups that this rank is in. Ranks of tp are neighbors, then cp, dp, and pp: the chattiest axes stay
 // inside a node.
 class Mesh {
  public:
@@ -51,13 +59,14 @@ class Mesh {
   // Groups of equal members, on every rank, are one communicator, under the name of the first in the order above.
   Communicator& group(Group group) const { return *groups_[static_cast<size_t>(group)]; }
   Communicator& world() const { return group(Group::world); }
-  int degree(Axis axis) const { return degrees_[static_cast<size_t>(axis)]; }
-  int coordinate(Axis axis) const { return coordinates_[static_cast<size_t>(axis)]; }
+  const Place& place() const { return place_; }
+  int degree(Axis axis) const { return place_.degree(axis); }
+  int coordinate(Axis axis) const { return place_.coordinate(axis); }
   // "dp2", "tp2.pp2.ep4"; "1" for a world of one.
   std::string describe() const;
 
  private:
-  std::array<int, kNumAxes> degrees_{}, coordinates_{};
+  Place place_;
   std::vector<std::unique_ptr<Communicator>> owned_;
   std::array<Communicator*, kNumGroups> groups_{};
 };

@@ -20,7 +20,7 @@ Bucket::Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> i
   int64_t count = 0;
   for (const BucketItem& item : items_) {
     offsets_.push_back(count);
-    parts.push_back({padded(item.shape.count()), item.cost, item.grain});
+    parts.push_back({padded(item.held.shape.count()), item.cost, item.grain});
     count += parts.back().count;
   }
   pieces_ = cut_bucket(parts, load);
@@ -37,17 +37,15 @@ void Bucket::find_owned() {
   const int64_t last = first_ + pieces_[static_cast<size_t>(replicas_->rank())];
   for (size_t i = 0; i < items_.size(); ++i) {
     const int64_t begin = std::max(first_, offsets_[i]);
-    const int64_t end = std::min(last, offsets_[i] + items_[i].shape.count());
+    const int64_t end = std::min(last, offsets_[i] + items_[i].held.shape.count());
     if (begin >= end) continue;
-    owned_.push_back({i,
-                      {items_[i].shape, begin - offsets_[i], end - begin},
-                      values_.flat(begin, end - begin),
-                      gradients_.flat(begin, end - begin)});
+    owned_.push_back({i, begin - offsets_[i], items_[i].held.slice.part(begin - offsets_[i], end - begin),
+                      values_.flat(begin, end - begin), gradients_.flat(begin, end - begin)});
   }
 }
 
 Tensor Bucket::at(Tensor flat, size_t i) const {
-  const Shape& shape = items_[i].shape;
+  const Shape& shape = items_[i].held.shape;
   return flat.flat(offsets_[i], shape.count()).view(shape);
 }
 Tensor Bucket::value(size_t i) const { return at(values_, i); }

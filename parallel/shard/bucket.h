@@ -4,20 +4,20 @@
 
 #include "kernels/core/arena.h"
 #include "parallel/comm/communicator.h"
+#include "parallel/shard/division.h"
 #include "parallel/shard/partition.h"
-#include "parallel/shard/slice.h"
 
 namespace birkhoff {
 
 struct BucketItem {
   std::string name;
-  Shape shape;
-  double cost = 0;    // of the update of the whole parameter
+  Held held;          // what this rank has of the parameter, as do all ranks of the bucket's group
+  double cost = 0;    // of the update of all of it
   int64_t grain = 0;  // see PartitionItem
 };
 
-// Values and gradients of a unit's parameters, each contiguous, so that one collective moves the unit. Every rank of
-// `replicas` holds all values and all gradients; it owns, updates and keeps optimizer state for one piece.
+// Values and gradients of a unit's parameters, each contiguous, so that one collective moves the unit. All ranks of
+// `replicas` hold the same part of each parameter; a rank owns, updates and keeps optimizer state for one piece of it.
 //
 // A step: gradients accumulate; start_reduce after the last microbatch of the unit; wait_reduced; the owner updates its
 // parts; start_gather; wait_gathered before the values are read again.
@@ -34,10 +34,11 @@ class Bucket {
   Tensor all_values() const { return values_; }
   Tensor all_gradients() const { return gradients_; }
 
-  // What this rank owns: ranges of parameters, as vectors of slice.count elements.
+  // The ranges of held parameters that this rank owns. `begin` is the offset in the held part.
   struct Owned {
     size_t item = 0;
-    Slice slice;
+    int64_t begin = 0;
+    Slice slice;  // of the logical tensor
     Tensor value, gradient;
   };
   const std::vector<Owned>& owned() const { return owned_; }

@@ -15,10 +15,11 @@ namespace birkhoff {
 class StateVisitor {
  public:
   virtual ~StateVisitor() = default;
-  // A tensor that every rank of the group holds whole, with equal bits.
-  virtual void replicated(const std::string& name, Tensor whole, const Communicator& holders) = 0;
-  // Elements [slice.begin, slice.begin + slice.count) of the logical tensor `name` of shape slice.global. Over all
-  // ranks every element is held exactly once; a rank that holds none may leave the name out.
+  // A part of the logical tensor `name`, or all of it: the ranks of `holders` all hold this slice, with equal bits.
+  // Slices of different groups do not overlap, and together they cover the tensor.
+  virtual void replicated(const std::string& name, Tensor local, const Slice& slice, const Communicator& holders) = 0;
+  // A part that this rank alone holds. Over all ranks every element is held exactly once; a rank that holds none may
+  // leave the name out.
   virtual void shard(const std::string& name, Tensor local, const Slice& slice) = 0;
   // Values that are equal on all ranks. On loading they are replaced.
   virtual void integer(const std::string& name, int64_t& value) = 0;

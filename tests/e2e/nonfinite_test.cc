@@ -29,14 +29,17 @@ void PrintTo(const Spoilt& spoilt, std::ostream* out) { *out << spoilt.named; }
 // Writes a value over f32 elements of a tensor, and the checksums that make the checkpoint valid again.
 void overwrite(const fs::path& checkpoint, const Spoilt& s) {
   Manifest manifest = open_checkpoint(checkpoint);
-  for (Manifest::Part& part : manifest.tensors.at(s.tensor).parts) {
+  Manifest::Entry& entry = manifest.tensors.at(s.tensor);
+  for (Manifest::Part& part : entry.parts) {
     std::string bytes = read_file(checkpoint / part.file);
     const auto offset = static_cast<size_t>(part.offset);
-    const int64_t begin = std::max(s.begin, part.begin), end = std::min(s.begin + s.count, part.begin + part.count);
-    for (int64_t i = begin; i < end; ++i) {
-      std::memcpy(bytes.data() + offset + sizeof(float) * static_cast<size_t>(i - part.begin), &s.value, sizeof(float));
-    }
-    part.xxh3 = hex16(hash64(bytes.data() + offset, sizeof(float) * static_cast<size_t>(part.count)));
+    const Slice slice{entry.shape, part.boxes};
+    slice.for_each_run([&](int64_t first, int64_t local, int64_t count) {
+      for (int64_t i = std::max(s.begin, first); i < std::min(s.begin + s.count, first + count); ++i) {
+        std::memcpy(&bytes[offset + sizeof(float) * static_cast<size_t>(local + i - first)], &s.value, sizeof(float));
+      }
+    });
+    part.xxh3 = hex16(hash64(bytes.data() + offset, sizeof(float) * static_cast<size_t>(part.count())));
     write_file(checkpoint / part.file, bytes);
   }
   write_file(checkpoint / kManifestName, to_text(manifest));

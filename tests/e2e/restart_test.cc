@@ -165,7 +165,7 @@ TEST_F(OldRun, NamesTheCheckpointThatItCameFromWhereItsStateTurnsOutNotFinite) {
   std::string bytes = read_file(checkpoint / part.file);
   const auto offset = static_cast<size_t>(part.offset);
   bytes[offset] = '\x80', bytes[offset + 1] = '\xbf';  // -1 in bf16
-  part.xxh3 = hex16(hash64(bytes.data() + offset, 2 * static_cast<size_t>(part.count)));
+  part.xxh3 = hex16(hash64(bytes.data() + offset, 2 * static_cast<size_t>(part.count())));
   write_file(checkpoint / part.file, bytes);
   write_file(checkpoint / kManifestName, to_text(manifest));
   const ProgramResult run = train("run", "--set run.steps=3");

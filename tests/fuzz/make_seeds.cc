@@ -54,14 +54,27 @@ void make_checkpoint(const fs::path& out) {
   make_tensor_file(out / "tensor_file" / "index.h5", 46, 1);  // and in an index of two levels
   Manifest m;
   m.step = 20;
-  m.tensors["model.a"] = {DType::f32, {3, 4}, {{"rank-00000.h5", 0, 12, a.offset, "0123456789abcdef"}}};
-  m.tensors["model.b"] = {DType::bf16, {7}, {{"rank-00000.h5", 0, 7, b.offset, "0123456789abcdef"}}};
+  m.tensors["model.a"] = {DType::f32,
+                          {3, 4},
+                          {{"rank-00000.h5", Slice::all({3, 4}).part(0, 5).boxes, a.offset, "0123456789abcdef"},
+                           {"rank-00000.h5", Slice::all({3, 4}).part(5, 7).boxes, a.offset + 20, "0123456789abcdef"}}};
+  m.tensors["model.b"] = {DType::bf16, {7}, {{"rank-00000.h5", Slice::all({7}).boxes, b.offset, "0123456789abcdef"}}};
   m.integers["trainer.steps"] = 20;
   m.reals["spike.loss.0"] = 0.1;
   m.texts["data.cursor"] = R"({"v":1})";
   m.files["rank-00000.h5"] = {static_cast<int64_t>(fs::file_size(out / "tensor_file" / "one.h5")), ""};
   m.files["config.yaml"] = {5, "0123456789abcdef"};
-  write_file(out / "manifest" / "one.json", parse_json(to_text(m), "m")["manifest"].dump());
+  Json body = parse_json(to_text(m), "m")["manifest"];
+  write_file(out / "manifest" / "one.json", body.dump());
+  body["version"] = 1;  // whose parts are flat ranges
+  for (const auto& [name, count] : {std::pair{"model.a", 12}, {"model.b", 7}}) {
+    Json& parts = body["tensors"][name]["parts"];
+    while (parts.size() > 1) parts.erase(1);
+    parts[0].erase("boxes");
+    parts[0]["begin"] = 0;
+    parts[0]["count"] = count;
+  }
+  write_file(out / "manifest" / "version1.json", body.dump());
 }
 
 void make_tokenizer(const fs::path& project, const fs::path& out) {

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Manifest::Entry& entry = manifest.tensors[name];
     entry.dtype = dtype;
     entry.shape = {count};
-    entry.parts.push_back({file.path().filename().string(), 0, count, 0, ""});
+    entry.parts.push_back({file.path().filename().string(), Slice::all(entry.shape).boxes, 0, ""});
   }
   expect_no_bug([&] {
     const H5File h5 = H5File::open(file.path());

@@ -8,7 +8,7 @@
 #include "kernels/core/bfloat16.h"
 #include "trainer/checkpoint/commands.h"
 #include "trainer/checkpoint/directory.h"
-#include "trainer/checkpoint/open_files.h"
+#include "trainer/checkpoint/elements.h"
 #include "trainer/checkpoint/reader.h"
 
 namespace birkhoff {
@@ -135,12 +135,13 @@ class Diff {
   Distance distance(const Manifest::Entry& a, const Manifest::Entry& b) {
     const size_t size = size_of(a.dtype);
     const int64_t total = a.shape.count();
+    const Slice whole = Slice::all(a.shape);
     std::vector<char> x(static_cast<size_t>(std::min(total, kBlock)) * size), y(x.size());
     Distance d;
     for (int64_t begin = 0; begin < total; begin += kBlock) {
       const int64_t count = std::min(kBlock, total - begin);
-      read_elements(a_.files, a, begin, count, x.data());
-      read_elements(b_.files, b, begin, count, y.data());
+      read_elements(a_.files, a, whole.part(begin, count), x.data());
+      read_elements(b_.files, b, whole.part(begin, count), y.data());
       for (size_t at = 0; at < static_cast<size_t>(count) * size; at += size) {
         if (std::memcmp(&x[at], &y[at], size) != 0) d.add(element(a.dtype, &x[at]), element(a.dtype, &y[at]));
       }

@@ -8,20 +8,7 @@
 #include "kernels/reduce/reduce.h"
 
 namespace birkhoff {
-namespace {
-
-// "[3, 5]" of a tensor.
-std::string place_of(int64_t element, const Shape& shape) {
-  std::string place;
-  for (int i = shape.rank(); i-- > 0; element /= shape[i]) {
-    place = concat(element % shape[i], place.empty() ? "" : ", ", place);
-  }
-  return concat('[', place, ']');
-}
-
-}  // namespace
-
-std::string find_nonfinite(const std::string& name, const Shape& whole, int64_t begin, const Tensor& part) {
+std::string find_nonfinite(const std::string& name, const Slice& slice, int64_t begin, const Tensor& part) {
   if (!is_float(part.dtype)) return {};
   Stream host;
   int32_t found = 0;
@@ -29,7 +16,7 @@ std::string find_nonfinite(const std::string& name, const Shape& whole, int64_t 
   if (found == 0) return {};
   const std::vector<double> values = read_values(host, part);
   const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
-  return concat(name, ", element ", place_of(begin + (bad - values.begin()), whole), ", is ", *bad);
+  return concat(name, ", element ", slice.indices_of(begin + (bad - values.begin())), ", is ", *bad);
 }
 
 }  // namespace birkhoff

@@ -4,22 +4,16 @@
 #include <tuple>
 
 #include "data/hdf5/file.h"
+#include "parallel/shard/cover.h"
 
 namespace birkhoff {
 namespace {
 
 void check_cover(const std::string& name, const Manifest::Entry& entry, Defects& defects) {
-  int64_t next = 0;
-  for (const Manifest::Part& p : entry.parts) {
-    if (p.begin != next) {
-      const char* what = p.begin < next ? "written twice, or its parts do not ascend" : "missing";
-      return defects.add(concat(name, ": elements from ", std::min(next, p.begin), " on are ", what));
-    }
-    next += p.count;
-  }
-  if (next != entry.shape.count()) {
-    defects.add(concat(name, ": ", next, " of ", entry.shape.count(), " elements were written"));
-  }
+  std::vector<Box> boxes;
+  for (const Manifest::Part& p : entry.parts) boxes.insert(boxes.end(), p.boxes.begin(), p.boxes.end());
+  const std::string defect = find_cover_defect(entry.shape, boxes);
+  if (!defect.empty()) defects.add(concat(name, ": ", defect));
 }
 
 // Whether parts lie within their tensor files. A file that cannot hold any is told once, of the first part in it.
@@ -114,10 +108,11 @@ void check_layout(const std::filesystem::path& folder, const Manifest& m, const 
       if (part.file != file) continue;
       defects.check([&, &name = name, &entry = entry] {
         const H5Dataset d = root.dataset(name);
-        const bool place = part.count == 0 || d.offset == part.offset;
-        if (d.dtype == entry.dtype && d.shape.count() == part.count && place) return;
+        const int64_t count = part.count();
+        const bool place = count == 0 || d.offset == part.offset;
+        if (d.dtype == entry.dtype && d.shape.count() == count && place) return;
         throw DataError(concat(name, " in ", (folder / file).string(), ": HDF5 finds ", d.dtype, d.shape, " at byte ",
-                               d.offset, ", expected ", entry.dtype, " [", part.count, "] at byte ", part.offset));
+                               d.offset, ", expected ", entry.dtype, " [", count, "] at byte ", part.offset));
       });
     }
   }

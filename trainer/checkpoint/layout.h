@@ -8,9 +8,9 @@
 
 namespace birkhoff {
 
-// Whether a manifest agrees with itself: the parts of each tensor cover it exactly once, ascending; each lies within a
-// tensor file that the manifest lists, and no two share bytes. Every defect is added. Returns the tensors of which no
-// byte is to be read: a part has a defect, lies outside its file, or shares bytes with another.
+// Whether a manifest agrees with itself: the parts of each tensor cover it exactly once; each lies within a tensor file
+// that the manifest lists, and no two share bytes. Every defect is added. Returns the tensors of which no byte is to be
+// read: a part has a defect, lies outside its file, or shares bytes with another.
 std::set<std::string> check_layout(const Manifest& manifest, Defects& defects);
 // The same; DataError.
 void check_layout(const Manifest& manifest);

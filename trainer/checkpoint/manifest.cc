@@ -1,6 +1,5 @@
 #include "trainer/checkpoint/manifest.h"
 
-#include <algorithm>
 #include <bit>
 
 #include "data/json/json.h"
@@ -11,11 +10,22 @@
 namespace birkhoff {
 namespace {
 
+// The first index and the one behind the last, of each dim.
+Json to_json(const Box& box) {
+  Json dims = Json::array();
+  for (int d = 0; d < box.begin.rank(); ++d) {
+    dims.push_back(Json::array({box.begin[d], box.begin[d] + box.extent[d]}));
+  }
+  return dims;
+}
+
 Json to_json(const Manifest::Entry& e) {
   Json shape = Json::array(), parts = Json::array();
   for (int i = 0; i < e.shape.rank(); ++i) shape.push_back(e.shape[i]);
   for (const Manifest::Part& p : e.parts) {
-    parts.push_back({{"file", p.file}, {"begin", p.begin}, {"count", p.count}, {"offset", p.offset}, {"xxh3", p.xxh3}});
+    Json boxes = Json::array();
+    for (const Box& box : p.boxes) boxes.push_back(to_json(box));
+    parts.push_back({{"file", p.file}, {"boxes", boxes}, {"offset", p.offset}, {"xxh3", p.xxh3}});
   }
   return {{"dtype", std::string(name_of(e.dtype))}, {"shape", shape}, {"parts", parts}};
 }
@@ -58,9 +68,15 @@ void check_values(const Manifest& first, const Manifest& other, size_t writer) {
 
 }  // namespace
 
+int64_t Manifest::Part::count() const {
+  int64_t sum = 0;
+  for (const Box& box : boxes) sum += box.count();
+  return sum;
+}
+
 std::string to_text(const Manifest& m) {
   Json body{{"format", "birkhoff-checkpoint"},
-            {"version", m.version},
+            {"version", Manifest::kVersion},
             {"step", m.step},
             {"integers", m.integers},
             {"texts", m.texts}};
@@ -85,9 +101,6 @@ Manifest join(const std::vector<Manifest>& writers) {
       place->second.parts.insert(place->second.parts.end(), entry.parts.begin(), entry.parts.end());
     }
     all.files.insert(writers[i].files.begin(), writers[i].files.end());
-  }
-  for (auto& [name, entry] : all.tensors) {
-    std::sort(entry.parts.begin(), entry.parts.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
   }
   check_layout(all);
   return all;

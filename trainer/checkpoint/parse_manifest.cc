@@ -15,6 +15,7 @@ namespace birkhoff {
 namespace {
 
 constexpr char kFormat[] = "birkhoff-checkpoint";
+constexpr int64_t kUnreadableVersion = -1;
 
 DType dtype_from(const JsonView& json) {
   const std::string name = json.text();
@@ -39,19 +40,52 @@ Shape shape_from(const JsonView& json, DType dtype, Defects& defects) {
 // Sixteen hexadecimal digits, kept as text.
 std::string checksum_from(const JsonView& json) { return hex16(json.hex64()); }
 
-// `elements`: of the tensor, in units of `element_bytes`. Nothing where its place cannot be read.
-std::optional<Manifest::Part> part_from(const JsonView& json, int64_t elements, int64_t element_bytes,
+Box box_from(const JsonView& json, const Shape& shape) {
+  const std::vector<JsonView> dims = json.elements();
+  if (static_cast<int>(dims.size()) != shape.rank()) json.refuse(concat("a range for each dim of ", shape));
+  Box box;
+  for (const JsonView& dim : dims) {
+    const std::vector<JsonView> ends = dim.elements();
+    if (ends.size() != 2) dim.refuse("the first index of a range and the one behind its last");
+    const int64_t extent = shape[box.begin.rank()], begin = ends[0].integer(0, extent);
+    box.begin.append(begin);
+    box.extent.append(ends[1].integer(begin, extent) - begin);
+  }
+  return box;
+}
+
+// A part of version 1 is a range of the flat tensor.
+std::vector<Box> boxes_of_range(const JsonView& json, const Shape& shape) {
+  const int64_t elements = shape.count();
+  const int64_t begin = json.at("begin").integer(0, elements);
+  return Slice::all(shape).part(begin, json.at("count").integer(0, elements - begin)).boxes;
+}
+
+std::vector<Box> boxes_from(const JsonView& json, const Shape& shape) {
+  std::vector<Box> boxes;
+  int64_t left = shape.count();
+  for (const JsonView& each : json.elements()) {
+    boxes.push_back(box_from(each, shape));
+    left -= boxes.back().count();
+    if (left < 0) json.refuse("boxes with no more elements than the tensor has");
+  }
+  return boxes;
+}
+
+// Nothing where its place cannot be read. `sized`: the shape of `entry` is known, by which the boxes are judged.
+std::optional<Manifest::Part> part_from(const JsonView& json, const Manifest::Entry& entry, bool sized, int64_t version,
                                         Defects& defects) {
   json.members();  // or one defect, not one for each member
   const size_t before = defects.count();
   Manifest::Part part;
-  const auto integer = [&](const char* key, int64_t max) {
-    return defects.value([&] { return json.at(key).integer(0, max); });
-  };
   part.file = defects.value([&] { return json.at("file").plain_name(); });
-  part.begin = integer("begin", elements);
-  part.count = integer("count", elements - part.begin);
-  part.offset = integer("offset", std::numeric_limits<int64_t>::max() - part.count * element_bytes);
+  const bool flat = version == 1 || (version == kUnreadableVersion && json.has("begin"));
+  if (sized) {
+    part.boxes = defects.value(
+        [&] { return flat ? boxes_of_range(json, entry.shape) : boxes_from(json.at("boxes"), entry.shape); });
+  }
+  part.offset = defects.value(
+      [&] { return json.at("offset").integer(0, std::numeric_limits<int64_t>::max() - bytes_of(entry, part)); });
   const bool placed = defects.count() == before;
   part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
   return placed ? std::optional(part) : std::nullopt;
@@ -88,26 +122,24 @@ void check_tensor_name(const std::string& name, const JsonView& tensors) {
   }
 }
 
-// The range of what a part says depends on dtype and shape. Nothing where one of them cannot be read; the parts are
-// looked at all the same, as those of the largest tensor.
-std::optional<Manifest::Entry> entry_from(const JsonView& json, Defects& defects) {
+// The range of what a part says depends on dtype and shape. Nothing where one of them cannot be read; what does not
+// depend on them is looked at all the same.
+std::optional<Manifest::Entry> entry_from(const JsonView& json, int64_t version, Defects& defects) {
   json.members();
   const size_t before = defects.count();
   Manifest::Entry entry;
   entry.dtype = defects.value([&] { return dtype_from(json.at("dtype")); }, DType::f64);
   entry.shape = defects.value([&] { return shape_from(json.at("shape"), entry.dtype, defects); });
-  const auto element_bytes = static_cast<int64_t>(size_of(entry.dtype));
   const bool sized = defects.count() == before;
-  const int64_t elements = sized ? entry.shape.count() : std::numeric_limits<int64_t>::max() / element_bytes;
   defects.check([&] {
     for (const JsonView& each : json.at("parts").elements()) {
       defects.check([&] {
-        if (const auto part = part_from(each, elements, element_bytes, defects)) entry.parts.push_back(*part);
+        if (auto part = part_from(each, entry, sized, version, defects)) entry.parts.push_back(std::move(*part));
       });
     }
   });
   entry.whole = defects.count() == before;
-  return sized ? std::optional(entry) : std::nullopt;
+  return sized ? std::optional(std::move(entry)) : std::nullopt;
 }
 
 Manifest::File file_from(const JsonView& json, Defects& defects) {
@@ -124,7 +156,7 @@ Manifest::File file_from(const JsonView& json, Defects& defects) {
 void read_tensors(const JsonView& body, Manifest& m, Defects& defects) {
   read_members(body, "tensors", defects, [&](const std::string& name, const JsonView& value) {
     check_tensor_name(name, body.at("tensors"));
-    if (auto entry = entry_from(value, defects)) m.tensors[name] = std::move(*entry);
+    if (auto entry = entry_from(value, m.version, defects)) m.tensors[name] = std::move(*entry);
   });
 }
 
@@ -147,9 +179,10 @@ void read_files(const JsonView& body, Manifest& m, Defects& defects) {
   }
 }
 
-Manifest read_body(const JsonView& body, Defects& defects) {
+Manifest read_body(const JsonView& body, int64_t version, Defects& defects) {
   constexpr int64_t kMin = std::numeric_limits<int64_t>::min();
   Manifest m;
+  m.version = version;
   m.step = defects.value([&] { return body.at("step").integer(); }, Manifest::kUnreadableStep);
   read_tensors(body, m, defects);
   read_members(body, "reals", defects, [&](const std::string& name, const JsonView& value) {
@@ -170,12 +203,12 @@ void check_checksum(const Json& body, const Json& expected, const std::string& p
 }
 
 // What else a file of another format or version holds is not judged.
-void check_kind(const JsonView& body, const std::string& path, Defects& defects) {
+int64_t version_of(const JsonView& body, const std::string& path, Defects& defects) {
   const std::string format = defects.value([&] { return body.at("format").text(); }, std::string(kFormat));
   if (format != kFormat) body.at("format").refuse(concat("'", kFormat, "'"));
-  const int64_t version = defects.value([&] { return body.at("version").integer(); }, Manifest::kVersion);
-  if (version == Manifest::kVersion) return;
-  throw DataError(concat(path, ": format version ", version, "; this program reads version ", Manifest::kVersion,
+  const int64_t version = defects.value([&] { return body.at("version").integer(); }, kUnreadableVersion);
+  if (version == kUnreadableVersion || (version >= 1 && version <= Manifest::kVersion)) return version;
+  throw DataError(concat(path, ": format version ", version, "; this program reads versions 1 to ", Manifest::kVersion,
                          version > Manifest::kVersion ? ". Use the newer program that wrote it" : ""));
 }
 
@@ -205,9 +238,9 @@ Manifest parse_manifest(const std::string& text, const std::string& path, Defect
   const Json& body = whole["manifest"];
   if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
   const JsonView view(body, path);
-  check_kind(view, path, defects);
+  const int64_t version = version_of(view, path, defects);
   defects.check([&] { check_checksum(body, whole["xxh3"], path); });
-  return read_body(view, defects);
+  return read_body(view, version, defects);
 }
 
 }  // namespace birkhoff

@@ -9,6 +9,7 @@
 #include "parallel/comm/agree.h"
 #include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/directory.h"
+#include "trainer/checkpoint/elements.h"
 #include "trainer/checkpoint/finite.h"
 
 namespace birkhoff {
@@ -22,8 +23,8 @@ class Load final : public StateVisitor {
   Load(const fs::path& folder, const Manifest& manifest, Device device)
       : files_(folder), manifest_(manifest), stream_{device} {}
 
-  void replicated(const std::string& name, Tensor whole, const Communicator&) override {
-    read(name, whole, Slice::all(whole.shape));
+  void replicated(const std::string& name, Tensor local, const Slice& slice, const Communicator&) override {
+    read(name, local, slice);
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override { read(name, local, slice); }
   void integer(const std::string& name, int64_t& value) override { take(manifest_.integers, name, value); }
@@ -52,6 +53,7 @@ class Load final : public StateVisitor {
   }
 
   void read(const std::string& name, Tensor local, const Slice& slice) {
+    BK_ASSERT(local.count() == slice.count(), name, " has ", local.count(), " elements of a slice of ", slice.count());
     seen.insert(name);
     const auto found = manifest_.tensors.find(name);
     if (found == manifest_.tensors.end()) {
@@ -67,11 +69,11 @@ class Load final : public StateVisitor {
     rounded += size_of(local.dtype) < size_of(entry.dtype);
     buffer_.resize(kBlock * sizeof(double));
     converted_.resize(entry.dtype == local.dtype ? 0 : kBlock * sizeof(double));
-    for (int64_t done = 0; done < slice.count; done += kBlock) {
-      const int64_t count = std::min(kBlock, slice.count - done);
-      read_elements(files_, entry, slice.begin + done, count, buffer_.data());
+    for (int64_t done = 0; done < local.count(); done += kBlock) {
+      const int64_t count = std::min(kBlock, local.count() - done);
+      read_elements(files_, entry, slice.part(done, count), buffer_.data());
       const Tensor stored{buffer_.data(), entry.dtype, {count}};
-      if (nonfinite.empty()) nonfinite = find_nonfinite(name, entry.shape, slice.begin + done, stored);
+      if (nonfinite.empty()) nonfinite = find_nonfinite(name, slice, done, stored);
       from_host(stream_, local.flat(done, count), convert(name, stored, local.dtype).data);
     }
   }
@@ -93,7 +95,7 @@ class Load final : public StateVisitor {
   }
 
   static bool finite(const std::string& name, const Tensor& part) {
-    return find_nonfinite(name, part.shape, 0, part).empty();
+    return find_nonfinite(name, Slice::all(part.shape), 0, part).empty();
   }
 
   OpenFiles files_;
@@ -103,11 +105,11 @@ class Load final : public StateVisitor {
 };
 
 // Tensors of the checkpoint that no rank asked for.
-std::vector<std::string> unknown_tensors(Communicator& replicas, const Manifest& manifest,
+std::vector<std::string> unknown_tensors(Communicator& world, const Manifest& manifest,
                                          const std::set<std::string>& seen) {
   std::vector<int32_t> asked;
   for (const auto& [name, entry] : manifest.tensors) asked.push_back(seen.count(name) ? 1 : 0);
-  all_reduce_on_host(replicas, std::span(asked), Reduce::max);
+  all_reduce_on_host(world, std::span(asked), Reduce::max);
   std::vector<std::string> unknown;
   size_t i = 0;
   for (const auto& [name, entry] : manifest.tensors) {
@@ -132,68 +134,58 @@ std::string joined(const std::vector<std::string>& lines) {
 }
 
 // Whether the run that a checkpoint belongs to has removed it meanwhile: as rank 0 sees it.
-bool is_gone(Communicator& replicas, const fs::path& checkpoint) {
+bool is_gone(Communicator& world, const fs::path& checkpoint) {
   std::error_code error;
-  const int64_t gone = replicas.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
-  return broadcast_on_host(replicas, gone, 0) != 0;
+  const int64_t gone = world.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
+  return broadcast_on_host(world, gone, 0) != 0;
 }
 
 }  // namespace
 
-Loaded load_checkpoint(Communicator& replicas, const fs::path& checkpoint, const Manifest& manifest, Device device,
+Loaded load_checkpoint(Communicator& world, const fs::path& checkpoint, const Manifest& manifest, Device device,
                        const std::function<void(StateVisitor&)>& state) {
   Load load(checkpoint, manifest, device);
-  agree(replicas, [&] { state(load); });
-  const std::vector<std::string> unknown = unknown_tensors(replicas, manifest, load.seen);
+  agree(world, [&] { state(load); });
+  const std::vector<std::string> unknown = unknown_tensors(world, manifest, load.seen);
   load.problems.insert(load.problems.end(), unknown.begin(), unknown.end());
   add_unknown(manifest.integers, load);
   add_unknown(manifest.reals, load);
   add_unknown(manifest.texts, load);
-  agree(replicas, [&] {
+  agree(world, [&] {
     if (load.problems.empty()) return;
     throw DataError(concat(checkpoint.string(), " does not fit this run:", joined(load.problems)));
   });
-  std::vector<std::string> nonfinite = gather_texts(replicas, load.nonfinite);
+  std::vector<std::string> nonfinite = gather_texts(world, load.nonfinite);
   std::erase(nonfinite, "");
   return {load.rounded, nonfinite.empty() ? "" : nonfinite[0]};
 }
 
-Found require_valid(Communicator& replicas, const fs::path& checkpoint) {
+Found require_valid(Communicator& world, const fs::path& checkpoint) {
   Found found{checkpoint, {}, {}};
-  agree(replicas, [&] { found.manifest = verify_checkpoint(checkpoint, replicas.rank(), replicas.size()); });
+  agree(world, [&] { found.manifest = verify_checkpoint(checkpoint, world.rank(), world.size()); });
   return found;
 }
 
-std::optional<Found> find_newest_valid(Communicator& replicas, const fs::path& directory) {
+std::optional<Found> find_newest_valid(Communicator& world, const fs::path& directory) {
   std::map<int64_t, fs::path> checkpoints;
-  agree(replicas, [&] { checkpoints = find_checkpoints(directory); });
+  agree(world, [&] { checkpoints = find_checkpoints(directory); });
   std::string names;
   for (const auto& [step, path] : checkpoints) names += path.filename().string() + ' ';
-  require_same(replicas, "checkpoints in " + directory.string(), names);
+  require_same(world, "checkpoints in " + directory.string(), names);
   std::vector<std::string> passed_over;
   for (auto newest = checkpoints.rbegin(); newest != checkpoints.rend(); ++newest) {
     try {
-      Found found = require_valid(replicas, newest->second);
+      Found found = require_valid(world, newest->second);
       found.passed_over = passed_over;
       return found;
     } catch (const DataError& e) {
-      if (is_gone(replicas, newest->second)) return find_newest_valid(replicas, directory);
+      if (is_gone(world, newest->second)) return find_newest_valid(world, directory);
       passed_over.push_back(e.what());
     }
   }
   if (checkpoints.empty()) return std::nullopt;
   throw DataError(concat("no checkpoint in ", directory.string(), " is valid:", joined(passed_over),
                          "\nRestore one, or start anew with --resume none"));
-}
-
-void read_elements(OpenFiles& files, const Manifest::Entry& entry, int64_t begin, int64_t count, void* out) {
-  const auto size = static_cast<int64_t>(size_of(entry.dtype));
-  for (const Manifest::Part& part : entry.parts) {
-    const int64_t from = std::max(part.begin, begin), to = std::min(part.begin + part.count, begin + count);
-    if (from >= to) continue;
-    files.at(part.file).read(part.offset + (from - part.begin) * size, static_cast<char*>(out) + (from - begin) * size,
-                             static_cast<size_t>((to - from) * size));
-  }
 }
 
 std::string read_attachment(const fs::path& checkpoint, const std::string& name) {

@@ -8,7 +8,6 @@
 #include "parallel/comm/communicator.h"
 #include "parallel/shard/state.h"
 #include "trainer/checkpoint/manifest.h"
-#include "trainer/checkpoint/open_files.h"
 
 namespace birkhoff {
 
@@ -16,7 +15,7 @@ namespace birkhoff {
 // Every name must be there with the shape and dtype of the state, and nothing else: DataError lists all that differ.
 // f64, which the reference device computes in, is converted to and from the other floating dtypes; a value that would
 // become infinite is a DataError. What is not finite in the checkpoint is loaded, and told.
-// Reals, integers and texts are replaced; a tensor's parts are read as far as they overlap what this rank holds.
+// Reals, integers and texts are replaced; a tensor's boxes are read as far as they overlap what this rank holds.
 // Collective: all ranks load or all fail. The caller has verified the checkpoint.
 struct Loaded {
   int64_t rounded = 0;  // tensors, on this rank
@@ -24,7 +23,7 @@ struct Loaded {
   // Empty where all are finite.
   std::string nonfinite;
 };
-Loaded load_checkpoint(Communicator& replicas, const std::filesystem::path& checkpoint, const Manifest& manifest,
+Loaded load_checkpoint(Communicator& world, const std::filesystem::path& checkpoint, const Manifest& manifest,
                        Device device, const std::function<void(StateVisitor&)>& state);
 
 // The newest checkpoint of a directory that is whole, and why newer ones were passed over. Every byte is read, shared
@@ -35,12 +34,9 @@ struct Found {
   Manifest manifest;
   std::vector<std::string> passed_over;
 };
-std::optional<Found> find_newest_valid(Communicator& replicas, const std::filesystem::path& directory);
+std::optional<Found> find_newest_valid(Communicator& world, const std::filesystem::path& directory);
 // The one named, or a DataError.
-Found require_valid(Communicator& replicas, const std::filesystem::path& checkpoint);
-
-// Elements [begin, begin + count) of a tensor, from whichever parts hold them.
-void read_elements(OpenFiles& files, const Manifest::Entry& entry, int64_t begin, int64_t count, void* out);
+Found require_valid(Communicator& world, const std::filesystem::path& checkpoint);
 
 // A small file of a verified checkpoint.
 std::string read_attachment(const std::filesystem::path& checkpoint, const std::string& name);

@@ -37,16 +37,19 @@ class Collect final : public StateVisitor {
  public:
   explicit Collect(Snapshot& out) : out_(out) {}
 
-  void replicated(const std::string& name, Tensor whole, const Communicator& holders) override {
-    const int64_t n = whole.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
+  void replicated(const std::string& name, Tensor local, const Slice& slice, const Communicator& holders) override {
+    BK_ASSERT(local.count() == slice.count(), name, " has ", local.count(), " elements of a slice of ", slice.count());
+    const int64_t n = local.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
     const int64_t rank = holders.rank(), size = holders.size();
     const int64_t begin = std::min(n, blocks * rank / size * kShareAlignment);
     const int64_t end = rank + 1 == size ? n : std::min(n, blocks * (rank + 1) / size * kShareAlignment);
-    if (end > begin || (n == 0 && rank == 0)) add({name, whole.flat(begin, end - begin), whole.shape, begin});
+    if (end > begin || (slice.global.count() == 0 && rank == 0))
+      add({name, local.flat(begin, end - begin), slice.part(begin, end - begin)});
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
-    if (slice.count == 0 && slice.global.count() != 0) return;
-    add({name, local.flat(0, slice.count), slice.global, slice.begin});
+    BK_ASSERT(local.count() == slice.count(), name, " has ", local.count(), " elements of a slice of ", slice.count());
+    if (local.count() == 0 && slice.global.count() != 0) return;
+    add({name, local.flat(0, local.count()), slice});
   }
   void integer(const std::string& name, int64_t& value) override { out_.manifest.integers[name] = value; }
   void real(const std::string& name, double& value) override { out_.manifest.reals[name] = value; }
@@ -85,7 +88,7 @@ void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end
   for (; begin < end; begin += count) {
     const Tensor part = piece.data.flat(begin, std::min(count, end - begin));
     hasher.update(part.data, part.bytes());
-    const std::string bad = find_nonfinite(piece.name, piece.global, piece.begin + begin, part);
+    const std::string bad = find_nonfinite(piece.name, piece.slice, begin, part);
     if (!bad.empty()) throw NonfiniteState("the state is not finite: " + bad);
   }
 }
@@ -157,8 +160,8 @@ Manifest write_own(const fs::path& folder, int rank, const Snapshot& snapshot, R
     const Piece& p = snapshot.pieces[i];
     Manifest::Entry& entry = record.tensors[p.name];
     entry.dtype = p.data.dtype;
-    entry.shape = p.global;
-    entry.parts.push_back({name, p.begin, p.data.count(), places[i].offset, write_checked(out, places[i].offset, p)});
+    entry.shape = p.slice.global;
+    entry.parts.push_back({name, p.slice.boxes, places[i].offset, write_checked(out, places[i].offset, p)});
   }
   record.files[name] = {layout.bytes(), ""};
   // While the disk works, the layout is read again and the record written. It need not outlive the machine.

@@ -12,12 +12,11 @@
 
 namespace birkhoff {
 
-// A range of a logical tensor that this rank writes.
+// A part of a logical tensor that this rank writes.
 struct Piece {
   std::string name;
   Tensor data;  // flat
-  Shape global;
-  int64_t begin = 0;
+  Slice slice;
 };
 
 struct Snapshot {

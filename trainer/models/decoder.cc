@@ -22,6 +22,7 @@ Decoder::Decoder(Build& build, const DecoderOptions& o)
   if (!o.tie_embeddings) {
     head_ = build.in(Part::head)
                 .parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
+    head_.division.cuts = {{0, Axis::tp}};
     head_.num_uses = heads;
   }
   loss_ = {"loss", {1 + o.mtp_depth}, StepCounter::Kind::loss};

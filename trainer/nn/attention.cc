@@ -125,15 +125,22 @@ class GroupedQueryAttention final : public Module {
         kv_heads_(o.num_kv_heads),
         width_(o.head_dim),
         activation_(build.precision.activation()),
-        q_(build, name + ".q", heads_ * width_, channels, Linear::Options{.bias = o.bias}),
-        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels, Linear::Options{.bias = o.bias}),
+        // Query heads go with the key head that they share.
+        q_(build, name + ".q", heads_ * width_, channels,
+           Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .unit = heads_ / kv_heads_ * width_}),
+        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels,
+            Linear::Options{.bias = o.bias,
+                            .divided = Linear::Divided::outputs,
+                            .unit = width_,
+                            .outputs = {0, 1, {kv_heads_ * width_, kv_heads_ * width_}}}),
         out_(build, name + ".out", channels, heads_ * width_,
-             Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale}),
+             Linear::Options{.bias = o.bias,
+                             .init_scale = build.init.output_scale,
+                             .divided = Linear::Divided::inputs,
+                             .unit = heads_ / kv_heads_ * width_}),
         q_norm_(build, o.qk_norm),
         k_norm_(build, o.qk_norm),
-        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {
-    kv_.weight().matrix_rows = {1, {kv_heads_ * width_, kv_heads_ * width_}};
-  }
+        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0];
@@ -174,15 +181,18 @@ class GroupedQueryAttention final : public Module {
   Core core_;
 };
 
-// Queries through an optional latent with its own norm.
+// Queries of MLA, each [nope | rope], through an optional latent with its own norm.
 class Queries {
  public:
-  Queries(Build& build, const std::string& name, int64_t channels, int64_t out, int64_t rank) {
+  Queries(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o) {
+    const int64_t out = o.num_heads * (o.nope_dim + o.rope_dim), rank = o.q_lora_rank;
     if (rank > 0) {
       down_ = std::make_unique<Linear>(build, name + ".q_a", rank, channels);
       norm_ = std::make_unique<Norm>(build, name + ".q_norm", rank);
     }
-    up_ = std::make_unique<Linear>(build, name + (rank > 0 ? ".q_b" : ".q"), out, rank > 0 ? rank : channels);
+    up_ = std::make_unique<Linear>(
+        build, name + (rank > 0 ? ".q_b" : ".q"), out, rank > 0 ? rank : channels,
+        Linear::Options{.divided = Linear::Divided::outputs, .outputs = {0, o.num_heads, {o.nope_dim, o.rope_dim}}});
   }
   Tensor forward(Frame& f, Tensor x) { return up_->forward(f, down_ ? norm_->forward(f, down_->forward(f, x)) : x); }
   Tensor backward_input(Frame& f, Tensor dq) {
@@ -200,8 +210,6 @@ class Queries {
     }
     up_->visit(v);
   }
-  // Of the projection that ends in the heads.
-  Parameter& weight() { return up_->weight(); }
 
  private:
   std::unique_ptr<Linear> down_, up_;
@@ -213,18 +221,17 @@ class LatentAttention final : public Module {
   LatentAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o)
       : o_(o),
         activation_(build.precision.activation()),
-        queries_(build, name, channels, o.num_heads * (o.nope_dim + o.rope_dim), o.q_lora_rank),
-        kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.rope_dim, channels),
+        queries_(build, name, channels, o),
+        kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.rope_dim, channels,
+              Linear::Options{.outputs = {0, 1, {o.kv_lora_rank, o.rope_dim}}}),
         kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
-        kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank),
+        kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank,
+              Linear::Options{.divided = Linear::Divided::outputs, .outputs = {0, o.num_heads, {o.nope_dim, o.v_dim}}}),
         out_(build, name + ".out", channels, o.num_heads * o.v_dim,
-             Linear::Options{.init_scale = build.init.output_scale}),
+             Linear::Options{
+                 .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs, .unit = o.v_dim}),
         q_norm_(build, o.qk_norm),
-        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {
-    queries_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.rope_dim}};
-    kv_a_.weight().matrix_rows = {1, {o.kv_lora_rank, o.rope_dim}};
-    kv_b_.weight().matrix_rows = {o.num_heads, {o.nope_dim, o.v_dim}};
-  }
+        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.nope_dim + o_.rope_dim;

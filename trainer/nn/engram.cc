@@ -4,14 +4,22 @@
 #include "kernels/engram/rows.h"
 
 namespace birkhoff {
+namespace {
+
+// A key for each stream, then the value.
+std::vector<int64_t> keys_and_value(int64_t streams, int64_t channels) {
+  return std::vector<int64_t>(static_cast<size_t>(streams + 1), channels);
+}
+
+}  // namespace
 
 Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
     : name_(name),
       options_(o),
       activation_(build.precision.activation()),
-      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim, Linear::Options{.bias = o.bias}),
+      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim,
+           Linear::Options{.bias = o.bias, .outputs = {0, 1, keys_and_value(o.streams, channels)}}),
       slot_(build.slot<Saved>()) {
-  wkv_.weight().matrix_rows = {1, std::vector<int64_t>(static_cast<size_t>(o.streams + 1), channels)};
   const Shape per_stream{o.streams, channels};
   w_h_ = build.parameter(name + ".q_weight", per_stream, Role::gain, Init::constant(1));
   w_k_ = build.parameter(name + ".k_weight", per_stream, Role::gain, Init::constant(1));

@@ -4,18 +4,23 @@
 #include "kernels/activation/swiglu.h"
 
 namespace birkhoff {
+namespace {
+
+Blocks blocks_of_up(const FfnOptions& o, int64_t hidden) {
+  return o.activation == FfnOptions::Activation::swiglu ? Blocks{0, 1, {hidden, hidden}} : Blocks{};
+}
+
+}  // namespace
 
 Ffn::Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden, const FfnOptions& o)
     : options_(o),
       hidden_(hidden),
       activation_(build.precision.activation()),
       up_(build, name + ".up", o.activation == FfnOptions::Activation::swiglu ? 2 * hidden : hidden, channels,
-          Linear::Options{.bias = o.bias}),
+          Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .outputs = blocks_of_up(o, hidden)}),
       down_(build, name + ".down", channels, hidden,
-            Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale}),
-      slot_(build.slot<Saved>()) {
-  if (o.activation == FfnOptions::Activation::swiglu) up_.weight().matrix_rows = {1, {hidden, hidden}};
-}
+            Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs}),
+      slot_(build.slot<Saved>()) {}
 
 Tensor Ffn::forward(Frame& f, Tensor x_TC) {
   const Tensor up = up_.forward(f, x_TC);

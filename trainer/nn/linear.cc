@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, Options options)
+Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, const Options& options)
     : out_(out),
       in_(in),
       options_(options),
@@ -14,6 +14,19 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, O
       gemms_(build.precision.linear(out, in, options.role)),
       slot_(build.slot<Saved>()) {
   if (options.bias) bias_ = build.parameter(name + ".bias", {out}, Role::bias, Init::constant(0));
+  divide();
+}
+
+// The bias is divided like the outputs. If the inputs are divided, every rank holds the whole bias and adds it for its
+// own tokens alone, once the partial sums were added up.
+void Linear::divide() {
+  weight_.division.blocks = options_.outputs;
+  bias_.division.blocks = options_.outputs;
+  if (options_.divided == Divided::none) return;
+  const bool outputs = options_.divided == Divided::outputs;
+  weight_.division.cuts = {{outputs ? 0 : 1, Axis::tp, options_.unit}};
+  if (!outputs) return;
+  bias_.division.cuts = weight_.division.cuts;
 }
 
 Tensor Linear::forward(Frame& f, Tensor x_TI) {

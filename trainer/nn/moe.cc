@@ -22,10 +22,11 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
   const int64_t E = o.num_experts, F = o.expert_hidden;
   build.in(Part::routed_experts);
   up_ = build.parameter(name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std));
-  up_.matrix_rows = {1, {F, F}};
+  up_.division.blocks = {1, 1, {F, F}};
+  up_.division.cuts = {{0, Axis::ep}, {1, Axis::etp}};
   const double down_std = build.init.std * build.init.output_scale;
   down_ = build.parameter(name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std));
-  up_.gradient_sum = down_.gradient_sum = GradientSum::edp;
+  down_.division.cuts = {{0, Axis::ep}, {2, Axis::etp}};
   if (o.num_shared > 0) {
     FfnOptions shared;
     shared.clamp = o.clamp;

@@ -6,6 +6,7 @@
 
 #include "kernels/core/tensor.h"
 #include "parallel/mesh/mesh.h"
+#include "parallel/shard/division.h"
 
 namespace birkhoff {
 
@@ -57,17 +58,10 @@ struct Init {
   static Init table(std::function<double(int64_t)> at) { return {Kind::table, 0, std::move(at)}; }
 };
 
-// The logical matrices that lie in the rows of a parameter, where a layer computes several products as one. The rows of
-// [O, I] (of each expert of [E, O, I]) are `groups` runs of equal length; every run is divided into `blocks` of so many
-// rows; block b of all runs together is matrix b. SwiGLU's gate and up are {1, {F, F}}, MLA's keys and values, which
-// alternate by head, {H, {N, V}}. Without blocks all rows are one matrix.
-struct MatrixRows {
-  int64_t groups = 1;
-  std::vector<int64_t> blocks = {};
-};
-
-// A trained tensor. Declared by its module (name, shape, role, init); value and grad are bound to a bucket of the
-// parameter store afterwards, f32 (f64 on the reference device).
+// A trained tensor. Its module declares it as one logical tensor, the same on all ranks: name, shape, role, initial
+// values, how it is divided over ranks, and over which ranks its gradient is summed. The parameter store then decides
+// what this rank holds and binds value and grad, which have the shape of that part, to a bucket: f32 (f64 on the
+// reference device).
 //
 // A parameter that several sites of a model use has an accumulator for each of them, in the order that its owner gives
 // the sites, so that the sum over sites does not depend on when each of them runs: grad_of(use) takes the gradients of
@@ -77,16 +71,18 @@ struct Parameter {
   Shape shape;
   Role role = Role::matrix;
   Init init;
-  Tensor value, grad;
+  Tensor value, grad;  // of what this rank holds
   // Raised at every change of value: caches of packed or quantized weights follow it.
   uint64_t version = 0;
-  MatrixRows matrix_rows = {};
+  Division division = {};
   Part part = Part::embedding;
-  GradientSum gradient_sum = GradientSum::stage;
+  Slice held = {};         // what value and grad are of the logical tensor
   bool predictor = false;  // belongs to a further-token predictor
   int num_uses = 1;
   std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...
 
+  // It follows from the division: the ranks that hold the same part.
+  GradientSum gradient_sum() const;
   Tensor grad_of(int use) const { return use == 0 ? grad : further_grads.at(static_cast<size_t>(use - 1)); }
 };
 
@@ -98,9 +94,11 @@ struct MatrixPlace {
   Shape shape() const { return {groups * rows, columns}; }
   bool contiguous() const { return groups == 1; }
 };
-// All logical matrices, experts outermost.
+// All logical matrices, experts outermost: each expert has its own, and so has each block of the rows (Division).
 // Shapes: the parameter is [O, I] or [E, O, I]. BugError if its blocks do not sum to O.
 std::vector<MatrixPlace> matrices_of(const Parameter& parameter);
+// The matrices that this rank holds; rows are numbered in the held tensor. BugError where it holds a part of one only.
+std::vector<MatrixPlace> held_matrices_of(const Parameter& parameter);
 
 // State that is saved and used but not trained by gradient: router biases.
 struct PersistentBuffer {

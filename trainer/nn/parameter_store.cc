@@ -31,19 +31,33 @@ struct Collector final : ModuleVisitor {
   void router(PersistentBuffer& bias, StepCounter& load) override { routers.push_back({&bias, &load}); }
 };
 
+// Values depend on the element of the logical tensor alone, so that what a rank holds starts as the whole would.
 void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   switch (p.init.kind) {
     case Init::Kind::normal:
-      return fill_normal(stream, {p.value, seed, key_of(p.name), 0, p.init.value});
+      return p.held.for_each_run([&](int64_t first, int64_t local, int64_t count) {
+        fill_normal(stream, {p.value.flat(local, count), seed, key_of(p.name), first, p.init.value});
+      });
     case Init::Kind::constant:
       return fill(stream, p.value, p.init.value);
     case Init::Kind::table: {
       if (stream.device.kind == DeviceKind::meta) return;
       std::vector<double> values(static_cast<size_t>(p.value.count()));
-      for (size_t i = 0; i < values.size(); ++i) values[i] = p.init.at(static_cast<int64_t>(i));
+      p.held.for_each_run([&](int64_t first, int64_t local, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) values[static_cast<size_t>(local + i)] = p.init.at(first + i);
+      });
       return write_values(stream, p.value, values);
     }
   }
+}
+
+// A rank pays for the part that it holds.
+BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::CostOf& cost_of) {
+  check_division(p.shape, p.division);
+  const ParameterStore::UpdateCost whole = cost_of(p);
+  const Held held = held_by(rank, p.shape, p.division);
+  const auto all = static_cast<double>(std::max<int64_t>(p.shape.count(), 1));
+  return {p.name, held, whole.cost * (static_cast<double>(held.shape.count()) / all), whole.grain};
 }
 
 }  // namespace
@@ -66,7 +80,7 @@ ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::funct
 void ParameterStore::make_buckets(const CostOf& cost_of) {
   std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
-    Communicator* group = &mesh_->group(group_of(e.parameter->gradient_sum));
+    Communicator* group = &mesh_->group(group_of(e.parameter->gradient_sum()));
     auto same = std::find_if(buckets_.begin(), buckets_.end(),
                              [&](const UnitBucket& b) { return b.unit == e.unit && b.group == group; });
     if (same == buckets_.end()) {
@@ -75,8 +89,7 @@ void ParameterStore::make_buckets(const CostOf& cost_of) {
     }
     e.bucket = static_cast<size_t>(same - buckets_.begin());
     e.item = items[e.bucket].size();
-    const UpdateCost cost = cost_of(*e.parameter);
-    items[e.bucket].push_back({e.parameter->name, e.parameter->shape, cost.cost, cost.grain});
+    items[e.bucket].push_back(item_of(*e.parameter, mesh_->place(), cost_of));
   }
   std::map<Communicator*, std::vector<double>> loads;  // of each rank of a group, so far
   for (size_t b = 0; b < buckets_.size(); ++b) {
@@ -93,17 +106,18 @@ void ParameterStore::bind() {
     Parameter& p = *e.parameter;
     p.value = buckets_[e.bucket].bucket->value(e.item);
     p.grad = buckets_[e.bucket].bucket->gradient(e.item);
+    p.held = buckets_[e.bucket].bucket->item(e.item).held.slice;
     index[e.bucket].push_back(i);
     if (p.num_uses == 1) continue;
     shared_.push_back(e);
     for (int use = 1; use < p.num_uses; ++use) {
-      p.further_grads.push_back(memory_.take(Precision::statistic(), p.shape));
+      p.further_grads.push_back(memory_.take(Precision::statistic(), p.value.shape));
     }
   }
   for (size_t b = 0; b < buckets_.size(); ++b) {
     for (const Bucket::Owned& o : buckets_[b].bucket->owned()) {
       const size_t i = index[b][o.item];
-      owned_.push_back({entries_[i].parameter, i, o.slice, o.value, o.gradient});
+      owned_.push_back({entries_[i].parameter, i, o.begin, o.slice, o.value, o.gradient});
     }
   }
   Stream stream{device_};
@@ -159,9 +173,11 @@ void ParameterStore::values_changed() {
 
 void ParameterStore::state(StateVisitor& v) {
   for (const Entry& e : entries_) {
-    v.replicated("model." + e.parameter->name, e.parameter->value, *buckets_[e.bucket].group);
+    v.replicated("model." + e.parameter->name, e.parameter->value, e.parameter->held, *buckets_[e.bucket].group);
   }
-  for (PersistentBuffer* b : buffers_) v.replicated("model." + b->name, b->value, mesh_->group(Group::stage));
+  for (PersistentBuffer* b : buffers_) {
+    v.replicated("model." + b->name, b->value, Slice::all(b->shape), mesh_->group(Group::stage));
+  }
 }
 
 }  // namespace birkhoff

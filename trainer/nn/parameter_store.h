@@ -21,11 +21,12 @@ class ParameterStore {
     int unit = 0;
     size_t bucket = 0, item = 0;
   };
-  // A range of a parameter that this rank owns.
+  // A range, which this rank owns, of the part of a parameter that it holds.
   struct Owned {
     Parameter* parameter = nullptr;
-    size_t index = 0;  // of the parameter in entries()
-    Slice slice;
+    size_t index = 0;   // of the parameter in entries()
+    int64_t begin = 0;  // its first element in what the rank holds
+    Slice slice;        // of the logical tensor
     Tensor value, gradient;
   };
   struct UpdateCost {

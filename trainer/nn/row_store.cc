@@ -32,7 +32,7 @@ ShardedRowStore::ShardedRowStore(Device device, Communicator& group, std::string
   values_ = table_.take(Precision::master(), {std::min(rows_per_rank_, num_rows_ - first_), width_});
 }
 
-Slice ShardedRowStore::slice() const { return {{num_rows_, width_}, first_ * width_, values_.shape[0] * width_}; }
+Slice ShardedRowStore::slice() const { return {{num_rows_, width_}, {{{first_, 0}, values_.shape}}}; }
 
 std::vector<int64_t> ShardedRowStore::split_by_owner(const std::vector<int64_t>& rows) const {
   std::vector<int64_t> counts(static_cast<size_t>(group_->size()), 0);

@@ -47,10 +47,10 @@ DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const 
   Stream stream{device};
   for (const ParameterStore::Owned& o : parameters.owned()) {
     Moments m;
-    m.first = memory_.take(options.moments, {o.slice.count});
+    m.first = memory_.take(options.moments, {o.value.count()});
     fill_zero(stream, m.first);
     if (assignment_of(*o.parameter, options.kind).rule == Rule::adamw) {
-      m.second = memory_.take(options.moments, {o.slice.count});
+      m.second = memory_.take(options.moments, {o.value.count()});
       fill_zero(stream, m.second);
     }
     moments_.push_back(m);
@@ -59,8 +59,8 @@ DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const 
 
 void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, Tensor momentum,
                                const MuonHyper& hyper) {
-  const int64_t from = o.slice.begin, to = from + o.slice.count;
-  for (const MatrixPlace& m : matrices_of(*o.parameter)) {
+  const int64_t from = o.begin, to = from + o.value.count();
+  for (const MatrixPlace& m : held_matrices_of(*o.parameter)) {
     const int64_t begin = m.first * m.columns, end = begin + ((m.groups - 1) * m.stride + m.rows) * m.columns;
     if (end <= from || begin >= to) continue;
     BK_ASSERT(begin >= from && end <= to, "a matrix of ", o.parameter->name, " was cut between ranks");

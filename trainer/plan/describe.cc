@@ -35,7 +35,7 @@ class WorkCount final : public OpObserver {
 class StateBytes final : public StateVisitor {
  public:
   explicit StateBytes(ModelDescription::Bytes& bytes) : bytes_(&bytes) {}
-  void replicated(const std::string& name, Tensor t, const Communicator&) override { add(name, t); }
+  void replicated(const std::string& name, Tensor t, const Slice&, const Communicator&) override { add(name, t); }
   void shard(const std::string& name, Tensor t, const Slice&) override { add(name, t); }
   void integer(const std::string&, int64_t&) override {}
   void real(const std::string&, double&) override {}

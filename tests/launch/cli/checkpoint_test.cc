@@ -33,16 +33,16 @@ class CheckpointCommand : public testing::Test {
 TEST_F(CheckpointCommand, InspectsStepFilesClassesTensorsAndValues) {
   const ProgramResult r = checkpoint("inspect " + path(10));
   EXPECT_EQ(r.exit_code, 0) << r.output;
-  // model.matrix 9107 f32, half 33 bf16, scalar, nothing, table 1203 bf16: 5 tensors, 10344 elements.
-  EXPECT_THAT(r.output, AllOf(HasSubstr("step       10\n"), testing::ContainsRegex("weights +5 +10344 +38904\n"),
-                              testing::ContainsRegex("adamw.m +1 +9107 +36428\n"), testing::ContainsRegex("total +10 "),
+  // model.matrix 9107 f32, columns 6005 f32, half 33 bf16, scalar, nothing, table 1203 bf16: 6 tensors, 16349 elements.
+  EXPECT_THAT(r.output, AllOf(HasSubstr("step       10\n"), testing::ContainsRegex("weights +6 +16349 +62924\n"),
+                              testing::ContainsRegex("adamw.m +1 +9107 +36428\n"), testing::ContainsRegex("total +11 "),
                               testing::ContainsRegex("config.yaml +16 attachment\n")));
   EXPECT_THAT(r.output, AllOf(HasSubstr("  model.matrix f32[7, 1301] in 2 parts\n"), HasSubstr("  steps = 10000030\n"),
                               HasSubstr("  real.6 = 0.1\n")));
 }
 
 TEST_F(CheckpointCommand, VerifiesOneOrAllOfARun) {
-  EXPECT_EQ(checkpoint("verify " + path(10)).output, path(10) + ": valid, step 10, 10 tensors in 4 files\n");
+  EXPECT_EQ(checkpoint("verify " + path(10)).output, path(10) + ": valid, step 10, 11 tensors in 4 files\n");
   const ProgramResult r = checkpoint("verify " + dir_.path().string());
   EXPECT_EQ(r.exit_code, 0);
   EXPECT_THAT(r.output, AllOf(HasSubstr("step-00000010: valid"), HasSubstr("step-00000020: valid")));
@@ -94,8 +94,8 @@ TEST_F(CheckpointCommand, ACheckpointThatItsRunRemovesMeanwhileIsLeftOut) {
   CallingBuffer buffer([&] { std::filesystem::remove_all(path(20)); });
   std::ostream out(&buffer);
   verify_checkpoints(dir_.path(), out);
-  EXPECT_EQ(buffer.str(), path(10) + ": valid, step 10, 10 tensors in 4 files\n" + path(30) +
-                              ": valid, step 30, 10 tensors in 3 files\n");
+  EXPECT_EQ(buffer.str(), path(10) + ": valid, step 10, 11 tensors in 4 files\n" + path(30) +
+                              ": valid, step 30, 11 tensors in 3 files\n");
 }
 
 TEST_F(CheckpointCommand, OneBitIsFound) {
@@ -122,8 +122,8 @@ void save_values(const std::filesystem::path& directory, int64_t step, float sec
     double rate = 0.5 / static_cast<double>(step);
     CheckpointWriter writer(comm, Device{}, {directory, 9, false});
     auto state = [&](StateVisitor& v) {
-      v.replicated("model.x", {x.data(), DType::f32, {3}}, comm);
-      v.replicated(step == 1 ? "model.old" : "model.new", {x.data(), DType::f32, {1}}, comm);
+      v.replicated("model.x", {x.data(), DType::f32, {3}}, Slice::all({3}), comm);
+      v.replicated(step == 1 ? "model.old" : "model.new", {x.data(), DType::f32, {1}}, Slice::all({1}), comm);
       v.integer("steps", steps);
       v.real("rate", rate);
     };

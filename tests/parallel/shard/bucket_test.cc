@@ -10,10 +10,11 @@ namespace birkhoff {
 namespace {
 
 std::vector<BucketItem> items() {
-  return {{"norm", {7}, 7, kCutAlignment},
-          {"w1", {5, 9}, 450, 0},
-          {"bias", {100}, 100, kCutAlignment},
-          {"experts", {3, 4, 5}, 600, 20}};
+  const auto all = [](const Shape& shape) { return Held{Slice::all(shape), shape}; };
+  return {{"norm", all({7}), 7, kCutAlignment},
+          {"w1", all({5, 9}), 450, 0},
+          {"bias", all({100}), 100, kCutAlignment},
+          {"experts", all({3, 4, 5}), 600, 20}};
 }
 
 // One step of "value -= sum of gradients" by the owners; returns what every replica then holds of every parameter.
@@ -28,15 +29,15 @@ std::vector<std::vector<double>> values_after_step(Communicator& comm, Device de
   bucket.start_reduce(stream);
   bucket.wait_reduced(stream);
   for (const Bucket::Owned& part : bucket.owned()) {
-    EXPECT_EQ(part.value.count(), part.slice.count);
-    fill(stream, part.value, -read_scalar(stream, part.gradient.flat(part.slice.count - 1, 1)));
+    EXPECT_EQ(part.value.count(), part.slice.count());
+    fill(stream, part.value, -read_scalar(stream, part.gradient.flat(part.slice.count() - 1, 1)));
   }
   bucket.start_gather(stream);
   bucket.wait_gathered(stream);
   std::vector<std::vector<double>> values;
   for (size_t i = 0; i < bucket.size(); ++i) {
     const Tensor value = bucket.value(i);
-    EXPECT_EQ(value.shape, items()[i].shape);
+    EXPECT_EQ(value.shape, items()[i].held.shape);
     std::vector<double>& copied = values.emplace_back();
     for (int64_t e = 0; e < value.count(); ++e) copied.push_back(read_scalar(stream, value.flat(e, 1)));
   }
@@ -65,15 +66,15 @@ TEST_P(BucketOnRanks, OwnsEveryElementOnceAndMatricesWhole) {
     const Bucket bucket(arena, comm, items(), load);
     std::vector<int64_t> owned(bucket.size(), 0);
     for (const Bucket::Owned& part : bucket.owned()) {
-      const int64_t grain = bucket.item(part.item).grain, last = bucket.item(part.item).shape.count();
-      const int64_t end = part.slice.begin + part.slice.count;
-      EXPECT_TRUE(part.slice.whole() || (grain > 0 && part.slice.begin % grain == 0));
+      const int64_t grain = bucket.item(part.item).grain, last = bucket.item(part.item).held.shape.count();
+      const int64_t end = part.begin + part.slice.count();
+      EXPECT_TRUE(part.slice.whole() || (grain > 0 && part.begin % grain == 0));
       EXPECT_TRUE(end == last || (grain > 0 && end % grain == 0));
-      owned[part.item] += part.slice.count;
+      owned[part.item] += part.slice.count();
     }
     const Tensor counts{owned.data(), DType::i64, {static_cast<int64_t>(owned.size())}};
     wait_on_host(comm.all_reduce(host_stream(), counts));
-    for (size_t i = 0; i < bucket.size(); ++i) EXPECT_EQ(owned[i], bucket.item(i).shape.count());
+    for (size_t i = 0; i < bucket.size(); ++i) EXPECT_EQ(owned[i], bucket.item(i).held.shape.count());
   });
 }
 

@@ -47,11 +47,11 @@ TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
 
 TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
   Json whole = parse_json(good_, "m");
-  whole["manifest"]["tensors"]["model.matrix"]["parts"][0]["count"] = 1e30;
+  whole["manifest"]["tensors"]["model.matrix"]["parts"][0]["boxes"][0][0][1] = 1e30;
   write_file(path(), whole.dump());
   std::filesystem::remove(newest() / "rank-00001.h5");
   EXPECT_THAT(refused_by_commands(), AllOf(HasSubstr(": 3 defects:\n"), HasSubstr("manifest.json: the checksum is "),
-                                           HasSubstr("parts[0].count is 1e+30, expected a whole number"),
+                                           HasSubstr("parts[0].boxes[0][0][1] is 1e+30, expected a whole number"),
                                            HasSubstr("rank-00001.h5: the file is missing")));
 }
 

@@ -46,14 +46,17 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
     const char* expected;
   };
   const std::vector<Case> cases{
-      {[](Json& t, Json&) { t["parts"].erase(0); }, "model.matrix: elements from 0 on are missing"},
-      {[](Json& t, Json&) { t["parts"].erase(1); }, "elements were written"},
-      {[](Json& t, Json&) { t["parts"] = Json::array(); }, "model.matrix: 0 of "},
-      {[](Json& t, Json&) { t["parts"].push_back(t["parts"][1]); }, "are written twice, or its parts do not ascend"},
-      {[](Json& t, Json&) { std::swap(t["parts"][0], t["parts"][1]); }, "model.matrix: elements from 0 on are missing"},
-      {[](Json& t, Json&) { t["parts"][1]["begin"] = t["parts"][1]["begin"].get<int64_t>() - 1; }, "written twice"},
-      {[](Json& t, Json&) { t["parts"][0]["count"] = t["parts"][0]["count"].get<int64_t>() - 1; }, "are missing"},
-      {[](Json& t, Json&) { t["shape"][0] = t["shape"][0].get<int64_t>() + 1; }, "elements were written"},
+      {[](Json& t, Json&) { t["parts"].erase(0); }, "of 9107 elements are there"},
+      {[](Json& t, Json&) { t["parts"].erase(1); }, "of 9107 elements are there"},
+      {[](Json& t, Json&) { t["parts"] = Json::array(); }, "model.matrix: 0 of 9107 elements are there"},
+      {[](Json& t, Json&) { t["parts"].push_back(t["parts"][1]); }, "model.matrix: element [3, 193] is there twice"},
+      // The second rank's part, of a row that another has.
+      {[](Json& t, Json&) {
+         t["parts"][1]["boxes"][0] = {{2, 3}, {193, 1301}};
+       },
+       "element [2, 193] is there twice"},
+      {[](Json& t, Json&) { t["parts"][1]["boxes"].erase(1); }, "of 9107 elements are there"},
+      {[](Json& t, Json&) { t["shape"][0] = t["shape"][0].get<int64_t>() + 1; }, "9107 of 10408 elements are there"},
       {[](Json& t, Json&) { t["parts"][0]["offset"] = 1 << 30; }, "lie outside the "},
       {[](Json& t, Json&) { t["parts"][0]["file"] = "config.yaml"; }, "that is an attachment"},
       {[](Json& t, Json&) { t["parts"][0]["file"] = "rank-00002.h5"; }, "the checkpoint has no such file"},
@@ -145,10 +148,16 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
       {tensor + "/shape", {huge, huge}, "expected a shape whose size in bytes fits 63 bits"},
       {tensor + "/shape", {-2, -3}, "shape[0] is -2"},
       {tensor + "/shape", "7", "expected an array"},
-      {part + "/begin", -1, "parts[0].begin is -1"},
-      {part + "/begin", huge, "parts[0].begin is 4611686018427387904"},
-      {part + "/count", huge, "parts[0].count is"},
-      {part + "/count", -4, "parts[0].count is -4"},
+      {part + "/boxes", 1, "parts[0].boxes is 1, expected an array"},
+      {part + "/boxes/0", Json::array(), "parts[0].boxes[0] is [], expected a range for each dim of [7, 1301]"},
+      {part + "/boxes/0/0", {0}, "parts[0].boxes[0][0] is [0], expected the first index of a range and the one behind"},
+      {part + "/boxes/0/0/0", -1, "parts[0].boxes[0][0][0] is -1"},
+      {part + "/boxes/0/0/0", huge, "parts[0].boxes[0][0][0] is 4611686018427387904"},
+      {part + "/boxes/0/1/1", 1302, "parts[0].boxes[0][1][1] is 1302"},
+      {part + "/boxes/0/1", {7, 3}, "parts[0].boxes[0][1][1] is 3, expected a whole number from 7 to 1301"},
+      {part + "/boxes",
+       {{{0, 7}, {0, 1301}}, {{0, 1}, {0, 1}}},
+       "expected boxes with no more elements than the tensor"},
       {part + "/offset", -8, "parts[0].offset is -8"},
       {part + "/offset", INT64_MAX, "parts[0].offset is"},
       {part + "/file", "../step-00000010/rank-00000.h5", "expected the plain name of a file"},
@@ -174,6 +183,45 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
     edit([&](Json& body) { body.erase(key); });
     EXPECT_THAT(walked_back(), HasSubstr(concat("has no '", key, "'")));
   }
+}
+
+// Whose parts are flat ranges.
+TEST_F(Hostile, OfVersionOneItIsReadAndJudgedAlike) {
+  const auto to_version_one = [](Json& body) {
+    body["version"] = 1;
+    for (Json& tensor : body["tensors"]) {
+      int64_t begin = 0;
+      for (Json& part : tensor["parts"]) {
+        int64_t count = 0;
+        for (const Json& box : part["boxes"]) {
+          int64_t elements = 1;
+          for (const Json& range : box) elements *= range[1].get<int64_t>() - range[0].get<int64_t>();
+          count += elements;
+        }
+        part["begin"] = begin;
+        part["count"] = count;
+        part.erase("boxes");
+        begin += count;
+      }
+    }
+  };
+  edit(to_version_one);
+  EXPECT_EQ(verify_checkpoint(newest()).step, 20);
+  for (const auto& [key, value, expected] : {std::tuple{"begin", Json(-1), "parts[0].begin is -1"},
+                                             {"count", Json(int64_t{1} << 62), "parts[0].count is 46"},
+                                             {"count", Json(-4), "parts[0].count is -4"},
+                                             {"begin", Json("0"), "parts[0].begin is \"0\""}}) {
+    edit([&, &key = key, &value = value](Json& body) {
+      to_version_one(body);
+      body["tensors"]["model.matrix"]["parts"][0][key] = value;
+    });
+    EXPECT_THAT(walked_back(), HasSubstr(expected));
+  }
+  edit([&](Json& body) {
+    to_version_one(body);
+    body["tensors"]["model.matrix"]["parts"].erase(1);
+  });
+  EXPECT_THAT(walked_back(), HasSubstr("of 9107 elements are there; element ["));
 }
 
 TEST_F(Hostile, AKeyGivenTwiceWalksBack) {
@@ -208,7 +256,7 @@ TEST_F(Hostile, ReadingEndsWhateverKindOfFileANameLeadsTo) {
 class Given final : public StateVisitor {
  public:
   explicit Given(std::map<std::string, int64_t> integers) : integers_(std::move(integers)) {}
-  void replicated(const std::string&, Tensor, const Communicator&) override {}
+  void replicated(const std::string&, Tensor, const Slice&, const Communicator&) override {}
   void shard(const std::string&, Tensor, const Slice&) override {}
   void integer(const std::string& name, int64_t& value) override { value = integers_.at(name); }
   void real(const std::string&, double&) override {}

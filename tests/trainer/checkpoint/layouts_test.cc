@@ -57,14 +57,14 @@ class Changing final : public StateVisitor {
  public:
   enum class How { drop, reshape, retype };
   Changing(StateVisitor& to, std::string name, How how) : to_(to), name_(std::move(name)), how_(how) {}
-  void replicated(const std::string& name, Tensor whole, const Communicator& holders) override {
-    if (name != name_) return to_.replicated(name, whole, holders);
-    if (how_ == How::reshape) to_.replicated(name, whole.view({whole.count(), 1}), holders);
-    if (how_ == How::retype) to_.replicated(name, {whole.data, DType::i32, whole.shape}, holders);
+  void replicated(const std::string& name, Tensor whole, const Slice& slice, const Communicator& holders) override {
+    if (name != name_) return to_.replicated(name, whole, slice, holders);
+    if (how_ == How::reshape) to_.replicated(name, whole, Slice::all({whole.count(), 1}), holders);
+    if (how_ == How::retype) to_.replicated(name, {whole.data, DType::i32, whole.shape}, slice, holders);
   }
   void shard(const std::string& name, Tensor local, const Slice& slice) override {
     if (name != name_) return to_.shard(name, local, slice);
-    if (how_ == How::reshape) to_.shard(name, local, {{slice.global.count(), 1}, slice.begin, slice.count});
+    if (how_ == How::reshape) to_.shard(name, local, Slice::all({slice.global.count(), 1}).part(0, local.count()));
     if (how_ == How::retype) to_.shard(name, {local.data, DType::u8, local.shape}, slice);
   }
   void integer(const std::string& name, int64_t& value) override { to_.integer(name, value); }
@@ -89,7 +89,7 @@ TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
       float extra = 0;
       double real = 0;
       int64_t integer = 0;
-      v.replicated("model.extra", {&extra, DType::f32, {}}, test::RankOf(0, 1));
+      v.replicated("model.extra", {&extra, DType::f32, {}}, Slice::all({}), test::RankOf(0, 1));
       v.real("rate", real);
       v.integer("updates", integer);
     });
@@ -114,15 +114,16 @@ Converted load_as(DType to, DType from, const std::vector<double>& values) {
     const auto tensor = [&](std::vector<double>& memory, DType dtype) {
       return Tensor{memory.data(), dtype, {static_cast<int64_t>(values.size())}};
     };
+    const Slice all = Slice::all({static_cast<int64_t>(values.size())});
     std::vector<double> given = values, stored(values.size()), loaded(values.size());
     Stream host;
     copy(host, tensor(stored, from), tensor(given, DType::f64));
     CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
-    writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from), comm); }, {});
+    writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from), all, comm); }, {});
     ASSERT_TRUE(writer.finish()->saved);
     const auto found = find_newest_valid(comm, dir.path());
     const Loaded told = load_checkpoint(comm, found->path, found->manifest, Device{},
-                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to), comm); });
+                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to), all, comm); });
     EXPECT_EQ(told.nonfinite, "");
     result.rounded = told.rounded;
     result.values = read_values(host, tensor(loaded, to));
@@ -165,13 +166,14 @@ TEST(Checkpoint, ATensorThatSeveralRanksClaimIsRefused) {
     std::vector<float> data(10);
     CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
     const int64_t begin = comm.rank() * 4;
-    writer.begin(1, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {5}}, {{10}, begin, 5}); }, {});
+    const Slice all = Slice::all({10});
+    writer.begin(1, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {5}}, all.part(begin, 5)); }, {});
     const auto report = writer.finish();
     ASSERT_TRUE(report);
     EXPECT_FALSE(report->saved);
-    EXPECT_THAT(report->error, HasSubstr("t: elements from 4 on are written twice"));
-    writer.begin(2, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {4}}, {{10}, begin, 4}); }, {});
-    EXPECT_THAT(writer.finish()->error, HasSubstr("t: 8 of 10 elements were written"));
+    EXPECT_THAT(report->error, HasSubstr("t: element [4] is there twice"));
+    writer.begin(2, [&](StateVisitor& v) { v.shard("t", {data.data(), DType::f32, {4}}, all.part(begin, 4)); }, {});
+    EXPECT_THAT(writer.finish()->error, HasSubstr("t: 8 of 10 elements are there"));
   });
   EXPECT_THAT(list_checkpoints(dir.path()), testing::IsEmpty());
 }
@@ -183,7 +185,7 @@ TEST(Checkpoint, ANameGivenTwiceIsABug) {
       float x = 0;
       CheckpointWriter writer(comm, Device{}, {dir.path(), 3, true});
       auto twice = [&](StateVisitor& v) {
-        for (int i = 0; i < 2; ++i) v.replicated("model.x", {&x, DType::f32, {}}, comm);
+        for (int i = 0; i < 2; ++i) v.replicated("model.x", {&x, DType::f32, {}}, Slice::all({}), comm);
       };
       writer.begin(1, twice, {});
     });

@@ -13,7 +13,7 @@ Piece piece(const std::string& name, DType dtype, int64_t count) {
   p.name = name;
   p.data.dtype = dtype;
   p.data.shape = Shape{count};
-  p.global = p.data.shape;
+  p.slice = Slice::all(p.data.shape);
   return p;
 }
 

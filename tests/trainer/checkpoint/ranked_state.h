@@ -29,6 +29,7 @@ class RankedState {
     shard(v, "counts", DType::i64, {5, 3, 3});
     shard(v, "bytes", DType::u8, {17});
     shard(v, "indices", DType::i32, {0});
+    columns(v, "model.columns", DType::f32, {5, 1201});
     v.integer("steps", integer);
     v.integer("least", least);
     for (size_t i = 0; i < reals.size(); ++i) v.real("real." + std::to_string(i), reals[i]);
@@ -60,7 +61,7 @@ class RankedState {
     std::vector<std::string> names;
     for (const auto& [name, held] : tensors_) {
       std::vector<char> bytes(held.bytes.size());
-      Held other{bytes, held.begin, held.size, held.is_float};
+      Held other{bytes, held.slice, held.size, held.is_float};
       other.write(name, seed);
       if (other.bytes != held.bytes) names.push_back(name);
     }
@@ -73,9 +74,11 @@ class RankedState {
   // Puts a value of `bits` at an element of the logical tensor, where this rank holds it.
   void spoil(const std::string& name, int64_t element, uint64_t bits) {
     Held& held = tensors_.at(name);
-    const int64_t at = element - held.begin;
-    if (at < 0 || static_cast<size_t>(at) * held.size >= held.bytes.size()) return;
-    std::memcpy(&held.bytes[static_cast<size_t>(at) * held.size], &bits, held.size);
+    held.slice.for_each_run([&](int64_t first, int64_t local, int64_t count) {
+      const int64_t at = local + element - first;
+      if (element < first || element >= first + count) return;
+      std::memcpy(&held.bytes[static_cast<size_t>(at) * held.size], &bits, held.size);
+    });
   }
 
   // The seed that a state was filled with before it was saved.
@@ -88,38 +91,47 @@ class RankedState {
  private:
   struct Held {
     std::vector<char> bytes;
-    int64_t begin = 0;
+    Slice slice;
     size_t size = 1;
     bool is_float = false;
 
     void write(const std::string& name, int64_t seed) {
-      for (size_t i = 0; i * size < bytes.size(); ++i) {
-        const std::string key =
-            name + ' ' + std::to_string(seed) + ' ' + std::to_string(begin + static_cast<int64_t>(i));
-        uint64_t value = hash64(key.data(), key.size());
-        if (is_float) value &= ~(uint64_t{1} << (8 * size - 2));  // the highest bit of the exponent
-        std::memcpy(&bytes[i * size], &value, size);
-      }
+      slice.for_each_run([&](int64_t first, int64_t local, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) {
+          const std::string key = name + ' ' + std::to_string(seed) + ' ' + std::to_string(first + i);
+          uint64_t value = hash64(key.data(), key.size());
+          if (is_float) value &= ~(uint64_t{1} << (8 * size - 2));  // the highest bit of the exponent
+          std::memcpy(&bytes[static_cast<size_t>(local + i) * size], &value, size);
+        }
+      });
     }
   };
 
-  Tensor hold(const std::string& name, DType dtype, int64_t begin, int64_t count) {
+  Tensor hold(const std::string& name, DType dtype, const Slice& slice) {
     auto [place, added] = tensors_.try_emplace(name);
     Held& held = place->second;
     if (added) {
-      held = {std::vector<char>(static_cast<size_t>(count) * size_of(dtype)), begin, size_of(dtype), is_float(dtype)};
+      const auto count = static_cast<size_t>(slice.count());
+      held = {std::vector<char>(count * size_of(dtype)), slice, size_of(dtype), is_float(dtype)};
       held.write(name, seed_);
     }
-    return {held.bytes.data(), dtype, {count}};
+    return {held.bytes.data(), dtype, {slice.count()}};
   }
   void replicated(StateVisitor& v, const std::string& name, DType dtype, const Shape& shape) {
-    v.replicated(name, hold(name, dtype, 0, shape.count()).view(shape), holders_);
+    v.replicated(name, hold(name, dtype, Slice::all(shape)).view(shape), Slice::all(shape), holders_);
   }
   // Cuts at squares: uneven, and the first ranks of many hold nothing of a small tensor.
   void shard(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
     const int64_t n = global.count(), squares = int64_t{ranks_} * ranks_;
     const int64_t begin = n * rank_ * rank_ / squares, end = n * (rank_ + 1) * (rank_ + 1) / squares;
-    v.shard(name, hold(name, dtype, begin, end - begin), {global, begin, end - begin});
+    const Slice slice = Slice::all(global).part(begin, end - begin);
+    v.shard(name, hold(name, dtype, slice), slice);
+  }
+  // Every rank has a run of columns of each row.
+  void columns(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
+    const int64_t n = global[1], begin = n * rank_ / ranks_, end = n * (rank_ + 1) / ranks_;
+    const Slice slice{global, {{{0, begin}, {global[0], end - begin}}}};
+    v.shard(name, hold(name, dtype, slice), slice);
   }
 
   int rank_, ranks_;

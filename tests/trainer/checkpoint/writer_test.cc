@@ -227,7 +227,7 @@ TEST_F(WriterTest, AValueThatIsNotFiniteIsFoundAnywhereInALargeTensor) {
     for (const size_t at : {size_t{0}, size_t{262'143}, size_t{262'144}, size_t{300'000}, values.size() - 1}) {
       values[at] = std::numeric_limits<float>::infinity();
       const Tensor whole{values.data(), DType::f32, {static_cast<int64_t>(values.size())}};
-      writer.begin(1, [&](StateVisitor& v) { v.replicated("t", whole, comm); }, {});
+      writer.begin(1, [&](StateVisitor& v) { v.replicated("t", whole, Slice::all(whole.shape), comm); }, {});
       EXPECT_THAT(writer.finish()->error, HasSubstr(concat("t, element [", at, "], is inf")));
       values[at] = -3.4e38f;
     }

@@ -94,7 +94,10 @@ TEST_P(ParameterStoreOnRanks, SumsGradientsOverReplicasAndPublishesWhatTheOwners
 }
 
 struct Names final : StateVisitor {
-  void replicated(const std::string& name, Tensor whole, const Communicator&) override { sizes[name] = whole.count(); }
+  void replicated(const std::string& name, Tensor whole, const Slice& slice, const Communicator&) override {
+    EXPECT_TRUE(slice == Slice::all(whole.shape)) << name;
+    sizes[name] = whole.count();
+  }
   void shard(const std::string&, Tensor, const Slice&) override { FAIL(); }
   void integer(const std::string&, int64_t&) override { FAIL(); }
   void real(const std::string&, double&) override { FAIL(); }
@@ -124,9 +127,9 @@ TEST(ParameterStore, SumsEachGradientOverTheGroupThatItNames) {
     const Mesh mesh(comm, {.ep = 2});
     Parameter gain{"gain", {40}, Role::gain, Init::constant(0), {}, {}, 0};
     Parameter experts{"experts", {2, 3, 8}, Role::experts, Init::constant(0), {}, {}, 0};
-    experts.gradient_sum = GradientSum::edp;
+    experts.division.cuts = {{0, Axis::etp}};
     Parameter divided{"divided", {5, 8}, Role::matrix, Init::constant(0), {}, {}, 0};
-    divided.gradient_sum = GradientSum::batch;
+    divided.division.cuts = {{0, Axis::tp}};
     const auto visit = [&](ModuleVisitor& v) {
       v.begin_unit("block");
       for (Parameter* p : {&gain, &experts, &divided}) v.parameter(*p);
@@ -144,7 +147,7 @@ TEST(ParameterStore, SumsEachGradientOverTheGroupThatItNames) {
     int64_t owned = 0;
     for (const ParameterStore::Owned& o : store.owned()) {
       copy(stream, o.value, o.gradient);
-      owned += o.parameter == &experts ? o.slice.count : 0;
+      owned += o.parameter == &experts ? o.slice.count() : 0;
     }
     EXPECT_EQ(all_reduce_on_host(mesh.group(Group::edp), owned), experts.shape.count()) << "each element has one owner";
     store.publish(stream);

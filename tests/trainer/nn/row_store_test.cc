@@ -94,11 +94,11 @@ TEST_P(RowStoreOnRanks, SumsTheRowsThatSeveralRanksTouched) {
 }
 
 struct Slices final : StateVisitor {
-  void replicated(const std::string&, Tensor, const Communicator&) override { FAIL(); }
+  void replicated(const std::string&, Tensor, const Slice&, const Communicator&) override { FAIL(); }
   void shard(const std::string& called, Tensor local, const Slice& part) override {
     name = called;
     slice = part;
-    EXPECT_EQ(local.count(), part.count);
+    EXPECT_EQ(local.count(), part.count());
   }
   void integer(const std::string&, int64_t&) override { FAIL(); }
   void real(const std::string&, double&) override { FAIL(); }
@@ -116,11 +116,12 @@ TEST_P(RowStoreOnRanks, SavesEveryRowOnce) {
     EXPECT_EQ(seen.name, "model.table");
     EXPECT_EQ(seen.slice.global, (Shape{rows_in_table, kWidth}));
     std::vector<int64_t> ends(static_cast<size_t>(2 * comm.size()), 0);
-    ends[static_cast<size_t>(2 * comm.rank())] = seen.slice.begin;
-    ends[static_cast<size_t>(2 * comm.rank() + 1)] = seen.slice.begin + seen.slice.count;
+    ends[static_cast<size_t>(2 * comm.rank())] = seen.slice.boxes[0].begin[0];
+    ends[static_cast<size_t>(2 * comm.rank() + 1)] = seen.slice.boxes[0].begin[0] + seen.slice.boxes[0].extent[0];
     wait_on_host(comm.all_reduce(host_stream(), {ends.data(), DType::i64, {static_cast<int64_t>(ends.size())}}));
     EXPECT_EQ(ends.front(), 0);
-    EXPECT_EQ(ends.back(), rows_in_table * kWidth);
+    EXPECT_EQ(ends.back(), rows_in_table);
+    EXPECT_EQ(seen.slice.boxes[0].extent[1], kWidth);
     for (size_t i = 1; i + 1 < ends.size(); i += 2) EXPECT_EQ(ends[i], ends[i + 1]);
   });
 }

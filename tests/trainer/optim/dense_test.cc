@@ -30,10 +30,10 @@ struct Layer {
   Parameter gain = declare("gain", {11}, Role::gain), wkv = declare("wkv", {12, 5}, Role::matrix);
 
   Layer() {
-    up.matrix_rows = {1, {5, 5}};
-    kv_b.matrix_rows = {3, {4, 2}};
-    kv_a.matrix_rows = {1, {7, 3}};
-    wkv.matrix_rows = {1, {4, 4, 4}};
+    up.division.blocks = {1, 1, {5, 5}};
+    kv_b.division.blocks = {0, 3, {4, 2}};
+    kv_a.division.blocks = {0, 1, {7, 3}};
+    wkv.division.blocks = {0, 1, {4, 4, 4}};
   }
   void visit(ModuleVisitor& v) {
     v.begin_unit("layer");
@@ -176,12 +176,12 @@ TEST(MuonOwners, DivideTheExpertsOfALayerAndNoMatrix) {
         [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
     for (const auto& o : store.owned()) {
       if (o.parameter->role == Role::gain) continue;
-      const int64_t from = o.slice.begin, to = from + o.slice.count, columns = o.parameter->shape.back();
+      const int64_t from = o.begin, to = from + o.slice.count(), columns = o.parameter->shape.back();
       for (const std::vector<int64_t>& matrix : rows_of_matrices().at(o.parameter->name)) {
         const int64_t begin = matrix.front() * columns, end = (matrix.back() + 1) * columns;
         EXPECT_TRUE(end <= from || begin >= to || (begin >= from && end <= to)) << o.parameter->name;
       }
-      if (o.parameter == &layer.up) elements_of_up[static_cast<size_t>(comm.rank())] += o.slice.count;
+      if (o.parameter == &layer.up) elements_of_up[static_cast<size_t>(comm.rank())] += o.slice.count();
     }
   });
   EXPECT_GE(std::count_if(elements_of_up.begin(), elements_of_up.end(), [](int64_t n) { return n > 0; }), 2);

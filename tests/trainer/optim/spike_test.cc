@@ -18,7 +18,7 @@ struct Memory final : StateVisitor {
   std::map<std::string, int64_t> integers;
   std::map<std::string, double> reals;
 
-  void replicated(const std::string&, Tensor, const Communicator&) override {}
+  void replicated(const std::string&, Tensor, const Slice&, const Communicator&) override {}
   void shard(const std::string&, Tensor, const Slice&) override {}
   void integer(const std::string& name, int64_t& v) override {
     (loading ? v : integers[name]) = loading ? integers.at(name) : v;
