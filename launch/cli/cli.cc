@@ -12,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-Action print(std::string text) {
+SerialAction print(std::string text) {
   return [text = std::move(text)] {
     std::fputs(text.c_str(), stdout);
     return ExitCode::done;
@@ -150,7 +150,7 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
   app_->require_subcommand(1);
   return {app_->add_subcommand(name, help), actions_};
 }
-void Command::run(Action action) { actions_->emplace_back(app_, std::move(action)); }
+void Command::run(SerialAction action) { actions_->emplace_back(app_, std::move(action)); }
 void Command::run_parallel(std::function<ExitCode(Communicator& world)> action, BeforeMpi before, Prints prints) {
   actions_->emplace_back(app_, ParallelAction{std::move(action), std::move(before), prints});
 }

@@ -16,7 +16,7 @@ class App;
 namespace birkhoff {
 
 // What a command does. One that takes the world is started with MPI, the other without.
-using Action = std::function<ExitCode()>;
+using SerialAction = std::function<ExitCode()>;
 // Runs before MPI starts, and returns the deadline of that start.
 using BeforeMpi = std::function<StartDeadline()>;
 // What standard output is to a command: what it was started for, or a log, without which a run goes on.
@@ -26,7 +26,7 @@ struct ParallelAction {
   BeforeMpi before;  // may be empty
   Prints prints = Prints::result;
 };
-using AnyAction = std::variant<std::monostate, Action, ParallelAction>;
+using AnyAction = std::variant<std::monostate, SerialAction, ParallelAction>;
 
 // One command or subcommand. The variables that receive arguments must outlive the action; their values are the
 // defaults.
@@ -50,7 +50,7 @@ class Command {
   Command& required();
 
   Command subcommand(const std::string& name, const std::string& help);
-  void run(Action action);
+  void run(SerialAction action);
   void run_parallel(std::function<ExitCode(Communicator& world)> action, BeforeMpi before = {},
                     Prints prints = Prints::result);
 

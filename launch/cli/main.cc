@@ -38,7 +38,7 @@ ExitCode run(const std::vector<std::string>& arguments) {
   Cli cli(BIRKHOFF_VERSION);
   for (const auto add : kCommands) add(cli);
   const AnyAction action = cli.parse(arguments);
-  if (const auto* alone = std::get_if<Action>(&action)) {
+  if (const auto* alone = std::get_if<SerialAction>(&action)) {
     release_stop_signals();
     const ExitCode code = (*alone)();
     check_standard_streams();

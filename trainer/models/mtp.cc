@@ -1,7 +1,8 @@
+#include "trainer/models/mtp.h"
+
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/hyper/streams.h"
-#include "trainer/models/decoder.h"
 
 namespace birkhoff {
 

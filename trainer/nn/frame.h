@@ -23,6 +23,7 @@ struct BatchView {
   // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U,
   // D].
   std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
+  Tensor nll;  // output, may be absent: receives each token's loss of the next token, f32 [T]
   int64_t num_tokens() const { return sequences * length; }
 };
 
@@ -35,21 +36,23 @@ struct Slot {
 // Everything a microbatch leaves between forward and its last backward. Modules hold no activations, so any number of
 // microbatches may be in flight, each with a frame of its own.
 //
-// Memory comes from three places. `activations` lives until the microbatch is done. `transient` is rewound at the start
+// Memory comes from four places. `activations` lives until the microbatch is done. `transient` is rewound at the start
 // of every group of recomputed blocks: what stands there is rebuilt at the same addresses before the group's backward.
-// `gradients` are two arenas that alternate from block to block, so a stage holds the gradients of two blocks, not of
-// all.
+// `observed` holds what an instrument keeps of blocks that are recomputed. `gradients` are two arenas that alternate
+// from block to block, so a stage holds the gradients of two blocks, not of all. Where weight gradients are computed
+// later, nothing alternates and all of them are kept.
 class Frame {
  public:
   Frame(Stream stream_on, int num_slots)
       : stream(stream_on),
         activations(stream_on.device),
         transient(stream_on.device),
+        observed(stream_on.device),
         slots_(static_cast<size_t>(num_slots)),
         gradients_{Arena(stream_on.device), Arena(stream_on.device)} {}
 
   Stream stream;
-  Arena activations, transient;
+  Arena activations, transient, observed;
   BatchView batch;
   enum class Mode : uint8_t {
     training,
@@ -91,11 +94,14 @@ class Frame {
   void clear() {
     activations.reset();
     transient.reset();
+    observed.reset();
     transient_owner = nullptr;
+    current_ = 0;  // a step takes the addresses of the one before
     for (Arena& arena : gradients_) arena.reset();
   }
   size_t peak_bytes() const {
-    return activations.peak_bytes() + transient.peak_bytes() + gradients_[0].peak_bytes() + gradients_[1].peak_bytes();
+    return activations.peak_bytes() + transient.peak_bytes() + observed.peak_bytes() + gradients_[0].peak_bytes() +
+           gradients_[1].peak_bytes();
   }
 
  private:

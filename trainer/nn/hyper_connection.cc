@@ -23,8 +23,9 @@ void HyperConnection::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   s.x = x;
   s.pre = f.take_statistic({T, S});
   s.post = f.take_statistic({T, S});
-  s.comb = f.counts() && f.instrument != nullptr ? f.instrument->take_mixing({T, S, S}) : Tensor{};
-  if (!s.comb.present()) s.comb = f.take_statistic({T, S, S});
+  const bool observed = f.counts() && f.instrument != nullptr && f.instrument->keeps_mixing();
+  s.comb = (observed ? f.observed : f.activations).take(Precision::statistic(), {T, S, S});
+  if (observed) f.instrument->will_mix(s.comb);
   s.h = stream_arena(f).take(activation_, {T, channels_});
 }
 

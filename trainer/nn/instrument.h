@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <string>
 
+#include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
 namespace birkhoff {
@@ -14,9 +15,13 @@ class Instrument {
   virtual ~Instrument() = default;
   void set_next(Instrument* next) { next_ = next; }
 
-  // The forward of microbatch number m begins. Replays of it are not told.
-  virtual void begin(size_t microbatch) {
-    if (next_) next_->begin(microbatch);
+  // What follows is of microbatch number m: a forward, or a backward with what it recomputes.
+  virtual void enter(size_t microbatch) {
+    if (next_) next_->enter(microbatch);
+  }
+  // The blocks of the microbatch have run forward; the head, and predictors with their blocks, follow.
+  virtual void end_blocks(Stream& stream) {
+    if (next_) next_->end_blocks(stream);
   }
 
   // Whether show() is to be called: a name is then made for every value.
@@ -26,9 +31,12 @@ class Instrument {
     if (next_) next_->show(what, value);
   }
 
-  // Memory for the mixing matrices [T, S, S] of the next site, in which they outlive the recomputation of the site;
-  // absent where the site shall keep them itself.
-  virtual Tensor take_mixing(Shape shape) { return next_ ? next_->take_mixing(shape) : Tensor{}; }
+  // Whether the mixing matrices are to outlive the recomputation of their site (Frame::observed).
+  virtual bool keeps_mixing() const { return next_ && next_->keeps_mixing(); }
+  // The next site will write its mixing matrices [T, S, S] here. They stay until the frame is given back.
+  virtual void will_mix(Tensor comb) {
+    if (next_) next_->will_mix(comb);
+  }
 
   // How the router of a layer has chosen, i32 [T, K] each: the experts, and the largest plain scores, which its balance
   // loss counts (absent without one).

@@ -9,7 +9,10 @@ namespace birkhoff {
 //
 // Contract: forward keeps in the frame what backward needs. backward_input returns dL/dx and keeps what backward_weight
 // needs; backward_weight adds dL/dw into Parameter::grad and runs after backward_input, before the frame alternates its
-// gradients (unless the schedule keeps them). Nobody writes into the dy it was given: a Linear may still need it.
+// gradients. backward_input also adds the gradients of gains, norm biases, mixing, gates, convolutions, embeddings and
+// Engram rows. backward_weight adds those of linear maps with their biases and of experts; a program may run it later,
+// and the frame then keeps the x and dy that it reads. Nobody writes into the dy it was given: a Linear may still need
+// it.
 template <class Value>
 class ModuleOf {
  public:

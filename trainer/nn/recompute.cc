@@ -57,9 +57,10 @@ class StreamGroup::Member final : public StateModule {
   }
   State backward_input(Frame& f, State d) override {
     if (last()) group_->replay(f);
-    return inner_->backward_input(f, d);
+    const State dx = inner_->backward_input(f, d);
+    inner_->backward_weight(f);  // its inputs stand in transient memory
+    return dx;
   }
-  void backward_weight(Frame& f) override { inner_->backward_weight(f); }
   void visit(ModuleVisitor& v) override { inner_->visit(v); }
 
  private:

@@ -27,7 +27,8 @@ std::unique_ptr<StateModule> recompute(Build& build, std::unique_ptr<StateModule
 
 // Consecutive modules of which the streams are rebuilt together, from the input of the first, before the backward of
 // the last. What they keep in the frame's transient memory lives from the first one's forward to the last one's, and
-// again from the replay to the first one's backward; a pipeline may cut between groups, never inside one.
+// again from the replay to the first one's backward, so their weight gradients are computed in
+// backward_input. A pipeline may cut between groups, never inside one.
 class StreamGroup {
  public:
   // Bytes that one member takes of the transient memory for streams like `x`.

@@ -3,30 +3,35 @@
 #include <algorithm>
 #include <array>
 
-#include "kernels/gemm/precision.h"
 #include "kernels/hyper/gain.h"
 #include "parallel/comm/host_values.h"
 
 namespace birkhoff {
 
-void GainMeter::begin(size_t microbatch) {
-  mixing_.reset();
+void GainMeter::clear() {
   combs_.clear();
-  collects_ = true;
-  Instrument::begin(microbatch);
+  ended_.clear();
+  gains_.clear();
 }
 
-Tensor GainMeter::take_mixing(Shape shape) {
-  const Tensor comb = mixing_.take(Precision::statistic(), shape);
-  if (collects_) combs_.push_back(comb);
-  return comb;
+void GainMeter::enter(size_t microbatch) {
+  microbatch_ = microbatch;
+  Instrument::enter(microbatch);
 }
 
-void GainMeter::end_blocks(Stream& stream, Arena& memory) {
-  collects_ = false;
-  if (combs_.empty()) return;
-  gains_.push_back(memory.take(DType::f32, {2}));
-  hyper_gain(stream, {gains_.back(), combs_});
+void GainMeter::will_mix(Tensor comb) {
+  if (!ended_.contains(microbatch_)) combs_[microbatch_].push_back(comb);
+  Instrument::will_mix(comb);
+}
+
+void GainMeter::end_blocks(Stream& stream) {
+  ended_.insert(microbatch_);
+  const std::vector<Tensor> combs = std::exchange(combs_[microbatch_], {});
+  if (!combs.empty()) {
+    gains_.push_back(memory_->take(DType::f32, {2}));
+    hyper_gain(stream, {gains_.back(), combs});
+  }
+  Instrument::end_blocks(stream);
 }
 
 std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& world) {

@@ -1,5 +1,7 @@
 #pragma once
+#include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -14,26 +16,27 @@ namespace birkhoff {
 // a step and the replicas. See kernels/hyper/gain.h.
 class GainMeter final : public Instrument {
  public:
-  explicit GainMeter(Device device, Instrument* next = nullptr) : Instrument(next), mixing_(device) {}
+  // The numbers of a step stay in `memory` until they are read.
+  explicit GainMeter(Arena& memory) : memory_(&memory) {}
 
   // A step begins.
-  void clear() { gains_.clear(); }
-  void begin(size_t microbatch) override;
-  Tensor take_mixing(Shape shape) override;
-  // The sites of the blocks have all run; those of predictors, which follow, do not count. The numbers stay in `memory`
-  // until they are read.
-  void end_blocks(Stream& stream, Arena& memory);
+  void clear();
+  void enter(size_t microbatch) override;
+  bool keeps_mixing() const override { return true; }
+  // The sites of predictors, which follow end_blocks(), do not count.
+  void will_mix(Tensor comb) override;
+  void end_blocks(Stream& stream) override;
 
   const std::vector<Tensor>& tensors() const { return gains_; }
   // `gains`: the values of tensors(). Collective where there are any, which is alike on all ranks.
   static std::optional<std::pair<double, double>> largest(Numbers gains, Communicator& world);
-  size_t peak_bytes() const { return mixing_.peak_bytes(); }
 
  private:
-  Arena mixing_;               // of one microbatch
-  bool collects_ = false;      // between begin() and end_blocks()
-  std::vector<Tensor> combs_;  // [T, S, S] of each site
-  std::vector<Tensor> gains_;  // [2] of each microbatch
+  Arena* memory_;
+  size_t microbatch_ = 0;
+  std::map<size_t, std::vector<Tensor>> combs_;  // [T, S, S] of each site so far, by microbatch whose blocks run
+  std::set<size_t> ended_;                       // microbatches whose blocks have run
+  std::vector<Tensor> gains_;                    // [2] of each microbatch
 };
 
 }  // namespace birkhoff

@@ -33,14 +33,13 @@ void Trainer::read_loads_and_gain(StepReport& report) {
 }
 
 void Trainer::find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report) {
-  const std::string where = find_nonfinite(
-      {.stream = stream_,
-       .world = &mesh_->world(),
-       .model = model_,
-       .frame = &frame_,
-       .row_gradients = &table_rows_.gradients(),
-       .num_microbatches = batch.microbatches.size(),
-       .forward = [&](size_t m) { return run_forward(batch.microbatches[m], normalizers, Frame::Mode::training); }});
+  const std::string where = find_nonfinite({.stream = stream_,
+                                            .world = &mesh_->world(),
+                                            .model = model_,
+                                            .runner = &runner_,
+                                            .row_gradients = &table_rows_.gradients(),
+                                            .num_microbatches = batch.microbatches.size(),
+                                            .batch = batch_uploader(batch, normalizers)});
   if (!where.empty()) report.first_nonfinite = where;
 }
 

@@ -118,10 +118,7 @@ std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, cons
 // Looks at what a forward shows while it is alive, and holds the first that is not finite.
 class ForwardCheck final : public Instrument {
  public:
-  ForwardCheck(Stream stream, Frame& frame) : finite_(stream), frame_(&frame) { frame.instrument = this; }
-  ~ForwardCheck() override { frame_->instrument = nullptr; }
-  ForwardCheck(const ForwardCheck&) = delete;
-  ForwardCheck& operator=(const ForwardCheck&) = delete;
+  explicit ForwardCheck(Stream stream) : finite_(stream) {}
 
   bool shows_values() const override { return true; }
   void show(const std::string& what, Tensor value) override {
@@ -132,7 +129,6 @@ class ForwardCheck final : public Instrument {
 
  private:
   FiniteCheck finite_;
-  Frame* frame_;
   int64_t shown_ = 0;
   std::optional<Suspect> found_;
 };
@@ -152,21 +148,28 @@ std::optional<Suspect> first_of_microbatches(const NonfiniteArgs& args, Look&& l
   return first;
 }
 
+// Runs one microbatch, as a program of its own.
+void run_one(const NonfiniteArgs& args, size_t microbatch, const Program& program, Instrument* instrument) {
+  args.runner->run({.program = &program,
+                    .batch = [&](Arena& memory, size_t) { return args.batch(memory, microbatch); },
+                    .instrument = instrument});
+}
+
 std::optional<Suspect> bad_forward(const NonfiniteArgs& args) {
+  const Program program = forward_program(args.runner->num_chunks(), 1);
   return first_of_microbatches(args, [&](size_t m) {
-    const ForwardCheck check(args.stream, *args.frame);
-    args.model->decoder->loss(*args.frame, args.forward(m), Pass::training);
+    ForwardCheck check(args.stream);
+    run_one(args, m, program, &check);
     return check.found();
   });
 }
 
 std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
+  const Program program = sequential_program(args.runner->num_chunks(), 1);
   Stream stream = args.stream;
-  Decoder& decoder = *args.model->decoder;
   return first_of_microbatches(args, [&](size_t m) {
     for (const Tensor& rows : *args.row_gradients) fill_zero(stream, rows);
-    const State out = args.forward(m);
-    decoder.backward(*args.frame, decoder.loss(*args.frame, out, Pass::training));
+    run_one(args, m, program, nullptr);
     return find_bad_gradient(stream, *args.model, *args.row_gradients);
   });
 }

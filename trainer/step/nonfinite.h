@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "trainer/step/model.h"
+#include "trainer/step/runner.h"
 
 namespace birkhoff {
 
@@ -14,10 +15,10 @@ struct NonfiniteArgs {
   Stream stream;
   Communicator* world;
   Model* model;
-  Frame* frame;
+  Runner* runner;
   const std::vector<Tensor>* row_gradients;  // an entry per table
   size_t num_microbatches;
-  std::function<State(size_t microbatch)> forward;  // in `frame`
+  std::function<BatchView(Arena& memory, size_t microbatch)> batch;
 };
 
 // Collective. The first that is not finite, and whose it is: "the value of layers.1.ffn.experts.up, expert 3, on rank

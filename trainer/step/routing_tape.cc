@@ -13,10 +13,10 @@ void RoutingTape::set_mode(Mode mode) {
   if (mode == Mode::record) choices_.clear();
 }
 
-void RoutingTape::begin(size_t microbatch) {
+void RoutingTape::enter(size_t microbatch) {
   microbatch_ = microbatch;
   memory_.reset();
-  Instrument::begin(microbatch);
+  Instrument::enter(microbatch);
 }
 
 Tensor RoutingTape::upload(const Shape& shape, const std::vector<int32_t>& values) {

@@ -20,7 +20,7 @@ class RoutingTape final : public Instrument {
 
   // record: forgets what was recorded. replay: plays the tape from its first microbatch again.
   void set_mode(Mode mode);
-  void begin(size_t microbatch) override;
+  void enter(size_t microbatch) override;
   // BugError for a layer or microbatch that was not recorded, or one of another size.
   Routing replay_routing(const std::string& layer) override;
   bool records_routing() const override { return mode_ == Mode::record; }

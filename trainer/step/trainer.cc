@@ -14,10 +14,10 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
       depth_weights_(depth_weights(model.decoder->options().mtp_depth, options.mtp_weight)),
       dense_(std::make_unique<DenseOptimizer>(stream.device, *model.parameters, options.dense)),
       spike_(options.spike),
-      frame_(stream_, model.build.num_slots),
+      runner_(stream_, model.decoder->stages(), model.build.num_slots),
       step_arena_(stream.device),
       table_rows_(model.tables),
-      gain_(stream.device) {
+      gain_(step_arena_) {
   for (size_t i = 0; i < model.tables.size(); ++i) {
     TableOptions table = options.table;
     if (i < options.table_matrix_begins.size()) table.matrix_begins = options.table_matrix_begins[i];
@@ -53,30 +53,23 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   return report;
 }
 
-State Trainer::run_forward(const Batch& microbatch, const Normalizers& normalizers, Frame::Mode mode) {
-  frame_.clear();
-  frame_.mode = mode;
-  frame_.batch = upload(stream_, frame_.activations, microbatch, normalizers, depth_weights_);
-  frame_.batch.engram_rows = table_rows_.rows();
-  frame_.batch.engram_row_gradients = table_rows_.gradients();
-  return model_->decoder->forward(frame_);
+std::function<BatchView(Arena&, size_t)> Trainer::batch_uploader(const StepBatch& batch,
+                                                                 const Normalizers& normalizers) {
+  return [&](Arena& memory, size_t microbatch) {
+    BatchView view = upload(stream_, memory, batch.microbatches[microbatch], normalizers, depth_weights_);
+    view.engram_rows = table_rows_.rows();
+    view.engram_row_gradients = table_rows_.gradients();
+    return view;
+  };
 }
 
 void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normalizers) {
-  Decoder& decoder = *model_->decoder;
+  const Program program = sequential_program(runner_.num_chunks(), static_cast<int>(batch.microbatches.size()));
   gain_.clear();
-  frame_.instrument = measures_gain_ ? &gain_ : instrument_;
-  for (size_t m = 0; m < batch.microbatches.size(); ++m) {
-    const bool last = m + 1 == batch.microbatches.size();
-    if (frame_.instrument) frame_.instrument->begin(m);
-    const State out = run_forward(batch.microbatches[m], normalizers, Frame::Mode::training);
-    if (measures_gain_) gain_.end_blocks(stream_, step_arena_);
-    const State gradient = decoder.loss(frame_, out, Pass::training);
-    decoder.backward(frame_, gradient, [&](int unit) {
-      if (last) model_->parameters->start_reduce(stream_, unit);
-    });
-  }
-  frame_.instrument = nullptr;
+  runner_.run({.program = &program,
+               .batch = batch_uploader(batch, normalizers),
+               .instrument = measures_gain_ ? &gain_ : instrument_,
+               .on_unit_done = [&](int unit) { model_->parameters->start_reduce(stream_, unit); }});
 }
 
 void Trainer::reduce_gradients(const StepBatch& batch) {
@@ -111,10 +104,8 @@ Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   table_rows_.fetch(stream_, step_arena_, batch);
   fill_zero(stream_, model_->decoder->loss_counter().value);
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
-  for (const Batch& microbatch : batch.microbatches) {
-    const State out = run_forward(microbatch, ones, Frame::Mode::evaluation);
-    model_->decoder->loss(frame_, out, Pass::evaluation);
-  }
+  const Program program = forward_program(runner_.num_chunks(), static_cast<int>(batch.microbatches.size()));
+  runner_.run({.program = &program, .batch = batch_uploader(batch, ones), .mode = Frame::Mode::evaluation});
   return {read_values(stream_, model_->decoder->loss_counter().value)[0],
           static_cast<double>(batch.local_targets.at(0))};
 }

@@ -12,6 +12,7 @@
 #include "trainer/step/model.h"
 #include "trainer/step/progress_between_ops.h"
 #include "trainer/step/report.h"
+#include "trainer/step/runner.h"
 #include "trainer/step/sums.h"
 #include "trainer/step/table_rows.h"
 
@@ -54,13 +55,14 @@ class Trainer {
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
   const DenseOptimizer& optimizer() const { return *dense_; }
-  size_t peak_activation_bytes() const { return frame_.peak_bytes() + gain_.peak_bytes(); }
+  size_t peak_activation_bytes() const { return runner_.peak_bytes(); }
   // What tables' updates keep from step to step; what a step needs besides activations, at its peak.
   size_t table_state_bytes() const;
   size_t workspace_bytes() const;
 
  private:
-  State run_forward(const Batch& microbatch, const Normalizers& normalizers, Frame::Mode mode);
+  // What uploads a microbatch, with the rows of the tables that it looks up. Valid while its arguments live.
+  std::function<BatchView(Arena&, size_t)> batch_uploader(const StepBatch& batch, const Normalizers& normalizers);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
   void reduce_gradients(const StepBatch& batch);
   void read_decisions(StepReport& report);
@@ -78,7 +80,7 @@ class Trainer {
   std::unique_ptr<DenseOptimizer> dense_;
   std::vector<std::unique_ptr<TableOptimizer>> tables_;
   SpikeDetector spike_;
-  Frame frame_;
+  Runner runner_;
   Arena step_arena_;  // fetched rows, their gradients, norms
   TableRows table_rows_;
   bool measures_gain_ = false;

@@ -44,7 +44,7 @@ struct CliTest : testing::Test {
     }
   }
   // The code of an action that needs no ranks.
-  ExitCode run(const std::vector<std::string>& arguments) { return std::get<Action>(cli.parse(arguments))(); }
+  ExitCode run(const std::vector<std::string>& arguments) { return std::get<SerialAction>(cli.parse(arguments))(); }
 };
 
 TEST_F(CliTest, FillsTheVariablesOfTheCommand) {

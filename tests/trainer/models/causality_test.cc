@@ -6,6 +6,7 @@
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/step/device_batch.h"
+#include "trainer/step/runner.h"
 
 namespace birkhoff::test {
 namespace {
@@ -20,19 +21,26 @@ class Losses {
 
   std::vector<double> of(const StepBatch& step) {
     Stream& s = model_.stream;
-    Frame frame(s, model_.model.build.num_slots);
-    const Normalizers ones{std::vector<double>(step.local_targets.size(), 1.0), 1};
-    frame.batch =
-        upload(s, frame.activations, step.microbatches[0], ones, std::vector<double>(step.local_targets.size(), 1.0));
+    const size_t depths = step.local_targets.size();
     Arena rows(s.device);
+    std::vector<Tensor> fetched;
     for (size_t i = 0; i < model_.model.tables.size(); ++i) {
       const auto& wanted = step.engram_rows[i];
-      frame.batch.engram_rows.push_back(
+      fetched.push_back(
           rows.take(DType::f32, {static_cast<int64_t>(wanted.size()), model_.model.tables[i]->row_width()}));
-      model_.model.tables[i]->fetch(s, wanted, frame.batch.engram_rows.back());
+      model_.model.tables[i]->fetch(s, wanted, fetched.back());
     }
-    const Tensor nll = rows.take(DType::f32, {frame.batch.num_tokens()});
-    model_.model.decoder->loss(frame, model_.model.decoder->forward(frame), Pass::evaluation, nll);
+    const Tensor nll = rows.take(DType::f32, {static_cast<int64_t>(step.microbatches[0].tokens.size())});
+    const Program program = forward_program(1, 1);
+    const auto batch = [&](Arena& memory, size_t) {
+      const Normalizers ones{std::vector<double>(depths, 1.0), 1};
+      BatchView view = upload(s, memory, step.microbatches[0], ones, std::vector<double>(depths, 1.0));
+      view.engram_rows = fetched;
+      view.nll = nll;
+      return view;
+    };
+    Runner(s, model_.model.decoder->stages(), model_.model.build.num_slots)
+        .run({.program = &program, .batch = batch, .mode = Frame::Mode::evaluation});
     return values_of(nll);
   }
 

@@ -325,11 +325,17 @@ void randomize(Stream& stream, Model& model, uint64_t seed) {
   model.parameters->values_changed();
 }
 
+Program forwards_first(int num_microbatches) {
+  Program program = forward_program(1, num_microbatches);
+  for (int m = 0; m < num_microbatches; ++m) program.actions.push_back({Action::Kind::backward, 0, m});
+  return program;
+}
+
 TinyModel::TinyModel(Device device, const ModelOptions& options, uint64_t seed)
     : stream{device}, alone_(std::move(make_thread_world(1)[0])), rows_memory_(device) {
   mesh_ = std::make_unique<Mesh>(*alone_, MeshDegrees{});
   model = make_model(device, *mesh_, options);
-  frame_ = std::make_unique<Frame>(stream, model.build.num_slots);
+  runner_ = std::make_unique<Runner>(stream, model.decoder->stages(), model.build.num_slots);
   randomize(stream, model, seed);
 }
 
@@ -346,42 +352,33 @@ void TinyModel::fetch_rows(const StepBatch& batch) {
   }
 }
 
-// Forward and loss of a microbatch.
-State TinyModel::forward(Frame& frame, const StepBatch& batch, const Batch& microbatch) {
+double TinyModel::run(const StepBatch& batch, Work work) {
+  const int chunks = static_cast<int>(model.decoder->stages().size());
+  const int count = static_cast<int>(batch.microbatches.size());
+  return run(batch, work == Work::gradients ? sequential_program(chunks, count) : forward_program(chunks, count),
+             nullptr, work == Work::evaluation ? Frame::Mode::evaluation : Frame::Mode::training);
+}
+
+double TinyModel::run(const StepBatch& batch, const Program& program, Instrument* instrument, Frame::Mode mode) {
   Normalizers n;
   n.sequences = 0;
   for (const Batch& b : batch.microbatches) n.sequences += static_cast<double>(b.num_sequences);
   for (int64_t t : batch.local_targets) n.targets.push_back(static_cast<double>(t));
-  frame.clear();
-  frame.batch = upload(stream, frame.activations, microbatch, n, {kDepthWeights, kDepthWeights + n.targets.size()});
-  frame.batch.engram_rows = rows_;
-  frame.batch.engram_row_gradients = row_gradients_;
-  return model.decoder->loss(frame, model.decoder->forward(frame), Pass::training);
-}
-
-void TinyModel::complete_gradients() {
-  for (int unit = 0; unit < model.num_units(); ++unit) model.parameters->start_reduce(stream, unit);
-  model.parameters->wait_reduced(stream);
-}
-
-double TinyModel::run(const StepBatch& batch, Work work, Order order) {
   fetch_rows(batch);
   model.parameters->begin_step(stream);
-  if (order == Order::in_turn) {
-    for (const Batch& b : batch.microbatches) {
-      const State d = forward(*frame_, batch, b);
-      if (work == Work::gradients) model.decoder->backward(*frame_, d);
-    }
-  } else {
-    std::vector<std::pair<std::unique_ptr<Frame>, State>> in_flight;
-    for (const Batch& b : batch.microbatches) {
-      auto frame = std::make_unique<Frame>(stream, model.build.num_slots);
-      const State d = forward(*frame, batch, b);
-      in_flight.emplace_back(std::move(frame), d);
-    }
-    for (auto& [frame, d] : in_flight) model.decoder->backward(*frame, d);
-  }
-  if (work == Work::gradients) complete_gradients();
+  const auto view = [&](Arena& memory, size_t m) {
+    BatchView v = upload(stream, memory, batch.microbatches[m], n, {kDepthWeights, kDepthWeights + n.targets.size()});
+    v.engram_rows = rows_;
+    v.engram_row_gradients = row_gradients_;
+    return v;
+  };
+  runner_->run(
+      {.program = &program, .batch = view, .mode = mode, .instrument = instrument, .on_unit_done = [&](int unit) {
+         model.parameters->start_reduce(stream, unit);
+       }});
+  const bool backward = std::any_of(program.actions.begin(), program.actions.end(),
+                                    [](const Action& a) { return a.kind != Action::Kind::forward; });
+  if (backward) model.parameters->wait_reduced(stream);
   double total = 0;
   for (StepCounter* c : model.parameters->counters()) {
     if (c->name.ends_with(".load")) continue;

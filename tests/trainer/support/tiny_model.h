@@ -5,6 +5,7 @@
 
 #include "data/loader/batch.h"
 #include "trainer/step/model.h"
+#include "trainer/step/runner.h"
 
 namespace birkhoff::test {
 
@@ -33,19 +34,20 @@ StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
 // Values of the size that training gives them; no gradient vanishes by symmetry as it does at some initial values.
 void randomize(Stream& stream, Model& model, uint64_t seed);
 
+// Of one chunk: the forwards of all microbatches, then their backwards.
+Program forwards_first(int num_microbatches);
+
 // A model with its memory, and one pass at a time over a batch.
 class TinyModel {
  public:
   TinyModel(Device device, const ModelOptions& options, uint64_t seed = 1);
 
-  enum class Work : uint8_t { loss, gradients };
-  // Which part of a microbatch's pass runs when.
-  enum class Order : uint8_t {
-    in_turn,       // one microbatch after the other
-    losses_first,  // forward and loss of all, then backward of all
-  };
+  enum class Work : uint8_t { loss, gradients, evaluation };
   // Sum of all losses. Gradients are left in the parameters and in row_gradient().
-  double run(const StepBatch& batch, Work work, Order order = Order::in_turn);
+  double run(const StepBatch& batch, Work work);
+  // The same by a program over the model's stages.
+  double run(const StepBatch& batch, const Program& program, Instrument* instrument = nullptr,
+             Frame::Mode mode = Frame::Mode::training);
   // Name and elements of every gradient, those of Engram rows last.
   struct Gradient {
     std::string name;
@@ -53,19 +55,18 @@ class TinyModel {
   };
   std::vector<Gradient> gradients();
   Tensor row_gradient(size_t layer) const { return row_gradients_[layer]; }
-  size_t peak_bytes() const { return frame_->peak_bytes(); }
+  size_t peak_bytes() const { return runner_->peak_bytes(); }
+  const Runner& runner() const { return *runner_; }
 
   Stream stream;
   Model model;
 
  private:
   void fetch_rows(const StepBatch& batch);
-  State forward(Frame& frame, const StepBatch& batch, const Batch& microbatch);
-  void complete_gradients();
 
   std::unique_ptr<Communicator> alone_;
   std::unique_ptr<Mesh> mesh_;
-  std::unique_ptr<Frame> frame_;
+  std::unique_ptr<Runner> runner_;
   Arena rows_memory_;
   std::vector<Tensor> rows_, row_gradients_;
 };

@@ -1,0 +1,97 @@
+#include "trainer/models/head.h"
+
+#include "kernels/elementwise/add.h"
+#include "kernels/loss/head_loss.h"
+
+namespace birkhoff {
+
+Head::Head(Build& build, const HeadOptions& o, Embedding& embedding,
+           std::vector<std::unique_ptr<StateModule>> predictor_blocks)
+    : options_(o),
+      activation_(build.precision.activation()),
+      embedding_(&embedding),
+      collapse_(build, "head.collapse", o.channels, o.residual),
+      norm_(build.in(Part::head), "head.norm", o.channels),
+      gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)),
+      dy_(build.slot<State>()) {
+  const int heads = 1 + static_cast<int>(predictor_blocks.size());
+  if (!o.tied) {
+    weight_ = build.parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
+    weight_.division.cuts = {{0, Axis::tp}};
+    weight_.num_uses = heads;
+  }
+  build.predictor = true;
+  for (auto& block : predictor_blocks) {
+    const std::string name = "mtp." + std::to_string(mtp_.size());
+    mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, std::move(block)));
+  }
+  build.predictor = false;
+  loss_ = {"loss", {heads}, StepCounter::Kind::loss};
+}
+
+int Head::use(size_t depth) const { return static_cast<int>(depth + (options_.tied ? 1 + mtp_.size() : 0)); }
+
+State Head::predict(Frame& f, State y, size_t depth) {
+  Collapse& collapse = depth > 0 ? mtp_[depth - 1]->collapse() : collapse_;
+  Norm& norm = depth > 0 ? mtp_[depth - 1]->norm() : norm_;
+  Parameter& weight = options_.tied ? embedding_->table() : weight_;
+  const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
+  const std::string of_depth = depth > 0 ? concat(" of depth ", depth) : "";
+  if (f.shows_values()) f.show("the input of the head" + of_depth, x_TC);
+  const bool training = f.mode == Frame::Mode::training;
+  const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
+  const Tensor loss = loss_.value.flat(static_cast<int64_t>(depth), 1);
+  head_loss(f.stream, f.gradient_arena(), *gemms_,
+            {.loss = loss,
+             .nll = depth == 0 ? f.batch.nll : Tensor{},
+             .dx = dx,
+             .dhead = training ? weight.grad_of(use(depth)) : Tensor{},
+             .x = x_TC,
+             .targets = f.batch.targets.at(depth),
+             .weight = f.batch.loss_weights.at(depth),
+             .head = {weight.value, weight.version},
+             .z_loss = training ? options_.z_loss : 0});
+  if (f.shows_values()) f.show("the loss" + of_depth, loss);
+  if (!training) return {};
+  return collapse.backward_input(f, norm.backward_input(f, dx));
+}
+
+// Depth d predicts from the streams of depth d - 1, so its gradient flows back through all shallower ones.
+State Head::predict_further(Frame& f, State y, State dy) {
+  const size_t depth = mtp_.size();
+  std::vector<State> outs{y}, grads(depth + 1);
+  for (size_t d = 0; d < depth; ++d) {
+    const Tensor embedded = embedding_->forward(f, f.batch.next_tokens.at(d), {});
+    outs.push_back(mtp_[d]->forward(f, outs.back(), embedded));
+  }
+  grads[0] = dy;
+  for (size_t d = 1; d <= depth; ++d) grads[d] = predict(f, outs[d], d);
+  for (size_t d = depth; d >= 1; --d) {
+    const Mtp::Gradients g = mtp_[d - 1]->backward(f, grads[d]);
+    embedding_->backward(f, g.embedded, f.batch.next_tokens.at(d - 1), static_cast<int>(d));
+    add(f.stream, {grads[d - 1].x, grads[d - 1].x, g.main.x});
+    if (g.main.pre.present()) add(f.stream, {grads[d - 1].pre, grads[d - 1].pre, g.main.pre});
+  }
+  return grads[0];
+}
+
+State Head::forward(Frame& f, State y) {
+  if (f.counts() && f.instrument != nullptr) f.instrument->end_blocks(f.stream);
+  State dy = predict(f, y, 0);
+  if (f.mode == Frame::Mode::training && !mtp_.empty()) dy = predict_further(f, y, dy);
+  f.saved(dy_) = dy;
+  return {};
+}
+
+State Head::backward_input(Frame& f, State) { return f.saved(dy_); }
+
+void Head::visit(ModuleVisitor& v) {
+  collapse_.visit(v);
+  norm_.visit(v);
+  if (!options_.tied) v.parameter(weight_);
+  v.working_copies(gemms_->bytes());
+  for (auto& mtp : mtp_) mtp->visit(v);
+  v.counter(loss_);
+}
+
+}  // namespace birkhoff

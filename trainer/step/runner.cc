@@ -1,0 +1,92 @@
+#include "trainer/step/runner.h"
+
+#include <algorithm>
+
+#include "kernels/elementwise/copy.h"
+
+namespace birkhoff {
+namespace {
+
+using Kind = Action::Kind;
+
+// Whether the action completes the weight gradients of its chunk.
+bool completes_weights(const Program& program, const Action& a) {
+  return a.microbatch + 1 == program.num_microbatches && (a.kind == Kind::backward || a.kind == Kind::backward_weight);
+}
+
+}  // namespace
+
+// A chunk's output stays in its frame, where the next chunk reads it: in its F and I, and in its W, if a linear map
+// stands at its beginning.
+Runner::Flights Runner::flights_of(const Program& program) const {
+  Flights flights;
+  for (size_t i = 0; i < program.actions.size(); ++i) {
+    const Action& a = program.actions[i];
+    size_t& last = flights[{a.chunk, a.microbatch}].last_action;
+    last = std::max(last, i);
+    if (a.chunk > 0) flights[{a.chunk - 1, a.microbatch}].last_action = i;
+  }
+  return flights;
+}
+
+void Runner::run(const Job& job) {
+  const Program& program = *job.program;
+  check_program(program);
+  BK_ASSERT(program.num_chunks == static_cast<int>(stages_->size()), "a program of ", program.num_chunks,
+            " chunks for ", stages_->size(), " stages");
+  frames_.give_all_back();  // those of a run that an error ended
+  flights_ = flights_of(program);
+  for (size_t i = 0; i < program.actions.size(); ++i) {
+    const Action& action = program.actions[i];
+    if (action.kind == Kind::forward) {
+      forward(job, action);
+    } else {
+      backward(job, action);
+    }
+    for (auto& [place, flight] : flights_) {
+      if (flight.last_action == i) frames_.give_back(*flight.frame);
+    }
+  }
+  flights_.clear();
+}
+
+void Runner::forward(const Job& job, const Action& a) {
+  Flight& flight = flights_.at({a.chunk, a.microbatch});
+  const auto microbatch = static_cast<size_t>(a.microbatch);
+  flight.frame = &frames_.take();
+  Frame& frame = *flight.frame;
+  frame.mode = job.mode;
+  frame.instrument = job.instrument;
+  frame.batch = job.batch(frame.activations, microbatch);
+  if (job.instrument) job.instrument->enter(microbatch);
+  const State in = a.chunk > 0 ? flights_.at({a.chunk - 1, a.microbatch}).out : State{};
+  flight.out = stages_->at(static_cast<size_t>(a.chunk)).forward(frame, in);
+}
+
+void Runner::backward(const Job& job, const Action& a) {
+  Flight& flight = flights_.at({a.chunk, a.microbatch});
+  const Stage& stage = stages_->at(static_cast<size_t>(a.chunk));
+  const Stage::UnitDone nothing = [](int) {};
+  const Stage::UnitDone& done = completes_weights(*job.program, a) ? job.on_unit_done : nothing;
+  if (job.instrument) job.instrument->enter(static_cast<size_t>(a.microbatch));
+  if (a.kind == Kind::backward_weight) return stage.backward_weight(*flight.frame, done);
+  if (a.kind == Kind::backward) return pass_on(a, stage.backward(*flight.frame, flight.gradient, done));
+  pass_on(a, stage.backward_input(*flight.frame, flight.gradient));
+}
+
+// Copies the gradient into the frame of the previous chunk, since this frame may be reused before that chunk's
+// backward.
+void Runner::pass_on(const Action& a, State d) {
+  if (a.chunk == 0) return;
+  Flight& before = flights_.at({a.chunk - 1, a.microbatch});
+  Frame& frame = *before.frame;
+  const auto copied = [&frame](Tensor from) {
+    if (!from.present()) return Tensor{};
+    const Tensor to = frame.take_gradient(from.dtype, from.shape);
+    copy(frame.stream, to, from);
+    return to;
+  };
+  before.gradient = {copied(d.x), copied(d.pre)};
+}
+
+}  // namespace birkhoff
