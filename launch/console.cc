@@ -72,7 +72,7 @@ void Console::publish(const Record& record) {
   if (due) {
     write_bar(kClearLine);
     const std::string line =
-        options_.format == LineFormat::json ? json_line(record, unix_seconds_now()) : text_line(record, options_.steps);
+        options_.format == LogFormat::json ? json_line(record, unix_seconds_now()) : text_line(record, options_.steps);
     write(options_.lines, line + "\n");
   }
   if (is_step) last_bar_ = bar(record);

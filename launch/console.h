@@ -2,11 +2,10 @@
 #include <chrono>
 #include <cstdio>
 
+#include "trainer/config/metrics.h"
 #include "trainer/metrics/metrics.h"
 
 namespace birkhoff {
-
-enum class LineFormat { text, json };
 
 // Whether what is written to the stream reaches a terminal. Of a process that an MPI launcher started the launcher's
 // own stream counts, since what the process has itself says nothing: a pipe, or a terminal made for it alone.
@@ -18,7 +17,7 @@ std::FILE* stream_of_bar();
 struct ConsoleOptions {
   std::FILE* lines = stdout;  // step lines
   std::FILE* bar = nullptr;   // progress bar; null: none
-  LineFormat format = LineFormat::text;
+  LogFormat format = LogFormat::text;
   int64_t steps = 0;     // of the whole run
   int64_t interval = 1;  // steps from one line to the next; the last step and other events always have one
 };

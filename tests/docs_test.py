@@ -139,9 +139,16 @@ def unknown_functions():
 
 def unread_settings():
     """A setting that no code reads is named among the limits of README; nothing else is."""
-    declared = {m for p in files('.h', folders=['trainer/config']) for m in re.findall(r'\bs\(\s*"(\w+)"', p.read_text())}
-    code = '\n'.join(p.read_text() for p in files('.cc', folders=['trainer/step', 'trainer/run', 'launch']) + [ROOT / 'trainer/config/check.cc'])
-    unread = {s for s in declared if not re.search(r'\.%s\b' % s, code)}
+    headers = [p for p in files('.h', folders=['trainer']) if p.parent.name == 'config' or p.name.endswith('options.h')]
+    texts = '\n'.join(p.read_text() for p in headers)
+    declared = {}  # name -> members that hold it
+    for setting, member in re.findall(r'\bs\(\s*"(\w+)",\s*([\w.]+)', texts):
+        declared.setdefault(setting, set()).add(member.rpartition('.')[2])
+    code = '\n'.join(p.read_text() for p in files('.cc', '.h', folders=['trainer', 'launch', 'kernels'])
+                     if p not in headers and p.name not in ('reader.cc', 'suggest.cc'))
+    inline = '\n'.join(re.findall(r'\breturn [^;]*;', texts))
+    unread = {setting for setting, members in declared.items()
+              if not any(re.search(r'\.%s\b' % m, code) or re.search(r'\b%s\b' % m, inline) for m in members)}
     row = re.search(r'^\| settings \|.*$', (ROOT / 'README.md').read_text(), re.M)
     named = set(re.findall(r'`(\w+)` of `', row[0])) if row else set()
     for setting in sorted(unread ^ named):

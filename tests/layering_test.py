@@ -2,7 +2,7 @@
 """Rules of the architecture: a folder includes only downward, no folders include one another, each third-party library has
 exactly one home, no layer names a dtype, every header and source is listed in the build, so that each header is compiled
 alone and no source is dead, no name of a namespace is defined twice, Args of more than five members are filled by name,
-libraries neither print nor exit, and spelling is American."""
+a config embeds the options of the modules, no enumeration has the values of another, libraries neither print nor exit, and spelling is American."""
 import pathlib
 import re
 import subprocess
@@ -45,7 +45,6 @@ HOME = {
     'xxhash.h': ['kernels/core'],
     'regex': ['tests'],  # std::regex overflows the stack on long lines: data/tokenizer has the project's regex engine
 }
-LEAVES = ['trainer/config']  # include nothing of their own top folder but themselves
 NO_DTYPES = ['trainer/nn', 'trainer/models']  # ask kernels/gemm/precision.h for them
 OP = ('.h', '.cc', '_cpu.cc')
 # Of each set the build compiles one, so they define the same names.
@@ -100,9 +99,6 @@ def violations():
                     yield f'{here}:{number}: {top}/ may not include {name}'
                 if target not in MAY and target != 'tests':
                     yield f'{here}:{number}: include {name} by its path from the root'
-                for leaf in LEAVES:
-                    if here.startswith(leaf) and name.startswith(leaf.split('/')[0] + '/') and not name.startswith(leaf):
-                        yield f'{here}:{number}: {leaf}/ is a leaf and may not include {name}'
             for prefix, homes in HOME.items():
                 if quote == '<' and name.startswith(prefix) and not any(here.startswith(h + '/') for h in homes):
                     yield f'{here}:{number}: {name} has its home in {", ".join(homes)}'
@@ -151,11 +147,12 @@ def main():
     program = texts(sources())
     tests = texts(p for p in (ROOT / 'tests').rglob('*') if p.suffix in ('.h', '.cc'))
     found = [*violations(), *rules.circles(program), *named_dtypes(), *unlisted(), *defined_twice(),
-             *rules.args_by_position(program | tests), *rules.printing(program), *rules.british(texts(written_files()))]
+             *rules.args_by_position(program | tests), *rules.option_headers(program),
+             *rules.equal_enumerations(program | tests), *rules.printing(program), *rules.british(texts(written_files()))]
     print('\n'.join(found) if found else
           'layering: every include goes downward, no folders include one another, every library is at home, no layer names a '
-          'dtype, every file is in the build, no name is defined twice, long Args are filled by name, no library prints or '
-          'exits, spelling is American')
+          'dtype, every file is in the build, no name is defined twice, long Args are filled by name, a config embeds the '
+          'options of modules and no enumeration stands twice, no library prints or exits, spelling is American')
     return 1 if found else 0
 
 

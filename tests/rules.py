@@ -111,6 +111,35 @@ def args_by_position(sources):
                 yield f'{path}:{line_of(text, brace)}: {name} gets {count} members by position; name them'
 
 
+def option_headers(sources):
+    """A config is made of the options of the modules, so a header of options knows no module, and the config knows of the
+    modules their options only."""
+    for path, text in sources.items():
+        if not path.startswith('trainer/'):
+            continue
+        may = ['trainer/setting/'] if path.startswith('trainer/setting/') or path.endswith('options.h') else []
+        if path.startswith('trainer/config/'):
+            may = ['trainer/setting/', 'trainer/config/']
+        for number, target in includes(text):
+            if may and target.startswith('trainer/') and not target.startswith(tuple(may)):
+                if not target.endswith('options.h') or path.startswith('trainer/setting/'):
+                    yield f'{path}:{number}: only settings and the options of modules belong here, not {target}'
+
+
+def equal_enumerations(sources):
+    """An enumeration of the values of another is the same choice twice, with a table or a cast between the two."""
+    known = {}
+    for path, text in sources.items():
+        code = without_text(text)
+        for m in re.finditer(r'\benum (?:class |struct )?(\w+)\s*(?::\s*[\w:]+\s*)?\{([^{}]*)\}', code):
+            values = frozenset(part.partition('=')[0].strip() for part in m[2].split(',') if part.strip())
+            here = f'{path}:{line_of(text, m.start())}'
+            if len(values) > 1 and values in known:
+                other, place = known[values]
+                yield f'{here}: {m[1]} has the values of {other}, {place}; use one enumeration'
+            known.setdefault(values, (m[1], here))
+
+
 def printing(sources):
     for path, text in sources.items():
         if path.startswith(('launch/', 'tests/')) or path in MAY_PRINT_OR_EXIT:

@@ -37,6 +37,21 @@ class Rules(unittest.TestCase):
         short = 'struct AddArgs {\n  Tensor y, a, b;\n};\nvoid add(Stream& stream, const AddArgs& args);\n'
         self.allowed(rules.args_by_position, {'a.h': short, 'b.cc': 'add(s, {a, b, c, d, e, f});\n'})
 
+    def test_headers_of_options(self):
+        for path, target in (('trainer/config/a.cc', 'trainer/nn/moe.h'), ('trainer/nn/moe_options.h', 'trainer/nn/moe.h'),
+                             ('trainer/optim/options.h', 'trainer/config/config.h'), ('trainer/setting/setting.h', 'trainer/nn/moe_options.h')):
+            self.refused(rules.option_headers, {path: f'#include "{target}"\n'}, f'{path}:1', target)
+        for path, target in (('trainer/config/config.h', 'trainer/nn/moe_options.h'), ('trainer/nn/moe_options.h', 'trainer/setting/setting.h'),
+                             ('trainer/nn/moe_options.h', 'kernels/moe/router.h'), ('trainer/step/build.h', 'trainer/config/config.h')):
+            self.allowed(rules.option_headers, {path: f'#include "{target}"\n'})
+
+    def test_enumerations_of_equal_values(self):
+        first = 'enum class Policy { fail, skip };\n'
+        self.refused(rules.equal_enumerations, {'a.h': first, 'b.h': '\nenum class Bad : uint8_t {\n  skip,  // one\n  fail = 3,\n};\n'},
+                     'b.h:2: Bad has the values of Policy, a.h:1')
+        self.refused(rules.equal_enumerations, {'a.h': first + 'struct A {\n  enum Kind { fail, skip } kind;\n};\n'}, 'a.h:3: Kind')
+        self.allowed(rules.equal_enumerations, {'a.h': first + '// enum class Other { fail, skip };\nenum class More { fail, skip, ask };\n'})
+
     def test_printing_and_exiting_libraries(self):
         for code in ('std::cout << 1;', 'std::printf("a");', 'fprintf(stderr, "a");', 'fputs(t, f);', 'std::exit(1);', '::_exit(1);',
                      'std::_Exit(2);', 'std::abort();', 'perror("a");', 'write(STDERR_FILENO, t, 1);', 'leave = std::_Exit;'):

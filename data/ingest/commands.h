@@ -17,7 +17,7 @@ struct IngestOptions {
   TextFormat format = TextFormat::automatic;
   SplitRule split;
   std::string json_field = "text";  // of JSON lines
-  BadLines::Policy bad_lines = BadLines::Policy::fail;
+  BadData bad_lines = BadData::fail;
   int64_t max_bad_lines = 100;    // under skip: DataError above it
   int64_t max_file_bytes = 0;     // see UnpackLimits
   double heldout_fraction = 0.0;  // of the documents, each chosen by (seed, its number)

@@ -98,7 +98,7 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
 
 void BadLines::add(const std::filesystem::path& file, int64_t line, const std::string& reason) {
   const std::string place = concat(shown(file), ": line ", line, ": ");
-  if (policy_ == Policy::fail)
+  if (policy_ == BadData::fail)
     throw DataError(
         concat(place, reason, " (--bad skip leaves such lines out, --format text takes the file as it stands)"));
   if (count() >= max_count_) {

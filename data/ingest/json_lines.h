@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/shard/bad_data.h"
+
 namespace birkhoff {
 
 // The string `field` of one JSON line. A key of that very name comes first; otherwise "data.text" is the key "text" of
@@ -15,9 +17,7 @@ std::string text_of_json_line(std::string_view line, const std::string& field, c
 // What happens to a JSON line without usable text, and which lines those were.
 class BadLines {
  public:
-  enum class Policy { fail, skip };
-
-  explicit BadLines(Policy policy = Policy::fail, int64_t max_count = 0) : policy_(policy), max_count_(max_count) {}
+  explicit BadLines(BadData policy = BadData::fail, int64_t max_count = 0) : policy_(policy), max_count_(max_count) {}
 
   // Keeps the line in mind, or throws the DataError for it: under `fail`, and for one more than max_count lines.
   void add(const std::filesystem::path& file, int64_t line, const std::string& reason);
@@ -32,7 +32,7 @@ class BadLines {
     int64_t line;
     std::string reason;
   };
-  Policy policy_;
+  BadData policy_;
   int64_t max_count_;
   std::vector<Entry> entries_;
 };

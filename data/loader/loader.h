@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "data/loader/batch.h"
+#include "data/loader/mixture_change.h"
+#include "data/shard/bad_data.h"
 
 namespace birkhoff {
 
@@ -19,11 +21,6 @@ struct SourceOptions {
   double weight = 1.0;
 };
 
-enum class BadSamples { fail, skip };
-// What to do with a cursor of another seed or mixture: refuse it, or go on where the sources of the same name stand and
-// count quotas from here.
-enum class MixtureChange { refuse, restart };
-
 class EngramAddresses;
 
 struct LoaderOptions {
@@ -33,7 +30,7 @@ struct LoaderOptions {
   int64_t vocab_size = 0;        // of the model: a dataset with a larger one is refused
   std::string tokenizer_digest;  // if not empty, every dataset must carry it
   int mtp_depth = 0;
-  BadSamples bad_samples = BadSamples::fail;
+  BadData bad_samples = BadData::fail;
   int64_t max_bad_samples = 100;  // with skip: DataError above it
   MixtureChange mixture_change = MixtureChange::refuse;
   int replica = 0, num_replicas = 1;

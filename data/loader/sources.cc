@@ -149,7 +149,7 @@ TextSample Sources::read(int32_t source, int64_t document) {
   try {
     return shards.read_text(document);
   } catch (const DamagedSample& error) {
-    if (policy_ == BadSamples::fail) throw;
+    if (policy_ == BadData::fail) throw;
     bad_.insert({source, document});
     if (bad_samples() > max_bad_)
       throw DataError(concat("more than ", max_bad_, " samples could not be read, the last: ", error.what()));

@@ -44,7 +44,7 @@ class Sources {
   std::vector<std::unique_ptr<Source>> sources_;
   Mixture mixture_;
   uint64_t digest_ = 0, content_digest_ = 0;
-  BadSamples policy_;
+  BadData policy_;
   int64_t max_bad_;
   std::set<std::pair<int32_t, int64_t>> bad_;
 };

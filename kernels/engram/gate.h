@@ -21,6 +21,7 @@ struct EngramGateOptions {
   double eps = 1e-6;    // inside the root of both norms
   double clamp = 1e-6;  // least magnitude under the square root
   bool root = true;     // without it the clamp plays no part
+  bool operator==(const EngramGateOptions&) const = default;
 };
 struct EngramGateArgs {
   Tensor out, gate, score, rstd_h, rstd_k, value;

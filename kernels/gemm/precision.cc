@@ -12,13 +12,6 @@ constexpr std::array<std::string_view, 3> kNames{"f32", "bf16", "fp8_block"};
 
 std::string_view name_of(Recipe recipe) { return kNames[static_cast<size_t>(recipe)]; }
 
-Recipe recipe_of(std::string_view name) {
-  for (size_t i = 0; i < kNames.size(); ++i) {
-    if (kNames[i] == name) return static_cast<Recipe>(i);
-  }
-  throw UserError(concat("'", name, "' is not a precision recipe; expected one of f32, bf16, fp8_block"));
-}
-
 void check_linear_shapes(std::string_view op, Tensor outer, Tensor inner, Shape weight) {
   const int64_t O = weight[weight.rank() - 2], I = weight.back();
   BK_CHECK(outer.shape.back() == O && inner.shape.back() == I && outer.shape.rows() == inner.shape.rows(), op,

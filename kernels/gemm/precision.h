@@ -19,8 +19,6 @@ enum class Recipe : uint8_t {
   fp8_block,  // activations stored bf16, products of E4M3 codes: see kernels/gemm/fp8_gemm.h
 };
 std::string_view name_of(Recipe recipe);
-// Inverse of name_of. UserError on any other name.
-Recipe recipe_of(std::string_view name);
 
 // What a product is for, which decides how far the recipe may lower its precision.
 enum class GemmRole : uint8_t {

@@ -20,14 +20,17 @@ struct YarnOptions {
   int64_t original_length = 4096;
   double beta_fast = 32, beta_slow = 1;
   // With m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim) and the softmax
-  // scale by m(mscale_all_dim)^2, so that one number for both changes the softmax scale alone. 0 stands for m = 1.
-  double mscale = 1, mscale_all_dim = 1;
+  // scale by m(mscale_all_dim)^2, so that one number for both changes the softmax scale alone. 0 stands for m = 1, -1
+  // in mscale_all_dim for mscale.
+  double mscale = 1, mscale_all_dim = -1;
+  bool operator==(const YarnOptions&) const = default;
 };
 
 struct RopeOptions {
   RopeLayout layout = RopeLayout::interleaved;
   double theta = 10000;
   YarnOptions yarn;
+  bool operator==(const RopeOptions&) const = default;
 };
 
 // Angle per position of each of the dims/2 pairs: theta^(-2i/dims), blended by YaRN.

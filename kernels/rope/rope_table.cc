@@ -29,6 +29,10 @@ std::vector<T> cos_sin(const std::vector<double>& frequencies, double factor, in
   return table;
 }
 
+double all_dims(const YarnOptions& options) {
+  return options.mscale_all_dim == -1 ? options.mscale : options.mscale_all_dim;
+}
+
 }  // namespace
 
 std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims) {
@@ -50,12 +54,12 @@ std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims) {
 }
 
 double rope_softmax_factor(const YarnOptions& options) {
-  const double m = magnitude(options.factor, options.mscale_all_dim);
+  const double m = magnitude(options.factor, all_dims(options));
   return m * m;
 }
 
 double rope_table_factor(const YarnOptions& options) {
-  return magnitude(options.factor, options.mscale) / magnitude(options.factor, options.mscale_all_dim);
+  return magnitude(options.factor, options.mscale) / magnitude(options.factor, all_dims(options));
 }
 
 void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options) {

@@ -12,8 +12,8 @@ TextFormat format_of(const std::string& word) {
   return word == "jsonl" ? TextFormat::json_lines : TextFormat::automatic;
 }
 
-BadLines::Policy policy_of(const std::string& word) {
-  return word == "skip" ? BadLines::Policy::skip : BadLines::Policy::fail;
+BadData policy_of(const std::string& word) {
+  return word == "skip" ? BadData::skip : BadData::fail;
 }
 
 int64_t bytes_of_mib(int64_t mib) {

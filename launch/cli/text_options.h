@@ -10,7 +10,7 @@ namespace birkhoff {
 
 TextFormat format_of(const std::string& word);  // auto, text or jsonl
 
-BadLines::Policy policy_of(const std::string& word);  // fail or skip
+BadData policy_of(const std::string& word);  // fail or skip
 
 // Of --max-file-mib. Errors: UserError for a negative or too large number.
 int64_t bytes_of_mib(int64_t mib);

@@ -71,7 +71,7 @@ struct Arguments {
 // The console that everything else is told on, owned by `metrics`.
 Console& add_console(Metrics& metrics, const Config& c) {
   ConsoleOptions options;
-  options.format = c.metrics.log_format == LogFormat::json ? LineFormat::json : LineFormat::text;
+  options.format = c.metrics.log_format;
   options.steps = c.run.steps;
   options.interval = c.run.log_interval;
   if (c.metrics.progress == ProgressBar::auto_) options.bar = stream_of_bar();

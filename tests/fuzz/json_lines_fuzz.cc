@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     CorpusOptions options;
     options.inputs = {file.write(data, size).string()};
     options.format = TextFormat::json_lines;
-    BadLines bad(BadLines::Policy::skip, 1 << 20);
+    BadLines bad(BadData::skip, 1 << 20);
     Corpus(options).read(bad, [](std::string_view text) { plant(!text.starts_with("seed ")); });
   });
   return 0;

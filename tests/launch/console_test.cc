@@ -53,7 +53,7 @@ TEST(Format, WritesValidJsonEvenOfWhatIsNotFinite) {
 
 TEST(Console, PrintsEveryIntervalAndTheLastStepAndOtherEvents) {
   std::FILE* lines = std::tmpfile();
-  Console console({lines, nullptr, LineFormat::text, 5, 2});
+  Console console({lines, nullptr, LogFormat::text, 5, 2});
   for (int64_t step = 1; step <= 5; ++step) console.publish({"step", step, {}});
   console.publish({"eval", 3, {}});
   EXPECT_EQ(content(lines), "step: 2/5\nstep: 4/5\nstep: 5/5\neval step: 3/5\n");
@@ -72,7 +72,7 @@ TEST(Format, KeepsFromTheLineWhatOnlyFilesAreFor) {
 
 TEST(Console, DrawsABarWithTimesAndRate) {
   std::FILE* both = std::tmpfile();
-  Console(ConsoleOptions{both, both, LineFormat::text, 600, 1000}).publish(step_record(300));
+  Console(ConsoleOptions{both, both, LogFormat::text, 600, 1000}).publish(step_record(300));
   EXPECT_THAT(content(both), AllOf(HasSubstr("[============            ] 300/600  elapsed 0:0"), HasSubstr("  ETA 0:0"),
                                    HasSubstr("  1234 tokens/s  loss 3.25")));
   std::fclose(both);
@@ -95,7 +95,7 @@ std::string shown_on_terminal(const std::string& text) {
 
 TEST(Console, KeepsTheBarBelowLinesAndMessages) {
   std::FILE* both = std::tmpfile();
-  auto console = std::make_unique<Console>(ConsoleOptions{both, both, LineFormat::text, 4, 2});
+  auto console = std::make_unique<Console>(ConsoleOptions{both, both, LogFormat::text, 4, 2});
   console->log("before");
   for (int64_t step = 1; step <= 3; ++step) console->publish({"step", step, {}});
   console->log("a message");
@@ -154,7 +154,7 @@ TEST(Console, StartedByHandAsksItsOwnStream) {
 TEST(Console, OutlivesAFullDisk) {
   std::FILE* full = std::fopen("/dev/full", "w");
   ASSERT_NE(full, nullptr);
-  Console console({full, nullptr, LineFormat::text, 5, 1});
+  Console console({full, nullptr, LogFormat::text, 5, 1});
   console.publish(step_record(1));
   console.publish(step_record(2));
   EXPECT_EQ(std::ferror(full), 0);

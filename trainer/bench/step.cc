@@ -35,7 +35,7 @@ Cell roofline_percent(const Work& w, const Roofline& best) {
 void count_bytes(WorkByName& classes, const Config& c, const MemoryUse& memory) {
   std::map<std::string, double> held;
   for (const MemoryClass& m : memory.classes) held[m.name] = m.predicted;
-  const double element = c.precision.recipe == PrecisionRecipe::f32 ? 4 : 2;
+  const double element = c.precision.recipe == Recipe::f32 ? 4 : 2;
   if (c.optimizer.type == OptimizerType::adamw && held["tables"] == 0)
     classes["optimizer"].bytes = held["gradients"] + 2 * held["weights"] + 2 * held["moments"];
   classes["pack_weight"].bytes = held["packed_weights"] * (1 + sizeof(float) / element);
@@ -130,7 +130,7 @@ Report bench_step(Communicator& alone, const BenchOptions& o) {
     return report;
   }
   const MemoryUse memory = measure_memory(alone, c);  // first, while the process is small
-  const DType dtype = c.precision.recipe == PrecisionRecipe::f32 ? DType::f32 : DType::bf16;
+  const DType dtype = c.precision.recipe == Recipe::f32 ? DType::f32 : DType::bf16;
   const Roofline before = measure_roofline(dtype);
   const double seconds = median_step_s(alone, o);
   const Roofline best = better(before, measure_roofline(dtype));

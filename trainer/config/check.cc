@@ -40,7 +40,7 @@ class Checker {
   }
 
   void attention() {
-    const AttentionConfig& a = c_.model.attention;
+    const AttentionOptions& a = c_.model.attention;
     if (a.type == AttentionType::mla) {
       require(c_.model.position == PositionType::rope, {"model.attention.type", "model.position"},
               "mla has its position in the rotated part; set model.position to rope");
@@ -62,7 +62,7 @@ class Checker {
   }
 
   void positions() {
-    const ModelConfig& m = c_.model;
+    const DecoderOptions& m = c_.model;
     if (m.position == PositionType::learned) {
       require(m.max_positions >= c_.batch.sequence_length, {"model.max_positions", "batch.sequence_length"},
               "every position of a sequence needs its vector");
@@ -81,13 +81,13 @@ class Checker {
   }
 
   void ffn() {
-    const FfnConfig& f = c_.model.ffn;
+    const FfnOptions& f = c_.model.ffn;
     require(f.clamp == 0 || f.activation == Activation::swiglu, {"model.ffn.clamp", "model.ffn.activation"},
             "only swiglu has a clamp; set it to 0");
   }
 
   void moe() {
-    const MoeConfig& e = c_.model.moe;
+    const MoeOptions& e = c_.model.moe;
     if (e.num_experts == 0) return;
     require(c_.model.ffn.activation == Activation::swiglu, {"model.moe.num_experts", "model.ffn.activation"},
             "experts are swiglu; set the activation to swiglu");
@@ -110,11 +110,11 @@ class Checker {
 
   void residual() {
     const ResidualType type = c_.model.residual.type;
-    require(c_.model.recompute != RecomputePolicy::mhc || type == ResidualType::mhc ||
-                type == ResidualType::mhc_single_pass,
-            {"model.recompute", "model.residual.type"},
-            "there are no streams to recompute; set recompute to none or block");
-    require(c_.model.recompute_layers == 0 || c_.model.recompute == RecomputePolicy::mhc,
+    require(
+        c_.model.recompute != Recompute::streams || type == ResidualType::mhc || type == ResidualType::mhc_single_pass,
+        {"model.recompute", "model.residual.type"},
+        "there are no streams to recompute; set recompute to none or block");
+    require(c_.model.recompute_layers == 0 || c_.model.recompute == Recompute::streams,
             {"model.recompute_layers", "model.recompute"}, "only recompute: mhc has groups; set recompute_layers to 0");
     require(c_.model.recompute_layers <= c_.model.num_layers, {"model.recompute_layers", "model.num_layers"},
             "a group has no more blocks than the model");
@@ -123,7 +123,7 @@ class Checker {
   }
 
   void engram() {
-    const EngramConfig& e = c_.model.engram;
+    const EngramOptions& e = c_.model.engram;
     if (e.layers.empty()) return;
     for (const int64_t layer : e.layers) {
       require(layer < c_.model.num_layers, {"model.engram.layers", "model.num_layers"},
@@ -152,24 +152,25 @@ class Checker {
   }
 
   void optimizer() {
-    const OptimizerConfig& o = c_.optimizer;
-    require(o.min_learning_rate <= o.learning_rate, {"optimizer.min_learning_rate", "optimizer.learning_rate"},
+    const OptimizerOptions& o = c_.optimizer;
+    require(o.schedule.min_learning_rate <= o.schedule.learning_rate,
+            {"optimizer.min_learning_rate", "optimizer.learning_rate"},
             "the rate decays: its end is no higher than its peak");
-    if (c_.precision.moments != MomentType::bf16) return;
+    if (c_.precision.moments != DType::bf16) return;
     // A bf16 has 8 significant bits: what is multiplied by more than 1 - 2^-8 may round back to itself for ever.
     auto decays = [&](const std::string& name, double beta) {
       require(beta <= 1 - 0x1p-8, {"optimizer." + name, "precision.moments"},
               "a moment in bf16 decays by at most 1 - 2^-8 = 0.99609375; choose such a value, or moments in f32");
     };
-    decays("beta1", o.beta1);
-    decays("beta2", o.beta2);
+    decays("beta1", o.adamw.beta1);
+    decays("beta2", o.adamw.beta2);
     if (!c_.model.engram.layers.empty() && o.engram.update == TableUpdate::balanced)
       decays("engram.beta", o.engram.beta);
   }
 
   void schedule() {
-    const OptimizerConfig& o = c_.optimizer;
-    const bool to_the_end = o.schedule != ScheduleType::constant && o.decay_steps == 0 && c_.run.steps > 0;
+    const ScheduleOptions& o = c_.optimizer.schedule;
+    const bool to_the_end = o.type != ScheduleType::constant && o.decay_steps == 0 && c_.run.steps > 0;
     require(!to_the_end || o.warmup_steps + o.constant_steps <= c_.run.steps,
             {"optimizer.warmup_steps", "optimizer.constant_steps", "run.steps"},
             "the run ends before the decay that should lead to its end begins; give decay_steps, or shorten the phases "
@@ -184,7 +185,7 @@ class Checker {
     int64_t step = 0;
     for (size_t i = 0; i < b.length_schedule.size(); ++i) {
       const std::string path = concat("batch.length_schedule[", i, "]");
-      const LengthPhaseConfig& phase = b.length_schedule[i];
+      const LengthPhaseOptions& phase = b.length_schedule[i];
       require(phase.until_step > step, {path + ".until_step"}, "phases in ascending order of until_step");
       require(phase.sequence_length >= 1 && phase.sequence_length <= b.sequence_length,
               {path + ".sequence_length", "batch.sequence_length"},
@@ -244,57 +245,5 @@ class Checker {
 }  // namespace
 
 std::vector<Conflict> conflicts_of(const Config& config, ConfigUse use) { return Checker(config, use).run(); }
-
-std::vector<Unused> unused_of(const Config& c) {
-  std::vector<Unused> unused;
-  auto add = [&](bool is_unused, const std::string& section, std::initializer_list<const char*> names,
-                 const std::string& why) {
-    if (!is_unused) return;
-    for (const char* name : names) unused.push_back({section + name, why});
-  };
-  const ResidualType residual = c.model.residual.type;
-  add(residual == ResidualType::plain, "model.residual.",
-      {"streams", "sinkhorn_iterations", "eps", "post_factor", "alpha_init", "phi_std", "mix_diagonal_init"},
-      "the residual is plain");
-  add(residual == ResidualType::hc, "model.residual.",
-      {"sinkhorn_iterations", "eps", "post_factor", "phi_std", "mix_diagonal_init"},
-      "hc normalizes nothing, starts its matrix at 0 and its mix at the identity");
-  add(c.model.moe.num_experts == 0, "model.moe.",
-      {"top_k", "num_shared", "expert_size", "first_dense_layers", "score_function", "num_groups", "top_groups",
-       "route_scale", "renormalize", "gate_position", "bias_update_speed", "sequence_balance_loss"},
-      "model.moe.num_experts is 0");
-  const bool no_tables = c.model.engram.layers.empty();
-  add(no_tables, "model.engram.",
-      {"orders", "num_heads", "head_dim", "rows_per_head", "seed", "bias", "gate.root", "gate.clamp", "gate.eps",
-       "conv", "conv_kernel", "conv_dilation", "conv_eps", "compression", "pad_id", "init_std"},
-      "model.engram.layers is empty");
-  add(!no_tables && !c.model.engram.conv, "model.engram.", {"conv_kernel", "conv_dilation", "conv_eps"},
-      "model.engram.conv is false");
-  add(!no_tables && !c.model.engram.gate.root, "model.engram.", {"gate.clamp"}, "model.engram.gate.root is false");
-  add(c.precision.recipe != PrecisionRecipe::fp8_block, "precision.", {"fp8_scale"},
-      "precision.recipe is not fp8_block");
-  add(no_tables, "optimizer.engram.", {"update", "learning_rate_multiplier"}, "model.engram.layers is empty");
-  add(no_tables || c.optimizer.engram.update != TableUpdate::balanced, "optimizer.engram.",
-      {"granularity", "beta", "gamma", "tau", "iterations", "eps"}, "no table has the balanced update");
-  add(c.optimizer.type != OptimizerType::muon, "optimizer.muon.", {"momentum", "rms_scale"},
-      "optimizer.type is not muon");
-  add(c.model.mtp.depth == 0, "model.mtp.", {"weight"}, "model.mtp.depth is 0");
-  add(c.model.attention.type != AttentionType::mla, "model.attention.",
-      {"q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"},
-      "model.attention.type is not mla");
-  add(c.optimizer.schedule == ScheduleType::constant, "optimizer.",
-      {"min_learning_rate", "constant_steps", "decay_steps"}, "optimizer.schedule is constant");
-  add(c.optimizer.spike.z_score == 0, "optimizer.spike.", {"window", "skip"}, "optimizer.spike.z_score is 0");
-  double weights = 0;
-  for (const SourceConfig& source : c.data.sources) weights += source.weight;
-  for (size_t i = 0; i < c.data.sources.size(); ++i) {
-    // What data/loader/mixture.h counts shares by.
-    add(c.data.sources[i].weight < weights * 0x1p-62, concat("data.sources[", i, "]."), {"weight"},
-        "it is so small a share of all weights that the source is never read");
-  }
-  add(c.data.bad_samples == BadSamplePolicy::fail, "data.", {"max_bad_samples"}, "data.bad_samples is fail");
-  add(c.batch.ramp.initial_size == 0, "batch.ramp.", {"increment", "steps"}, "batch.ramp.initial_size is 0");
-  return unused;
-}
 
 }  // namespace birkhoff

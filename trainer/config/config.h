@@ -1,24 +1,24 @@
 #pragma once
-// All settings of a run. Plain values; nothing here reads a file (reader.h) or knows a module.
+// All settings of a run: plain values, those of a module being its own options. Nothing here reads a file (reader.h).
 #include "trainer/config/batch.h"
 #include "trainer/config/checkpoint.h"
 #include "trainer/config/data.h"
 #include "trainer/config/eval.h"
 #include "trainer/config/metrics.h"
-#include "trainer/config/model.h"
-#include "trainer/config/optimizer.h"
 #include "trainer/config/parallel.h"
 #include "trainer/config/precision.h"
 #include "trainer/config/run.h"
+#include "trainer/models/decoder_options.h"
+#include "trainer/optim/options.h"
 
 namespace birkhoff {
 
 struct Config {
   RunConfig run;
-  ModelConfig model;
+  DecoderOptions model;
   ParallelConfig parallel;
   PrecisionConfig precision;
-  OptimizerConfig optimizer;
+  OptimizerOptions optimizer;
   BatchConfig batch;
   DataConfig data;
   CheckpointConfig checkpoint;
@@ -31,6 +31,7 @@ struct Config {
     s.section("parallel", parallel, "How ranks share the work. World size = dp * tp * pp * cp.");
     s.section("precision", precision, "Number formats.");
     s.section("optimizer", optimizer, "How weights follow gradients.");
+    if (model.engram.layers.empty()) s.mark_unused("optimizer.engram", "model.engram.layers is empty");
     s.section("batch", batch, "What a step consumes.");
     s.section("data", data, "Where tokens come from.");
     s.section("checkpoint", checkpoint, "What survives the run.");

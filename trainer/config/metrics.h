@@ -1,5 +1,5 @@
 #pragma once
-#include "trainer/config/setting.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
 

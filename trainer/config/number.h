@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "trainer/config/setting.h"
+#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
 
 namespace birkhoff {

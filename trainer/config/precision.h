@@ -1,37 +1,28 @@
 #pragma once
-#include "trainer/config/setting.h"
+#include "kernels/gemm/precision.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
 
-enum class PrecisionRecipe { f32, bf16, fp8_block };
-inline EnumNames names_of(PrecisionRecipe) {
-  static constexpr std::string_view names[] = {"f32", "bf16", "fp8_block"};
-  return names;
-}
-
-enum class Fp8ScaleType { f32, ue8m0 };
-inline EnumNames names_of(Fp8ScaleType) {
+inline EnumNames names_of(ScaleFormat) {
   static constexpr std::string_view names[] = {"f32", "ue8m0"};
   return names;
 }
 
-enum class MomentType { f32, bf16 };
-inline EnumNames names_of(MomentType) {
-  static constexpr std::string_view names[] = {"f32", "bf16"};
-  return names;
-}
-
 struct PrecisionConfig {
-  PrecisionRecipe recipe = PrecisionRecipe::bf16;
-  Fp8ScaleType fp8_scale = Fp8ScaleType::f32;
-  MomentType moments = MomentType::f32;
+  Recipe recipe = Recipe::bf16;
+  ScaleFormat fp8_scale = ScaleFormat::f32;
+  DType moments = DType::f32;
 
   void visit(SettingList& s) {
-    s("recipe", recipe, "types of activations and matrix products; master weights, gradients and the loss stay f32")
+    s("recipe", recipe, {Recipe::f32, Recipe::bf16, Recipe::fp8_block},
+      "types of activations and matrix products; master weights, gradients and the loss stay f32")
         .free("losses differ from those of the old recipe");
-    s("fp8_scale", fp8_scale, "scales of the blocks of fp8_block; ue8m0: powers of two")
-        .free("losses differ from those of the old scales");
-    s("moments", moments, "type of the optimizer's moments");
+    s.unused_if(recipe != Recipe::fp8_block, "recipe is not fp8_block", [&] {
+      s("fp8_scale", fp8_scale, "scales of the blocks of fp8_block; ue8m0: powers of two")
+          .free("losses differ from those of the old scales");
+    });
+    s("moments", moments, {DType::f32, DType::bf16}, "type of the optimizer's moments");
   }
   bool operator==(const PrecisionConfig&) const = default;
 };

@@ -66,10 +66,11 @@ class Reader {
     }
     if (!problems_.empty()) throw UserError(all_problems());
     std::vector<std::string> warnings;
-    for (const Unused& unused : unused_of(config_)) {
-      const std::string& origin = origins_.at(unused.path);
-      if (origin != "default" && origin != "derived")
-        warnings.push_back(concat(origin, ": ", unused.path, " has no effect: ", unused.why));
+    collect();  // of the values as they are now, which decide what is read
+    for (const Setting& setting : list_.settings()) {
+      const std::string& origin = origins_.at(setting.path);
+      if (!setting.unused.empty() && origin != "default" && origin != "derived")
+        warnings.push_back(concat(origin, ": ", setting.path, " has no effect: ", setting.unused));
     }
     for (const auto& [path, setting] : by_path_) {
       // No shell replaces these in a config, nor bash behind the '=' of --set.
@@ -217,7 +218,7 @@ class Reader {
 
   // Values that follow from others. They are printed, so that a run record shows what was used.
   void derive() {
-    ModelConfig& m = config_.model;
+    DecoderOptions& m = config_.model;
     const auto fill = [&](const char* path, int64_t& value, int64_t derived) {
       if (value != 0 || derived == 0) return;
       value = derived;
@@ -230,18 +231,18 @@ class Reader {
     };
     fill_text("run.dir", config_.run.dir, "runs/" + config_.run.name);
     fill_text("checkpoint.dir", config_.checkpoint.dir, config_.run.dir + "/checkpoints");
-    AttentionConfig& a = m.attention;
+    AttentionOptions& a = m.attention;
     fill("model.attention.num_kv_heads", a.num_kv_heads, a.num_heads);
     const bool mla = a.type == AttentionType::mla;
     const bool divides = m.hidden_size % a.num_heads == 0;
     fill("model.attention.head_dim", a.head_dim, !mla && divides ? m.hidden_size / a.num_heads : 0);
     if (m.position == PositionType::rope) fill("model.rope.dims", m.rope.dims, mla ? a.qk_rope_head_dim : a.head_dim);
-    YarnConfig& yarn = m.rope.yarn;
+    YarnOptions& yarn = m.rope.yarn;
     if (yarn.mscale_all_dim == -1) {
       yarn.mscale_all_dim = yarn.mscale;
       origins_["model.rope.yarn.mscale_all_dim"] = "derived";
     }
-    EngramConfig& e = m.engram;
+    EngramOptions& e = m.engram;
     if (!e.orders.empty()) fill("model.engram.conv_dilation", e.conv_dilation, e.orders.back());
     if (m.position == PositionType::learned) {
       fill("model.max_positions", m.max_positions, config_.batch.sequence_length);

@@ -83,7 +83,7 @@ std::string advice(const Setting& setting, const YamlNode& node, GivenBy by) {
 std::string refusal_of_element(const Setting& list, const YamlNode& node, GivenBy by) {
   for (size_t i = 0; i < node.children.size(); ++i) {
     int64_t value = 0;
-    const Setting element{concat(list.path, "[", i, "]"), &value, list.limits, "", false, ""};
+    const Setting element{concat(list.path, "[", i, "]"), &value, list.limits, ""};
     if (!assign(element, node.children[i])) return refusal_of(element, node.children[i], by);
   }
   throw BugError("no element of " + list.path + " is wrong");

@@ -2,7 +2,7 @@
 // What is said of a value that its setting does not take: what was given, what was expected, what to do.
 #include <string>
 
-#include "trainer/config/setting.h"
+#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
 
 namespace birkhoff {

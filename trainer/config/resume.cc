@@ -43,7 +43,7 @@ std::vector<ConfigChange> diff_configs(Config before, Config after) {
 
 std::string check_resume(const Config& before, const Config& after) {
   std::string allowed, refused;
-  const bool restart = after.data.mixture_change == MixtureChangePolicy::restart;
+  const bool restart = after.data.mixture_change == MixtureChange::restart;
   for (ConfigChange& change : diff_configs(before, after)) {
     const bool mixture = change.path == "data.seed" || change.path.starts_with("data.sources");
     if (restart && mixture) {

@@ -1,20 +1,15 @@
 #pragma once
-#include "trainer/config/setting.h"
+#include "kernels/core/device.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
-
-enum class RunDevice { cpu, cuda, reference };
-inline EnumNames names_of(RunDevice) {
-  static constexpr std::string_view names[] = {"cpu", "cuda", "reference"};
-  return names;
-}
 
 struct RunConfig {
   std::string name = "birkhoff";
   std::string dir;
   int64_t seed = 1;
   int64_t steps = 1000;
-  RunDevice device = RunDevice::cpu;
+  DeviceKind device = DeviceKind::cpu;
   int64_t threads = 0;
   double time_budget_s = 0;
   int64_t log_interval = 1;
@@ -25,7 +20,9 @@ struct RunConfig {
     s("seed", seed, Limits{0, kMaxInt}, "seed of initial weights and of every random choice but the order of the data");
     s("steps", steps, Limits{0, 1e12}, "optimizer steps of the whole run, resumed parts included")
         .free("a learning-rate decay that ends with the run is stretched or shortened");
-    s("device", device, "where the model runs; reference computes everything in f64 by plain loops").free();
+    s("device", device, {DeviceKind::cpu, DeviceKind::cuda, DeviceKind::reference},
+      "where the model runs; reference computes everything in f64 by plain loops")
+        .free();
     s("threads", threads, Limits{0, 4096}, "threads of a rank; 0: the cores of the host divided by its ranks").free();
     s("time_budget_s", time_budget_s, Limits{0, 1e9},
       "seconds after which the run writes a checkpoint and stops with exit code 75; 0: no budget")

@@ -2,7 +2,7 @@
 // One setting's value from YAML and to YAML.
 #include <string>
 
-#include "trainer/config/setting.h"
+#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
 
 namespace birkhoff {

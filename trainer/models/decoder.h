@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "trainer/models/block.h"
+#include "trainer/models/decoder_options.h"
 #include "trainer/models/head.h"
 #include "trainer/models/stage.h"
 #include "trainer/nn/attention.h"
@@ -12,34 +13,17 @@
 
 namespace birkhoff {
 
-// Everything that shapes a decoder, as plain values.
-struct DecoderOptions {
-  int64_t vocab_size = 0, channels = 0, num_layers = 0;
-  bool tie_embeddings = false;
-  int64_t learned_positions = 0;  // 0: rotary
-  AttentionOptions attention;
-  FfnOptions ffn;
-  int64_t ffn_hidden = 0;
-  MoeOptions moe;  // num_experts 0: every layer is dense
-  int64_t first_dense_layers = 0;
-  ResidualOptions residual;
-  std::vector<int64_t> engram_layers;  // blocks that have Engram, ascending
-  EngramOptions engram;
-  int64_t mtp_depth = 0;
-  Recompute recompute = Recompute::none;
-  int64_t recompute_layers = 0;  // streams: blocks to a group; 0: as many as take least memory
-  double z_loss = 0;
-  // Units at which a further stage begins, ascending: 0 is the embedding, 1 the first block, num_layers + 1 the head.
-  std::vector<int64_t> stage_begins;
-};
+// The unit that block `layer` is: the embedding is unit 0.
+inline int unit_of_block(int64_t layer) { return static_cast<int>(1 + layer); }
 
 // A language model: units in the order of the forward, which are the embedding, the blocks and the head with its
 // predictors, cut into stages. What flows from unit to unit is a State; nothing goes into the first one, which reads
 // the tokens of the frame's batch, nor out of the last one.
 class Decoder {
  public:
-  // Errors: BugError unless the stages begin at ascending units.
-  Decoder(Build& build, const DecoderOptions& options);
+  // `stage_begins` names the units at which a further stage begins, ascending: 0 is the embedding, 1 the first block,
+  // num_layers + 1 the head. Errors: BugError otherwise.
+  Decoder(Build& build, const DecoderOptions& options, std::vector<int64_t> stage_begins = {});
 
   const std::vector<Unit>& units() const { return units_; }
   int num_units() const { return static_cast<int>(units_.size()); }
@@ -59,6 +43,7 @@ class Decoder {
                                           std::optional<StreamGroup>& group) const;
 
   DecoderOptions options_;
+  std::vector<int64_t> stage_begins_;
   std::vector<Unit> units_;
   std::vector<Stage> stages_;
   Head* head_ = nullptr;  // the last unit

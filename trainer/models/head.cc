@@ -5,36 +5,37 @@
 
 namespace birkhoff {
 
-Head::Head(Build& build, const HeadOptions& o, Embedding& embedding,
+Head::Head(Build& build, const DecoderOptions& o, Embedding& embedding,
            std::vector<std::unique_ptr<StateModule>> predictor_blocks)
-    : options_(o),
+    : tied_(o.tie_embeddings),
+      z_loss_(o.z_loss),
       activation_(build.precision.activation()),
       embedding_(&embedding),
-      collapse_(build, "head.collapse", o.channels, o.residual),
-      norm_(build.in(Part::head), "head.norm", o.channels),
-      gemms_(build.precision.linear(o.vocab_size, o.channels, GemmRole::head)),
+      collapse_(build, "head.collapse", o.hidden_size, o.residual),
+      norm_(build.in(Part::head), "head.norm", o.hidden_size),
+      gemms_(build.precision.linear(o.vocab_size, o.hidden_size, GemmRole::head)),
       dy_(build.slot<State>()) {
   const int heads = 1 + static_cast<int>(predictor_blocks.size());
-  if (!o.tied) {
-    weight_ = build.parameter("head.weight", {o.vocab_size, o.channels}, Role::head, Init::normal(build.init.std));
+  if (!o.tie_embeddings) {
+    weight_ = build.parameter("head.weight", {o.vocab_size, o.hidden_size}, Role::head, Init::normal(build.init.std));
     weight_.division.cuts = {{0, Axis::tp}};
     weight_.num_uses = heads;
   }
   build.predictor = true;
   for (auto& block : predictor_blocks) {
     const std::string name = "mtp." + std::to_string(mtp_.size());
-    mtp_.push_back(std::make_unique<Mtp>(build, name, o.channels, o.residual, std::move(block)));
+    mtp_.push_back(std::make_unique<Mtp>(build, name, o.hidden_size, o.residual, std::move(block)));
   }
   build.predictor = false;
   loss_ = {"loss", {heads}, StepCounter::Kind::loss};
 }
 
-int Head::use(size_t depth) const { return static_cast<int>(depth + (options_.tied ? 1 + mtp_.size() : 0)); }
+int Head::use(size_t depth) const { return static_cast<int>(depth + (tied_ ? 1 + mtp_.size() : 0)); }
 
 State Head::predict(Frame& f, State y, size_t depth) {
   Collapse& collapse = depth > 0 ? mtp_[depth - 1]->collapse() : collapse_;
   Norm& norm = depth > 0 ? mtp_[depth - 1]->norm() : norm_;
-  Parameter& weight = options_.tied ? embedding_->table() : weight_;
+  Parameter& weight = tied_ ? embedding_->table() : weight_;
   const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
   const std::string of_depth = depth > 0 ? concat(" of depth ", depth) : "";
   if (f.shows_values()) f.show("the input of the head" + of_depth, x_TC);
@@ -50,7 +51,7 @@ State Head::predict(Frame& f, State y, size_t depth) {
              .targets = f.batch.targets.at(depth),
              .weight = f.batch.loss_weights.at(depth),
              .head = {weight.value, weight.version},
-             .z_loss = training ? options_.z_loss : 0});
+             .z_loss = training ? z_loss_ : 0});
   if (f.shows_values()) f.show("the loss" + of_depth, loss);
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
@@ -88,7 +89,7 @@ State Head::backward_input(Frame& f, State) { return f.saved(dy_); }
 void Head::visit(ModuleVisitor& v) {
   collapse_.visit(v);
   norm_.visit(v);
-  if (!options_.tied) v.parameter(weight_);
+  if (!tied_) v.parameter(weight_);
   v.working_copies(gemms_->bytes());
   for (auto& mtp : mtp_) mtp->visit(v);
   v.counter(loss_);

@@ -2,17 +2,11 @@
 #include <memory>
 #include <vector>
 
+#include "trainer/models/decoder_options.h"
 #include "trainer/models/mtp.h"
 #include "trainer/nn/embedding.h"
 
 namespace birkhoff {
-
-struct HeadOptions {
-  int64_t vocab_size = 0, channels = 0;
-  bool tied = false;  // the weight is the table of the embedding
-  ResidualOptions residual;
-  double z_loss = 0;
-};
 
 // The last unit: collapse of the streams, norm, product with the vocabulary, loss, and the predictors of further tokens
 // with theirs. In training its forward also runs its own backward, right after the loss, so that no logits are kept.
@@ -22,7 +16,7 @@ class Head final : public StateModule {
  public:
   // `embedding` is that of the input, which the predictors use and a tied head shares, so that both lie in one process;
   // one block for each predictor.
-  Head(Build& build, const HeadOptions& options, Embedding& embedding,
+  Head(Build& build, const DecoderOptions& options, Embedding& embedding,
        std::vector<std::unique_ptr<StateModule>> predictor_blocks);
 
   // Adds to loss_counter() the sums of loss_weights times token losses (in training with their z-losses): [0] of the
@@ -41,7 +35,8 @@ class Head final : public StateModule {
   State predict(Frame& frame, State y, size_t depth);
   State predict_further(Frame& frame, State y, State dy);
 
-  HeadOptions options_;
+  bool tied_;
+  double z_loss_;
   DType activation_;
   Embedding* embedding_;
   Collapse collapse_;

@@ -5,13 +5,12 @@
 
 namespace birkhoff {
 
-Input::Input(Build& build, int64_t vocab_size, int64_t channels, int64_t learned_positions,
-             const ResidualOptions& residual)
-    : streams_(residual.streams),
-      single_pass_(residual.kind == ResidualKind::mhc_single_pass),
-      learned_positions_(learned_positions > 0),
+Input::Input(Build& build, const DecoderOptions& o)
+    : streams_(o.residual.num_streams()),
+      single_pass_(o.residual.type == ResidualType::mhc_single_pass),
+      learned_positions_(o.position == PositionType::learned),
       activation_(build.precision.activation()),
-      embedding_(build.in(Part::embedding), "embedding", vocab_size, channels, learned_positions) {}
+      embedding_(build.in(Part::embedding), "embedding", o.vocab_size, o.hidden_size, o.learned_positions()) {}
 
 State Input::forward(Frame& f, State) {
   const Tensor positions = learned_positions_ ? f.batch.positions : Tensor{};

@@ -1,6 +1,6 @@
 #pragma once
+#include "trainer/models/decoder_options.h"
 #include "trainer/nn/embedding.h"
-#include "trainer/nn/residual.h"
 
 namespace birkhoff {
 
@@ -8,7 +8,7 @@ namespace birkhoff {
 // of the table is added in backward_input.
 class Input final : public StateModule {
  public:
-  Input(Build& build, int64_t vocab_size, int64_t channels, int64_t learned_positions, const ResidualOptions& residual);
+  Input(Build& build, const DecoderOptions& options);
 
   State forward(Frame& frame, State) override;
   State backward_input(Frame& frame, State d) override;

@@ -8,7 +8,7 @@ namespace birkhoff {
 
 Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
          std::unique_ptr<StateModule> block)
-    : streams_(residual.streams),
+    : streams_(residual.num_streams()),
       embedding_norm_(build.in(Part::projections), name + ".enorm", channels),
       hidden_norm_(build, name + ".hnorm", channels),
       e_proj_(build, name + ".e_proj", channels, channels),

@@ -14,12 +14,12 @@ namespace {
 // Softmax attention on heads that are ready, and rotation of heads in place: what all kinds share.
 class Core {
  public:
-  Core(Build& build, const AttentionOptions& o, int64_t qk_dim, int64_t rope_offset, int64_t rope_dims)
-      : rope_(o.rope),
+  Core(Build& build, const RopeOptions& rope, int64_t qk_dim, int64_t rope_offset, int64_t rope_dims)
+      : rope_(rope),
         rope_offset_(rope_offset),
         rope_dims_(rope_dims),
         // YaRN changes the rotation; without one there is nothing to make up for.
-        scale_((rope_dims > 0 ? rope_softmax_factor(o.rope.yarn) : 1) / std::sqrt(static_cast<double>(qk_dim))),
+        scale_((rope_dims > 0 ? rope_softmax_factor(rope.yarn) : 1) / std::sqrt(static_cast<double>(qk_dim))),
         memory_(std::make_unique<Arena>(build.device)),
         slot_(build.slot<Saved>()) {}
 
@@ -92,7 +92,7 @@ class Core {
 // Unweighted RMS norm of every head.
 class HeadNorm {
  public:
-  HeadNorm(Build& build, bool on) : on_(on), eps_(build.norm_eps), slot_(build.slot<Saved>()) {}
+  HeadNorm(Build& build, bool on) : on_(on), eps_(build.norm.eps), slot_(build.slot<Saved>()) {}
   Tensor forward(Frame& f, Tensor x) {
     if (!on_) return x;
     Saved& s = f.saved(slot_);
@@ -120,7 +120,8 @@ class HeadNorm {
 
 class GroupedQueryAttention final : public Module {
  public:
-  GroupedQueryAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o)
+  GroupedQueryAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o,
+                        const RotaryOptions& rope)
       : heads_(o.num_heads),
         kv_heads_(o.num_kv_heads),
         width_(o.head_dim),
@@ -140,7 +141,7 @@ class GroupedQueryAttention final : public Module {
                              .unit = heads_ / kv_heads_ * width_}),
         q_norm_(build, o.qk_norm),
         k_norm_(build, o.qk_norm),
-        core_(build, o, width_, width_ - o.gqa_rope_dims, o.gqa_rope_dims) {}
+        core_(build, rope, width_, width_ - rope.dims, rope.dims) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
     const int64_t T = x_TC.shape[0];
@@ -185,14 +186,15 @@ class GroupedQueryAttention final : public Module {
 class Queries {
  public:
   Queries(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o) {
-    const int64_t out = o.num_heads * (o.nope_dim + o.rope_dim), rank = o.q_lora_rank;
+    const int64_t out = o.num_heads * (o.qk_nope_head_dim + o.qk_rope_head_dim), rank = o.q_lora_rank;
     if (rank > 0) {
       down_ = std::make_unique<Linear>(build, name + ".q_a", rank, channels);
       norm_ = std::make_unique<Norm>(build, name + ".q_norm", rank);
     }
     up_ = std::make_unique<Linear>(
         build, name + (rank > 0 ? ".q_b" : ".q"), out, rank > 0 ? rank : channels,
-        Linear::Options{.divided = Linear::Divided::outputs, .outputs = {0, o.num_heads, {o.nope_dim, o.rope_dim}}});
+        Linear::Options{.divided = Linear::Divided::outputs,
+                        .outputs = {0, o.num_heads, {o.qk_nope_head_dim, o.qk_rope_head_dim}}});
   }
   Tensor forward(Frame& f, Tensor x) { return up_->forward(f, down_ ? norm_->forward(f, down_->forward(f, x)) : x); }
   Tensor backward_input(Frame& f, Tensor dq) {
@@ -218,44 +220,47 @@ class Queries {
 
 class LatentAttention final : public Module {
  public:
-  LatentAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o)
+  LatentAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o,
+                  const RopeOptions& rope)
       : o_(o),
         activation_(build.precision.activation()),
         queries_(build, name, channels, o),
-        kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.rope_dim, channels,
-              Linear::Options{.outputs = {0, 1, {o.kv_lora_rank, o.rope_dim}}}),
+        kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.qk_rope_head_dim, channels,
+              Linear::Options{.outputs = {0, 1, {o.kv_lora_rank, o.qk_rope_head_dim}}}),
         kv_norm_(build, name + ".kv_norm", o.kv_lora_rank),
-        kv_b_(build, name + ".kv_b", o.num_heads * (o.nope_dim + o.v_dim), o.kv_lora_rank,
-              Linear::Options{.divided = Linear::Divided::outputs, .outputs = {0, o.num_heads, {o.nope_dim, o.v_dim}}}),
-        out_(build, name + ".out", channels, o.num_heads * o.v_dim,
+        kv_b_(build, name + ".kv_b", o.num_heads * (o.qk_nope_head_dim + o.v_head_dim), o.kv_lora_rank,
+              Linear::Options{.divided = Linear::Divided::outputs,
+                              .outputs = {0, o.num_heads, {o.qk_nope_head_dim, o.v_head_dim}}}),
+        out_(build, name + ".out", channels, o.num_heads * o.v_head_dim,
              Linear::Options{
-                 .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs, .unit = o.v_dim}),
+                 .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs, .unit = o.v_head_dim}),
         q_norm_(build, o.qk_norm),
-        core_(build, o, o.nope_dim + o.rope_dim, o.nope_dim, o.rope_dim) {}
+        core_(build, rope, o.qk_nope_head_dim + o.qk_rope_head_dim, o.qk_nope_head_dim, o.qk_rope_head_dim) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
-    const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.nope_dim + o_.rope_dim;
+    const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.qk_nope_head_dim + o_.qk_rope_head_dim;
     const Tensor q = q_norm_.forward(f, queries_.forward(f, x_TC).view({T, H, D}));
-    core_.rotate(f, q, o_.nope_dim, RopeDirection::forward);
-    const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}), k_rope = f.take(activation_, {T, o_.rope_dim});
+    core_.rotate(f, q, o_.qk_nope_head_dim, RopeDirection::forward);
+    const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}),
+                 k_rope = f.take(activation_, {T, o_.qk_rope_head_dim});
     split_columns(f.stream, {latent, k_rope, kv_a_.forward(f, x_TC)});
-    core_.rotate(f, k_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::forward);
+    core_.rotate(f, k_rope.view({T, 1, o_.qk_rope_head_dim}), 0, RopeDirection::forward);
     const Tensor kv = kv_b_.forward(f, kv_norm_.forward(f, latent));
-    const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_dim});
-    mla_heads_forward(f.stream, {k, v, kv.view({T, H, o_.nope_dim + o_.v_dim}), k_rope});
+    const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_head_dim});
+    mla_heads_forward(f.stream, {k, v, kv.view({T, H, o_.qk_nope_head_dim + o_.v_head_dim}), k_rope});
     return out_.forward(f, core_.forward(f, q, k, v));
   }
 
   Tensor backward_input(Frame& f, Tensor dy_TC) override {
     const int64_t T = dy_TC.shape[0], H = o_.num_heads;
     const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
-    core_.rotate(f, d.q, o_.nope_dim, RopeDirection::inverse);
-    const Tensor dkv = f.take_gradient(activation_, {T, H, o_.nope_dim + o_.v_dim});
-    const Tensor dk_rope = f.take_gradient(activation_, {T, o_.rope_dim});
+    core_.rotate(f, d.q, o_.qk_nope_head_dim, RopeDirection::inverse);
+    const Tensor dkv = f.take_gradient(activation_, {T, H, o_.qk_nope_head_dim + o_.v_head_dim});
+    const Tensor dk_rope = f.take_gradient(activation_, {T, o_.qk_rope_head_dim});
     mla_heads_backward(f.stream, {dkv, dk_rope, d.k, d.v});
-    core_.rotate(f, dk_rope.view({T, 1, o_.rope_dim}), 0, RopeDirection::inverse);
+    core_.rotate(f, dk_rope.view({T, 1, o_.qk_rope_head_dim}), 0, RopeDirection::inverse);
     const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, dkv.count() / T})));
-    const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.rope_dim});
+    const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.qk_rope_head_dim});
     concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
     const Tensor dq = q_norm_.backward(f, d.q);
     const Tensor dx = queries_.backward_input(f, dq.view({T, dq.count() / T}));
@@ -289,9 +294,13 @@ class LatentAttention final : public Module {
 }  // namespace
 
 std::unique_ptr<Module> make_attention(Build& build, const std::string& name, int64_t channels,
-                                       const AttentionOptions& o) {
-  if (o.kind == AttentionOptions::Kind::mla) return std::make_unique<LatentAttention>(build, name, channels, o);
-  return std::make_unique<GroupedQueryAttention>(build, name, channels, o);
+                                       const AttentionOptions& o, const RotaryOptions* rope) {
+  if (o.type == AttentionType::mla) {
+    BK_ASSERT(rope, "latent attention has its position in the rotated part");
+    return std::make_unique<LatentAttention>(build, name, channels, o, *rope);
+  }
+  BK_ASSERT(o.head_dim > 0 && o.num_kv_heads > 0, name, " has heads of ", o.head_dim, " for ", o.num_kv_heads, " keys");
+  return std::make_unique<GroupedQueryAttention>(build, name, channels, o, rope ? *rope : RotaryOptions{});
 }
 
 }  // namespace birkhoff

@@ -3,19 +3,11 @@
 
 #include "kernels/gemm/precision.h"
 #include "parallel/mesh/mesh.h"
+#include "trainer/nn/build_options.h"
 #include "trainer/nn/frame.h"
 #include "trainer/nn/parameter.h"
 
 namespace birkhoff {
-
-enum class NormKind : uint8_t { rmsnorm, layernorm };
-
-// Standard deviations of the initial weights.
-struct InitOptions {
-  double std = 0.02;
-  double embedding_std = 0.02;
-  double output_scale = 1;  // factor of std for what a sublayer ends with: its projection back to the residual
-};
 
 // What every module of a model is built with. A module takes from here its products, its slots and its initial values,
 // so it names no dtype and no configuration.
@@ -23,8 +15,7 @@ struct Build {
   Device device;
   const Mesh* mesh = nullptr;  // the groups of ranks; null where a module is built alone
   Precision precision{Recipe::f32};
-  NormKind norm = NormKind::rmsnorm;
-  double norm_eps = 1e-6;
+  NormOptions norm = {};
   InitOptions init = {};
   int num_slots = 0;  // handed out so far
   // Of what is built next.

@@ -11,12 +11,11 @@ namespace {
 class ConstrainedCoefficients final : public Coefficients {
  public:
   ConstrainedCoefficients(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
-      : single_pass_(o.kind == ResidualKind::mhc_single_pass),
-        options_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor} {
-    const int64_t S = o.streams, R = S * S + 2 * S;
-    const double diagonal = o.diagonal_init;
+      : single_pass_(o.type == ResidualType::mhc_single_pass), options_(hyper_options(build, o)) {
+    const int64_t S = o.num_streams(), R = S * S + 2 * S;
+    const double diagonal = o.mix_diagonal_init;
     auto base = [S, diagonal](int64_t i) { return i >= 2 * S && (i - 2 * S) % (S + 1) == 0 ? diagonal : 0.0; };
-    fn_ = build.parameter(name + ".fn", {R, S * channels}, Role::matrix, Init::normal(o.fn_std));
+    fn_ = build.parameter(name + ".fn", {R, S * channels}, Role::matrix, Init::normal(o.phi_std));
     base_ = build.parameter(name + ".base", {R}, Role::gate, Init::table(base));
     scale_ = build.parameter(name + ".scale", {3}, Role::gate, Init::constant(o.alpha_init));
   }
@@ -79,8 +78,8 @@ class UnconstrainedCoefficients final : public Coefficients {
  public:
   UnconstrainedCoefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                             const ResidualOptions& o)
-      : streams_(o.streams), norm_eps_(o.norm_eps) {
-    const int64_t S = o.streams;
+      : streams_(o.num_streams()), norm_eps_(build.norm.eps) {
+    const int64_t S = o.num_streams();
     // Reads one stream in turn, writes to all, and keeps the streams apart.
     auto start = [S, site](int64_t i) {
       if (i < S) return i == site % S ? 1.0 : 0.0;
@@ -141,10 +140,16 @@ class UnconstrainedCoefficients final : public Coefficients {
 
 }  // namespace
 
+HyperOptions hyper_options(const Build& build, const ResidualOptions& o) {
+  return {.sinkhorn = {static_cast<int>(o.sinkhorn_iterations), o.eps},
+          .norm_eps = build.norm.eps,
+          .post_multiplier = o.post_factor};
+}
+
 std::unique_ptr<Coefficients> make_coefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                                                 const ResidualOptions& options) {
   build.in(Part::hyper_connections);
-  if (options.kind == ResidualKind::hc) {
+  if (options.type == ResidualType::hc) {
     return std::make_unique<UnconstrainedCoefficients>(build, name, channels, site, options);
   }
   return std::make_unique<ConstrainedCoefficients>(build, name, channels, options);

@@ -2,12 +2,12 @@
 #include <memory>
 #include <string>
 
+#include "kernels/hyper/coefficients.h"
 #include "trainer/nn/build.h"
 #include "trainer/nn/module.h"
+#include "trainer/nn/residual_options.h"
 
 namespace birkhoff {
-
-struct ResidualOptions;
 
 // What a site of a hyper-connection keeps of a microbatch. T tokens, S streams, C channels.
 struct HyperSaved {
@@ -31,6 +31,9 @@ class Coefficients {
   virtual Tensor backward(Frame& frame, const HyperSaved& saved, const Gradients& gradients) = 0;
   virtual void visit(ModuleVisitor& visitor) = 0;
 };
+
+// What the kernels take of the options.
+HyperOptions hyper_options(const Build& build, const ResidualOptions& options);
 
 // Those of the kind that the options name, for the site number `site` of the model.
 //   mhc, mhc_single_pass: manifold-constrained hyper-connections, arXiv:2512.24880; in the single-pass form the

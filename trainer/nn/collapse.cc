@@ -13,27 +13,27 @@ void first_stream_weights(Stream& stream, Tensor pre_TS) {
 }
 
 Collapse::Collapse(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
-    : kind_(o.kind),
+    : type_(o.type),
       channels_(channels),
-      streams_(o.streams),
-      hyper_{{o.sinkhorn_iterations, o.eps}, o.norm_eps, o.post_factor},
+      streams_(o.num_streams()),
+      hyper_(hyper_options(build, o)),
       slot_(build.slot<Saved>()) {
-  if (kind_ != ResidualKind::mhc) return;
+  if (type_ != ResidualType::mhc) return;
   build.in(Part::hyper_connections);
-  fn_ = build.parameter(name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.fn_std));
+  fn_ = build.parameter(name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.phi_std));
   base_ = build.parameter(name + ".base", {streams_}, Role::gate, Init::constant(0));
   scale_ = build.parameter(name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init));
 }
 
 Tensor Collapse::forward(Frame& f, State in) {
   const int64_t T = in.x.shape[0];
-  if (kind_ == ResidualKind::plain) return in.x.view({T, channels_});
+  if (type_ == ResidualType::plain) return in.x.view({T, channels_});
   Saved& s = f.saved(slot_);
   s.x = in.x;
   const Tensor h = f.take(in.x.dtype, {T, channels_});
-  if (kind_ == ResidualKind::hc) {
+  if (type_ == ResidualType::hc) {
     hyper_collapse(f.stream, {h, in.x});
-  } else if (kind_ == ResidualKind::mhc_single_pass) {
+  } else if (type_ == ResidualType::mhc_single_pass) {
     s.pre = in.pre;
     hyper_read_forward(f.stream, {h, in.x, s.pre});
   } else {
@@ -57,15 +57,15 @@ Tensor Collapse::forward(Frame& f, State in) {
 
 State Collapse::backward_input(Frame& f, Tensor dh) {
   const int64_t T = dh.shape[0];
-  if (kind_ == ResidualKind::plain) return {dh.view({T, 1, channels_}), {}};
+  if (type_ == ResidualType::plain) return {dh.view({T, 1, channels_}), {}};
   const Saved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(dh.dtype, {T, streams_, channels_});
-  if (kind_ == ResidualKind::hc) {
+  if (type_ == ResidualType::hc) {
     hyper_expand(f.stream, {dx, dh});
     return {dx, {}};
   }
   fill_zero(f.stream, dx);
-  if (kind_ == ResidualKind::mhc_single_pass) {
+  if (type_ == ResidualType::mhc_single_pass) {
     const Tensor dpre = f.take_statistic_gradient(s.pre.shape);
     hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});
     return {dx, dpre};
@@ -89,7 +89,7 @@ State Collapse::backward_input(Frame& f, Tensor dh) {
 }
 
 void Collapse::visit(ModuleVisitor& v) {
-  if (kind_ != ResidualKind::mhc) return;
+  if (type_ != ResidualType::mhc) return;
   for (Parameter* p : {&fn_, &base_, &scale_}) v.parameter(*p);
 }
 

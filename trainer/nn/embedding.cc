@@ -9,11 +9,11 @@ Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, 
                      int64_t learned_positions)
     : activation_(build.precision.activation()) {
   table_ = build.parameter(name + ".weight", {vocab_size, channels}, Role::embedding,
-                           Init::normal(build.init.embedding_std));
+                           Init::normal(build.init.embedding_std()));
   table_.division.cuts = {{0, Axis::tp}};
   if (learned_positions == 0) return;
   positions_ = build.parameter(name + ".positions", {learned_positions, channels}, Role::embedding,
-                               Init::normal(build.init.embedding_std));
+                               Init::normal(build.init.embedding_std()));
 }
 
 Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {

@@ -13,28 +13,32 @@ std::vector<int64_t> keys_and_value(int64_t streams, int64_t channels) {
 
 }  // namespace
 
-Engram::Engram(Build& build, const std::string& name, int64_t channels, const EngramOptions& o)
+Engram::Engram(Build& build, const std::string& name, int64_t channels, int64_t streams, size_t place,
+               const EngramOptions& o)
     : name_(name),
       options_(o),
+      gate_(o.gate),
+      streams_(streams),
+      place_(place),
       activation_(build.precision.activation()),
-      wkv_(build, name + ".wkv", (o.streams + 1) * channels, o.columns * o.head_dim,
-           Linear::Options{.bias = o.bias, .outputs = {0, 1, keys_and_value(o.streams, channels)}}),
+      wkv_(build, name + ".wkv", (streams + 1) * channels, o.rows_per_token() * o.head_dim,
+           Linear::Options{.bias = o.bias, .outputs = {0, 1, keys_and_value(streams, channels)}}),
       slot_(build.slot<Saved>()) {
-  const Shape per_stream{o.streams, channels};
+  if (o.gate.eps == 0) gate_.eps = build.norm.eps;
+  const Shape per_stream{streams, channels};
   w_h_ = build.parameter(name + ".q_weight", per_stream, Role::gain, Init::constant(1));
   w_k_ = build.parameter(name + ".k_weight", per_stream, Role::gain, Init::constant(1));
   if (!o.conv) return;
   conv_gain_ = build.parameter(name + ".conv_norm", per_stream, Role::gain, Init::constant(1));
-  conv_weight_ = build.parameter(name + ".conv", {o.streams, channels, o.conv_kernel}, Role::conv, Init::constant(0));
+  conv_weight_ = build.parameter(name + ".conv", {streams, channels, o.conv_kernel}, Role::conv, Init::constant(0));
 }
 
 State Engram::forward(Frame& f, State in) {
-  const int64_t T = in.x.shape[0], S = options_.streams;
-  const size_t layer = static_cast<size_t>(options_.layer);
+  const int64_t T = in.x.shape[0], S = streams_;
   Saved& s = f.saved(slot_);
   s.h = in.x;
-  const Tensor e = f.take(activation_, {T, options_.columns * options_.head_dim});
-  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(layer), f.batch.engram_index.at(layer)});
+  const Tensor e = f.take(activation_, {T, options_.rows_per_token() * options_.head_dim});
+  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(place_), f.batch.engram_index.at(place_)});
   s.kv = wkv_.forward(f, e);
   for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take_statistic({T, S});
   s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
@@ -50,7 +54,7 @@ State Engram::forward(Frame& f, State in) {
                                  .w_h = w_h_.value,
                                  .w_k = w_k_.value,
                                  .mask = f.batch.token_mask,
-                                 .options = options_.gate});
+                                 .options = gate_});
   if (options_.conv) {
     s.conv_rstd = f.take_statistic({T, S});
     engram_conv_forward(f.stream, {.out = out,
@@ -59,7 +63,7 @@ State Engram::forward(Frame& f, State in) {
                                    .gain = conv_gain_.value,
                                    .weight = conv_weight_.value,
                                    .document_start = f.batch.document_start,
-                                   .dilation = options_.conv_dilation,
+                                   .dilation = static_cast<int>(options_.conv_dilation),
                                    .eps = options_.conv_eps});
   }
   if (f.shows_values()) f.show("the output of " + name_, out);
@@ -67,7 +71,6 @@ State Engram::forward(Frame& f, State in) {
 }
 
 State Engram::backward_input(Frame& f, State d) {
-  const size_t layer = static_cast<size_t>(options_.layer);
   const Saved& s = f.saved(slot_);
   Tensor dvalue;
   if (options_.conv) {
@@ -81,7 +84,7 @@ State Engram::backward_input(Frame& f, State d) {
                                     .weight = conv_weight_.value,
                                     .rstd = s.conv_rstd,
                                     .document_start = f.batch.document_start,
-                                    .dilation = options_.conv_dilation});
+                                    .dilation = static_cast<int>(options_.conv_dilation)});
   }
   const Tensor dh = f.take_gradient(activation_, s.h.shape), dkv = f.take_gradient(activation_, s.kv.shape);
   engram_gate_backward(f.stream, {.dh = dh,
@@ -98,9 +101,9 @@ State Engram::backward_input(Frame& f, State d) {
                                   .score = s.score,
                                   .rstd_h = s.rstd_h,
                                   .rstd_k = s.rstd_k,
-                                  .options = options_.gate});
+                                  .options = gate_});
   const Tensor de = wkv_.backward_input(f, dkv);
-  engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(layer), de, f.batch.engram_index.at(layer)});
+  engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(place_), de, f.batch.engram_index.at(place_)});
   return {dh, d.pre};
 }
 

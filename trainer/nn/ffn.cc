@@ -6,27 +6,26 @@
 namespace birkhoff {
 namespace {
 
-Blocks blocks_of_up(const FfnOptions& o, int64_t hidden) {
-  return o.activation == FfnOptions::Activation::swiglu ? Blocks{0, 1, {hidden, hidden}} : Blocks{};
+Blocks blocks_of_up(const FfnOptions& o) {
+  return o.activation == Activation::swiglu ? Blocks{0, 1, {o.size, o.size}} : Blocks{};
 }
 
 }  // namespace
 
-Ffn::Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden, const FfnOptions& o)
+Ffn::Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& o)
     : options_(o),
-      hidden_(hidden),
       activation_(build.precision.activation()),
-      up_(build, name + ".up", o.activation == FfnOptions::Activation::swiglu ? 2 * hidden : hidden, channels,
-          Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .outputs = blocks_of_up(o, hidden)}),
-      down_(build, name + ".down", channels, hidden,
+      up_(build, name + ".up", o.activation == Activation::swiglu ? 2 * o.size : o.size, channels,
+          Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .outputs = blocks_of_up(o)}),
+      down_(build, name + ".down", channels, o.size,
             Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs}),
       slot_(build.slot<Saved>()) {}
 
 Tensor Ffn::forward(Frame& f, Tensor x_TC) {
   const Tensor up = up_.forward(f, x_TC);
   f.saved(slot_).up = up;
-  const Tensor inner = f.take(activation_, {up.shape[0], hidden_});
-  if (options_.activation == FfnOptions::Activation::swiglu) {
+  const Tensor inner = f.take(activation_, {up.shape[0], options_.size});
+  if (options_.activation == Activation::swiglu) {
     swiglu_forward(f.stream, {inner, up, {}, options_.clamp});
   } else {
     gelu_forward(f.stream, {inner, up});
@@ -37,7 +36,7 @@ Tensor Ffn::forward(Frame& f, Tensor x_TC) {
 Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
   const Tensor up = f.saved(slot_).up, dinner = down_.backward_input(f, dy_TC);
   const Tensor dup = f.take_gradient(activation_, up.shape);
-  if (options_.activation == FfnOptions::Activation::swiglu) {
+  if (options_.activation == Activation::swiglu) {
     swiglu_backward(f.stream,
                     {.dx = dup, .drow_scale = {}, .dy = dinner, .x = up, .row_scale = {}, .clamp = options_.clamp});
   } else {

@@ -1,19 +1,14 @@
 #pragma once
+#include "trainer/nn/ffn_options.h"
 #include "trainer/nn/linear.h"
 
 namespace birkhoff {
-
-struct FfnOptions {
-  enum class Activation : uint8_t { swiglu, gelu } activation = Activation::swiglu;
-  bool bias = false;
-  double clamp = 0;  // SwiGLU: bound of the gate from above and of the up projection on both sides; 0 is none
-};
 
 // Dense feed-forward: down(act(up(x))). For SwiGLU `up` holds gate and up projection in one matrix, [2 F, C], gate
 // first.
 class Ffn final : public Module {
  public:
-  Ffn(Build& build, const std::string& name, int64_t channels, int64_t hidden, const FfnOptions& options);
+  Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& options);
 
   Tensor forward(Frame& frame, Tensor x_TC) override;
   Tensor backward_input(Frame& frame, Tensor dy_TC) override;
@@ -25,7 +20,6 @@ class Ffn final : public Module {
     Tensor up;
   };
   FfnOptions options_;
-  int64_t hidden_;
   DType activation_;
   Linear up_, down_;
   Slot<Saved> slot_;

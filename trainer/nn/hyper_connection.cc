@@ -5,13 +5,13 @@
 
 namespace birkhoff {
 
-HyperConnection::HyperConnection(Build& build, const std::string& name, int64_t channels,
-                                 const ResidualOptions& options, std::unique_ptr<Coefficients> coefficients,
+HyperConnection::HyperConnection(Build& build, const std::string& name, int64_t channels, int64_t streams,
+                                 bool recompute_streams, std::unique_ptr<Coefficients> coefficients,
                                  std::unique_ptr<Module> inner)
     : name_(name),
       channels_(channels),
-      streams_(options.streams),
-      recompute_(options.recompute_streams),
+      streams_(streams),
+      recompute_(recompute_streams),
       activation_(build.precision.activation()),
       coefficients_(std::move(coefficients)),
       norm_(build.in(Part::block_norms), name + ".norm", channels),

@@ -10,7 +10,7 @@ namespace birkhoff {
 // `coefficients` decides where pre, post and comb come from.
 class HyperConnection final : public ReplayedModule {
  public:
-  HyperConnection(Build& build, const std::string& name, int64_t channels, const ResidualOptions& options,
+  HyperConnection(Build& build, const std::string& name, int64_t channels, int64_t streams, bool recompute_streams,
                   std::unique_ptr<Coefficients> coefficients, std::unique_ptr<Module> inner);
   State forward(Frame& frame, State in) override;
   State replay(Frame& frame, State in) override;
@@ -51,7 +51,7 @@ class Collapse final {
   struct Saved {
     Tensor x, pre, mixes, rstd;
   };
-  ResidualKind kind_;
+  ResidualType type_;
   int64_t channels_, streams_;
   HyperOptions hyper_;
   Parameter fn_, base_, scale_;

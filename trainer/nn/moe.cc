@@ -9,17 +9,18 @@
 
 namespace birkhoff {
 
-Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& o)
+Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& o, double clamp)
     : name_(name),
       options_(o),
+      clamp_(clamp),
       channels_(channels),
       activation_(build.precision.activation()),
       router_(build.in(Part::routers), name + ".gate", o.num_experts, channels,
               Linear::Options{.role = GemmRole::exact, .output_f32 = true}),
-      up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_hidden, channels)),
-      down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_hidden)),
+      up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_size, channels)),
+      down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_size)),
       slot_(build.slot<Saved>()) {
-  const int64_t E = o.num_experts, F = o.expert_hidden;
+  const int64_t E = o.num_experts, F = o.expert_size;
   build.in(Part::routed_experts);
   up_ = build.parameter(name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std));
   up_.division.blocks = {1, 1, {F, F}};
@@ -28,9 +29,8 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
   down_ = build.parameter(name + ".experts.down", {E, channels, F}, Role::experts, Init::normal(down_std));
   down_.division.cuts = {{0, Axis::ep}, {2, Axis::etp}};
   if (o.num_shared > 0) {
-    FfnOptions shared;
-    shared.clamp = o.clamp;
-    shared_.emplace(build.in(Part::shared_experts), name + ".shared", channels, o.num_shared * F, shared);
+    const FfnOptions shared{.size = o.num_shared * F, .clamp = clamp};
+    shared_.emplace(build.in(Part::shared_experts), name + ".shared", channels, shared);
   }
   bias_ = {name + ".gate.bias", {E}, build.predictor};
   load_ = {name + ".load", {E}, StepCounter::Kind::load};
@@ -50,9 +50,9 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.scores = s.scores;
   args.load = f.counts() ? load_.value : Tensor{};
   args.logits = logits;
-  args.bias = options_.balancing_bias ? bias_.value : Tensor{};
+  args.bias = bias_.value;
   args.token_mask = f.batch.token_mask;
-  args.score = options_.score;
+  args.score = options_.score_function;
   args.num_groups = options_.num_groups;
   args.num_groups_kept = options_.top_groups;
   args.renormalize = options_.renormalize;
@@ -88,7 +88,7 @@ Tensor Moe::balance_tokens(Frame& f, Saved& s, bool wanted, Tensor chosen) {
 }
 
 Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
-  const int64_t T = x_TC.shape[0], K = options_.top_k, R = T * K, F = options_.expert_hidden;
+  const int64_t T = x_TC.shape[0], K = options_.top_k, R = T * K, F = options_.expert_size;
   s.offsets = f.take_offset({options_.num_experts + 1});
   s.row_of = f.take_index({T, K});
   s.token_of = f.take_index({R});
@@ -102,7 +102,7 @@ Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
     s.gate_rows = f.take_statistic({R});
     permute_gate_forward(f.stream, {s.gate_rows, s.gate, s.row_of});
   }
-  swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, options_.clamp});
+  swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, clamp_});
   s.out = f.take(activation_, {R, channels_});
   down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
   if (f.shows_values()) show_experts(f, s);
@@ -143,12 +143,9 @@ Tensor Moe::backward_experts(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
   down_gemms_->backward_input(f.stream, dinner, s.dout, {down_.value, down_.version}, s.offsets);
   s.dup = f.take_gradient(activation_, s.up.shape);
   const Tensor dgate_rows = gates_inner() ? f.take_statistic_gradient(s.gate_rows.shape) : Tensor{};
-  swiglu_backward(f.stream, {.dx = s.dup,
-                             .drow_scale = dgate_rows,
-                             .dy = dinner,
-                             .x = s.up,
-                             .row_scale = s.gate_rows,
-                             .clamp = options_.clamp});
+  swiglu_backward(
+      f.stream,
+      {.dx = s.dup, .drow_scale = dgate_rows, .dy = dinner, .x = s.up, .row_scale = s.gate_rows, .clamp = clamp_});
   if (gates_inner()) permute_gate_backward(f.stream, {dgate, dgate_rows, s.row_of});
   const Tensor drows = f.take_gradient(activation_, s.rows.shape);
   up_gemms_->backward_input(f.stream, drows, s.dup, {up_.value, up_.version}, s.offsets);
@@ -175,7 +172,7 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
                              .dscores = dscores,
                              .scores = s.scores,
                              .index = s.index,
-                             .score = options_.score,
+                             .score = options_.score_function,
                              .renormalize = options_.renormalize,
                              .route_scale = options_.route_scale});
   return router_.backward_input(f, dlogits);
@@ -206,7 +203,6 @@ void Moe::visit(ModuleVisitor& v) {
   if (shared_) shared_->visit(v);
   v.counter(load_);
   v.counter(balance_);
-  if (!options_.balancing_bias) return;
   v.buffer(bias_);
   v.router(bias_, load_);
 }

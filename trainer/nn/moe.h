@@ -1,27 +1,10 @@
 #pragma once
 #include <optional>
 
-#include "kernels/moe/router.h"
 #include "trainer/nn/ffn.h"
+#include "trainer/nn/moe_options.h"
 
 namespace birkhoff {
-
-// What the gate of a routed expert multiplies: its output, or the inner activation before the down projection. Equal in
-// exact arithmetic; before the projection the expert's output is not needed in backward.
-enum class GatePosition : uint8_t { output, inner };
-
-struct MoeOptions {
-  int64_t num_experts = 0, top_k = 0, expert_hidden = 0;
-  int64_t num_shared = 0;  // shared experts, one dense FFN of num_shared * expert_hidden
-  RouterScore score = RouterScore::sigmoid;
-  int64_t num_groups = 1, top_groups = 1;
-  double route_scale = 1;
-  bool renormalize = true;
-  bool balancing_bias = true;
-  double sequence_balance_loss = 0;  // alpha
-  double clamp = 0;
-  GatePosition gate_position = GatePosition::output;
-};
 
 // Mixture of experts without token dropping:
 //   y = sum over the chosen experts of gate * down_e(swiglu(up_e(x))) + shared(x)
@@ -30,7 +13,8 @@ struct MoeOptions {
 // Source: DeepSeek-V3, arXiv:2412.19437, section 2.1.2.
 class Moe final : public Module {
  public:
-  Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& options);
+  // `clamp` is that of the feed-forward layers, of which the experts are.
+  Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& options, double clamp);
 
   Tensor forward(Frame& frame, Tensor x_TC) override;
   Tensor backward_input(Frame& frame, Tensor dy_TC) override;
@@ -56,6 +40,7 @@ class Moe final : public Module {
 
   std::string name_;
   MoeOptions options_;
+  double clamp_;
   int64_t channels_;
   DType activation_;
   Linear router_;

@@ -6,9 +6,9 @@
 namespace birkhoff {
 
 Norm::Norm(Build& build, const std::string& name, int64_t channels)
-    : kind_(build.norm), eps_(build.norm_eps), slot_(build.slot<Saved>()) {
+    : type_(build.norm.type), eps_(build.norm.eps), slot_(build.slot<Saved>()) {
   gain_ = build.parameter(name + ".weight", {channels}, Role::gain, Init::constant(1));
-  if (kind_ == NormKind::layernorm) bias_ = build.parameter(name + ".bias", {channels}, Role::bias, Init::constant(0));
+  if (type_ == NormType::layernorm) bias_ = build.parameter(name + ".bias", {channels}, Role::bias, Init::constant(0));
 }
 
 Tensor Norm::forward(Frame& f, Tensor x) {
@@ -22,7 +22,7 @@ void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
   s.x = x;
   // A replay finds the statistics of the forward in place and writes the same values again.
   if (!s.rstd.present() || f.mode != Frame::Mode::stream_replay) s.rstd = f.take_statistic({x.shape.rows()});
-  if (kind_ == NormKind::rmsnorm) {
+  if (type_ == NormType::rmsnorm) {
     rmsnorm_forward(f.stream, {y, s.rstd, x, gain_.value, eps_});
     return;
   }
@@ -35,7 +35,7 @@ void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
 Tensor Norm::backward_input(Frame& f, Tensor dy) {
   const Saved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(dy.dtype, s.x.shape);
-  if (kind_ == NormKind::rmsnorm) {
+  if (type_ == NormType::rmsnorm) {
     rmsnorm_backward(
         f.stream,
         {.dx = dx, .dgain = gain_.grad, .dy = dy.view(s.x.shape), .x = s.x, .gain = gain_.value, .rstd = s.rstd});
@@ -54,7 +54,7 @@ Tensor Norm::backward_input(Frame& f, Tensor dy) {
 
 void Norm::visit(ModuleVisitor& v) {
   v.parameter(gain_);
-  if (kind_ == NormKind::layernorm) v.parameter(bias_);
+  if (type_ == NormType::layernorm) v.parameter(bias_);
 }
 
 }  // namespace birkhoff

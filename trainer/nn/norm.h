@@ -20,7 +20,7 @@ class Norm final : public Module {
   struct Saved {
     Tensor x, rstd, mean;
   };
-  NormKind kind_;
+  NormType type_;
   double eps_;
   Parameter gain_, bias_;
   Slot<Saved> slot_;

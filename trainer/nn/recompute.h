@@ -7,13 +7,6 @@
 
 namespace birkhoff {
 
-enum class Recompute : uint8_t {
-  none,
-  block,    // a block keeps its input only and runs forward again before its backward
-  streams,  // a group of blocks keeps its input and the sublayers' outputs; streams and norms are mixed again
-            // (arXiv:2512.24880, 4.3.2)
-};
-
 // A module that can rebuild what it left in the frame's transient memory, which ends with its output: from its input
 // on, at the addresses that the forward used.
 class ReplayedModule : public StateModule {

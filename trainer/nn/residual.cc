@@ -45,18 +45,20 @@ class PlainResidual final : public ReplayedModule {
 
 }  // namespace
 
-std::unique_ptr<ReplayedModule> make_residual(Build& build, const std::string& name, int64_t channels, int64_t site,
-                                              const ResidualOptions& options, std::unique_ptr<Module> inner) {
-  switch (options.kind) {
-    case ResidualKind::plain:
+std::unique_ptr<ReplayedModule> make_residual(Build& build, const std::string& name, int64_t channels,
+                                              ResidualSite site, const ResidualOptions& options,
+                                              std::unique_ptr<Module> inner) {
+  switch (options.type) {
+    case ResidualType::plain:
       return std::make_unique<PlainResidual>(build, name, channels, std::move(inner));
-    case ResidualKind::hc:
-    case ResidualKind::mhc:
-    case ResidualKind::mhc_single_pass:
-      return std::make_unique<HyperConnection>(
-          build, name, channels, options, make_coefficients(build, name, channels, site, options), std::move(inner));
+    case ResidualType::hc:
+    case ResidualType::mhc:
+    case ResidualType::mhc_single_pass:
+      return std::make_unique<HyperConnection>(build, name, channels, options.num_streams(), site.recompute_streams,
+                                               make_coefficients(build, name, channels, site.number, options),
+                                               std::move(inner));
   }
-  throw BugError("unknown residual kind");
+  throw BugError("unknown residual type");
 }
 
 }  // namespace birkhoff

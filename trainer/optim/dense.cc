@@ -26,31 +26,40 @@ double muon_cost(const Shape& matrix) {
 
 }  // namespace
 
-std::string_view name_of(Rule rule) { return rule == Rule::muon ? "muon" : "adamw"; }
-
-Assignment assignment_of(const Parameter& p, DenseOptions::Kind kind) {
-  const bool decay = is_matrix(p.role) || p.role == Role::embedding || p.role == Role::head;
-  const bool muon = kind == DenseOptions::Kind::muon && is_matrix(p.role);
-  return {muon ? Rule::muon : Rule::adamw, decay};
+AdamWHyper adamw_hyper(const AdamWOptions& o, const UpdateStep& u, double learning_rate, bool decay) {
+  return {.learning_rate = learning_rate,
+          .beta1 = o.beta1,
+          .beta2 = o.beta2,
+          .eps = o.eps,
+          .weight_decay = decay ? o.weight_decay : 0,
+          .grad_scale = u.grad_scale,
+          .step = u.step};
 }
 
-ParameterStore::UpdateCost update_cost(const Parameter& p, DenseOptions::Kind kind) {
+Assignment assignment_of(const Parameter& p, OptimizerType type) {
+  const bool decay = is_matrix(p.role) || p.role == Role::embedding || p.role == Role::head;
+  const bool muon = type == OptimizerType::muon && is_matrix(p.role);
+  return {muon ? OptimizerType::muon : OptimizerType::adamw, decay};
+}
+
+ParameterStore::UpdateCost update_cost(const Parameter& p, OptimizerType type) {
   double cost = static_cast<double>(p.shape.count());
-  if (assignment_of(p, kind).rule == Rule::adamw) return {cost, kCutAlignment};
+  if (assignment_of(p, type).rule == OptimizerType::adamw) return {cost, kCutAlignment};
   const std::vector<MatrixPlace> matrices = matrices_of(p);
   for (const MatrixPlace& m : matrices) cost += muon_cost(m.shape());
   return {cost, grain_of(matrices, p)};
 }
 
-DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const DenseOptions& options)
-    : parameters_(&parameters), options_(options), memory_(device), workspace_(device) {
+DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const OptimizerOptions& options,
+                               UpdatePrecision precision)
+    : parameters_(&parameters), options_(options), precision_(precision), memory_(device), workspace_(device) {
   Stream stream{device};
   for (const ParameterStore::Owned& o : parameters.owned()) {
     Moments m;
-    m.first = memory_.take(options.moments, {o.value.count()});
+    m.first = memory_.take(precision.moments, {o.value.count()});
     fill_zero(stream, m.first);
-    if (assignment_of(*o.parameter, options.kind).rule == Rule::adamw) {
-      m.second = memory_.take(options.moments, {o.value.count()});
+    if (assignment_of(*o.parameter, options.type).rule == OptimizerType::adamw) {
+      m.second = memory_.take(precision.moments, {o.value.count()});
       fill_zero(stream, m.second);
     }
     moments_.push_back(m);
@@ -72,7 +81,7 @@ void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, T
                         .weight_copy = {},
                         .grad = part(o.gradient),
                         .hyper = hyper,
-                        .compute = options_.muon_compute};
+                        .compute = precision_.muon_compute};
     m.contiguous() ? muon(stream, workspace_, args) : step_scattered(stream, m, args);
   }
 }
@@ -104,19 +113,17 @@ void DenseOptimizer::step_scattered(Stream& stream, const MatrixPlace& m, MuonAr
 void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
-    const Assignment a = assignment_of(*o.parameter, options_.kind);
-    if (a.rule == Rule::muon) {
-      MuonHyper hyper = options_.muon;
-      hyper.learning_rate = u.learning_rate;
-      hyper.grad_scale = u.grad_scale;
-      step_muon(stream, o, moments_[i].first, hyper);
+    const Assignment a = assignment_of(*o.parameter, options_.type);
+    if (a.rule == OptimizerType::muon) {
+      step_muon(stream, o, moments_[i].first,
+                {.learning_rate = u.learning_rate,
+                 .momentum = options_.muon.momentum,
+                 .weight_decay = options_.adamw.weight_decay,
+                 .update_rms = options_.muon.rms_scale,
+                 .grad_scale = u.grad_scale});
       continue;
     }
-    AdamWHyper hyper = options_.adamw;
-    hyper.learning_rate = u.learning_rate;
-    hyper.grad_scale = u.grad_scale;
-    hyper.step = u.step;
-    if (!a.decay) hyper.weight_decay = 0;
+    const AdamWHyper hyper = adamw_hyper(options_.adamw, u, u.learning_rate, a.decay);
     adamw(stream, {.weight = o.value,
                    .m = moments_[i].first,
                    .v = moments_[i].second,
@@ -129,7 +136,7 @@ void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
 void DenseOptimizer::state(StateVisitor& v) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
-    const bool adamw = moments_[i].second.present() || assignment_of(*o.parameter, options_.kind).rule == Rule::adamw;
+    const bool adamw = moments_[i].second.present() || assignment_of(*o.parameter, options_.type).rule == OptimizerType::adamw;
     v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, o.slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }

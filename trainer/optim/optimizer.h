@@ -8,6 +8,7 @@
 #include "kernels/optim/sinkhorn_balanced.h"
 #include "trainer/nn/parameter_store.h"
 #include "trainer/nn/row_store.h"
+#include "trainer/optim/options.h"
 
 namespace birkhoff {
 
@@ -16,39 +17,37 @@ struct UpdateStep {
   double learning_rate = 0, grad_scale = 1;
   int64_t step = 1;  // counted from 1
 };
+// What the kernel takes of the options and the step.
+AdamWHyper adamw_hyper(const AdamWOptions& options, const UpdateStep& update, double learning_rate, bool decay);
 
-struct DenseOptions {
-  enum class Kind : uint8_t { adamw, muon } kind = Kind::adamw;
-  AdamWHyper adamw;  // rate, scale and step are set at every update
-  MuonHyper muon;
+// Number formats of the updates.
+struct UpdatePrecision {
   DType moments = DType::f32;
   DType muon_compute = DType::f32;
 };
 
-enum class Rule : uint8_t { adamw, muon };
-std::string_view name_of(Rule rule);
-
 // The rule and the decay of a parameter. Muon takes matrices and experts; AdamW the rest, and everything where muon is
 // off. Norm gains, biases and gates have no decay.
 struct Assignment {
-  Rule rule = Rule::adamw;
+  OptimizerType rule = OptimizerType::adamw;
   bool decay = false;
 };
-Assignment assignment_of(const Parameter& parameter, DenseOptions::Kind kind);
+Assignment assignment_of(const Parameter& parameter, OptimizerType type);
 // Cost of an update and where it may be cut between ranks, for the partition (bytes moved; Muon by its FLOPs): AdamW
 // anywhere, Muon between matrices of equal size.
-ParameterStore::UpdateCost update_cost(const Parameter& parameter, DenseOptions::Kind kind);
+ParameterStore::UpdateCost update_cost(const Parameter& parameter, OptimizerType type);
 
 // Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of), each expert having
 // its own. Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
 class DenseOptimizer final {
  public:
-  DenseOptimizer(Device device, ParameterStore& parameters, const DenseOptions& options);
+  DenseOptimizer(Device device, ParameterStore& parameters, const OptimizerOptions& options,
+                 UpdatePrecision precision = {});
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
   size_t workspace_bytes() const { return workspace_.peak_bytes(); }
-  const DenseOptions& options() const { return options_; }
+  const OptimizerOptions& options() const { return options_; }
 
  private:
   struct Moments {
@@ -58,25 +57,19 @@ class DenseOptimizer final {
   void step_scattered(Stream& stream, const MatrixPlace& matrix, MuonArgs parts);
 
   ParameterStore* parameters_;
-  DenseOptions options_;
+  OptimizerOptions options_;
+  UpdatePrecision precision_;
   Arena memory_, workspace_;
   std::vector<Moments> moments_;  // as parameters_->owned()
-};
-
-struct TableOptions {
-  enum class Kind : uint8_t { balanced, sparse_adamw } kind = Kind::balanced;
-  double learning_rate_multiplier = 5;
-  SinkhornBalancedHyper balanced;
-  AdamWHyper adamw;
-  // balanced: first rows of the matrices the table is made of; one entry is the whole table.
-  std::vector<int64_t> matrix_begins{0};
-  DType moments = DType::f32;
 };
 
 // Updates this rank's rows of one Engram table, without weight decay.
 class TableOptimizer final {
  public:
-  TableOptimizer(Device device, ShardedRowStore& table, TableOptions options);
+  // `matrix_begins`: first rows of the matrices that the balanced update takes the table for; one entry is the whole
+  // table.
+  TableOptimizer(Device device, ShardedRowStore& table, const OptimizerOptions& options, UpdatePrecision precision = {},
+                 std::vector<int64_t> matrix_begins = {0});
   // Collective over the table's group.
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
@@ -84,12 +77,15 @@ class TableOptimizer final {
   size_t workspace_bytes() const { return workspace_.peak_bytes(); }
   ShardedRowStore& table() const { return *table_; }
   const TableOptions& options() const { return options_; }
+  size_t num_matrices() const { return matrix_begins_.size(); }
 
  private:
   void step_balanced(Stream& stream, const UpdateStep& update);
 
   ShardedRowStore* table_;
   TableOptions options_;
+  AdamWOptions adamw_;
+  std::vector<int64_t> matrix_begins_;
   Arena memory_, workspace_;
   Tensor first_, second_;
 };
@@ -98,7 +94,7 @@ class TableOptimizer final {
 // by the number of their layer alone in one ("layers.[0-3].ffn.up.weight"). No line is left out.
 struct OptimizerTableArgs {
   const ParameterStore* parameters = nullptr;
-  DenseOptions dense;
+  OptimizerOptions options;
   std::vector<const TableOptimizer*> tables;
   double bias_update_speed = 0;
 };

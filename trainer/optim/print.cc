@@ -66,14 +66,14 @@ std::string count_matrices(const Parameter& p) {
   return text;
 }
 
-std::string rule_of(const Parameter& p, Rule rule) {
+std::string rule_of(const Parameter& p, OptimizerType rule) {
   const std::string name(name_of(rule));
-  return rule == Rule::muon ? concat(name, ", ", count_matrices(p)) : name;
+  return rule == OptimizerType::muon ? concat(name, ", ", count_matrices(p)) : name;
 }
 
-std::string rule_of(const TableOptions& o) {
-  if (o.kind == TableOptions::Kind::sparse_adamw) return "sparse adamw";
-  const size_t matrices = o.matrix_begins.size();
+std::string rule_of(const TableOptimizer& table) {
+  if (table.options().update == TableUpdate::sparse_adamw) return "sparse adamw";
+  const size_t matrices = table.num_matrices();
   return matrices == 1 ? "balanced, one matrix" : concat("balanced, ", matrices, " matrices");
 }
 
@@ -114,19 +114,18 @@ class Rows {
 std::string optimizer_table(const OptimizerTableArgs& args) {
   Rows rows;
   for (const ParameterStore::Entry& e : args.parameters->entries()) {
-    const Assignment a = assignment_of(*e.parameter, args.dense.kind);
+    const Assignment a = assignment_of(*e.parameter, args.options.type);
     Row row = row_of(e.parameter->name);
     row.shape = concat(e.parameter->shape);
     row.rule = rule_of(*e.parameter, a.rule);
-    const double decay = a.rule == Rule::muon ? args.dense.muon.weight_decay : args.dense.adamw.weight_decay;
-    row.decay = a.decay ? concat(decay) : "none";
+    row.decay = a.decay ? concat(args.options.adamw.weight_decay) : "none";
     row.rate = "x 1";
     rows.add(std::move(row));
   }
   for (const TableOptimizer* t : args.tables) {
     Row row = row_of(t->table().name());
     row.shape = concat(Shape{t->table().num_rows(), t->table().row_width()});
-    row.rule = rule_of(t->options());
+    row.rule = rule_of(*t);
     row.decay = "none";
     row.rate = concat("x ", t->options().learning_rate_multiplier);
     rows.add(std::move(row));

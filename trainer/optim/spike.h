@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "parallel/shard/state.h"
+#include "trainer/optim/options.h"
 
 namespace birkhoff {
 
@@ -10,20 +11,15 @@ namespace birkhoff {
 // deviation being at least a millionth of the mean.
 class SpikeDetector {
  public:
-  struct Options {
-    double z_score = 0;  // 0: off
-    int64_t window = 128;
-    bool skip = true;
-  };
-  explicit SpikeDetector(const Options& options) : options_(options) {}
+  explicit SpikeDetector(const SpikeOptions& options) : options_(options) {}
 
   // Whether this loss is a spike. One that is not enters the window. Needs half a window before it judges.
   bool is_spike(double loss);
-  const Options& options() const { return options_; }
+  const SpikeOptions& options() const { return options_; }
   void state(StateVisitor& visitor);
 
  private:
-  Options options_;
+  SpikeOptions options_;
   std::vector<double> losses_;  // a ring once full
   int64_t next_ = 0;
 };

@@ -5,14 +5,20 @@
 
 namespace birkhoff {
 
-TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, TableOptions options)
-    : table_(&table), options_(std::move(options)), memory_(device), workspace_(device) {
+TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, const OptimizerOptions& options,
+                               UpdatePrecision precision, std::vector<int64_t> matrix_begins)
+    : table_(&table),
+      options_(options.engram),
+      adamw_(options.adamw),
+      matrix_begins_(std::move(matrix_begins)),
+      memory_(device),
+      workspace_(device) {
   Stream stream{device};
   const Shape shape = table.local_values().shape;
-  first_ = memory_.take(options_.moments, shape);
+  first_ = memory_.take(precision.moments, shape);
   fill_zero(stream, first_);
-  if (options_.kind == TableOptions::Kind::sparse_adamw) {
-    second_ = memory_.take(options_.moments, shape);
+  if (options_.update == TableUpdate::sparse_adamw) {
+    second_ = memory_.take(precision.moments, shape);
     fill_zero(stream, second_);
   }
 }
@@ -20,17 +26,20 @@ TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, TableOptio
 // Every rank takes part in every matrix, also with none of its rows, since the norms are sums over all ranks. The
 // gradient is not clipped: the update does not depend on its size.
 void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
-  SinkhornBalancedHyper hyper = options_.balanced;
-  hyper.learning_rate = u.learning_rate * options_.learning_rate_multiplier;
-  hyper.grad_scale = 1;
+  const SinkhornBalancedHyper hyper{.learning_rate = u.learning_rate * options_.learning_rate_multiplier,
+                                    .momentum = options_.beta,
+                                    .gamma = options_.gamma,
+                                    .threshold = options_.tau,
+                                    .eps = options_.eps,
+                                    .iterations = static_cast<int>(options_.iterations)};
   const int64_t first = table_->first_row(), local = table_->local_values().shape[0];
   std::function<void(Stream&, Tensor)> all_reduce;
   if (table_->group().size() > 1) {
     all_reduce = [this](Stream& s, Tensor sums) { table_->group().all_reduce(s, sums)->wait(s); };
   }
-  for (size_t m = 0; m < options_.matrix_begins.size(); ++m) {
-    const bool last = m + 1 == options_.matrix_begins.size();
-    const int64_t begin = options_.matrix_begins[m], end = last ? table_->num_rows() : options_.matrix_begins[m + 1];
+  for (size_t m = 0; m < matrix_begins_.size(); ++m) {
+    const bool last = m + 1 == matrix_begins_.size();
+    const int64_t begin = matrix_begins_[m], end = last ? table_->num_rows() : matrix_begins_[m + 1];
     const int64_t from = std::clamp(begin, first, first + local), to = std::clamp(end, first, first + local);
     sinkhorn_balanced(stream, workspace_,
                       {.weight = table_->local_values().rows(from - first, to - from),
@@ -46,12 +55,8 @@ void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
 }
 
 void TableOptimizer::step(Stream& stream, const UpdateStep& u) {
-  if (options_.kind == TableOptions::Kind::balanced) return step_balanced(stream, u);
-  AdamWHyper hyper = options_.adamw;
-  hyper.learning_rate = u.learning_rate * options_.learning_rate_multiplier;
-  hyper.grad_scale = u.grad_scale;
-  hyper.step = u.step;
-  hyper.weight_decay = 0;
+  if (options_.update == TableUpdate::balanced) return step_balanced(stream, u);
+  const double rate = u.learning_rate * options_.learning_rate_multiplier;
   adamw_rows(stream, {.weight = table_->local_values(),
                       .m = first_,
                       .v = second_,
@@ -59,11 +64,11 @@ void TableOptimizer::step(Stream& stream, const UpdateStep& u) {
                       .grad = table_->gradient().values,
                       .rows = table_->gradient().rows,
                       .first_row = table_->first_row(),
-                      .hyper = hyper});
+                      .hyper = adamw_hyper(adamw_, u, rate, false)});
 }
 
 void TableOptimizer::state(StateVisitor& v) {
-  const bool adamw = options_.kind == TableOptions::Kind::sparse_adamw;
+  const bool adamw = options_.update == TableUpdate::sparse_adamw;
   v.shard((adamw ? "adamw.m." : "balanced.momentum.") + table_->name(), first_, table_->slice());
   if (adamw) v.shard("adamw.v." + table_->name(), second_, table_->slice());
 }

@@ -31,25 +31,26 @@ class WorkCount final : public OpObserver {
   double total = 0;
 };
 
-// Sums the tensors of a run's state by what they are.
 class StateBytes final : public StateVisitor {
  public:
-  explicit StateBytes(ModelDescription::Bytes& bytes) : bytes_(&bytes) {}
-  void replicated(const std::string& name, Tensor t, const Slice&, const Communicator&) override { add(name, t); }
-  void shard(const std::string& name, Tensor t, const Slice&) override { add(name, t); }
+  void replicated(const std::string&, Tensor t, const Slice&, const Communicator&) override { add(t); }
+  void shard(const std::string&, Tensor t, const Slice&) override { add(t); }
   void integer(const std::string&, int64_t&) override {}
   void real(const std::string&, double&) override {}
   void text(const std::string&, std::string&) override {}
+  int64_t total = 0;
 
  private:
-  void add(const std::string& name, Tensor t) {
-    const bool model = name.starts_with("model."), table = name.ends_with(".engram.table");
-    int64_t& sum =
-        model ? (table ? bytes_->tables : bytes_->weights) : (table ? bytes_->table_moments : bytes_->moments);
-    sum += static_cast<int64_t>(t.bytes());
-  }
-  ModelDescription::Bytes* bytes_;
+  void add(Tensor t) { total += static_cast<int64_t>(t.bytes()); }
 };
+
+// Bytes of the tensors that `owner` saves in a checkpoint.
+template <class Owner>
+int64_t state_bytes(Owner& owner) {
+  StateBytes bytes;
+  owner.state(bytes);
+  return bytes.total;
+}
 
 // A step of one microbatch whose contents are nobody's concern, save their number. All its rows differ.
 StepBatch empty_step(const Config& c) {
@@ -61,7 +62,7 @@ StepBatch empty_step(const Config& c) {
   b.targets.assign(static_cast<size_t>(1 + c.model.mtp.depth), std::vector<int32_t>(T, 0));
   b.loss_weights.assign(T, 1.0f);
   StepBatch step;
-  const size_t rows = T * c.model.engram.orders.size() * static_cast<size_t>(c.model.engram.num_heads);
+  const size_t rows = T * static_cast<size_t>(c.model.engram.rows_per_token());
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {
     b.engram_index.emplace_back(rows, 0);
     step.engram_rows.emplace_back(rows, 0);
@@ -121,8 +122,10 @@ void run_step(const Config& c, const TrainerOptions& options, const Mesh& alone,
   work.total = 0;
   trainer.step(batch, 0, [&] { d.counted_training = work.total / tokens; });
   d.bytes.activations = static_cast<int64_t>(trainer.peak_activation_bytes());
-  StateBytes state(d.bytes);
-  trainer.state(state);
+  d.bytes.weights = state_bytes(*model.parameters);
+  for (auto& table : model.tables) d.bytes.tables += state_bytes(*table);
+  d.bytes.moments = state_bytes(trainer.optimizer());
+  for (auto& table : trainer.table_optimizers()) d.bytes.table_moments += state_bytes(*table);
   d.bytes.packed_weights = packed_weight_bytes(model);
   d.bytes.kernel_scratch = kernel_scratch_bytes(model, batch.local_tokens);
   d.optimizers = trainer.optimizer_table();
@@ -143,7 +146,7 @@ ModelDescription describe_model(const Config& c) {
   count_parameters(model, d);
   list_sites(model, d);
   for (const auto& t : model.tables) {
-    d.tables.push_back({t->name(), t->num_rows(), t->row_width(), options.decoder.engram.columns});
+    d.tables.push_back({t->name(), t->num_rows(), t->row_width(), options.decoder.engram.rows_per_token()});
   }
   d.microbatch_tokens = c.batch.micro_batch_size * c.batch.sequence_length;
   d.sequence_length = c.batch.sequence_length;

@@ -86,7 +86,7 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
   const ModelDescription d = describe_model(config);
   const ModelDescription::Bytes& b = d.bytes;
   // The reference device computes in f64, by loops that lay nothing out anew.
-  const bool reference = config.run.device == RunDevice::reference;
+  const bool reference = config.run.device == DeviceKind::reference;
   const int64_t widen = reference ? 2 : 1;
   const int64_t moments = share(b.moments, replicas), tables = share(b.tables, replicas);
   const int64_t table_moments = share(b.table_moments, replicas);

@@ -103,7 +103,7 @@ class Run {
     const double begin_s = now_s(), waited_s = loader_->wait_s();
     StepBatch batch;
     agree(session_.world(), [&] { batch = loader_->next(step_shape(c, done)); });
-    const double rate = learning_rate_of(c).at(done);
+    const double rate = LearningRate(c.optimizer.schedule, c.run.steps).at(done);
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);
     const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
@@ -227,7 +227,7 @@ class Run {
 
   // Why the skipped steps are too many; empty if they are not.
   std::string too_many_skips() const {
-    const OptimizerConfig& o = session_.config().optimizer;
+    const OptimizerOptions& o = session_.config().optimizer;
     if (progress_.skipped_in_a_row >= o.max_nonfinite_steps) {
       return concat(progress_.skipped_in_a_row, " steps in a row that were skipped");
     }

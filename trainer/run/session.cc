@@ -77,7 +77,7 @@ void Session::within_memory(const std::function<void()>& body) const {
 }
 
 void Session::build_model() {
-  const ModelConfig& m = config_.model;
+  const DecoderOptions& m = config_.model;
   const int64_t rows = vocab_rows();
   if (!m.engram.layers.empty()) {
     TokenizerCompression map = compress_tokenizer(*tokenizer_);
@@ -113,10 +113,9 @@ LoaderOptions Session::loader_options() const {
   o.vocab_size = model_->decoder->options().vocab_size;
   o.tokenizer_digest = tokenizer_digest_;
   o.mtp_depth = static_cast<int>(config_.model.mtp.depth);
-  o.bad_samples = config_.data.bad_samples == BadSamplePolicy::skip ? BadSamples::skip : BadSamples::fail;
+  o.bad_samples = config_.data.bad_samples;
   o.max_bad_samples = config_.data.max_bad_samples;
-  o.mixture_change =
-      config_.data.mixture_change == MixtureChangePolicy::restart ? MixtureChange::restart : MixtureChange::refuse;
+  o.mixture_change = config_.data.mixture_change;
   o.replica = mesh_->coordinate(Axis::dp);
   o.num_replicas = mesh_->degree(Axis::dp);
   o.prefetch_steps = static_cast<int>(config_.data.prefetch);

@@ -24,7 +24,6 @@ EngramHashSpec engram_hash_spec(const Config& config, int64_t compressed_vocab, 
 ModelOptions model_options(const Config& config, int64_t vocab_size, const EngramHash* engram);
 TrainerOptions trainer_options(const Config& config, const EngramHash* engram);
 
-LearningRate learning_rate_of(const Config& config);
 // Sizes of the step that follows `steps_done` finished ones.
 StepShape step_shape(const Config& config, int64_t steps_done);
 // UserError if the batch ramp gives a step that the replicas do not divide, which would stop the run only then.

@@ -40,9 +40,9 @@ Tensor loss_weights(Stream& stream, Arena& arena, const Batch& b, size_t depth, 
 
 }  // namespace
 
-std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight) {
-  const double further = mtp_weight / std::max(1.0, static_cast<double>(mtp_depth));
-  std::vector<double> weights(static_cast<size_t>(1 + mtp_depth), further);
+std::vector<double> depth_weights(const MtpOptions& mtp) {
+  const double further = mtp.weight / std::max(1.0, static_cast<double>(mtp.depth));
+  std::vector<double> weights(static_cast<size_t>(1 + mtp.depth), further);
   weights[0] = 1;
   return weights;
 }

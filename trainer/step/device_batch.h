@@ -4,6 +4,7 @@
 #include "data/loader/batch.h"
 #include "kernels/core/arena.h"
 #include "parallel/comm/communicator.h"
+#include "trainer/models/decoder_options.h"
 #include "trainer/nn/frame.h"
 
 namespace birkhoff {
@@ -14,8 +15,8 @@ struct Normalizers {
   double sequences = 1;         // of the global batch
 };
 
-// The weight of each depth in the loss: 1 for the next token, and mtp_weight shared out among the further ones.
-std::vector<double> depth_weights(int64_t mtp_depth, double mtp_weight);
+// The weight of each depth in the loss: 1 for the next token, and the weight of MTP shared out among the further ones.
+std::vector<double> depth_weights(const MtpOptions& mtp);
 
 // Counts what the losses of a step are divided by before its first forward. Collective over the ranks that
 // divide the batch.

@@ -4,7 +4,8 @@
 namespace birkhoff {
 
 std::string Trainer::optimizer_table() const {
-  OptimizerTableArgs args{model_->parameters.get(), dense_->options(), {}, options_.bias_update_speed};
+  OptimizerTableArgs args{
+      model_->parameters.get(), dense_->options(), {}, model_->decoder->options().moe.bias_update_speed};
   for (const auto& table : tables_) args.tables.push_back(table.get());
   return birkhoff::optimizer_table(args);
 }

@@ -14,7 +14,6 @@ struct Model {
   std::unique_ptr<Decoder> decoder;
   std::unique_ptr<ParameterStore> parameters;
   std::vector<std::unique_ptr<ShardedRowStore>> tables;  // one per Engram layer, divided over the ranks of a stage
-  double table_init_std = 0.02;
 
   void initialize(Stream& stream, uint64_t seed);
   void state(StateVisitor& visitor);
@@ -25,13 +24,11 @@ struct Model {
 struct ModelOptions {
   Recipe recipe = Recipe::f32;
   ScaleFormat fp8_scale = ScaleFormat::f32;
-  NormKind norm = NormKind::rmsnorm;
-  double norm_eps = 1e-6;
-  InitOptions init;
   DecoderOptions decoder;
   std::vector<int64_t> table_rows;
-  double table_init_std = 0.02;
   ParameterStore::CostOf cost_of;
+  // Units at which a further stage begins; see Decoder.
+  std::vector<int64_t> stage_begins = {};
 };
 Model make_model(Device device, const Mesh& mesh, const ModelOptions& options);
 

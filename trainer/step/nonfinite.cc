@@ -60,12 +60,13 @@ int64_t bad_row(FiniteCheck& finite, Tensor rows) {
   return begin;
 }
 
-// The first of the parameters of the table's own module.
-int64_t place_of(const ParameterStore& parameters, const std::string& table) {
-  const std::string module = table.substr(0, table.rfind('.') + 1);
-  const auto& all = parameters.entries();
-  const auto first =
-      std::find_if(all.begin(), all.end(), [&](const auto& e) { return e.parameter->name.starts_with(module); });
+// The place among all parameters of the first one of the module that reads the Engram table number `table`.
+int64_t first_reader_of(const Model& model, size_t table) {
+  const int64_t layer = model.decoder->options().engram.layers[table];
+  const auto& all = model.parameters->entries();
+  const auto first = std::find_if(all.begin(), all.end(), [&](const ParameterStore::Entry& e) {
+    return e.parameter->part == Part::engram && e.unit == unit_of_block(layer);
+  });
   return first - all.begin();
 }
 
@@ -109,7 +110,7 @@ std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, cons
   for (size_t t = 0; t < row_gradients.size(); ++t) {
     const std::string& name = model.tables[t]->name();
     // Rows enter a module before its parameters do.
-    const int64_t order = 2 * (count - place_of(*model.parameters, name)) + 1;
+    const int64_t order = 2 * (count - first_reader_of(model, t)) + 1;
     if ((!last || order < last->order) && !finite(row_gradients[t])) last = {order, "the gradient of " + name};
   }
   return last;

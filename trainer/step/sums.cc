@@ -13,7 +13,7 @@ std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::u
     sums.push_back({"the gradient of " + e.parameter->name, 0, true});
   }
   for (const auto& table : tables) {
-    const bool counted = table->options().kind == TableOptions::Kind::sparse_adamw;
+    const bool counted = table->options().update == TableUpdate::sparse_adamw;
     sums.push_back({"the gradient of " + table->table().name(), 0, counted});
   }
   for (const PersistentBuffer* b : model.parameters->buffers()) sums.push_back({"the value of " + b->name, 0, false});

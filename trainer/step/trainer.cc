@@ -11,17 +11,18 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
       mesh_(&mesh),
       model_(&model),
       options_(options),
-      depth_weights_(depth_weights(model.decoder->options().mtp_depth, options.mtp_weight)),
-      dense_(std::make_unique<DenseOptimizer>(stream.device, *model.parameters, options.dense)),
-      spike_(options.spike),
+      depth_weights_(depth_weights(model.decoder->options().mtp)),
+      dense_(std::make_unique<DenseOptimizer>(stream.device, *model.parameters, options.optimizer, options.precision)),
+      spike_(options.optimizer.spike),
       runner_(stream_, model.decoder->stages(), model.build.num_slots),
       step_arena_(stream.device),
       table_rows_(model.tables),
       gain_(step_arena_) {
   for (size_t i = 0; i < model.tables.size(); ++i) {
-    TableOptions table = options.table;
-    if (i < options.table_matrix_begins.size()) table.matrix_begins = options.table_matrix_begins[i];
-    tables_.push_back(std::make_unique<TableOptimizer>(stream.device, *model.tables[i], std::move(table)));
+    const bool given = i < options.table_matrix_begins.size();
+    tables_.push_back(
+        std::make_unique<TableOptimizer>(stream.device, *model.tables[i], options.optimizer, options.precision,
+                                         given ? options.table_matrix_begins[i] : std::vector<int64_t>{0}));
   }
   sums_ = list_of_sums(model, tables_);
 }
@@ -47,8 +48,9 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   if (before_update) before_update();
   // 8. Update the weights, unless the step is skipped.
   decide(report);
-  const bool clip = options_.clip_norm > 0 && report.grad_norm > options_.clip_norm;
-  if (!report.skipped) update(learning_rate, clip ? options_.clip_norm / report.grad_norm : 1.0);
+  const double most = options_.optimizer.clip_norm;
+  const bool clip = most > 0 && report.grad_norm > most;
+  if (!report.skipped) update(learning_rate, clip ? most / report.grad_norm : 1.0);
   ++steps_;
   return report;
 }
@@ -84,8 +86,8 @@ void Trainer::reduce_gradients(const StepBatch& batch) {
 
 void Trainer::decide(StepReport& report) {
   if (report.skip_reason == SkipReason::none && spike_.is_spike(report.loss)) report.skip_reason = SkipReason::spike;
-  report.skipped =
-      report.skip_reason == SkipReason::nonfinite || (report.skip_reason == SkipReason::spike && options_.spike.skip);
+  report.skipped = report.skip_reason == SkipReason::nonfinite ||
+                   (report.skip_reason == SkipReason::spike && options_.optimizer.spike.skip);
 }
 
 void Trainer::update(double learning_rate, double grad_scale) {
@@ -94,9 +96,10 @@ void Trainer::update(double learning_rate, double grad_scale) {
   dense_->step(stream_, u);
   model_->parameters->publish(stream_);
   for (auto& table : tables_) table->step(stream_, u);
-  if (options_.bias_update_speed == 0) return;
+  const double speed = model_->decoder->options().moe.bias_update_speed;
+  if (speed == 0) return;
   for (const ParameterStore::Router& router : model_->parameters->routers()) {
-    router_bias_update(stream_, {router.bias->value, router.load->value, options_.bias_update_speed});
+    router_bias_update(stream_, {router.bias->value, router.load->value, speed});
   }
 }
 

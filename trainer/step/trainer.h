@@ -19,13 +19,9 @@
 namespace birkhoff {
 
 struct TrainerOptions {
-  double clip_norm = 0;  // 0: none
-  double mtp_weight = 0;
-  double bias_update_speed = 0;
-  DenseOptions dense;
-  TableOptions table;  // matrix_begins per table in table_matrix_begins
-  std::vector<std::vector<int64_t>> table_matrix_begins;
-  SpikeDetector::Options spike;
+  OptimizerOptions optimizer;
+  UpdatePrecision precision;
+  std::vector<std::vector<int64_t>> table_matrix_begins;  // of each Engram table; see TableOptimizer
 };
 
 // One replica's share of optimizer steps.
@@ -54,7 +50,8 @@ class Trainer {
   std::string optimizer_table() const;
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
-  const DenseOptimizer& optimizer() const { return *dense_; }
+  DenseOptimizer& optimizer() { return *dense_; }
+  const std::vector<std::unique_ptr<TableOptimizer>>& table_optimizers() const { return tables_; }
   size_t peak_activation_bytes() const { return runner_.peak_bytes(); }
   // What tables' updates keep from step to step; what a step needs besides activations, at its peak.
   size_t table_state_bytes() const;

@@ -155,7 +155,7 @@ TEST_F(Ingest, ListsTheJsonLinesThatItLeftOut) {
   options_.inputs = {(dir_ / "lines").string()};
   options_.heldout_fraction = 0;
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("a.jsonl: line 2: 'text' is null, expected a string"));
-  options_.bad_lines = BadLines::Policy::skip;
+  options_.bad_lines = BadData::skip;
   EXPECT_EQ(ingest(options_).split("train").num_samples, 2);
   const std::string list = read_file(options_.output / "bad_samples.jsonl");
   EXPECT_THAT(list, HasSubstr("\"line\":2,\"reason\":\"'text' is null, expected a string\""));
@@ -220,7 +220,7 @@ TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
 TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
   write_file(dir_ / "lines" / "a.jsonl", "{}\n");
   options_.inputs = {(dir_ / "lines").string()};
-  options_.bad_lines = BadLines::Policy::skip;
+  options_.bad_lines = BadData::skip;
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("holds no text"));
   const auto mine = dir_ / "out" / "heldout.txt", list = dir_ / "out" / "bad_samples.jsonl";
   write_file(mine, long_text());
@@ -243,7 +243,7 @@ TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
 TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
   write_file(dir_ / "lines" / "a.jsonl", "{}\n");
   options_.inputs = {(dir_ / "lines").string()};
-  options_.bad_lines = BadLines::Policy::skip;
+  options_.bad_lines = BadData::skip;
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("holds no text"));
   write_file(dir_ / "lines" / "a.jsonl", "{\"text\": \"a\"}\n");
   options_.heldout_fraction = 0;

@@ -271,7 +271,7 @@ TEST_F(LoaderWithABadSample, FailsByDefaultWithPathAndSampleAndStaysFailed) {
 }
 
 TEST_F(LoaderWithABadSample, SkipMasksItAndLeavesAllElseInPlaceForAnyReplicas) {
-  options_.bad_samples = BadSamples::skip;
+  options_.bad_samples = BadData::skip;
   const auto one = run(1, 0, 10);
   expect_equal(run(3, 2, 10), one);
   int64_t masked = 0;
@@ -286,14 +286,14 @@ TEST_F(LoaderWithABadSample, SkipMasksItAndLeavesAllElseInPlaceForAnyReplicas) {
 }
 
 TEST_F(LoaderWithABadSample, SkipIsCapped) {
-  options_.bad_samples = BadSamples::skip;
+  options_.bad_samples = BadData::skip;
   options_.max_bad_samples = 0;
   EXPECT_THAT(message_of([&] { run(1, 0, 10); }), HasSubstr("more than 0 samples could not be read"));
 }
 
 // What is whole but of no use to the run is nothing to skip.
 TEST_F(LoaderTest, SkipIsForDamageAlone) {
-  options_.bad_samples = BadSamples::skip;
+  options_.bad_samples = BadData::skip;
   ShardWriter writer(dir_ / "opaque" / "train", {kTestVocab, "digest", 2000});
   Sample sample;
   sample.segments = {Segment::text({1000, kTestEnd}), Segment::opaque({1, 2, 3}, {3})};
@@ -327,7 +327,7 @@ TEST_F(LoaderTest, RefusesFramingTokensThatAreNoTokens) {
 }
 
 TEST_F(LoaderTest, AShardDeletedWhileRunningIsFatalUnderEitherPolicy) {
-  options_.bad_samples = BadSamples::skip;
+  options_.bad_samples = BadData::skip;
   options_.prefetch_steps = 0;
   Loader loader(options_);
   loader.next({12, 1, 1});

@@ -169,13 +169,6 @@ TEST(Precision, TheMetaDeviceTellsTheBytesThatTheCpuHolds) {
   }
 }
 
-TEST(Precision, NamesTheRecipes) {
-  for (const Recipe recipe : {Recipe::f32, Recipe::bf16, Recipe::fp8_block}) {
-    EXPECT_EQ(recipe_of(name_of(recipe)), recipe);
-  }
-  EXPECT_THROW(recipe_of("fp4"), UserError);
-}
-
 TEST(Precision, RefusesShapesAndTypesThatDisagree) {
   Arena arena{Device{}};
   Stream stream;

@@ -145,6 +145,7 @@ TEST(Rope, YarnMultipliesCosinesAndSinesAlike) {
   RopeOptions options{RopeLayout::half, 100, {40, 8, 32, 1, 0.7, 0.7}};
   fill_rope_table(stream, plain, options);
   options.yarn.mscale = 1.5;
+  options.yarn.mscale_all_dim = 1;
   fill_rope_table(stream, scaled, options);
   const auto before = values_of(plain), after = values_of(scaled);
   const double factor = rope_table_factor(options.yarn);

@@ -268,7 +268,7 @@ class Given final : public StateVisitor {
 
 TEST(Counts, OutOfRangeAreRefusedBeforeTheyAreUsed) {
   const auto refusal = [](int64_t count, int64_t next) {
-    SpikeDetector detector({});
+    SpikeDetector detector(SpikeOptions{});
     Given given({{"spike.count", count}, {"spike.next", next}});
     return message_of<DataError>([&] { detector.state(given); });
   };

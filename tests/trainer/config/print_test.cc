@@ -151,7 +151,7 @@ TEST(Configs, QuickstartShowsEveryPartOfTheModel) {
   EXPECT_EQ(c.model.residual.type, ResidualType::mhc);
   EXPECT_FALSE(c.model.engram.layers.empty());
   EXPECT_EQ(c.model.mtp.depth, 1);
-  EXPECT_EQ(c.precision.recipe, PrecisionRecipe::bf16);
+  EXPECT_EQ(c.precision.recipe, Recipe::bf16);
   for (const int64_t ranks : {1, 2, 3, 4}) EXPECT_EQ(check_world(c, ranks), ranks);
 }
 

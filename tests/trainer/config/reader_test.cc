@@ -350,16 +350,19 @@ TEST(Reader, WarnsOfSettingsThatNothingReads) {
   };
   EXPECT_THAT(
       warnings("model:\n  residual: {type: hc, streams: 2, alpha_init: 1, phi_std: 1, eps: 0.1}\n"),
-      testing::ElementsAre(StartsWith("x.yaml:2: model.residual.eps has no effect: hc normalizes nothing"),
-                           StartsWith("x.yaml:2: model.residual.phi_std has no effect: hc normalizes nothing")));
+      testing::ElementsAre(
+          StartsWith("x.yaml:2: model.residual.eps has no effect: model.residual.type is hc, which normalizes nothing"),
+          StartsWith(
+              "x.yaml:2: model.residual.phi_std has no effect: model.residual.type is hc, which normalizes nothing")));
   EXPECT_THAT(warnings("model: {residual: {type: mhc, eps: 0.1, phi_std: 1, sinkhorn_iterations: 3}}\n"),
               testing::IsEmpty());
   EXPECT_THAT(warnings("model: {moe: {num_experts: 4, top_k: 2}}\n", {"model.moe.num_experts=0"}),
               testing::ElementsAre("x.yaml:1: model.moe.top_k has no effect: model.moe.num_experts is 0"));
   EXPECT_THAT(warnings("run: {seed: 1}\n", {"optimizer.muon.momentum=0.5"}),
               testing::ElementsAre("--set: optimizer.muon.momentum has no effect: optimizer.type is not muon"));
-  EXPECT_THAT(warnings("model: {engram: {layers: [1]}}\noptimizer: {engram: {update: sparse_adamw, tau: 0.1}}\n"),
-              testing::ElementsAre("x.yaml:2: optimizer.engram.tau has no effect: no table has the balanced update"));
+  EXPECT_THAT(
+      warnings("model: {engram: {layers: [1]}}\noptimizer: {engram: {update: sparse_adamw, tau: 0.1}}\n"),
+      testing::ElementsAre("x.yaml:2: optimizer.engram.tau has no effect: optimizer.engram.update is not balanced"));
   EXPECT_THAT(
       warnings("data:\n  sources: [{path: a}, {path: b, weight: 1e-300}]\n"),
       testing::ElementsAre(StartsWith("x.yaml:2: data.sources[1].weight has no effect: it is so small a share")));
@@ -433,10 +436,10 @@ TEST(Reader, ReadsAliases) {
 TEST(Reader, ReadsEveryFormOfNumber) {
   const Config c =
       parse_config("optimizer: {learning_rate: 1e-4, weight_decay: .1, clip_norm: +2, eps: 1E-8}\n").config;
-  EXPECT_EQ(c.optimizer.learning_rate, 1e-4);
-  EXPECT_EQ(c.optimizer.weight_decay, 0.1);
+  EXPECT_EQ(c.optimizer.schedule.learning_rate, 1e-4);
+  EXPECT_EQ(c.optimizer.adamw.weight_decay, 0.1);
   EXPECT_EQ(c.optimizer.clip_norm, 2);
-  EXPECT_EQ(c.optimizer.eps, 1e-8);
+  EXPECT_EQ(c.optimizer.adamw.eps, 1e-8);
 }
 
 TEST(Reader, ReadsOneNumberAsAListOfOne) {

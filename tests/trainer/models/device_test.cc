@@ -136,8 +136,8 @@ TEST_P(ModelDevice, GivesTheSameBitsOnAnyNumberOfThreads) {
   for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     ModelOptions options = GetParam().options;
     options.recipe = recipe;
-    options.decoder.channels = 44;
-    if (options.decoder.learned_positions) options.decoder.learned_positions = 128;
+    options.decoder.hidden_size = 44;
+    options.decoder.max_positions = 128;
     const StepBatch batch = tiny_batch(options, {1, 4, 101, 2, 0, 1});
     TinyModel one({}, options), three({}, options);
     set_num_threads(1);
@@ -164,8 +164,8 @@ struct Step {
 };
 
 struct Optimizers {
-  DenseOptions::Kind dense;
-  TableOptions::Kind table;
+  OptimizerType dense;
+  TableUpdate table;
 };
 
 void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimizers, Step& step) {
@@ -177,10 +177,8 @@ void take_step(DeviceKind kind, const ModelOptions& options, Optimizers optimize
   model.initialize(stream, 1);
   stream.observer = &step.counter;
   TrainerOptions t;
-  t.mtp_weight = 0.3;
-  t.bias_update_speed = 0.001f;
-  t.dense.kind = optimizers.dense;
-  t.table.kind = optimizers.table;
+  t.optimizer.type = optimizers.dense;
+  t.optimizer.engram.update = optimizers.table;
   Trainer trainer(stream, mesh, model, t);
   trainer.step(tiny_batch(options, {}), 1e-3);
   step.bytes = trainer.peak_activation_bytes();
@@ -206,9 +204,9 @@ TEST_P(ModelDevice, MetaTakesAWholeStepAndCountsTheBytesAndWorkOfCpu) {
   for (Recompute recompute : {Recompute::none, Recompute::block, Recompute::streams}) {
     ModelOptions options = GetParam().options;
     options.decoder.recompute = recompute;
-    if (recompute == Recompute::streams && options.decoder.residual.kind == ResidualKind::plain) continue;
-    expect_meta_equals_cpu(options, {DenseOptions::Kind::muon, TableOptions::Kind::balanced});
-    expect_meta_equals_cpu(options, {DenseOptions::Kind::adamw, TableOptions::Kind::sparse_adamw});
+    if (recompute == Recompute::streams && options.decoder.residual.type == ResidualType::plain) continue;
+    expect_meta_equals_cpu(options, {OptimizerType::muon, TableUpdate::balanced});
+    expect_meta_equals_cpu(options, {OptimizerType::adamw, TableUpdate::sparse_adamw});
   }
 }
 

@@ -38,7 +38,7 @@ class Recomputation : public ::testing::TestWithParam<Variant> {
     ModelOptions o = GetParam().options;
     o.recipe = recipe;
     o.decoder.num_layers = 4;
-    o.decoder.channels = 44;  // more than one vector, and a rest
+    o.decoder.hidden_size = 44;  // more than one vector, and a rest
     return o;
   }
 };
@@ -53,7 +53,7 @@ TEST_P(Recomputation, OfBlocksGivesTheSameBits) {
 }
 
 TEST_P(Recomputation, OfStreamsGivesTheSameBits) {
-  if (GetParam().options.decoder.residual.kind == ResidualKind::plain) GTEST_SKIP() << "there is one stream";
+  if (GetParam().options.decoder.residual.type == ResidualType::plain) GTEST_SKIP() << "there is one stream";
   for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     const Result kept = run({}, options(recipe), Recompute::none);
     for (int64_t layers : {0, 1, 2, 3, 4}) {  // three leave a group of one
@@ -66,7 +66,7 @@ TEST_P(Recomputation, OfStreamsGivesTheSameBits) {
 }
 
 TEST_P(Recomputation, OfStreamsGivesTheSameBitsWithSeveralMicrobatchesInFlight) {
-  if (GetParam().options.decoder.residual.kind == ResidualKind::plain) GTEST_SKIP() << "there is one stream";
+  if (GetParam().options.decoder.residual.type == ResidualType::plain) GTEST_SKIP() << "there is one stream";
   ModelOptions o = options(Recipe::f32);
   const StepBatch batch = tiny_batch(o, {});
   TinyModel kept({}, o);
@@ -86,11 +86,11 @@ INSTANTIATE_TEST_SUITE_P(Variants, Recomputation, ::testing::ValuesIn(variants()
 TEST(StreamGroups, TakeTheBytesOfTheFormula) {
   ModelOptions o = full_options();
   DecoderOptions& d = o.decoder;
-  d.channels = 64;  // whole lines of the arena
+  d.hidden_size = 64;  // whole lines of the arena
   d.num_layers = 12;
-  d.engram_layers = {};
+  d.engram.layers = {};
   o.table_rows = {};
-  d.mtp_depth = 0;
+  d.mtp.depth = 0;
   const TinyStep step{1, 4, 16, 4, 0, 1};
   auto bytes = [&](Recompute recompute, int64_t layers) {
     ModelOptions options = o;
@@ -100,7 +100,7 @@ TEST(StreamGroups, TakeTheBytesOfTheFormula) {
     tiny.run(tiny_batch(options, step), TinyModel::Work::gradients);
     return static_cast<int64_t>(tiny.peak_bytes());
   };
-  const int64_t S = d.residual.streams, unit = 4 * 16 * d.channels * static_cast<int64_t>(sizeof(float));
+  const int64_t S = d.residual.num_streams(), unit = 4 * 16 * d.hidden_size * static_cast<int64_t>(sizeof(float));
   auto formula = [&](int64_t g) { return unit * (S * ((d.num_layers + g - 1) / g) + 2 * g * (S + 2)); };
   for (int64_t g : {1, 2, 3, 5, 12}) {
     EXPECT_EQ(bytes(Recompute::streams, g) - bytes(Recompute::streams, 1), formula(g) - formula(1)) << g;

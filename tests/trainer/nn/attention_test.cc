@@ -39,7 +39,7 @@ double loss(const ModelOptions& options, const std::string& suffix = "", double 
 TEST(Attention, YarnChangesNothingWhereNothingRotates) {
   ModelOptions learned = options_of("gpt"), rotated = options_of("plain");
   const double before[] = {loss(learned), loss(rotated)};
-  learned.decoder.attention.rope.yarn.factor = rotated.decoder.attention.rope.yarn.factor = 8;
+  learned.decoder.rope.yarn.factor = rotated.decoder.rope.yarn.factor = 8;
   EXPECT_EQ(loss(learned), before[0]);
   EXPECT_NE(loss(rotated), before[1]);
 }
@@ -47,7 +47,7 @@ TEST(Attention, YarnChangesNothingWhereNothingRotates) {
 TEST(Attention, NormalizedLatentQueriesHaveNoSize) {
   ModelOptions o = options_of("single_pass");
   ASSERT_TRUE(o.decoder.attention.qk_norm);
-  o.norm_eps = 0;
+  o.decoder.norm.eps = 0;
   EXPECT_NEAR(loss(o, ".q.weight", 3), loss(o), kVectorBound * loss(o));
   o.decoder.attention.qk_norm = false;
   EXPECT_GT(std::abs(loss(o, ".q.weight", 3) - loss(o)), 1e-6);

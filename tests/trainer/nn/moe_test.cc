@@ -13,7 +13,7 @@ MoeOptions options_with(int64_t shared) {
   MoeOptions o;
   o.num_experts = kExperts;
   o.top_k = 2;
-  o.expert_hidden = kHidden;
+  o.expert_size = kHidden;
   o.num_shared = shared;
   o.sequence_balance_loss = 0;
   return o;
@@ -33,7 +33,7 @@ OpCase moe_case(int64_t T, MoeOptions options) {
   c.output("y", {T, kChannels});
   const auto run = [=](Stream& s, const Tensors& t, Pass pass) {
     Build build = build_for(s, t);
-    Moe moe(build, "moe", kChannels, options);
+    Moe moe(build, "moe", kChannels, options, 0);
     run_module(s, t, build, moe, pass);
   };
   c.forward([=](Stream& s, const Tensors& t) { run(s, t, Pass::forward); });
@@ -74,17 +74,13 @@ struct Loads final : ModuleVisitor {
   int routers = 0;
 };
 
-TEST(Moe, DeclaresARouterOnlyWhereABiasBalancesIt) {
-  for (const bool bias : {true, false}) {
-    Build build{Device{}};
-    MoeOptions options = options_with(0);
-    options.balancing_bias = bias;
-    Moe moe(build, "moe", kChannels, options);
-    Loads loads;
-    moe.visit(loads);
-    EXPECT_THAT(loads.names, testing::ElementsAre("moe.load", "moe.balance_loss"));
-    EXPECT_EQ(loads.routers, bias ? 1 : 0);
-  }
+TEST(Moe, DeclaresItsCountersAndTheBiasOfItsRouter) {
+  Build build{Device{}};
+  Moe moe(build, "moe", kChannels, options_with(0), 0);
+  Loads loads;
+  moe.visit(loads);
+  EXPECT_THAT(loads.names, testing::ElementsAre("moe.load", "moe.balance_loss"));
+  EXPECT_EQ(loads.routers, 1);
 }
 
 }  // namespace

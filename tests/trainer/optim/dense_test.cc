@@ -59,10 +59,9 @@ const std::map<std::string, std::vector<std::vector<int64_t>>>& rows_of_matrices
   return rows;
 }
 
-DenseOptions options() {
-  DenseOptions o;
-  o.kind = DenseOptions::Kind::muon;
-  o.muon.weight_decay = 0.1;
+OptimizerOptions options() {
+  OptimizerOptions o;
+  o.type = OptimizerType::muon;
   return o;
 }
 
@@ -87,7 +86,7 @@ Values train(DeviceKind device, int ranks) {
     const Mesh mesh(comm, {});
     ParameterStore store(
         {device}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
-        [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
+        [](const Parameter& p) { return update_cost(p, OptimizerType::muon); });
     DenseOptimizer optimizer({device}, store, options());
     for (const auto& e : store.entries())
       from_doubles(stream, e.parameter->value, values_of_draw(*e.parameter, 1).data());
@@ -134,9 +133,11 @@ std::vector<double> train_alone(DeviceKind device, const Parameter& p, const std
   a.grad = arena.take(DType::f32, shape);
   fill_zero(stream, a.momentum);
   from_doubles(stream, a.weight, rows_of(values_of_draw(p, 1), rows, columns).data());
-  a.hyper = options().muon;
-  a.hyper.learning_rate = kRate;
-  a.hyper.grad_scale = 0.5;
+  a.hyper = {.learning_rate = kRate,
+             .momentum = options().muon.momentum,
+             .weight_decay = options().adamw.weight_decay,
+             .update_rms = options().muon.rms_scale,
+             .grad_scale = 0.5};
   for (int step = 1; step <= kSteps; ++step) {
     from_doubles(stream, a.grad, rows_of(values_of_draw(p, static_cast<uint64_t>(1 + step)), rows, columns).data());
     muon(stream, workspace, a);
@@ -173,7 +174,7 @@ TEST(MuonOwners, DivideTheExpertsOfALayerAndNoMatrix) {
     const Mesh mesh(comm, {});
     ParameterStore store(
         {}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
-        [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
+        [](const Parameter& p) { return update_cost(p, OptimizerType::muon); });
     for (const auto& o : store.owned()) {
       if (o.parameter->role == Role::gain) continue;
       const int64_t from = o.begin, to = from + o.slice.count(), columns = o.parameter->shape.back();
@@ -194,7 +195,7 @@ TEST(MuonTable, TellsTheMatricesOfEveryParameter) {
     const Mesh mesh(comm, {});
     ParameterStore store(
         {}, mesh, [&](ModuleVisitor& v) { layer.visit(v); },
-        [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); });
+        [](const Parameter& p) { return update_cost(p, OptimizerType::muon); });
     const std::string table = optimizer_table({&store, options(), {}, 0});
     for (const char* text : {"10 x [5, 4]", "1 x [12, 6], 1 x [6, 6]", "1 x [7, 8], 1 x [3, 8]", "3 x [4, 5]"}) {
       EXPECT_THAT(table, HasSubstr(text));
@@ -219,18 +220,18 @@ TEST(MuonMatricesOfAModel, AreThoseOfItsEquations) {
   };
   using Shapes = std::vector<Shape>;
   const AttentionOptions& a = o.decoder.attention;
-  const int64_t C = o.decoder.channels, F = o.decoder.ffn_hidden, E = o.decoder.moe.num_experts, H = a.num_heads;
-  const int64_t X = o.decoder.moe.expert_hidden, S = o.decoder.residual.streams;
+  const int64_t C = o.decoder.hidden_size, F = o.decoder.ffn.size, E = o.decoder.moe.num_experts, H = a.num_heads;
+  const int64_t X = o.decoder.moe.expert_size, S = o.decoder.residual.num_streams();
   EXPECT_EQ(shapes("layers.0.ffn.up.weight"), (Shapes{{F, C}, {F, C}}));
   EXPECT_EQ(shapes("layers.0.ffn.down.weight"), (Shapes{{C, F}}));
   EXPECT_EQ(shapes("layers.1.ffn.experts.up"), Shapes(static_cast<size_t>(2 * E), Shape{X, C}));
   EXPECT_EQ(shapes("layers.1.ffn.experts.down"), Shapes(static_cast<size_t>(E), Shape{C, X}));
-  EXPECT_EQ(shapes("layers.0.attention.kv_a.weight"), (Shapes{{a.kv_lora_rank, C}, {a.rope_dim, C}}));
+  EXPECT_EQ(shapes("layers.0.attention.kv_a.weight"), (Shapes{{a.kv_lora_rank, C}, {a.qk_rope_head_dim, C}}));
   EXPECT_EQ(shapes("layers.0.attention.kv_b.weight"),
-            (Shapes{{H * a.nope_dim, a.kv_lora_rank}, {H * a.v_dim, a.kv_lora_rank}}));
+            (Shapes{{H * a.qk_nope_head_dim, a.kv_lora_rank}, {H * a.v_head_dim, a.kv_lora_rank}}));
   EXPECT_EQ(shapes("layers.0.attention.q_b.weight"),
-            (Shapes{{H * a.nope_dim, a.q_lora_rank}, {H * a.rope_dim, a.q_lora_rank}}));
-  const int64_t rows = o.decoder.engram.columns * o.decoder.engram.head_dim;
+            (Shapes{{H * a.qk_nope_head_dim, a.q_lora_rank}, {H * a.qk_rope_head_dim, a.q_lora_rank}}));
+  const int64_t rows = o.decoder.engram.rows_per_token() * o.decoder.engram.head_dim;
   EXPECT_EQ(shapes("layers.1.engram.wkv.weight"), Shapes(static_cast<size_t>(S + 1), Shape{C, rows}));
 }
 

@@ -21,18 +21,18 @@ std::string table(const ModelOptions& model, const TrainerOptions& options) {
 
 TEST(OptimizerTable, GivesEveryTensorItsRuleAndDecay) {
   TrainerOptions options;
-  options.dense.kind = DenseOptions::Kind::muon;
-  options.dense.adamw.weight_decay = 0.25;
-  options.dense.muon.weight_decay = 0.125;
-  options.bias_update_speed = 0.5f;
-  options.table.learning_rate_multiplier = 7;
+  options.optimizer.type = OptimizerType::muon;
+  options.optimizer.adamw.weight_decay = 0.25;
+  options.optimizer.engram.learning_rate_multiplier = 7;
   options.table_matrix_begins = {{0, 10, 20}};
-  const std::string text = table(full_options(), options);
+  ModelOptions model = full_options();
+  model.decoder.moe.bias_update_speed = 0.5;
+  const std::string text = table(model, options);
   EXPECT_THAT(
       text,
       AllOf(ContainsRegex("embedding\\.weight +\\[19, 12\\] +adamw +0\\.25 +x 1\n"),
-            ContainsRegex("layers\\.\\[0-1\\]\\.attention\\.fn +\\[24, 48\\] +muon, 1 x \\[24, 48\\] +0\\.125 +x 1\n"),
-            ContainsRegex("layers\\.1\\.ffn\\.experts\\.up +\\[6, 10, 12\\] +muon, 12 x \\[5, 12\\] +0\\.125"),
+            ContainsRegex("layers\\.\\[0-1\\]\\.attention\\.fn +\\[24, 48\\] +muon, 1 x \\[24, 48\\] +0\\.25 +x 1\n"),
+            ContainsRegex("layers\\.1\\.ffn\\.experts\\.up +\\[6, 10, 12\\] +muon, 12 x \\[5, 12\\] +0\\.25"),
             ContainsRegex("layers\\.1\\.engram\\.table +\\[29, 3\\] +balanced, 3 matrices +none +x 7\n"),
             ContainsRegex("layers\\.1\\.ffn\\.gate\\.bias +\\[6\\] +sign of the load error +none +step 0\\.5\n")));
   EXPECT_THAT(text, ContainsRegex("mtp\\.\\[0-1\\]\\.norm\\.weight +\\[12\\] +adamw +none"));
@@ -40,10 +40,12 @@ TEST(OptimizerTable, GivesEveryTensorItsRuleAndDecay) {
 
 TEST(OptimizerTable, NamesOtherUpdatesOfTables) {
   TrainerOptions options;
-  EXPECT_THAT(table(full_options(), options), HasSubstr("balanced, one matrix"));
-  options.table.kind = TableOptions::Kind::sparse_adamw;
-  EXPECT_THAT(table(full_options(), options), AllOf(HasSubstr("sparse adamw"), Not(HasSubstr("balanced"))));
-  EXPECT_THAT(table(full_options(), options), ContainsRegex("gate\\.bias .* off\n")) << "speed 0";
+  ModelOptions model = full_options();
+  model.decoder.moe.bias_update_speed = 0;
+  EXPECT_THAT(table(model, options), HasSubstr("balanced, one matrix"));
+  options.optimizer.engram.update = TableUpdate::sparse_adamw;
+  EXPECT_THAT(table(model, options), AllOf(HasSubstr("sparse adamw"), Not(HasSubstr("balanced"))));
+  EXPECT_THAT(table(model, options), ContainsRegex("gate\\.bias .* off\n")) << "speed 0";
 }
 
 // Lines stand for all layers they name, so the layers of all lines together are all tensors.

@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-SpikeDetector::Options options() { return {5, 16, true}; }
+SpikeOptions options() { return {5, 16, true}; }
 
 double usual_loss(int i) { return 3 + 0.1 * std::sin(i); }
 
@@ -47,7 +47,7 @@ TEST(SpikeDetector, LetsEqualLossesPass) {
 }
 
 TEST(SpikeDetector, IsOffWithoutAScore) {
-  SpikeDetector detector({0, 16, true});
+  SpikeDetector detector(SpikeOptions{0, 16, true});
   for (int i = 0; i < 20; ++i) EXPECT_FALSE(detector.is_spike(usual_loss(i)));
   EXPECT_FALSE(detector.is_spike(1e9));
 }

@@ -33,11 +33,12 @@ Rows gradient_rows(int64_t rows, int step) {
 }
 
 // Values of a table of `rows` rows after some steps; `first` is where it lies in the table that the gradients are of.
-std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64_t all, const TableOptions& options) {
+std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64_t all,
+                          const std::vector<int64_t>& matrix_begins = {0}) {
   Stream stream;
   ShardedRowStore table({}, comm, "t", rows, kWidth);
   fill_zero(stream, table.local_values());
-  TableOptimizer optimizer({}, table, options);
+  TableOptimizer optimizer({}, table, {}, {}, matrix_begins);
   for (int step = 0; step < kSteps; ++step) {
     const Rows whole = gradient_rows(all, step);
     Rows mine;
@@ -60,19 +61,17 @@ class Granularity : public ::testing::TestWithParam<int> {};
 // of its own.
 TEST_P(Granularity, OfAHeadIsThatOfATableOfItsOwn) {
   const std::vector<int64_t> begins{0, 7, 18}, ends{7, 18, 29};
-  TableOptions whole, segments;
-  segments.matrix_begins = begins;
   std::vector<double> apart;
   run_ranks(1, [&](Communicator& comm) {
     for (size_t m = 0; m < begins.size(); ++m) {
-      const auto values = train(comm, begins[m], ends[m] - begins[m], 29, whole);
+      const auto values = train(comm, begins[m], ends[m] - begins[m], 29);
       apart.insert(apart.end(), values.begin(), values.end());
     }
   });
   std::map<int, std::vector<double>> together, one_matrix;
   std::mutex mutex;
   run_ranks(GetParam(), [&](Communicator& comm) {
-    const auto by_head = train(comm, 0, 29, 29, segments), by_table = train(comm, 0, 29, 29, whole);
+    const auto by_head = train(comm, 0, 29, 29, begins), by_table = train(comm, 0, 29, 29);
     const std::lock_guard lock(mutex);
     together[comm.rank()] = by_head;
     one_matrix[comm.rank()] = by_table;

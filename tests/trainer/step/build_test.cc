@@ -29,11 +29,10 @@ TEST(Build, EngramSettingsReachTheModelAndTheHash) {
   EXPECT_EQ(spec.pad, 7);
   const ModelOptions m = options_of(yaml);
   const EngramOptions& o = m.decoder.engram;
-  EXPECT_EQ(o.columns, 6);
+  EXPECT_EQ(o.rows_per_token(), 6);
   EXPECT_TRUE(o.bias);
   EXPECT_FALSE(o.gate.root);
   EXPECT_EQ(o.gate.clamp, 1e-3);
-  EXPECT_EQ(o.gate.eps, 1e-5);
   EXPECT_EQ(o.conv_kernel, 2);
   EXPECT_EQ(o.conv_dilation, 4);
   EXPECT_EQ(o.conv_eps, 1e-2);
@@ -50,7 +49,7 @@ TEST(Build, OneNumberOfRowsHoldsForEveryOrder) {
 TEST(Build, TheNormsOfAScoreMayHaveAnEpsOfTheirOwn) {
   const ModelOptions m = options_of("model: {norm_eps: 1e-5, engram: {layers: [1], gate: {eps: 1e-20}}}\n");
   EXPECT_EQ(m.decoder.engram.gate.eps, 1e-20);
-  EXPECT_EQ(m.norm_eps, 1e-5);
+  EXPECT_EQ(m.decoder.norm.eps, 1e-5);
 }
 
 TEST(Build, EveryChoiceOfTheModelReachesIt) {
@@ -59,11 +58,10 @@ TEST(Build, EveryChoiceOfTheModelReachesIt) {
       " moe: {num_experts: 4, gate_position: inner}, residual: {type: mhc, post_factor: 1.5}}\n"
       "precision: {recipe: fp8_block, fp8_scale: ue8m0}\n");
   EXPECT_EQ(m.decoder.z_loss, 1e-4);
-  EXPECT_EQ(m.init.std, 0.03);
-  EXPECT_EQ(m.init.embedding_std, 0.5);
-  EXPECT_EQ(m.init.output_scale, 0.25);
+  EXPECT_EQ(m.decoder.init.std, 0.03);
+  EXPECT_EQ(m.decoder.init.embedding_std(), 0.5);
+  EXPECT_EQ(m.decoder.init.output_scale, 0.25);
   EXPECT_EQ(m.decoder.ffn.clamp, 7);
-  EXPECT_EQ(m.decoder.moe.clamp, 7);
   EXPECT_EQ(m.decoder.moe.gate_position, GatePosition::inner);
   EXPECT_EQ(m.decoder.residual.post_factor, 1.5);
   EXPECT_EQ(m.recipe, Recipe::fp8_block);
@@ -71,7 +69,7 @@ TEST(Build, EveryChoiceOfTheModelReachesIt) {
 }
 
 TEST(Build, TheEmbeddingStartsLikeTheRestUnlessToldOtherwise) {
-  EXPECT_EQ(options_of("model: {init_std: 0.03}\n").init.embedding_std, 0.03);
+  EXPECT_EQ(options_of("model: {init_std: 0.03}\n").decoder.init.embedding_std(), 0.03);
 }
 
 // What the standard deviations of the initial weights are.

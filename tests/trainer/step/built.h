@@ -30,7 +30,7 @@ class Built {
         model_(make_model(stream_.device, mesh_, model_options(c, 19, &addresses_.hash()))),
         trainer_(stream_, mesh_, model_, trainer_options(c, &addresses_.hash())),
         depths_(1 + c.model.mtp.depth),
-        rate_(learning_rate_of(c).at(0)) {
+        rate_(LearningRate(c.optimizer.schedule, c.run.steps).at(0)) {
     model_.initialize(stream_, 1);
   }
 

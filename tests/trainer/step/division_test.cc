@@ -50,11 +50,12 @@ std::vector<Layout> layouts() {
 
 // A model of one rank, and its dense optimizer.
 struct Divided {
-  Divided(Communicator& world, const Layout& layout, const ModelOptions& options, DenseOptions::Kind kind)
+  Divided(Communicator& world, const Layout& layout, const ModelOptions& options, OptimizerType kind)
       : mesh(world, layout.degrees), model(make_model(stream.device, mesh, options)), optimizer(made(kind)) {}
-  DenseOptimizer made(DenseOptions::Kind kind) {
-    DenseOptions o;
-    o.kind = kind;
+  DenseOptimizer made(OptimizerType kind) {
+    OptimizerOptions o;
+    o.type = kind;
+    o.adamw.weight_decay = 0;
     return {stream.device, *model.parameters, o};
   }
   std::function<void(StateVisitor&)> state() {
@@ -148,8 +149,7 @@ class Gather final : public StateVisitor {
 
 // Calls `body` on every rank of the layout, and gathers the state behind it.
 void run(const Layout& layout, const ModelOptions& options, Whole& after,
-         const std::function<void(Divided&, Communicator&)>& body,
-         DenseOptions::Kind kind = DenseOptions::Kind::adamw) {
+         const std::function<void(Divided&, Communicator&)>& body, OptimizerType kind = OptimizerType::adamw) {
   run_ranks(layout.ranks, [&](Communicator& world) {
     Divided divided(world, layout, options, kind);
     divided.model.initialize(divided.stream, 1);
@@ -228,7 +228,7 @@ TEST(Division, OfWhatFollowsEachOtherIsTheSame) {
         };
         for (const auto& [name, p] : all) {
           const int64_t rows = p->shape[0];
-          if (name.ends_with("attention.q.weight") && a.kind == AttentionOptions::Kind::gqa) {
+          if (name.ends_with("attention.q.weight") && a.type != AttentionType::mla) {
             const std::string at = name.substr(0, name.size() - 8);
             const int64_t D = a.head_dim, share = a.num_heads / a.num_kv_heads * D, keys = a.num_kv_heads * D;
             EXPECT_EQ(held(name, 0, share, 0, rows), held(at + "kv.weight", 0, D, 0, keys)) << name;
@@ -237,10 +237,10 @@ TEST(Division, OfWhatFollowsEachOtherIsTheSame) {
           }
           if (name.ends_with("attention.kv_b.weight")) {
             const std::string at = name.substr(0, name.size() - 11);
-            const auto heads = held(name, 0, a.nope_dim + a.v_dim, 0, rows);
+            const auto heads = held(name, 0, a.qk_nope_head_dim + a.v_head_dim, 0, rows);
             const std::string q = all.contains(at + "q_b.weight") ? "q_b.weight" : "q.weight";
-            EXPECT_EQ(heads, held(at + q, 0, a.nope_dim + a.rope_dim, 0, INT64_MAX)) << name;
-            EXPECT_EQ(heads, held(at + "out.weight", 1, a.v_dim, 0, INT64_MAX)) << name;
+            EXPECT_EQ(heads, held(at + q, 0, a.qk_nope_head_dim + a.qk_rope_head_dim, 0, INT64_MAX)) << name;
+            EXPECT_EQ(heads, held(at + "out.weight", 1, a.v_head_dim, 0, INT64_MAX)) << name;
           }
           if (name.ends_with(".up.weight") || name.ends_with(".experts.up")) {
             const std::string down = std::string(name).replace(name.rfind(".up"), 3, ".down");
@@ -317,7 +317,7 @@ void load(Divided& d, Communicator& world, const std::filesystem::path& director
 }
 
 // An update at each layout, and the checkpoint of it loaded by one rank and by the ranks of the next layout.
-void expect_equal_to_one_rank(const Variant& variant, const std::vector<Layout>& all, DenseOptions::Kind kind) {
+void expect_equal_to_one_rank(const Variant& variant, const std::vector<Layout>& all, OptimizerType kind) {
   Whole initial, one;
   run(
       all[0], variant.options, initial, [](Divided&, Communicator&) {}, kind);
@@ -350,19 +350,19 @@ INSTANTIATE_TEST_SUITE_P(All, DividedVariant, testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
 TEST_P(DividedVariant, IsUpdatedSavedAndLoadedAsByOneRank) {
-  expect_equal_to_one_rank(GetParam(), layouts(), DenseOptions::Kind::adamw);
+  expect_equal_to_one_rank(GetParam(), layouts(), OptimizerType::adamw);
 }
 
 // Muon takes whole matrices, which ep leaves whole.
 TEST_P(DividedVariant, HasItsExpertsUpdatedByMuonAsByOneRank) {
   Variant variant = GetParam();
-  variant.options.cost_of = [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::muon); };
+  variant.options.cost_of = [](const Parameter& p) { return update_cost(p, OptimizerType::muon); };
   std::vector<Layout> whole;
   for (const Layout& layout : layouts()) {
     if (layout.degrees.tp == 1 && layout.degrees.etp == 1) whole.push_back(layout);
   }
   ASSERT_EQ(whole.size(), 5u);
-  expect_equal_to_one_rank(variant, whole, DenseOptions::Kind::muon);
+  expect_equal_to_one_rank(variant, whole, OptimizerType::muon);
 }
 
 }  // namespace

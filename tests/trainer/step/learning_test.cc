@@ -30,14 +30,14 @@ TEST_P(Start, ForetellsEveryTokenAlike) {
 INSTANTIATE_TEST_SUITE_P(Variants, Start, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
-std::string name_of_kind(ResidualKind kind) {
+std::string name_of_kind(ResidualType kind) {
   static constexpr const char* kNames[] = {"plain", "hc", "mhc", "mhc_single_pass"};
   return kNames[static_cast<size_t>(kind)];
 }
 
 // Without their dynamic part the connections treat all streams alike at the start: a sublayer reads a multiple of the
 // residual, which its norm takes away, and writes to every stream.
-class StaticConnection : public ::testing::TestWithParam<ResidualKind> {
+class StaticConnection : public ::testing::TestWithParam<ResidualType> {
  protected:
   static void make_static(TinyModel& tiny) {
     for (const auto& e : tiny.model.parameters->entries()) {
@@ -55,7 +55,7 @@ class StaticConnection : public ::testing::TestWithParam<ResidualKind> {
 TEST_P(StaticConnection, IsThePlainPreNormNetwork) {
   const ModelOptions plain_options = variants()[1].options;
   ModelOptions options = plain_options;
-  options.decoder.residual.kind = GetParam();
+  options.decoder.residual.type = GetParam();
   options.decoder.residual.streams = 4;
   TinyModel plain({DeviceKind::reference}, plain_options), streams({DeviceKind::reference}, options);
   make_static(streams);
@@ -68,7 +68,7 @@ TEST_P(StaticConnection, IsThePlainPreNormNetwork) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, StaticConnection,
-                         ::testing::Values(ResidualKind::hc, ResidualKind::mhc, ResidualKind::mhc_single_pass),
+                         ::testing::Values(ResidualType::hc, ResidualType::mhc, ResidualType::mhc_single_pass),
                          [](const auto& info) { return name_of_kind(info.param); });
 
 struct Learner {
@@ -88,9 +88,7 @@ struct Learner {
 
 TrainerOptions training() {
   TrainerOptions t;
-  t.clip_norm = 1;
-  t.mtp_weight = 0.3;
-  t.bias_update_speed = 0.001f;
+  t.optimizer.adamw.weight_decay = 0;
   return t;
 }
 

@@ -20,8 +20,8 @@ namespace {
 struct Rules {
   ModelOptions model = full_options();
   DeviceKind device = DeviceKind::cpu;
-  DenseOptions::Kind dense = DenseOptions::Kind::adamw;
-  TableOptions::Kind table = TableOptions::Kind::balanced;
+  OptimizerType dense = OptimizerType::adamw;
+  TableUpdate table = TableUpdate::balanced;
   int steps = 10;
 };
 
@@ -33,15 +33,11 @@ ModelOptions model_options(const Rules& s) {
 
 TrainerOptions trainer_options(const Rules& s) {
   TrainerOptions o;
-  o.clip_norm = 1;
-  o.mtp_weight = 0.3;
-  o.bias_update_speed = 0.001f;
-  o.dense.kind = s.dense;
+  o.optimizer.type = s.dense;
   // The streams of the first layer are equal, so that their mixing has no gradient but rounding; a small eps would make
   // full steps of it, in other directions at every order of sums.
-  o.dense.adamw.eps = o.table.adamw.eps = 1e-3;
-  o.dense.adamw.weight_decay = o.dense.muon.weight_decay = 0.1;
-  o.table.kind = s.table;
+  o.optimizer.adamw.eps = 1e-3;
+  o.optimizer.engram.update = s.table;
   return o;
 }
 
@@ -138,7 +134,7 @@ void expect_gains_near(const Outcome& actual, const Outcome& expected, double bo
   }
 }
 
-class Replicas : public ::testing::TestWithParam<std::tuple<DenseOptions::Kind, TableOptions::Kind>> {
+class Replicas : public ::testing::TestWithParam<std::tuple<OptimizerType, TableUpdate>> {
  protected:
   void expect_equal_to_one(DeviceKind device, int steps, double bound, double weight_bound) {
     const Rules rules{full_options(), device, std::get<0>(GetParam()), std::get<1>(GetParam()), steps};
@@ -161,24 +157,23 @@ TEST_P(Replicas, OfTheReferenceEqualOneToTheLastDigits) {
 TEST_P(Replicas, InF32EqualOneUpToTheOrderOfSums) { expect_equal_to_one(DeviceKind::cpu, 6, 5e-5, 5e-3); }
 
 INSTANTIATE_TEST_SUITE_P(Updates, Replicas,
-                         ::testing::Combine(::testing::Values(DenseOptions::Kind::adamw, DenseOptions::Kind::muon),
-                                            ::testing::Values(TableOptions::Kind::balanced,
-                                                              TableOptions::Kind::sparse_adamw)),
+                         ::testing::Combine(::testing::Values(OptimizerType::adamw, OptimizerType::muon),
+                                            ::testing::Values(TableUpdate::balanced, TableUpdate::sparse_adamw)),
                          [](const auto& info) {
                            return concat(
-                               std::get<0>(info.param) == DenseOptions::Kind::muon ? "muon" : "adamw",
-                               std::get<1>(info.param) == TableOptions::Kind::balanced ? "_balanced" : "_sparse_adamw");
+                               std::get<0>(info.param) == OptimizerType::muon ? "muon" : "adamw",
+                               std::get<1>(info.param) == TableUpdate::balanced ? "_balanced" : "_sparse_adamw");
                          });
 
 TEST(ReplicasMuon, OwnMatricesWhole) {
   Rules rules;
-  rules.dense = DenseOptions::Kind::muon;
+  rules.dense = OptimizerType::muon;
   run_ranks(3, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));
     bool cut = false;
     for (const auto& o : r.model.parameters->owned()) {
       const int64_t grain = update_cost(*o.parameter, rules.dense).grain, end = o.begin + o.slice.count();
-      if (assignment_of(*o.parameter, rules.dense).rule == Rule::muon && !o.slice.whole()) {
+      if (assignment_of(*o.parameter, rules.dense).rule == OptimizerType::muon && !o.slice.whole()) {
         ASSERT_GT(grain, 0) << o.parameter->name;
         EXPECT_EQ(o.begin % grain, 0) << o.parameter->name;
         EXPECT_TRUE(end % grain == 0 || end == o.parameter->shape.count()) << o.parameter->name;
@@ -328,8 +323,8 @@ TEST(ReplicasSkip, AStepWhoseLossStandsOut) {
   const Rules rules;
   run_ranks(2, [&](Communicator& comm) {
     TrainerOptions options = trainer_options(rules);
-    options.spike.z_score = 6;
-    options.spike.window = 8;
+    options.optimizer.spike.z_score = 6;
+    options.optimizer.spike.window = 8;
     Replica r(comm, rules, options);
     for (int step = 0; step < 8; ++step) EXPECT_FALSE(r.trainer.step(batch_of(rules, comm, step), 1e-4).skipped);
     for (const auto& e : r.model.parameters->entries()) {

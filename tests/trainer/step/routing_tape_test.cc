@@ -13,10 +13,14 @@ namespace {
 
 TrainerOptions training() {
   TrainerOptions t;
-  t.clip_norm = 1;
-  t.mtp_weight = 0.3;
-  t.bias_update_speed = 0.01;
+  t.optimizer.adamw.weight_decay = 0;
   return t;
+}
+
+// The bias of the routers moves far enough in a few steps to change the choice of experts.
+ModelOptions with_fast_bias(ModelOptions o) {
+  o.decoder.moe.bias_update_speed = 0.01;
+  return o;
 }
 
 // A model with its trainer, alone.
@@ -25,7 +29,7 @@ struct Learner {
       : world(make_thread_world(1)),
         mesh(*world[0], {}),
         stream{Device{device}},
-        model(make_model({device}, mesh, options)),
+        model(make_model({device}, mesh, with_fast_bias(options))),
         trainer(stream, mesh, model, training()) {
     randomize(stream, model, 1);
   }

@@ -70,41 +70,42 @@ TEST(Settings, GiveTheOptimizersTheirNumbers) {
                            "optimizer.spike.z_score=6", "optimizer.spike.window=9", "optimizer.spike.skip=false"});
   const EngramHash hash(engram_hash_spec(c, 19, 0));
   const TrainerOptions o = trainer_options(c, &hash);
-  EXPECT_EQ(o.dense.kind, DenseOptions::Kind::muon);
-  for (const AdamWHyper& h : {o.dense.adamw, o.table.adamw}) {
-    EXPECT_EQ(h.beta1, 0.5);
-    EXPECT_EQ(h.beta2, 0.625);
-    EXPECT_EQ(h.eps, 0.125);
-  }
-  EXPECT_EQ(o.dense.adamw.weight_decay, 0.25);
-  EXPECT_EQ(o.dense.muon.weight_decay, 0.25);
-  EXPECT_EQ(o.dense.muon.momentum, 0.75);
-  EXPECT_EQ(o.dense.muon.update_rms, 0.3);
-  EXPECT_EQ(o.dense.moments, DType::bf16);
-  EXPECT_EQ(o.dense.muon_compute, DType::bf16);
-  EXPECT_EQ(o.table.balanced.momentum, 0.8);
-  EXPECT_EQ(o.table.balanced.gamma, 0.4);
-  EXPECT_EQ(o.table.balanced.threshold, 0.01);
-  EXPECT_EQ(o.table.balanced.iterations, 5);
-  EXPECT_EQ(o.table.balanced.eps, 0.5);
-  EXPECT_EQ(o.mtp_weight, 0.7);
-  EXPECT_EQ(o.spike.z_score, 6);
-  EXPECT_EQ(o.spike.window, 9);
-  EXPECT_FALSE(o.spike.skip);
+  EXPECT_EQ(o.optimizer, c.optimizer);
+  EXPECT_EQ(o.precision.moments, DType::bf16);
+  EXPECT_EQ(o.precision.muon_compute, DType::bf16);
+  const AdamWHyper h = adamw_hyper(o.optimizer.adamw, {0.5, 2, 3}, 0.25, true);
+  EXPECT_EQ(h.learning_rate, 0.25);
+  EXPECT_EQ(h.beta1, 0.5);
+  EXPECT_EQ(h.beta2, 0.625);
+  EXPECT_EQ(h.eps, 0.125);
+  EXPECT_EQ(h.weight_decay, 0.25);
+  EXPECT_EQ(h.grad_scale, 2);
+  EXPECT_EQ(h.step, 3);
+  EXPECT_EQ(adamw_hyper(o.optimizer.adamw, {}, 0.25, false).weight_decay, 0);
+  EXPECT_EQ(model_options(c, 19, &hash).decoder.mtp.weight, 0.7);
 }
+
+TEST(Settings, TheBalancedUpdateNormalizesAsOftenAsItIsTold) {
+  const auto table = [](const char* iterations) {
+    return Built(config({"optimizer.engram.update=balanced", iterations})).step().table;
+  };
+  EXPECT_NE(table("optimizer.engram.iterations=1"), table("optimizer.engram.iterations=5"));
+}
+
+LearningRate rate_of(const Config& c) { return {c.optimizer.schedule, c.run.steps}; }
 
 TEST(Settings, ScheduleTheRate) {
   const Config c = config({"optimizer.schedule=linear", "optimizer.warmup_steps=10", "optimizer.constant_steps=20",
                            "optimizer.learning_rate=0.5", "optimizer.min_learning_rate=0.1"});
-  const LearningRate r = learning_rate_of(c);
+  const LearningRate r = rate_of(c);
   EXPECT_DOUBLE_EQ(r.at(4), 0.25);
   EXPECT_EQ(r.at(9), 0.5);
   EXPECT_EQ(r.at(29), 0.5);
   EXPECT_DOUBLE_EQ(r.at(64), 0.3) << "half of the 70 steps that are left of 100";
   EXPECT_EQ(r.at(100), 0.1);
-  EXPECT_DOUBLE_EQ(learning_rate_of(config({"optimizer.schedule=linear", "optimizer.decay_steps=10"})).at(4), 0.005);
-  EXPECT_EQ(learning_rate_of(config({"optimizer.schedule=cosine"})).decay, LearningRate::Decay::cosine);
-  EXPECT_EQ(learning_rate_of(config()).at(99), 0.01) << "constant";
+  EXPECT_DOUBLE_EQ(rate_of(config({"optimizer.schedule=linear", "optimizer.decay_steps=10"})).at(4), 0.005);
+  EXPECT_DOUBLE_EQ(rate_of(config({"optimizer.schedule=cosine"})).at(49), 0.005) << "half of the steps";
+  EXPECT_EQ(rate_of(config()).at(99), 0.01) << "constant";
 }
 
 TEST(Settings, ScheduleBatchAndLength) {

@@ -17,33 +17,35 @@ namespace {
 constexpr double kDepthWeights[] = {1, 0.3, 0.2};
 constexpr int64_t kTableRows = 29;
 
-AttentionOptions latent_attention(int64_t q_lora_rank) {
-  AttentionOptions o;
-  o.kind = AttentionOptions::Kind::mla;
+void set_latent_attention(DecoderOptions& d, int64_t q_lora_rank) {
+  d.rope = {};
+  d.attention = {};
+  AttentionOptions& o = d.attention;
+  o.type = AttentionType::mla;
   o.num_heads = 2;
   o.q_lora_rank = q_lora_rank;
   o.kv_lora_rank = 7;
-  o.nope_dim = 4;
-  o.rope_dim = 4;
-  o.v_dim = 5;
-  return o;
+  o.qk_nope_head_dim = 4;
+  o.qk_rope_head_dim = 4;
+  o.v_head_dim = 5;
 }
 
-AttentionOptions head_attention(int64_t kv_heads, RopeLayout layout) {
-  AttentionOptions o;
-  o.num_heads = 4;
-  o.num_kv_heads = kv_heads;
-  o.head_dim = 6;
-  o.gqa_rope_dims = 4;
-  o.rope.layout = layout;
-  return o;
+// Heads of 6, the last 4 of which are rotated.
+void set_head_attention(DecoderOptions& d, int64_t kv_heads, RopeLayout layout) {
+  d.attention = {};
+  d.attention.type = AttentionType::gqa;
+  d.attention.num_heads = 4;
+  d.attention.num_kv_heads = kv_heads;
+  d.attention.head_dim = 6;
+  d.rope.dims = 4;
+  d.rope.layout = layout;
 }
 
 MoeOptions experts() {
   MoeOptions o;
   o.num_experts = 6;
   o.top_k = 2;
-  o.expert_hidden = 5;
+  o.expert_size = 5;
   o.num_shared = 1;
   o.num_groups = 3;
   o.top_groups = 2;
@@ -56,17 +58,17 @@ ModelOptions dense_options() {
   ModelOptions m;
   DecoderOptions& d = m.decoder;
   d.vocab_size = 19;
-  d.channels = 12;
+  d.hidden_size = 12;
   d.num_layers = 2;
-  d.attention = head_attention(4, RopeLayout::half);
-  d.ffn_hidden = 10;
-  m.cost_of = [](const Parameter& p) { return update_cost(p, DenseOptions::Kind::adamw); };
+  set_head_attention(d, 4, RopeLayout::half);
+  d.ffn.size = 10;
+  m.cost_of = [](const Parameter& p) { return update_cost(p, OptimizerType::adamw); };
   return m;
 }
 
 void add_engram(ModelOptions& m, bool conv) {
-  m.decoder.engram_layers = {1};
-  m.decoder.engram.columns = 4;
+  m.decoder.engram.layers = {1};
+  m.decoder.engram.num_heads = 2;  // of two orders: four rows a token
   m.decoder.engram.head_dim = 3;
   m.decoder.engram.conv = conv;
   m.decoder.engram.conv_dilation = 2;
@@ -75,11 +77,11 @@ void add_engram(ModelOptions& m, bool conv) {
 
 ModelOptions gpt_options() {
   ModelOptions m = dense_options();
-  m.norm = NormKind::layernorm;
+  m.decoder.norm.type = NormType::layernorm;
   m.decoder.attention.bias = true;
-  m.decoder.attention.gqa_rope_dims = 0;
-  m.decoder.learned_positions = 16;
-  m.decoder.ffn.activation = FfnOptions::Activation::gelu;
+  m.decoder.position = PositionType::learned;
+  m.decoder.max_positions = 16;
+  m.decoder.ffn.activation = Activation::gelu;
   m.decoder.ffn.bias = true;
   m.decoder.tie_embeddings = true;
   return m;
@@ -87,12 +89,12 @@ ModelOptions gpt_options() {
 
 ModelOptions grouped_options() {
   ModelOptions m = dense_options();
-  m.decoder.attention = head_attention(2, RopeLayout::interleaved);
+  set_head_attention(m.decoder, 2, RopeLayout::interleaved);
   m.decoder.attention.qk_norm = true;
   m.decoder.ffn.clamp = 2.5f;
-  m.decoder.residual.kind = ResidualKind::hc;
+  m.decoder.residual.type = ResidualType::hc;
   m.decoder.residual.streams = 2;
-  m.decoder.mtp_depth = 1;
+  m.decoder.mtp.depth = 1;
   m.decoder.z_loss = 0.01f;
   add_engram(m, false);
   return m;
@@ -100,36 +102,35 @@ ModelOptions grouped_options() {
 
 ModelOptions single_pass_options() {
   ModelOptions m = full_options();
-  m.decoder.attention = latent_attention(0);
+  set_latent_attention(m.decoder, 0);
   m.decoder.attention.qk_norm = true;
-  m.decoder.attention.rope.yarn.factor = 4;
-  m.decoder.attention.rope.yarn.original_length = 8;
-  m.decoder.attention.rope.yarn.mscale_all_dim = 0.5;  // cosines and sines have a factor
-  m.decoder.moe.score = RouterScore::sqrt_softplus;
+  m.decoder.rope.yarn.factor = 4;
+  m.decoder.rope.yarn.original_length = 8;
+  m.decoder.rope.yarn.mscale_all_dim = 0.5;  // cosines and sines have a factor
+  m.decoder.moe.score_function = RouterScore::sqrt_softplus;
   m.decoder.moe.num_groups = m.decoder.moe.top_groups = 1;
-  m.decoder.residual.kind = ResidualKind::mhc_single_pass;
+  m.decoder.residual.type = ResidualType::mhc_single_pass;
   m.decoder.engram.conv = false;
-  m.decoder.mtp_depth = 1;
+  m.decoder.mtp.depth = 1;
   m.decoder.tie_embeddings = true;
   return m;
 }
 
 ModelOptions softmax_options() {
   ModelOptions m = dense_options();
-  m.decoder.attention = head_attention(1, RopeLayout::half);
+  set_head_attention(m.decoder, 1, RopeLayout::half);
   m.decoder.moe = experts();
-  m.decoder.moe.score = RouterScore::softmax;
+  m.decoder.moe.score_function = RouterScore::softmax;
   m.decoder.moe.renormalize = false;
-  m.decoder.moe.balancing_bias = false;
   m.decoder.moe.num_shared = 0;
-  m.decoder.mtp_depth = 2;
+  m.decoder.mtp.depth = 2;
   return m;
 }
 
 // Clamps that hold values in dense, shared and routed feed-forward; gates before the down projection.
 ModelOptions clamped_options() {
   ModelOptions m = full_options();
-  m.decoder.ffn.clamp = m.decoder.moe.clamp = 0.7f;
+  m.decoder.ffn.clamp = 0.7f;
   m.decoder.moe.gate_position = GatePosition::inner;
   m.decoder.moe.num_shared = 2;
   m.decoder.residual.post_factor = 1.5f;
@@ -144,7 +145,7 @@ ModelOptions clamped_options() {
 ModelOptions memory_options() {
   ModelOptions m = dense_options();
   add_engram(m, true);
-  m.decoder.engram_layers = {0, 1};
+  m.decoder.engram.layers = {0, 1};
   m.decoder.engram.bias = true;
   m.decoder.engram.gate.root = false;
   m.decoder.engram.conv_kernel = 3;
@@ -162,7 +163,7 @@ struct Sequence {
 // The document that the end of the sequence cuts goes on in `beyond` tokens, which targets may name.
 Sequence draw_sequence(const ModelOptions& o, const TinyStep& step, int64_t number) {
   const Philox random(step.seed, static_cast<uint64_t>(number));
-  const int64_t depths = 1 + o.decoder.mtp_depth, beyond = depths;
+  const int64_t depths = 1 + o.decoder.mtp.depth, beyond = depths;
   uint64_t draw = 0;
   Sequence s;
   std::vector<int64_t> document_end;
@@ -204,7 +205,8 @@ void append_padding(Batch& b, int64_t count, std::vector<std::vector<int64_t>>& 
     b.token_mask.push_back(0);
     for (auto& targets : b.targets) targets.push_back(-1);
     for (size_t l = 0; l < rows.size(); ++l) {
-      for (int64_t k = 0; k < o.decoder.engram.columns; ++k) rows[l].push_back((start + 3 * i + k) % o.table_rows[l]);
+      for (int64_t k = 0; k < o.decoder.engram.rows_per_token(); ++k)
+        rows[l].push_back((start + 3 * i + k) % o.table_rows[l]);
     }
   }
 }
@@ -214,7 +216,7 @@ Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first
   Batch b;
   b.num_sequences = count;
   b.sequence_length = step.length + step.padding;
-  b.targets.resize(static_cast<size_t>(1 + o.decoder.mtp_depth));
+  b.targets.resize(static_cast<size_t>(1 + o.decoder.mtp.depth));
   rows.assign(o.table_rows.size(), {});
   for (int64_t n = 0; n < count; ++n) {
     const Sequence s = draw_sequence(o, step, first + n);
@@ -226,7 +228,8 @@ Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first
       for (size_t d = 0; d < b.targets.size(); ++d) b.targets[d].push_back(s.targets[d][i]);
       b.loss_weights.push_back(s.targets[0][i] < 0 ? 0.0f : 1.0f);
       for (size_t l = 0; l < rows.size(); ++l) {
-        for (int64_t k = 0; k < o.decoder.engram.columns; ++k) rows[l].push_back(row_of(s, t, k, o.table_rows[l]));
+        for (int64_t k = 0; k < o.decoder.engram.rows_per_token(); ++k)
+          rows[l].push_back(row_of(s, t, k, o.table_rows[l]));
       }
     }
     if (step.padding > 0) append_padding(b, step.padding, rows, o);
@@ -262,12 +265,12 @@ void randomize_values(Stream& stream, Tensor to, uint64_t seed, const std::strin
 
 ModelOptions full_options() {
   ModelOptions m = dense_options();
-  m.decoder.attention = latent_attention(5);
+  set_latent_attention(m.decoder, 5);
   m.decoder.moe = experts();
-  m.decoder.first_dense_layers = 1;
-  m.decoder.residual.kind = ResidualKind::mhc;
+  m.decoder.moe.first_dense_layers = 1;
+  m.decoder.residual.type = ResidualType::mhc;
   m.decoder.residual.streams = 4;
-  m.decoder.mtp_depth = 2;
+  m.decoder.mtp.depth = 2;
   add_engram(m, true);
   return m;
 }
@@ -305,7 +308,7 @@ StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {
       out.microbatches[m].engram_index.push_back(std::move(index));
     }
   }
-  out.local_targets.assign(static_cast<size_t>(1 + o.decoder.mtp_depth), 0);
+  out.local_targets.assign(static_cast<size_t>(1 + o.decoder.mtp.depth), 0);
   for (const Batch& b : out.microbatches) {
     for (size_t d = 0; d < b.targets.size(); ++d) {
       out.local_targets[d] += std::count_if(b.targets[d].begin(), b.targets[d].end(), [](int32_t t) { return t >= 0; });
