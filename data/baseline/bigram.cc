@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-// Calls use(before, token) for every token of a document that is a target.
+// Calls use(before, token) for every token of the document that is a target (loss mask 1).
 template <class Use>
 void for_each_pair(std::span<const int32_t> document, std::span<const uint8_t> loss_mask, int32_t begin, Use use) {
   BK_ASSERT(loss_mask.size() == document.size());
@@ -20,7 +20,8 @@ void for_each_pair(std::span<const int32_t> document, std::span<const uint8_t> l
   }
 }
 
-// How many counts are one, and two: the discount that leaving one observation out calls for.
+// Estimates the discount D = n1 / (n1 + 2 n2), which leaving one observation out gives, from the number of counts that
+// are one (n1) and two (n2).
 class DiscountEstimate {
  public:
   void add(int64_t count) {
@@ -38,7 +39,7 @@ class DiscountEstimate {
 
 double discounted(int64_t count, double discount) { return std::max(static_cast<double>(count) - discount, 0.0); }
 
-// q of the header, from the number of kinds of tokens before each token.
+// The lower-order distribution q(w) of the header. kinds_before[w] is n(.w) and all_kinds is n(..).
 std::vector<double> backoff_of(const std::vector<int64_t>& kinds_before, int64_t all_kinds) {
   DiscountEstimate estimate;
   for (int64_t kinds : kinds_before) estimate.add(kinds);
@@ -106,6 +107,7 @@ int64_t count_split(const BigramTraining& training, BigramCounts& counts) {
 int64_t count_sequences(const BigramTraining& training, int64_t vocab_size, BigramCounts& counts) {
   BK_CHECK(training.sequence_length > 0, "sequences of length ", training.sequence_length, " hold no tokens");
   LoaderOptions options;
+  // The default name: the order of the samples depends on it.
   options.sources = {{training.dataset.filename().string(), training.dataset, 1.0}};
   options.seed = training.seed;
   options.vocab_size = vocab_size;

@@ -7,8 +7,8 @@
 
 namespace birkhoff {
 
-// Bytes of a tensor whose shape a file declares; nothing where a dim is negative or a product of the dims does not fit
-// 63 bits. Such a shape must go no further, since Shape::count() would overflow.
+// Bytes of a tensor whose shape was read from a file, or nullopt if a dim is negative or the product does not fit 63
+// bits. Callers must reject such a shape at once: Shape::count() would overflow on it.
 inline std::optional<int64_t> checked_bytes(DType dtype, const Shape& shape) {
   auto bytes = static_cast<int64_t>(size_of(dtype));
   for (int i = 0; i < shape.rank(); ++i)

@@ -3,8 +3,8 @@
 
 namespace birkhoff {
 
-// Makes a folder and those above it, where they are not there yet.
-// Errors: IoError "PATH: cannot be made: REASON"; a link that leads to nothing is named as such, since the system says
+// Creates a folder and its missing parents. An existing folder is fine.
+// Errors: IoError "PATH: cannot be made: REASON". A dangling symbolic link is named as such, because the system reports
 //         only that the file exists.
 void make_folder(const std::filesystem::path& path);
 

@@ -17,13 +17,15 @@ const char* kind_of(mode_t mode) {
   return "device";
 }
 
-// Closes the descriptor whichever way the scope is left.
+// Closes a descriptor when the scope ends.
 struct Descriptor {
   int fd;
   ~Descriptor() { ::close(fd); }
 };
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const char* action, int code) {
+  // Running out of descriptors or memory is a UserError: callers may take a DataError, which IoError is, for a defect
+  // of the file.
   if (code == ENOENT) throw IoError(path.string() + ": no such file", code);
   const char* wanting = code == EMFILE || code == ENFILE ? "raise the limit of open files (ulimit -n)"
                         : code == ENOMEM                 ? "free some memory"
@@ -37,9 +39,10 @@ struct Descriptor {
 bool IoError::disk_full() const { return code_ == ENOSPC || code_ == EDQUOT; }
 
 int open_regular_file(const std::filesystem::path& path) {
-  // O_NONBLOCK: opening a pipe that nobody writes to would wait. It does not change how a regular file is read.
+  // Without O_NONBLOCK, opening a pipe without a writer would block. The flag has no effect on reads of a regular file.
+  // Without O_NOCTTY, opening a terminal could make it the controlling terminal of this process.
   const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  // A socket cannot be opened at all, and the reason that the system gives (ENXIO) would not say so.
+  // open() fails on a socket with ENXIO, whose message ("No such device or address") would mislead the user.
   struct stat status {};
   if (fd < 0 && errno == ENXIO && ::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
     throw DataError(concat(path.string(), ": is a ", kind_of(status.st_mode), ", expected a regular file"));
@@ -65,7 +68,8 @@ std::string read_regular_file(const std::filesystem::path& path, int64_t max_byt
     throw DataError(
         concat(path.string(), ": has ", status.st_size, " bytes, expected a text file of at most ", max_bytes));
   }
-  // Files of /proc say 0 bytes and hold more, and a file may grow meanwhile: read until the end, not until the size.
+  // Read to the end of the file rather than to its reported size: files in /proc report 0 bytes, and a file may grow
+  // while it is read. The extra byte lets the next read() see the end of the file without growing the buffer.
   std::string text(static_cast<size_t>(status.st_size) + 1, '\0');
   size_t done = 0;
   while (true) {

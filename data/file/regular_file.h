@@ -1,6 +1,6 @@
 #pragma once
-// The one place that opens files to read them. Every reader of the project's own files and of the user's files goes
-// through it, so that a path which names a pipe, a device or a folder is an error and never a read that does not end.
+// The one place that opens files for reading. All readers of user files and of the project's own files go through it,
+// so that a path that names a pipe, a device or a folder gives an error instead of a read that never ends.
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace birkhoff {
 
-// The operating system refused to open, read or write a file: code is errno (ENOENT, ENOSPC, EIO, ...).
+// The operating system refused to open, read or write a file. `code` is errno (ENOENT, ENOSPC, EIO, ...).
 class IoError : public DataError {
  public:
   IoError(const std::string& message, int code) : DataError(message), code_(code) {}
@@ -21,24 +21,27 @@ class IoError : public DataError {
   int code_;
 };
 
-// A file descriptor of a regular file, opened for reading; the caller closes it. Symbolic links are followed.
-// Errors: UserError where the process may open no more files or has no memory, which says nothing of the file, so that
-//         nobody may take it for damaged; IoError "PATH: no such file" or "PATH: cannot open for reading: REASON";
-//         DataError "PATH: is a pipe, expected a regular file" where the path names something else. Never blocks.
+// Opens a regular file for reading and returns its descriptor, which the caller closes. Follows symbolic links. Never
+// blocks.
+// Errors: UserError if the process has no descriptor or memory left: this says nothing about the file, and the caller
+//         must not take it for damaged. IoError "PATH: no such file" or "PATH: cannot open for reading: REASON".
+//         DataError "PATH: is a pipe, expected a regular file" if the path names something else.
 int open_regular_file(const std::filesystem::path& path);
 
-// The size of a regular file. Errors: those of open_regular_file().
+// The size of a regular file in bytes. Errors: those of open_regular_file().
 int64_t regular_file_bytes(const std::filesystem::path& path);
 
-// The size at which read_regular_file() refuses a file that one of our own formats could not have made.
+// Default limit of read_regular_file(). No file in one of our own text formats comes near it.
 inline constexpr int64_t kMaxTextFileBytes = int64_t{1} << 30;
 
-// All bytes of a regular file. Errors: those of open_regular_file(); DataError where it has more than `max_bytes`,
-// before any memory is taken; IoError where reading fails.
+// Reads a whole file.
+// Errors: those of open_regular_file(). DataError if the file has more than `max_bytes`; if its size already says so,
+//         before any memory is allocated. IoError if reading fails.
 std::string read_regular_file(const std::filesystem::path& path, int64_t max_bytes = kMaxTextFileBytes);
 
-// Whether a name that a file of ours mentions can only mean an entry of that file's own folder: not empty, not "." or
-// "..", no '/' and no byte 0.
+// Whether `name` can only denote an entry of one folder: it is not empty, not "." or "..", and has no '/' and no zero
+// byte. Names in our files (such as shard names in dataset.json) are relative to the folder of that file, and must not
+// lead out of it.
 bool is_plain_name(std::string_view name);
 
 }  // namespace birkhoff

@@ -84,7 +84,7 @@ void BulkFile::write(int64_t offset, const void* data, size_t bytes) const {
         system_pwrite(fd_, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path_, "write", errno);
-    if (n == 0) fail(path_, "write", ENOSPC);  // POSIX leaves a write of nothing unexplained; a full device does it
+    if (n == 0) fail(path_, "write", ENOSPC);  // POSIX gives no reason for a write of 0 bytes; full devices do this
     done += static_cast<size_t>(n);
   }
 }
@@ -110,7 +110,9 @@ void BulkFile::begin_sync([[maybe_unused]] int64_t offset, [[maybe_unused]] int6
 }
 
 void BulkFile::reserve(int64_t bytes) const {
+  // fallocate() rejects a length of 0.
   if (bytes == 0 || ::fallocate(fd_, 0, 0, bytes) == 0) return;
+  // Without support for reservation, only the size is set; a full disk then shows when the bytes are written.
   const bool unsupported = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR;
   if (!unsupported || ::ftruncate(fd_, bytes) != 0) fail(path_, "write", errno);
 }
@@ -123,7 +125,8 @@ MemoryFile::MemoryFile() : file_(::memfd_create("birkhoff", MFD_CLOEXEC), "a fil
 
 int64_t MemoryFile::bytes() const { return ::lseek(file_.fd_, 0, SEEK_END); }
 
-// ENXIO alone says that only a hole is left. Where the system cannot tell holes from data, all that is left is data.
+// SEEK_DATA fails with ENXIO if only a hole is left. On any other failure the file system cannot tell holes from data,
+// and everything that is left is treated as data.
 void MemoryFile::copy_to(const BulkFile& out) const {
   const int64_t size = bytes();
   for (int64_t end = 0; end < size;) {
@@ -136,7 +139,8 @@ void MemoryFile::copy_to(const BulkFile& out) const {
   }
 }
 
-// Zeros need not be copied. They would be much where holes are taken for data.
+// Skips blocks of zeros, because `out` reads as zeros already. They would dominate where holes had to be treated as
+// data.
 void MemoryFile::copy_range(const BulkFile& out, int64_t begin, int64_t end) const {
   constexpr int64_t kBlock = int64_t{1} << 20;
   std::vector<char> block(static_cast<size_t>(std::min(kBlock, end - begin)));

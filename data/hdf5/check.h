@@ -1,13 +1,14 @@
 #pragma once
-// Shared by the .cc files of this folder alone.
+// Internal to this folder.
 #include <cstdint>
 #include <string>
 
 namespace birkhoff {
 
-// Returns the result of an HDF5 call, or throws DataError "what: HDF5's error stack" if it is negative. Before the
-// first use of the library it turns HDF5's printing off. Call it under hdf5_mutex().
+// Returns the result of an HDF5 call, or throws DataError "WHAT: HDF5: ERROR STACK" if it is negative. Call it with
+// hdf5_mutex() locked.
 int64_t check_h5(int64_t result, const std::string& what);
+// Turns off HDF5's own printing of errors. Call it before other HDF5 functions.
 void silence_h5();
 
 }  // namespace birkhoff

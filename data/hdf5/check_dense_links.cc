@@ -1,5 +1,6 @@
-// The links of a group with more than eight: link messages in a fractal heap (section III.G), found by an index, a
-// B-tree of version 2 (section III.A.2). All HDF5s give both the same parameters for this, which are expected here.
+// Reads the links of a group that has more than eight. They are link messages in a fractal heap (section III.G), which
+// are found through an index, a B-tree of version 2 (section III.A.2). All versions of HDF5 create both with the same
+// parameters for this purpose, so exactly these are expected here.
 #include <map>
 
 #include "data/hdf5/metadata.h"
@@ -8,7 +9,7 @@
 namespace birkhoff::h5 {
 namespace {
 
-constexpr uint64_t kWidth = 4, kStart = 512, kMaxDirect = 64 << 10, kMaxLink = 4 << 10;  // of the heap
+constexpr uint64_t kWidth = 4, kStart = 512, kMaxDirect = 64 << 10, kMaxLink = 4 << 10;  // heap
 constexpr uint64_t kHeapBits = 32, kDirectRows = 9, kMaxRows = 22;
 constexpr uint64_t kHeapHeader = 146, kDirectHeader = 21, kIndirectHeader = 17;
 constexpr uint64_t kNode = 512, kIndexHeader = 38, kNodeOverhead = 10, kMaxDepth = 16;
@@ -22,14 +23,16 @@ class Heap {
   Heap(Metadata& file, uint64_t address, const std::string& what) : file_(file), address_(address), what_(what) {
     const std::string bytes = file.block(address, kHeapHeader, "FRHP", what);
     Fields header(std::string_view(bytes).substr(4), what);
-    const auto is = [&header](size_t width, uint64_t value) {
+    const auto expect_field = [&header](size_t width, uint64_t value) {
       header.expect(header.number(width) == value, "the heap of a group's links has an unknown form");
     };
-    is(1, 0), is(2, 7), is(2, 0);                            // version, bytes of an ID, none of filters
-    is(1, 2), is(4, kMaxLink), is(8, 0), is(8, kUndefined);  // blocks have checksums; there are no huge objects
-    for (int i = 0; i < 6; ++i) header.number(8);            // what the heap has room for, and how many objects
-    for (int i = 0; i < 4; ++i) is(8, 0);                    // huge and tiny objects
-    is(2, kWidth), is(8, kStart), is(8, kMaxDirect), is(2, kHeapBits), is(2, 1);
+    expect_field(1, 0), expect_field(2, 7), expect_field(2, 0);  // version, bytes of an ID, bytes of filters
+    expect_field(1, 2), expect_field(4, kMaxLink);               // flags: blocks have checksums; largest managed object
+    expect_field(8, 0), expect_field(8, kUndefined);             // no huge objects
+    for (int i = 0; i < 6; ++i) header.number(8);                // free space, allocated space and number of objects
+    for (int i = 0; i < 4; ++i) expect_field(8, 0);              // huge and tiny objects
+    expect_field(2, kWidth), expect_field(8, kStart), expect_field(8, kMaxDirect);
+    expect_field(2, kHeapBits), expect_field(2, 1);
     const uint64_t root = header.number(8), rows = header.number(2);
     header.expect(rows <= kMaxRows, "a heap has too many rows");
     if (root == kUndefined) return;
@@ -80,7 +83,7 @@ class Heap {
         if (child == kUndefined) continue;
         if (row < kDirectRows) {
           add_direct(child, place, row_size(row));
-        } else {  // as many rows as give a block of this row's size
+        } else {  // the child has as many rows as add up to the block size of this row
           add_indirect(child, place, row - kDirectRows + 7);
         }
       }
@@ -90,7 +93,7 @@ class Heap {
   Metadata& file_;
   uint64_t address_;
   const std::string& what_;
-  std::map<uint64_t, Direct> blocks_;  // by the place in the heap
+  std::map<uint64_t, Direct> blocks_;  // by offset in the address space of the heap
 };
 
 uint64_t bytes_to_count(uint64_t most) {
@@ -99,7 +102,7 @@ uint64_t bytes_to_count(uint64_t most) {
   return bytes;
 }
 
-// A B-tree whose records have been met by `use`, from the lowest to the highest.
+// Reads a B-tree and calls use(record) for every record. The order is that of the nodes, each before its children.
 template <class Use>
 class Index {
  public:
@@ -111,7 +114,7 @@ class Index {
         header.number(1) == 0 && header.number(1) == type && header.number(4) == kNode && header.number(2) == record_;
     const uint64_t depth = header.number(2);
     header.expect(known && depth <= kMaxDepth, "the index of a group's links has an unknown form");
-    header.number(2);  // when nodes are split and merged
+    header.number(2);  // split and merge percentages
     const uint64_t root = header.number(8), records = header.number(2), total = header.number(8);
     header.expect((root == kUndefined) == (records == 0), "an index has no root");
     plan(depth);
@@ -120,9 +123,11 @@ class Index {
 
  private:
   struct Level {
-    uint64_t most, most_below, total_bytes;  // records of a node; of it and those below; bytes of a total's field
+    // Most records in a node; most in a node and its descendants; width in bytes of the field of such a total.
+    uint64_t most, most_below, total_bytes;
   };
 
+  // Computes the capacity of nodes at each level, from which the widths of the fields in a node follow.
   void plan(uint64_t depth) {
     const uint64_t most = (kNode - kNodeOverhead) / record_;
     levels_ = {{most, most, 0}};

@@ -1,4 +1,4 @@
-// Holds the object headers of a file, from the root on, to what our files have: see metadata.h.
+// Walks the object headers of a file from the root, and accepts only what our files contain: see metadata.h.
 #include <optional>
 
 #include "data/hdf5/file.h"
@@ -32,12 +32,12 @@ struct Place {
   uint64_t address;
 };
 
-// One object: its messages in the order of its header, the bodies of those that need each other kept.
+// One object: reads and checks the messages of its header one by one, and keeps what has to be checked together.
 class Object {
  public:
   Object(Metadata& file, const Place& place) : file_(file), what_(place.name) { read(place.address); }
 
-  // Checks what the messages say together, and returns where the links of a group lead.
+  // Checks the messages against each other, and returns the objects that the links of a group lead to.
   std::vector<Place> check() {
     const bool dataset = has(kDataspace) || has(kDatatype) || has(kLayout) || has(kFillValue);
     const Fields nothing({}, what_);
@@ -48,14 +48,14 @@ class Object {
           "a dataset has other messages than one has");
       check_dataset();
     }
-    std::vector<Place> ahead;
+    std::vector<Place> children;
     for (const Link& link : links_)
-      if (link.address != kUndefined) ahead.push_back({what_ + "/" + link.name, link.address});
-    return ahead;
+      if (link.address != kUndefined) children.push_back({what_ + "/" + link.name, link.address});
+    return children;
   }
 
  private:
-  bool has(uint8_t type) const { return (met_ >> type & 1) != 0; }
+  bool has(uint8_t type) const { return (seen_types_ >> type & 1) != 0; }
 
   // Section IV.A.1.b.
   void read(uint64_t address) {
@@ -71,6 +71,7 @@ class Object {
     read_messages(file_.bytes(at + width, size, what_));
     for (size_t i = 0; i < continued_.size(); ++i) {
       const auto [begin, length] = continued_[i];
+      // Signature and checksum take 8 bytes. A continuation may be continued again, so the list may grow in this loop.
       fields.expect(length >= 8 && length <= file_.size(), "an object header is continued in no block");
       const std::string block = file_.block(begin, length, "OCHK", what_);
       read_messages(block.substr(4, length - 8));
@@ -80,7 +81,7 @@ class Object {
   void read_messages(const std::string& chunk) {
     const size_t head = ordered_ ? 6 : 4;
     Fields fields(chunk, what_);
-    while (fields.left() >= head) {
+    while (fields.remaining() >= head) {
       const auto type = static_cast<uint8_t>(fields.number(1));
       const uint64_t size = fields.number(2), flags = fields.number(1);
       if (ordered_) fields.number(2);
@@ -90,9 +91,10 @@ class Object {
   }
 
   void check_message(uint8_t type, Fields body) {
+    // All other messages may occur once; a second one would silently replace what was checked.
     const bool several = type == kNil || type == kLink || type == kAttribute || type == kContinuation;
     body.expect(type < 32 && (several || !has(type)), "an object header has a message twice or an unknown one");
-    met_ |= uint32_t{1} << type;
+    seen_types_ |= uint32_t{1} << type;
     switch (type) {
       case kNil:
         return;
@@ -103,7 +105,7 @@ class Object {
         element_ = check_datatype(body);
         return;
       case kFillValue:
-        fill_ = body.text(body.left());
+        fill_ = body.text(body.remaining());  // checked later, when the size of an element is known
         return;
       case kLayout:
         return read_layout(body);
@@ -117,12 +119,12 @@ class Object {
       case kFilters:
         body.refuse("its layout is not contiguous: it is packed");
       default:
-        return check_frame(type, body);
+        return check_structure(type, body);
     }
   }
 
-  // Messages that say where others lie.
-  void check_frame(uint8_t type, Fields body) {
+  // Messages about the structure of an object rather than its contents.
+  void check_structure(uint8_t type, Fields body) {
     if (type == kLinkInfo) return check_link_info(body);
     if (type == kAttributeInfo) return check_attribute_info(body);
     if (type == kContinuation) {
@@ -195,15 +197,15 @@ class Object {
   Metadata& file_;
   const std::string& what_;
   bool ordered_ = false;
-  uint32_t met_ = 0;
-  std::optional<uint64_t> dataspace_, element_;  // elements; bytes of one
+  uint32_t seen_types_ = 0;                      // bit t: a message of type t was read
+  std::optional<uint64_t> dataspace_, element_;  // number of elements; bytes of an element
   std::string fill_;
   uint64_t offset_ = kUndefined, stored_ = 0;
   std::vector<std::pair<uint64_t, uint64_t>> continued_;
   std::vector<Link> links_;
 };
 
-// Section II.A, versions 2 and 3; check_h5_size() has looked at the rest.
+// The address of the root group. Section II.A, versions 2 and 3; check_h5_size() has checked the other fields.
 uint64_t root_of(Metadata& file, const std::string& what) {
   const std::string bytes = file.bytes(0, 48, what);
   Fields fields(std::string_view(bytes).substr(12), what);
@@ -218,13 +220,13 @@ uint64_t root_of(Metadata& file, const std::string& what) {
 
 void check_h5_headers(const std::filesystem::path& path) {
   h5::Metadata file(path);
-  std::vector<h5::Place> ahead{{path.string(), h5::root_of(file, path.string())}};
+  std::vector<h5::Place> pending{{path.string(), h5::root_of(file, path.string())}};
   std::set<uint64_t> seen;
-  while (!ahead.empty()) {
-    const h5::Place place = std::move(ahead.back());
-    ahead.pop_back();
-    if (!seen.insert(place.address).second) continue;  // hard links share objects
-    for (h5::Place& next : h5::Object(file, place).check()) ahead.push_back(std::move(next));
+  while (!pending.empty()) {
+    const h5::Place place = std::move(pending.back());
+    pending.pop_back();
+    if (!seen.insert(place.address).second) continue;  // several hard links may lead to one object
+    for (h5::Place& next : h5::Object(file, place).check()) pending.push_back(std::move(next));
   }
 }
 

@@ -1,4 +1,4 @@
-// Messages of object headers, in the versions that HDF5 1.10 and later write into files of the format 1.10.
+// Checks messages of object headers, in the versions that HDF5 1.10 and later write into files of format 1.10.
 #include <algorithm>
 
 #include "data/hdf5/metadata.h"
@@ -30,7 +30,7 @@ uint64_t check_dataspace(Fields body) {
   uint64_t elements = type == 2 ? 0 : 1;
   bool fits = true;
   for (uint64_t i = 0; i < rank; ++i) fits = !__builtin_mul_overflow(elements, body.number(8), &elements) && fits;
-  for (uint64_t i = 0; i < rank && flags == 1; ++i) body.number(8);  // the largest that the dims may become
+  for (uint64_t i = 0; i < rank && flags == 1; ++i) body.number(8);  // maximum dims
   body.expect_end();
   if (!fits || elements > static_cast<uint64_t>(INT64_MAX)) body.refuse("its extent does not fit 63 bits");
   return elements;
@@ -72,7 +72,9 @@ void check_attribute(Fields body) {
   const std::string what = concat(body.what(), "@", name.substr(0, name_bytes - 1));
   const uint64_t element = check_datatype({body.text(type_bytes), what});
   const uint64_t count = check_dataspace({body.text(space_bytes), what});
-  body.expect(count <= body.left() && element * count == body.left(), "the value of an attribute has another length");
+  // An element has at least one byte, so the first comparison keeps the product from overflowing.
+  body.expect(count <= body.remaining() && element * count == body.remaining(),
+              "the value of an attribute has another length");
 }
 
 // Section IV.A.2.f, versions 2 and 3.
@@ -101,13 +103,13 @@ void check_fill_value(Fields body, uint64_t element_bytes) {
 Link check_link(Fields body) {
   const uint64_t version = body.number(1), flags = body.number(1), kind = flags & 8 ? body.number(1) : 0;
   body.expect(version == 1 && flags < 32, "a link has an unknown form");
-  if (flags & 4) body.number(8);  // the order of creation
+  if (flags & 4) body.number(8);  // creation order
   if (flags & 16) body.expect(body.number(1) <= 1, "a link's name has an unknown form");
   Link link{std::string(body.text(body.number(size_t{1} << (flags & 3)))), kUndefined};
   body.expect(!link.name.empty() && link.name.find('\0') == link.name.npos, "a link has no name");
   if (kind == 0) {
     link.address = body.number(8);
-  } else {  // whoever opens one refuses it
+  } else {  // a soft or external link, which H5Group refuses to open; only its form is checked
     const std::string_view target = body.text(body.number(2));
     const auto ends = static_cast<size_t>(std::count(target.begin(), target.end(), '\0'));
     const bool right = kind == 1    ? !target.empty() && ends == 0

@@ -9,8 +9,9 @@
 
 namespace birkhoff {
 namespace {
-// Versions 2 and 3 of the superblock: signature [8], version, offset size, length size, flags, base address [8],
-// extension address [8], end of file [8], little-endian. Source: HDF5 File Format Specification 3.0, section II.A.
+// Layout of the superblock, versions 2 and 3: signature [8], version, offset size, length size, flags, base address
+// [8], extension address [8], end of file [8], all little-endian. Source: HDF5 File Format Specification 3.0, section
+// II.A.
 constexpr std::array<unsigned char, 8> kSignature{0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
 constexpr size_t kVersion = 8, kOffsetSize = 9, kLengthSize = 10, kEndOfFile = 28, kHeaderBytes = 36;
 
@@ -30,7 +31,7 @@ void check_h5_size(const std::filesystem::path& path) {
     throw DataError(path.string() + ": not an HDF5 file: its first 8 bytes are not the signature");
   if (found < kHeaderBytes)
     throw DataError(concat(path.string(), ": truncated: ", found, " bytes do not hold the header"));
-  // What the formats of older versions record of themselves carries no checksums, and none of our files has them.
+  // Older versions keep metadata without checksums, and none of our files uses them.
   if ((head[kVersion] != 2 && head[kVersion] != 3) || head[kOffsetSize] != 8 || head[kLengthSize] != 8)
     throw DataError(concat(path.string(), ": has a superblock of version ", int{head[kVersion]}, " with offsets of ",
                            int{head[kOffsetSize]}, " bytes and lengths of ", int{head[kLengthSize]},

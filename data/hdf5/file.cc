@@ -19,7 +19,7 @@ namespace {
 
 using Lock = std::scoped_lock<std::recursive_mutex>;
 
-constexpr size_t kMaxTextBytes = size_t{64} << 10;  // of an attribute; HDF5 keeps larger ones elsewhere
+constexpr size_t kMaxTextBytes = size_t{64} << 10;  // largest attribute that HDF5 keeps in the object header
 
 hid_t stored_type(DType dtype) {
   switch (dtype) {
@@ -45,8 +45,9 @@ DType dtype_of_stored(hid_t type, const std::string& what) {
   throw DataError(concat(what, ": its type is none of f32, bf16, f64, i32, i64, u8"));
 }
 
-// Version 1.10 of the format: superblock and object headers carry checksums, and every HDF5 since reads it. No file
-// locks: files appear whole by rename, and locks fail on some network file systems.
+// Selects version 1.10 of the format, in which the superblock and the object headers carry checksums and which every
+// later HDF5 can read. Disables file locks: files appear whole by rename, so they need none, and locks fail on some
+// network file systems.
 H5Handle access_properties(const std::string& path) {
   H5Handle properties(check_h5(H5Pcreate(H5P_FILE_ACCESS), path));
   check_h5(H5Pset_libver_bounds(properties.id(), H5F_LIBVER_V110, H5F_LIBVER_V110), path);
@@ -86,6 +87,7 @@ H5Handle text_type(size_t bytes, const std::string& what) {
 
 void write_attribute(hid_t object, const std::string& name, hid_t type, const void* value, const std::string& what) {
   const H5Handle space(check_h5(H5Screate(H5S_SCALAR), what));
+  // HDF5 cannot replace an attribute, so an old one is deleted first.
   if (check_h5(H5Aexists(object, name.c_str()), what) > 0) check_h5(H5Adelete(object, name.c_str()), what);
   const H5Handle attribute(
       check_h5(H5Acreate2(object, name.c_str(), type, space.id(), H5P_DEFAULT, H5P_DEFAULT), what));
@@ -102,7 +104,8 @@ void check_single(const H5Handle& attribute, const std::string& what) {
   if (H5Sget_simple_extent_npoints(space.id()) != 1) throw DataError(what + " is not a single value");
 }
 
-// Reads a scalar attribute of exactly this type: a conversion would clip a number that does not fit.
+// Reads a scalar attribute that must have exactly this type, because a conversion by HDF5 would clip a number that does
+// not fit.
 void read_number(hid_t object, const std::string& name, hid_t type, void* value, const std::string& what) {
   const H5Handle attribute = open_attribute(object, name, what);
   const H5Handle stored(check_h5(H5Aget_type(attribute.id()), what));
@@ -114,7 +117,8 @@ void read_number(hid_t object, const std::string& name, hid_t type, void* value,
   check_h5(H5Aread(attribute.id(), type, value), what);
 }
 
-// Links of other kinds lead to other files, or by names that another file chose.
+// Only hard links are accepted. Soft and external links lead to names or files that the author of this file chose,
+// possibly outside it.
 void check_hard_link(hid_t group, const std::string& name, const std::string& what) {
   if (check_h5(H5Lexists(group, name.c_str(), H5P_DEFAULT), what) <= 0) throw DataError(what + " is missing");
   H5L_info_t link{};
@@ -126,7 +130,7 @@ void check_hard_link(hid_t group, const std::string& name, const std::string& wh
   throw DataError(concat(what, " is ", kind, " link, expected an object of this file itself"));
 }
 
-// Whether the declared extent lies within the file: before anybody takes memory for it.
+// Throws unless the declared extent lies within the file. Called before a caller allocates memory for it.
 void check_extent(hid_t set, const H5Dataset& dataset, const std::string& what) {
   const auto bytes = checked_bytes(dataset.dtype, dataset.shape);
   if (!bytes) throw DataError(concat(what, ": its extent ", dataset.shape, " does not fit 63 bits"));
@@ -144,7 +148,7 @@ herr_t collect_name(hid_t, const char* name, const H5L_info_t*, void* names) {
   return 0;
 }
 
-// Creation properties of a class (file, group, dataset) without times, so that equal content gives equal files.
+// Creation properties for a file, group or dataset without time stamps, so that equal content gives equal files.
 H5Handle timeless(hid_t property_class, const std::string& what) {
   H5Handle properties(check_h5(H5Pcreate(property_class), what));
   check_h5(H5Pset_obj_track_times(properties.id(), false), what);
@@ -154,7 +158,7 @@ H5Handle timeless(hid_t property_class, const std::string& what) {
 }  // namespace
 
 H5File H5File::create(const std::filesystem::path& path) {
-  BulkFile::create(path);  // refuses the links that HDF5 would follow
+  BulkFile::create(path);  // refuses a symbolic link, which HDF5 would follow
   const Lock lock(hdf5_mutex());
   silence_h5();
   const std::string what = path.string() + ": cannot create";
@@ -162,8 +166,8 @@ H5File H5File::create(const std::filesystem::path& path) {
   return create_at(path, access, path);
 }
 
-// HDF5's usual driver takes a link, as the path of a descriptor is one, only where it leads to a name. That of stdio
-// makes the same file.
+// HDF5's default driver opens a symbolic link, such as the path of a descriptor in /proc, only if the link leads to a
+// name; an anonymous file has none. The stdio driver opens it and produces the same bytes.
 H5File H5File::create(const MemoryFile& memory) {
   const Lock lock(hdf5_mutex());
   silence_h5();
@@ -178,7 +182,7 @@ H5File H5File::create_at(const std::filesystem::path& opened, const H5Handle& ac
   const H5Handle creation = timeless(H5P_FILE_CREATE, what);
   errno = 0;
   const hid_t file = H5Fcreate(opened.c_str(), H5F_ACC_TRUNC, creation.id(), access.id());
-  if (file < 0 && (errno == EMFILE || errno == ENFILE)) {  // of which HDF5 says only that it cannot open
+  if (file < 0 && (errno == EMFILE || errno == ENFILE)) {  // HDF5's own message says only that it cannot open
     throw IoError(concat(what, ": ", std::strerror(errno), "; raise the limit of open files (ulimit -n)"), errno);
   }
   return {H5Handle(check_h5(file, what)), std::move(path)};
@@ -192,7 +196,7 @@ H5File H5File::open(const std::filesystem::path& path) {
   const std::string what = path.string() + ": damaged";
   const H5Handle access = access_properties(what);
   const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id());
-  if (file < 0) check_h5_size(path);  // what is gone since is not damaged
+  if (file < 0) check_h5_size(path);  // if the file was removed or truncated meanwhile, say that instead of "damaged"
   return {H5Handle(check_h5(file, what)), path};
 }
 
@@ -228,6 +232,7 @@ H5Dataset H5Group::create_dataset(const std::string& name, DType dtype, const Sh
   const std::string what = path_ + "/" + name;
   const H5Handle space = space_of(shape, what), properties = timeless(H5P_DATASET_CREATE, what);
   check_h5(H5Pset_layout(properties.id(), H5D_CONTIGUOUS), what);
+  // The bytes must have an address at once, and writing fill values would be wasted: BulkFile writes every element.
   check_h5(H5Pset_alloc_time(properties.id(), H5D_ALLOC_TIME_EARLY), what);
   check_h5(H5Pset_fill_time(properties.id(), H5D_FILL_TIME_NEVER), what);
   const H5Handle set(check_h5(
@@ -252,6 +257,7 @@ H5Dataset H5Group::dataset(const std::string& name) const {
   const H5Handle type(check_h5(H5Dget_type(set.id()), what)), space(check_h5(H5Dget_space(set.id()), what));
   H5Dataset result{name, dtype_of_stored(type.id(), what), shape_of(space.id(), what), 0};
   const haddr_t offset = H5Dget_offset(set.id());
+  // Nothing is allocated. That is only right for a dataset without elements.
   if (offset == HADDR_UNDEF) {
     H5Eclear2(H5E_DEFAULT);
     if (checked_bytes(result.dtype, result.shape) != 0) throw DataError(what + ": its bytes were never allocated");

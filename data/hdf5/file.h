@@ -1,8 +1,8 @@
 #pragma once
-// Files, groups, attributes and datasets of HDF5, without its header: the only home of hdf5.h is data/hdf5/*.cc.
-// Every function locks hdf5_mutex(). Every failure is a DataError with the path, the object and HDF5's own words.
-// Bulk bytes do not pass HDF5: datasets are contiguous, allocated at creation and never filled, so their bytes lie at
-// `offset` in the file and are moved by BulkFile (bulk_file.h) outside the mutex.
+// HDF5 files, groups, attributes and datasets. hdf5.h is included only in data/hdf5/*.cc. All functions of the classes
+// lock hdf5_mutex(), and throw a DataError with the path, the object and HDF5's own message on failure.
+// HDF5 does not move the elements of datasets. Datasets are contiguous, allocated at creation and never filled, so
+// their bytes lie at `offset` in the file, and BulkFile (bulk_file.h) moves them without the mutex.
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -13,12 +13,13 @@
 
 namespace birkhoff {
 
-// Where a dataset's elements lie. bf16 is stored as 16-bit unsigned with the attribute dtype = "bf16".
+// Where the elements of a dataset lie in the file. bf16 is stored as a 16-bit unsigned integer, marked by the attribute
+// dtype = "bf16".
 struct H5Dataset {
   std::string name;
   DType dtype = DType::f32;
   Shape shape{0};
-  int64_t offset = 0;  // of the first byte in the file
+  int64_t offset = 0;  // of its first byte in the file
 
   size_t bytes() const { return static_cast<size_t>(shape.count()) * size_of(dtype); }
 };
@@ -27,10 +28,10 @@ class H5Group {
  public:
   H5Group create_group(const std::string& name) const;
   H5Group group(const std::string& name) const;
-  // Reserves the bytes of a dataset; their content is undefined until written through BulkFile.
+  // Creates a dataset and allocates its bytes. Their values are undefined until BulkFile writes them.
   H5Dataset create_dataset(const std::string& name, DType dtype, const Shape& shape) const;
-  // Only what lies in this file itself is opened: no soft or external link, no external storage. The extent fits the
-  // file.
+  // Opens a dataset. Refuses soft and external links, external storage, and an extent that exceeds the file, so that
+  // only bytes of this file are ever read.
   H5Dataset dataset(const std::string& name) const;
   bool has(const std::string& name) const;
   // Names of the groups and datasets of this group, sorted.
@@ -38,7 +39,7 @@ class H5Group {
 
   void set(const std::string& attribute, int64_t value) const;
   void set(const std::string& attribute, double value) const;
-  void set(const std::string& attribute, const std::string& value) const;  // below 64 KiB
+  void set(const std::string& attribute, const std::string& value) const;  // less than 64 KiB
   bool has_attribute(const std::string& attribute) const;
   int64_t integer(const std::string& attribute) const;
   double real(const std::string& attribute) const;
@@ -49,22 +50,23 @@ class H5Group {
   H5Group(H5Handle handle, std::string path) : handle_(std::move(handle)), path_(std::move(path)) {}
 
   H5Handle handle_;
-  std::string path_;  // of the file, then of the group: for messages
+  std::string path_;  // the file, then the group within it; for messages
 };
 
 class MemoryFile;  // bulk_file.h
 
 class H5File {
  public:
-  // Creates or truncates, readable by HDF5 1.10 and later, metadata checksummed by HDF5. Follows no symbolic link.
+  // Creates or truncates a file. HDF5 1.10 and later can read it, and its metadata carries checksums. Does not follow
+  // symbolic links.
   static H5File create(const std::filesystem::path& path);
   static H5File create(const MemoryFile& memory);
-  // Read-only. Throws what check_h5_size() throws, then HDF5's own complaints.
+  // Opens a file for reading. Throws what check_h5_size() and check_h5_headers() throw, then HDF5's own errors.
   static H5File open(const std::filesystem::path& path);
   H5Group root() const;
-  // Writes all metadata and closes; further use of groups of this file is an error. The destructor closes too, but
-  // cannot report an error. Where the disk is full HDF5 keeps the file open and crashes at the end of the process: what
-  // is made for the disk is laid out in memory.
+  // Writes all metadata and closes the file; its groups must not be used afterward. The destructor closes the file too,
+  // but cannot report an error. If the disk is full, HDF5 keeps the file open and crashes when the process exits. Files
+  // for the disk are therefore laid out in memory (MemoryFile).
   void close();
 
  private:
@@ -75,10 +77,11 @@ class H5File {
   std::filesystem::path path_;
 };
 
-// Tells apart, by path, expected and found: a missing file, one that is no regular file, an empty one, one that is not
-// HDF5 or of a format older than 1.10, a truncated one, and one with bytes beyond its recorded end. DataError.
+// Throws a DataError, with path, expected and found, if the file is missing, is not a regular file, is empty, is not
+// HDF5, has a format older than 1.10, is truncated, or has bytes after its recorded end. Each case has its own message.
 void check_h5_size(const std::filesystem::path& path);
-// Whether the object headers lead to places within the file: libhdf5 crashes where one does not. DataError.
+// Throws a DataError if the metadata is damaged or leads outside the file, or if an object has a form that our files do
+// not have. libhdf5 trusts the metadata, and crashes on addresses and sizes that are wrong.
 void check_h5_headers(const std::filesystem::path& path);
 
 }  // namespace birkhoff

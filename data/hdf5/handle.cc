@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-// Innermost description first: it names the cause; the outer ones name the calls that it failed.
+// The innermost frame comes first, since it names the cause. The outer ones name the calls that failed because of it.
 herr_t append_frame(unsigned depth, const H5E_error2_t* frame, void* text) {
   auto& out = *static_cast<std::string*>(text);
   if (depth < 4 && frame->desc != nullptr) out += concat(depth == 0 ? "" : " <- ", frame->func_name, ": ", frame->desc);

@@ -5,11 +5,11 @@
 
 namespace birkhoff {
 
-// HDF5 is not thread safe: every HDF5 call of the process is made under this one mutex. Recursive, since a handle may
-// be released while an error leaves a locked scope.
+// HDF5 is not thread safe, so all HDF5 calls of the process are made with this one mutex locked. It is recursive
+// because a handle may be released during stack unwinding, while the mutex is still locked.
 std::recursive_mutex& hdf5_mutex();
 
-// Owns one HDF5 identifier of any class (file, group, dataset, attribute, space, type, property list).
+// Owns one HDF5 identifier of any kind (file, group, dataset, attribute, dataspace, datatype, property list).
 class H5Handle {
  public:
   H5Handle() = default;

@@ -7,9 +7,9 @@
 
 namespace birkhoff::h5 {
 
-// Far more than eight attributes of 64 KiB need.
+// Largest block that is read. Eight attributes of 64 KiB, the most that a header of ours can hold, need far less.
 constexpr uint64_t kMaxBlock = 16 << 20;
-// The header of a tensor has some 300.
+// Bytes read at a time. The header of a tensor has about 300, so one read usually covers it.
 constexpr uint64_t kReadAhead = 1 << 10;
 
 uint64_t Fields::number(size_t width) {
@@ -51,7 +51,7 @@ std::string Metadata::bytes(uint64_t at, uint64_t count, const std::string& what
 std::string Metadata::block(uint64_t at, uint64_t count, const std::string& signature, const std::string& what) {
   std::string block = bytes(at, count, what);
   if (!block.starts_with(signature)) throw DataError(concat(what, ": damaged: no ", signature, " is at byte ", at));
-  if (!met_.insert(at).second) throw DataError(concat(what, ": damaged: two links lead to byte ", at));
+  if (!visited_.insert(at).second) throw DataError(concat(what, ": damaged: two links lead to byte ", at));
   return block;
 }
 

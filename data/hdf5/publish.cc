@@ -13,8 +13,8 @@
 namespace birkhoff {
 namespace {
 
-// Whether a file of this name is one that a process made by new_temporary() and left when it was killed. Up to version
-// 0.1 a temporary of `final` was named ".FINAL.PID.tmp".
+// Whether a process made a file of this name by new_temporary() and was killed before it removed it. Up to version 0.1
+// the temporary of `final` was named ".FINAL.PID.tmp".
 bool is_leftover(const std::string& name, const std::string& final) {
   constexpr std::string_view kEnd = ".tmp";
   if (!name.starts_with('.') || !name.ends_with(kEnd)) return false;
@@ -30,11 +30,12 @@ bool is_leftover(const std::string& name, const std::string& final) {
 void remove_leftovers(const std::filesystem::path& final) {
   const std::filesystem::path directory = final.has_parent_path() ? final.parent_path() : ".";
   std::vector<std::filesystem::path> leftovers;
-  std::error_code error;  // what cannot be listed or removed does no harm
+  std::error_code error;  // ignored: a leftover that cannot be listed or removed does no harm
   for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     if (is_leftover(entry->path().filename().string(), final.filename().string())) leftovers.push_back(entry->path());
   }
+  // Removed after the iteration, because removing entries during it may make it miss others.
   for (const std::filesystem::path& path : leftovers) ::unlink(path.c_str());
 }
 
@@ -53,6 +54,7 @@ std::filesystem::path new_temporary(const std::filesystem::path& final) {
 }
 
 void publish_file(const std::filesystem::path& temporary, const std::filesystem::path& final) {
+  // The contents must be on disk before the name is, or a crash could leave an empty file under the final name.
   BulkFile::open_to_write(temporary).sync();
   if (::rename(temporary.c_str(), final.c_str()) != 0) {
     throw IoError(concat(final.string(), ": cannot publish: ", std::strerror(errno)), errno);

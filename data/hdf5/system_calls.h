@@ -1,6 +1,7 @@
 #pragma once
-// The system calls that write files, behind names of the project, so that tests can make them fail. A test that links
-// tests/support/injected_calls.cc gets its definitions in place of system_calls.cc; the program has no such hook.
+// Wrappers around the system calls that write files, so that tests can make them fail. A test that links
+// tests/support/injected_calls.cc gets the definitions there instead of those in system_calls.cc. The program itself
+// has no such hook.
 #include <cstddef>
 
 #include <sys/types.h>

@@ -13,9 +13,10 @@ namespace {
 using std::string_view_literals::operator""sv;
 
 constexpr std::string_view kGzip = "\x1f\x8b"sv, kZstd = "\x28\xb5\x2f\xfd"sv;
-constexpr size_t kSkippableHeader = 8;                                          // magic number and size
-constexpr size_t kCpioDigits = 76;                                              // of the header of one file, at least
-constexpr std::string_view kIso2022[] = {"\x1b$B"sv, "\x1b$@"sv, "\x1b$)C"sv};  // what switches to two bytes
+constexpr size_t kSkippableHeader = 8;  // magic number and size
+constexpr size_t kCpioDigits = 76;      // at least this many digits begin each entry of a cpio archive
+// Escape sequences that switch to a character set of two bytes.
+constexpr std::string_view kIso2022[] = {"\x1b$B"sv, "\x1b$@"sv, "\x1b$)C"sv};
 
 struct Signature {
   size_t offset;
@@ -25,7 +26,7 @@ struct Signature {
 
 constexpr Signature kSignatures[] = {
     {0, "\xfd\x37zXZ\0"sv, "data compressed by xz"},
-    {0, "BZh"sv, "data compressed by bzip2"},  // and one of two words of six bytes behind the level: see below
+    {0, "BZh"sv, "data compressed by bzip2"},  // confirmed() checks the six bytes after the level
     {0, "\x04\x22\x4d\x18"sv, "data compressed by lz4"},
     {0, "\x02\x21\x4c\x18"sv, "data compressed by lz4"},
     {0, "\x5d\0\0"sv, "data compressed by lzma"},
@@ -92,7 +93,8 @@ bool has(std::string_view bytes, size_t offset, std::string_view part) {
   return bytes.size() >= offset && bytes.substr(offset).starts_with(part);
 }
 
-// Signatures of plain letters need more than the letters: a text may begin by the same word.
+// Whether a matched signature is genuine. A signature of plain letters is not enough by itself, since ordinary text may
+// begin with the same word.
 bool confirmed(const Signature& signature, std::string_view bytes) {
   if (signature.offset == 8) return bytes.starts_with("RIFF");
   if (signature.bytes == "BZh") return has(bytes, 4, "1AY&SY") || has(bytes, 4, "\x17\x72\x45\x38\x50\x90");
@@ -110,8 +112,9 @@ uint32_t little_endian_32(std::string_view bytes) {
   return value;
 }
 
-// The first frame that holds data, behind frames that readers skip. lz4 has the same kind of frame to skip.
-std::string_view behind_skippable_frames(std::string_view bytes) {
+// Drops the skippable frames at the start of zstd or lz4 data, which share this kind of frame, and returns the rest,
+// which begins with the first frame that holds data.
+std::string_view skip_skippable_frames(std::string_view bytes) {
   while (bytes.size() >= kSkippableHeader && (little_endian_32(bytes) & ~15u) == 0x184d2a50) {
     const size_t frame = kSkippableHeader + little_endian_32(bytes.substr(4));
     if (frame >= bytes.size()) return bytes;
@@ -128,7 +131,8 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// The size of the JSON value that begins the text, judged by brackets and quotes alone; all where it has no end.
+// The size of the JSON value that begins the text, judged by brackets and quotes alone. Returns the size of the whole
+// text if the value does not end.
 size_t size_of_value(std::string_view text) {
   bool in_string = false;
   size_t depth = 0;
@@ -147,7 +151,7 @@ size_t size_of_value(std::string_view text) {
   return text.size();
 }
 
-// Whether the text is nothing but objects and arrays one after another, as jq prints them or with commas between them.
+// Whether the text consists only of objects and arrays, one after another, as jq prints them or separated by commas.
 bool is_json_series(std::string_view text) {
   while (text.starts_with('{') || text.starts_with('[')) {
     const size_t size = size_of_value(text);
@@ -158,17 +162,17 @@ bool is_json_series(std::string_view text) {
   return text.empty();
 }
 
-bool like_object(std::string_view line) { return line.starts_with("{\"") && line.ends_with('}'); }
+bool looks_like_object(std::string_view line) { return line.starts_with("{\"") && line.ends_with('}'); }
 
-// Whether all lines but the first and the last look like objects, and more than one does. `split -b` cuts JSON lines
-// so.
-bool are_json_lines_inside(std::string_view text) {
+// Whether all lines but the first and the last look like objects, and more than one does. A part of a JSON lines file
+// made by `split -b` looks like this: its first and last lines are cut.
+bool inner_lines_are_objects(std::string_view text) {
   size_t objects = 0;
   for (size_t end = text.find('\n'); end != text.npos;) {
     const size_t begin = end + 1;
     end = text.find('\n', begin);
     const std::string_view line = trimmed(text.substr(begin, end - begin));
-    if (like_object(line)) {
+    if (looks_like_object(line)) {
       ++objects;
     } else if (!line.empty() && end != text.npos) {
       return false;
@@ -177,7 +181,7 @@ bool are_json_lines_inside(std::string_view text) {
   return objects > 1;
 }
 
-// The file's last suffixes in lower case, those of compression aside: ".json" of "A.JSON.gz".
+// The suffix of the file in lower case, after suffixes of compression are removed: ".json" for "A.JSON.gz".
 std::string suffix_of(std::filesystem::path name) {
   const auto lower = [&name] {
     std::string suffix = name.extension().string();
@@ -190,10 +194,10 @@ std::string suffix_of(std::filesystem::path name) {
   }
 }
 
-// Counts that tell text from other contents.
+// Byte counts by which text is told from binary data.
 struct Tally {
   size_t zeros = 0, controls = 0;
-  size_t zeros_at[4] = {};  // by position modulo 4
+  size_t zeros_at[4] = {};  // zero bytes, by position modulo 4
 };
 
 Tally tally_of(std::string_view bytes) {
@@ -203,6 +207,7 @@ Tally tally_of(std::string_view bytes) {
     if (byte >= 0x20) continue;
     if (byte == 0) ++tally.zeros_at[i % 4];
     tally.zeros += byte == 0;
+    // BEL to CR (0x07 to 0x0d) and ESC occur in text.
     tally.controls += byte < 0x07 || (byte > 0x0d && byte != 0x1b);
   }
   return tally;
@@ -214,14 +219,15 @@ bool is_gzip(std::string_view bytes) { return bytes.starts_with(kGzip); }
 
 bool is_zstd(std::string_view bytes) {
   if (bytes.starts_with(kZstd)) return true;
-  const std::string_view frame = behind_skippable_frames(bytes);
-  // A file may hold nothing but skippable frames; lz4 is told apart by what follows them.
+  const std::string_view frame = skip_skippable_frames(bytes);
+  // A file that consists only of skippable frames counts as zstd. If data follows them, its signature decides between
+  // zstd and lz4.
   return bytes.size() >= kSkippableHeader && (little_endian_32(bytes) & ~15u) == 0x184d2a50 &&
          !frame.starts_with("\x04\x22\x4d\x18");
 }
 
 std::string foreign_format(std::string_view bytes) {
-  if (behind_skippable_frames(bytes).starts_with("\x04\x22\x4d\x18")) return "data compressed by lz4";
+  if (skip_skippable_frames(bytes).starts_with("\x04\x22\x4d\x18")) return "data compressed by lz4";
   if (is_gzip(bytes) || is_zstd(bytes)) return "data that was compressed twice";
   for (const Signature& signature : kSignatures) {
     if (has(bytes, signature.offset, signature.bytes) && confirmed(signature, bytes)) return signature.name;
@@ -239,10 +245,11 @@ std::string foreign_content(std::string_view bytes) {
   const Tally tally = tally_of(bytes);
   const size_t zeros = tally.zeros;
   const auto [even, odd] = std::pair(tally.zeros_at[0] + tally.zeros_at[2], tally.zeros_at[1] + tally.zeros_at[3]);
-  // Latin letters in UTF-16 have a zero in every second byte.
+  // Latin letters in UTF-16 have a zero in every second byte, so nearly all zeros lie at even or at odd positions.
   if (zeros > 1 && 10 * zeros > 3 * bytes.size() && 20 * std::min(even, odd) < zeros) {
     return "text in UTF-16, or records of two bytes; convert it with iconv -f UTF-16LE -t UTF-8 (or UTF-16BE)";
   }
+  // A stray zero byte in a large text is tolerated; so are a few control characters.
   if (1000 * zeros > bytes.size()) return concat("binary data (", zeros, " of ", bytes.size(), " bytes are zero)");
   if (20 * tally.controls > bytes.size()) {
     return concat("binary data (", tally.controls, " of ", bytes.size(), " bytes are control characters)");
@@ -264,13 +271,14 @@ TextFormat choose_format(const std::filesystem::path& name, std::string_view tex
   if (body.empty()) return TextFormat::text;
   const std::string_view first = trimmed(body.substr(0, body.find('\n')));
   const bool is_json = suffix == ".json";
-  // Not every line of JSON lines is JSON (some writers print NaN): a line that is bad is named when it is read.
-  if (like_object(first) || (first.starts_with('{') && first.size() > 2 && Json::accept(first)) ||
-      are_json_lines_inside(body)) {
+  // The first line needs only to look like an object: it may not be valid JSON (some writers print NaN), and an invalid
+  // line gets its own message when it is read.
+  if (looks_like_object(first) || (first.starts_with('{') && first.size() > 2 && Json::accept(first)) ||
+      inner_lines_are_objects(body)) {
     return TextFormat::json_lines;
   }
-  const bool like_document = body.starts_with('{') || body.starts_with('[');
-  if (is_json || (like_document && Json::accept(body))) {
+  const bool looks_like_document = body.starts_with('{') || body.starts_with('[');
+  if (is_json || (looks_like_document && Json::accept(body))) {
     throw DataError(concat(
         place, is_json && !Json::accept(body) ? ": is called .json and is no JSON lines" : ": is one JSON document",
         "; expected one object a line. Convert it, such as with jq -c '.[]', or let --format text take "

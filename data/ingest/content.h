@@ -1,5 +1,5 @@
 #pragma once
-// What a file holds, decided by its first bytes and only then by its name.
+// Recognizes what a file contains, by its first bytes and only then by its name.
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -8,23 +8,25 @@ namespace birkhoff {
 
 enum class TextFormat { automatic, text, json_lines };
 
-inline constexpr std::string_view kUtf8Mark = "\xef\xbb\xbf";  // at the start of a file; no part of its text
+inline constexpr std::string_view kUtf8Mark = "\xef\xbb\xbf";  // may start a file; not part of its text
 
-// Formats that hold text in compressed form and that are read: see data/ingest/unpack.h.
+// The compressed formats that are supported: see data/ingest/unpack.h.
 bool is_gzip(std::string_view bytes);
-bool is_zstd(std::string_view bytes);  // one that begins by a skippable frame too, as pzstd writes them
+bool is_zstd(std::string_view bytes);  // also if a skippable frame comes first, as pzstd writes it
 
-// Name of the format that the first bytes of an unpacked file give away and that is no text, such as "a PNG picture";
-// empty for anything else. Some hundred bytes are enough.
+// If the first bytes of an unpacked file identify a format that is not text, returns its name, such as "a PNG picture";
+// otherwise an empty string. A few hundred bytes are enough.
 std::string foreign_format(std::string_view bytes);
 
-// The same, decided by all bytes: text in UTF-16 or UTF-32, and contents full of bytes that no text has, are named too.
+// The same for the whole contents. Also recognizes text in ISO-2022, UTF-16 or UTF-32, and contents with more zero
+// bytes or control characters than text has.
 std::string foreign_content(std::string_view bytes);
 
-// How an unpacked text is read where the user leaves it open. `name` is the file's, with or without .gz and the like.
-// JSON lines are files called .jsonl, .ndjson or .jsonlines, and those whose first line is a JSON object, or whose
-// inner lines all look like one. Errors: DataError begins with `place` and names a content that is no text, or that is
-// one JSON document or several.
+// Chooses how an unpacked text is read if the user did not say. `name` is the name of the file, with or without
+// suffixes such as .gz. A file is JSON lines if it is called .jsonl, .ndjson or .jsonlines, if its first line is a JSON
+// object, or if all lines but the first and the last look like one.
+// Errors: DataError, which begins with `place`, if the contents are not text, or are one JSON document or a series of
+//         them.
 TextFormat choose_format(const std::filesystem::path& name, std::string_view text, const std::string& place);
 
 }  // namespace birkhoff

@@ -19,7 +19,8 @@ std::string_view line_at(std::string_view text, size_t at) {
 
 bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\n\f\v") == std::string_view::npos; }
 
-// A folder of a million texts and one picture is refused at once, and not after hours.
+// Looks at the head of every file before any is read in full, so that one picture among a million texts is reported at
+// once rather than after hours.
 void refuse_foreign(const std::vector<std::filesystem::path>& files) {
   std::string message;
   size_t count = 0;
@@ -34,7 +35,7 @@ void refuse_foreign(const std::vector<std::filesystem::path>& files) {
                          "leave them out; --format text takes their bytes as they are"));
 }
 
-// Reads files one after the other and counts.
+// Reads files one after the other, passes their documents on, and counts them.
 class CorpusReader {
  public:
   CorpusReader(const CorpusOptions& options, const DocumentSplitter& splitter, BadLines& bad, const DocumentUse& use)
@@ -51,7 +52,7 @@ class CorpusReader {
       return read_json_lines(path, text);
     }
     ++report_.text_files;
-    if (!is_utf8(text) && report_.broken_files++ == 0) report_.broken_first = path;
+    if (!is_utf8(text) && report_.non_utf8_files++ == 0) report_.first_non_utf8 = path;
     for (const std::string_view document : split(path, text)) take(document);
   }
 
@@ -79,6 +80,7 @@ class CorpusReader {
   void read_json_line(const std::filesystem::path& path, int64_t number, std::string_view line) {
     std::string document;
     try {
+      // An empty place leaves ": REASON", whose first two characters are removed: BadLines adds the place itself.
       document = text_of_json_line(line, options_.json_field, "");
     } catch (const DataError& error) {
       return bad_.add(path, number, std::string(error.what()).substr(std::string_view(": ").size()));
@@ -108,10 +110,11 @@ std::string summary(const CorpusReport& report, const CorpusOptions& options) {
   return concat("read files: ", kinds, "; ", report.documents, " documents, ", report.bytes, " bytes of text");
 }
 
-// Bytes are tokens too, so nothing of such files is lost; but text in Latin-1 or Shift JIS is seldom meant.
-std::string note_of_broken(const CorpusReport& report) {
-  const std::string others = report.broken_files > 1 ? concat(" and ", report.broken_files - 1, " more") : "";
-  return concat("not all bytes are UTF-8, and they are kept as they are, in ", shown(report.broken_first), others,
+// The tokenizer encodes any byte, so nothing of such a file is lost. But text in Latin-1 or Shift JIS is rarely
+// intended, so the user is warned.
+std::string non_utf8_note(const CorpusReport& report) {
+  const std::string others = report.non_utf8_files > 1 ? concat(" and ", report.non_utf8_files - 1, " more") : "";
+  return concat("not all bytes are UTF-8, and they are kept as they are, in ", shown(report.first_non_utf8), others,
                 "; convert text of another encoding with iconv");
 }
 
@@ -122,7 +125,7 @@ DocumentSplitter::DocumentSplitter(SplitRule rule) : rule_(std::move(rule)) {
   BK_CHECK(rule_.kind != SplitRule::Kind::size || rule_.bytes > 0, "documents of ", rule_.bytes, " bytes are empty");
 }
 
-// Whether a document may end before this line.
+// Whether the current document, of `document_bytes` so far, ends before this line.
 bool DocumentSplitter::cut_before(std::string_view line, int64_t document_bytes, Lines& lines) const {
   const bool was_blank = std::exchange(lines.last_blank, blank(line));
   ++lines.number;
@@ -169,8 +172,8 @@ CorpusReport Corpus::read(BadLines& bad, const DocumentUse& use) const {
   for (const auto& file : files_) reader.read(file);
   if (!options_.log) return reader.report();
   options_.log(summary(reader.report(), options_));
-  if (reader.report().broken_files > 0 && options_.format == TextFormat::automatic) {
-    options_.log(note_of_broken(reader.report()));
+  if (reader.report().non_utf8_files > 0 && options_.format == TextFormat::automatic) {
+    options_.log(non_utf8_note(reader.report()));
   }
   return reader.report();
 }

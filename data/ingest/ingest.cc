@@ -19,7 +19,7 @@ namespace {
 constexpr char kTrain[] = "train", kHeldout[] = "heldout";
 constexpr size_t kDocumentsPerRound = 4096;
 
-// heldout.txt: written under another name, so that it appears whole or not at all.
+// Writes heldout.txt under a temporary name, so that it appears whole or not at all.
 class HeldoutText {
  public:
   explicit HeldoutText(const std::filesystem::path& folder)
@@ -40,7 +40,8 @@ class HeldoutText {
   int64_t bytes_ = 0;
 };
 
-// Takes documents in order, tokenizes them by rounds on several threads, and writes them in the same order.
+// Takes documents in order, tokenizes a round of them at a time on several threads, and writes them in the original
+// order.
 class Ingestion {
  public:
   Ingestion(const IngestOptions& options, const Tokenizer& tokenizer, const ShardOptions& shards, int32_t end_token)
@@ -63,10 +64,10 @@ class Ingestion {
     return {train_.finish(), heldout_.finish()};
   }
 
-  // Last, since an ingestion that fails leaves no heldout.txt.
+  // Called after all shards are written, because an ingestion that fails leaves no heldout.txt.
   void publish_heldout_text(OutputFolder& output) {
     if (text_) text_->publish();
-    if (text_) output.wrote(options_.output / "heldout.txt");
+    if (text_) output.record_file(options_.output / "heldout.txt");
   }
 
  private:
@@ -76,6 +77,7 @@ class Ingestion {
     run_on_threads(num_threads, "tokenizes", [&](size_t first) {
       for (size_t i = first; i < pending_.size(); i += num_threads) tokens[i] = tokenizer_.encode(pending_[i]);
     });
+    // Stored in order and by one thread, so that the shards do not depend on the number of threads.
     for (size_t i = 0; i < pending_.size(); ++i) store(pending_[i], std::move(tokens[i]));
     pending_.clear();
   }
@@ -85,6 +87,7 @@ class Ingestion {
     Sample sample;
     sample.source_bytes = static_cast<int64_t>(document.size());
     sample.segments.push_back(Segment::text(std::move(tokens)));
+    // The choice depends only on the seed and the index of the document, and so not on the number of threads.
     const bool held_out = chosen_.uniform(count_++) < options_.heldout_fraction;
     (held_out ? heldout_ : train_).add(std::move(sample));
     if (held_out && text_) text_->append(document);
@@ -112,12 +115,12 @@ CorpusOptions corpus_of(const IngestOptions& options) {
           options.max_file_bytes, options.output, options.log};
 }
 
-// Lists the JSON lines that were left out.
+// Writes the list of skipped JSON lines.
 void publish_bad_lines(const IngestOptions& options, const BadLines& bad, OutputFolder& output) {
   const auto list = options.output / "bad_samples.jsonl";
   if (bad.count() == 0) return;
   publish_text(list, bad.to_json_lines());
-  output.wrote(list);
+  output.record_file(list);
   if (options.log) options.log(concat("left out ", bad.count(), " bad JSON lines, listed in ", shown(list)));
 }
 
@@ -134,6 +137,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   Ingestion ingestion(options, tokenizer, {manifest.vocab_size, manifest.tokenizer_digest, options.max_shard_bytes},
                       *end);
   BadLines bad(options.bad_lines, options.max_bad_lines);
+  // The list of bad lines is written even if reading fails, since "too many bad lines" is one of the failures.
   std::exception_ptr failure;
   try {
     corpus.read(bad, [&ingestion](std::string_view document) { ingestion.add(document); });
@@ -150,6 +154,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   manifest.splits[kTrain] = std::move(splits.first);
   manifest.splits[kHeldout] = std::move(splits.second);
   ingestion.publish_heldout_text(output);
+  // The manifest comes last: it is what makes the folder a dataset.
   write_manifest(options.output, manifest);
   output.finish();
   return manifest;

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
   throw IoError(concat(shown(path), ": cannot ", action, ": ", std::strerror(code)), code);
 }
 
-// Inputs are looked at before any is read, which takes what a pipe gives away.
+// Pipes are refused because every input is opened twice, first to recognize its format and then to read it, and the
+// first read would consume the data.
 [[noreturn]] void refuse_stream(const fs::path& path, mode_t mode) {
   throw DataError(concat(shown(path), ": is a ",
                          S_ISFIFO(mode)   ? "pipe"
@@ -32,7 +33,7 @@ namespace fs = std::filesystem;
                          "other text to a file and name that"));
 }
 
-// Whether a folder is a dataset that `birkhoff data ingest` made; its files are tokens and records, and no text.
+// Whether a folder is a dataset made by `birkhoff data ingest`. Its files hold tokens and records, not text.
 bool is_dataset(const fs::path& folder) {
   const fs::path manifest = folder / "dataset.json";
   struct stat status {};
@@ -40,14 +41,14 @@ bool is_dataset(const fs::path& folder) {
   return read_regular_file(manifest).find("\"birkhoff.dataset\"") != std::string::npos;
 }
 
-// What was left out, counted by its reason, with one entry as an example.
-class PassedOver {
+// The skipped entries, counted by reason, with one entry of each kind as an example.
+class SkippedInputs {
  public:
   void add(const char* reason, const fs::path& path) {
     auto& [count, example] = kinds_[reason];
     if (count++ == 0) example = shown(path);
   }
-  void tell(const Log& log) const {
+  void report(const Log& log) const {
     for (const auto& [reason, kind] : kinds_) {
       const std::string more = kind.first > 1 ? concat(" and ", kind.first - 1, " more") : "";
       if (log) log(concat("passed over ", kind.second, more, ": ", reason));
@@ -85,7 +86,7 @@ class Finder {
   }
 
   std::vector<fs::path> finish(const Log& log) {
-    passed_over_.tell(log);
+    skipped_.report(log);
     BK_CHECK(!files_.empty(), "no text is given: name at least one file, or a folder that holds one");
     return std::move(files_);
   }
@@ -94,9 +95,9 @@ class Finder {
   using Identity = std::pair<dev_t, ino_t>;
 
   void add_file(const fs::path& path, const struct stat& status) {
+    // Device and inode identify a file whatever its path: "a", "./a" and a link to it are the same file.
     const Identity identity{status.st_dev, status.st_ino};
-    if (!seen_.insert(identity).second)
-      return passed_over_.add("the same file was named before; it is read once", path);
+    if (!seen_.insert(identity).second) return skipped_.add("the same file was named before; it is read once", path);
     files_.push_back(path);
   }
 
@@ -108,7 +109,7 @@ class Finder {
   }
 
   void visit(const fs::path& path, std::vector<fs::path>& found) {
-    if (path.filename().native().starts_with('.')) return passed_over_.add("its name is hidden", path);
+    if (path.filename().native().starts_with('.')) return skipped_.add("its name is hidden", path);
     struct stat link {
     }, status{};
     if (::lstat(path.c_str(), &link) != 0) {
@@ -118,23 +119,22 @@ class Finder {
     const bool is_link = S_ISLNK(link.st_mode);
     if (::stat(path.c_str(), &status) != 0) {
       if (is_link && (errno == ENOENT || errno == ELOOP)) {
-        return passed_over_.add("it is a symbolic link that leads to no file", path);
+        return skipped_.add("it is a symbolic link that leads to no file", path);
       }
       refuse(path, "look at it", errno);
     }
     if (S_ISREG(status.st_mode)) return found.push_back(path);
-    if (!S_ISDIR(status.st_mode)) return passed_over_.add("it is neither a file nor a folder", path);
-    if (is_link) return passed_over_.add("it is a symbolic link to a folder; name that folder to read it", path);
-    if (output_ == Identity{status.st_dev, status.st_ino})
-      return passed_over_.add("it is the folder of the output", path);
-    if (is_dataset(path)) return passed_over_.add("it is a dataset that birkhoff data ingest made", path);
+    if (!S_ISDIR(status.st_mode)) return skipped_.add("it is neither a file nor a folder", path);
+    if (is_link) return skipped_.add("it is a symbolic link to a folder; name that folder to read it", path);
+    if (output_ == Identity{status.st_dev, status.st_ino}) return skipped_.add("it is the folder of the output", path);
+    if (is_dataset(path)) return skipped_.add("it is a dataset that birkhoff data ingest made", path);
     walk(path, found);
   }
 
   Identity output_{};
   std::set<Identity> seen_;
   std::vector<fs::path> files_;
-  PassedOver passed_over_;
+  SkippedInputs skipped_;
 };
 
 }  // namespace

@@ -9,22 +9,23 @@
 
 namespace birkhoff {
 
-// Told one short sentence at a time of what a command reads and leaves out. May be empty.
+// Receives one short sentence at a time about what a command reads and what it skips. May be empty.
 using Log = std::function<void(const std::string& note)>;
 
-// A path as messages and reports show it: control characters and bytes that are not UTF-8 become \xHH.
+// A path for use in messages and reports: control characters and bytes that are not UTF-8 are replaced by \xHH.
 std::string shown(const std::filesystem::path& path);
 
-// The regular files among `paths` and below the folders among them, each folder's sorted by their paths. A file that is
-// named twice, however, is in the list once. Below a folder these are passed over, and the log is told: hidden entries,
-// datasets of our own, links to folders, links to nothing, pipes and the like, and the folder `output`, which may be
-// empty.
-// Errors: UserError names a path that does not exist or is a dataset of our own, or says that there is no file at all;
-//         IoError names a path that cannot be looked at and the reason.
+// Returns the regular files among `paths` and those inside the folders among `paths`, sorted by path within each
+// folder. A file that is named more than once, in whatever spelling, is listed once. Inside a folder the following are
+// skipped and reported to the log: hidden entries, datasets of our own, links to folders, dangling links, anything that
+// is neither a file nor a folder (such as a pipe), and the folder `output`, which may be empty.
+// Errors: UserError names a path that does not exist or is one of our own datasets, or says that there is no file at
+//         all. DataError names a path that is a pipe, socket or device. IoError names a path that cannot be accessed,
+//         and the reason.
 std::vector<std::filesystem::path> find_inputs(const std::vector<std::string>& paths,
                                                const std::filesystem::path& output, const Log& log);
 
-// Calls body(), and turns an error of std::filesystem into the IoError that names its path.
+// Calls body(), and converts an error of std::filesystem into an IoError that names the path.
 template <class Body>
 auto with_io_errors(Body body) {
   try {

@@ -41,7 +41,8 @@ std::string inspect_shard(const std::filesystem::path& path) {
   return out.str();
 }
 
-// Reads all samples of a shard; what is wrong goes to `defects`. `compare` has the opened shard judged as a whole.
+// Reads all samples of a shard, adds what is wrong to `defects`, and returns the number of intact samples. `compare`
+// checks the opened shard as a whole.
 int64_t read_shard(const std::filesystem::path& path, Defects& defects,
                    const std::function<std::vector<std::string>(const ShardReader&)>& compare) {
   int64_t good = 0;
@@ -72,7 +73,7 @@ int64_t read_dataset(const std::filesystem::path& directory, Defects& defects) {
   return good;
 }
 
-// Whether the path names a folder; an error of the file system is one that names the path.
+// Whether the path names a folder. Throws an error that names the path if the file system cannot say.
 bool is_folder(const std::filesystem::path& path) {
   return with_io_errors([&path] { return std::filesystem::is_directory(path); });
 }

@@ -10,11 +10,11 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kLongNumber = 300;  // digits from which on a double may not hold a number
+constexpr size_t kLongNumber = 300;  // a number of more characters may exceed the range of a double
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// The end of the number at `at` as JSON spells numbers, or `at` where there is none.
+// The end of the JSON number that begins at `at`, or `at` if no number begins there.
 size_t end_of_number(std::string_view text, size_t at) {
   const auto digits = [&text](size_t from) {
     while (from < text.size() && is_digit(text[from])) ++from;
@@ -31,8 +31,9 @@ size_t end_of_number(std::string_view text, size_t at) {
   return end;
 }
 
-// JSON sets no bound to numbers, but the parser refuses those that no double holds. They do not matter for the text:
-// writes 0 and spaces in their place, so that whatever the parser says of other bytes keeps its position.
+// JSON does not limit the size of numbers, but the parser rejects those that a double cannot hold. Numbers do not
+// matter for the text, so this replaces each suspicious one by a 0 and spaces. The length is kept so that the positions
+// in the parser's messages stay correct.
 std::string without_large_numbers(std::string_view line) {
   std::string out(line);
   bool in_string = false;
@@ -55,7 +56,8 @@ std::string without_large_numbers(std::string_view line) {
   return out;
 }
 
-// The value that a name with dots means, or nothing: the longest way of reading it as one key comes first.
+// Returns the value that a dotted name denotes, or nullptr. Where several readings are possible, the one with the
+// longest first key wins.
 const Json* value_of(const Json& object, const std::string& field) {
   if (!object.is_object()) return nullptr;
   if (const auto found = object.find(field); found != object.end()) return &*found;
@@ -67,7 +69,8 @@ const Json* value_of(const Json& object, const std::string& field) {
   return nullptr;
 }
 
-// In words of a line: the parser counts from the start of its own text and writes its name into every message.
+// Parses one line and adapts the parser's messages to it: removes the parser's own name and its line number, which
+// counts from the start of this text and is always 1.
 Json parse_line(std::string_view line, const std::string& place) {
   try {
     return parse_json(without_large_numbers(line), place);

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kMark = "birkhoff data ingest has begun here and has not ended\n";
-constexpr size_t kLongestNotes = 1 << 16;
+constexpr size_t kMaxClaimBytes = 1 << 16;
 
 bool is_shard(std::string_view name) {
   constexpr std::string_view kBegin = "shard-", kEnd = ".h5";
@@ -35,14 +35,14 @@ bool is_shard(std::string_view name) {
 
 bool is_report(std::string_view name) { return name == "heldout.txt" || name == "bad_samples.jsonl"; }
 
-// A name of new_temporary() for one of the files of a dataset.
+// Whether new_temporary() gave this name to one of the files of a dataset.
 bool is_temporary(std::string_view name) {
   const auto begins = [name](std::string_view beginning) { return name.starts_with(beginning); };
   return name.ends_with(".tmp") &&
          (begins(".shard-") || begins(".heldout.txt.") || begins(".bad_samples.jsonl.") || begins(".dataset.json."));
 }
 
-// What an ingestion writes, apart from dataset.json.
+// The files in the folder that have names an ingestion writes, apart from dataset.json.
 struct Written {
   std::vector<fs::path> files, temporaries;
 };
@@ -60,8 +60,9 @@ Written find_written(const fs::path& output) {
   return found;
 }
 
-// A line that tells a file from any other that takes its place.
-std::string note_of(const fs::path& file) {
+// A line that identifies a file by inode, size and modification time, so that a file that has replaced it since is not
+// taken for it.
+std::string fingerprint_line(const fs::path& file) {
   struct stat status {};
   if (::lstat(file.c_str(), &status) != 0) return "no file\n";
   return concat("wrote ", file.filename().string(), " ", status.st_ino, " ", status.st_size, " ", status.st_mtim.tv_sec,
@@ -91,7 +92,7 @@ OutputFolder::OutputFolder(const fs::path& output) : output_(output), claim_(out
   if (fd_ < 0) refuse(claim_, errno);
   try {
     claim();
-    make_ready();
+    remove_leftovers();
   } catch (...) {
     ::close(fd_);
     throw;
@@ -100,29 +101,34 @@ OutputFolder::OutputFolder(const fs::path& output) : output_(output), claim_(out
 
 OutputFolder::~OutputFolder() { ::close(fd_); }
 
-// Where the file system knows no locks, a second ingestion goes unnoticed.
+// On a file system without locks, flock() fails with another error, and a second ingestion goes unnoticed.
 void OutputFolder::claim() {
   BK_CHECK(::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, shown(output_),
            " is in use by another ingestion, which is still at work; wait for its end, or name another directory");
-  refuse_complete_dataset(output_);  // the other one may have ended since
+  refuse_complete_dataset(output_);  // another ingestion may have finished between the first check and the lock
 }
 
-void OutputFolder::make_ready() {
+// Removes the files that an unfinished ingestion left, or begins a new claim if there was none.
+void OutputFolder::remove_leftovers() {
   const Written found = find_written(output_);
-  const std::string left = notes();
-  std::vector<fs::path> of_others;
+  const std::string recorded = read_claim();
+  std::vector<fs::path> foreign;
   for (const fs::path& file : found.files) {
-    const bool is_ours = is_report(file.filename().string()) ? left.find(note_of(file)) != left.npos : !left.empty();
-    if (!is_ours || fs::symlink_status(file).type() == fs::file_type::directory) of_others.push_back(file);
+    // Any shard is ours if an ingestion began here. A report has to match its fingerprint, because a user may have put
+    // a file of that name into the folder since.
+    const bool is_ours = is_report(file.filename().string()) ? recorded.find(fingerprint_line(file)) != recorded.npos
+                                                             : !recorded.empty();
+    if (!is_ours || fs::symlink_status(file).type() == fs::file_type::directory) foreign.push_back(file);
   }
-  if (left.empty() && !of_others.empty()) ::unlink(claim_.c_str());
-  refuse_files_of_others(of_others);
-  if (left.empty()) return mark();
+  // No ingestion has begun here, so the claim file is new or empty. It must not stay in a folder that is refused.
+  if (recorded.empty() && !foreign.empty()) ::unlink(claim_.c_str());
+  refuse_foreign_files(foreign);
+  if (recorded.empty()) return begin_claim();
   for (const auto& files : {found.files, found.temporaries})
     for (const fs::path& file : files) fs::remove(file);
 }
 
-void OutputFolder::refuse_files_of_others(const std::vector<fs::path>& files) const {
+void OutputFolder::refuse_foreign_files(const std::vector<fs::path>& files) const {
   if (files.empty()) return;
   throw UserError(concat(shown(files.front()),
                          " is in the way: an ingestion writes a file of this name, and this one may be yours; move or "
@@ -131,21 +137,21 @@ void OutputFolder::refuse_files_of_others(const std::vector<fs::path>& files) co
                          ", or name another directory for --output"));
 }
 
-// What the claim holds: nothing where no ingestion has begun here.
-std::string OutputFolder::notes() const {
-  std::string text(kLongestNotes, '\0');
+// The contents of the claim file. They are empty if no ingestion has begun in this folder.
+std::string OutputFolder::read_claim() const {
+  std::string text(kMaxClaimBytes, '\0');
   const ssize_t n = ::pread(fd_, text.data(), text.size(), 0);
   text.resize(n < 0 ? 0 : static_cast<size_t>(n));
   return text;
 }
 
-// Where there is no room for the note, the next ingestion takes the file for one of others and touches nothing.
-void OutputFolder::wrote(const fs::path& file) {
-  const std::string note = note_of(file);
+// A failed write is ignored. The next ingestion then takes the file for somebody else's and leaves it alone.
+void OutputFolder::record_file(const fs::path& file) {
+  const std::string note = fingerprint_line(file);
   if (::lseek(fd_, 0, SEEK_END) < 0 || ::write(fd_, note.data(), note.size()) < 0) return;
 }
 
-void OutputFolder::mark() const {
+void OutputFolder::begin_claim() const {
   if (::pwrite(fd_, kMark.data(), kMark.size(), 0) != static_cast<ssize_t>(kMark.size())) refuse(claim_, errno);
 }
 

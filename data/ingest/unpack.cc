@@ -23,10 +23,11 @@ namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
 constexpr size_t kHeadBytes = size_t{1} << 16;
-// Windows that any frame may ask for (128 MiB), and those of `zstd --long=31` (2 GiB) where the limit allows as much.
+// Log2 of the largest zstd window that is always allowed (128 MiB), and of the largest one at all: that of `zstd
+// --long=31` (2 GiB), allowed if the limit is as large.
 constexpr int kUsualWindowLog = 27, kMaxWindowLog = 31;
 
-// Collects unpacked text up to a limit.
+// Collects unpacked text up to a limit, and raises the errors of unpacking.
 class Output {
  public:
   Output(const std::filesystem::path& path, const char* format, size_t limit)
@@ -34,7 +35,7 @@ class Output {
 
   void append(const char* data, size_t bytes) {
     const size_t fits = std::min(bytes, limit_ - text_.size());
-    // Growth that doubles would take memory beyond the limit.
+    // std::string doubles its capacity when it grows, which could exceed the limit.
     if (text_.size() + fits > text_.capacity()) {
       text_.reserve(std::min(limit_, std::max(2 * text_.capacity(), text_.size() + fits)));
     }
@@ -67,7 +68,7 @@ struct Inflater {
   ~Inflater() { inflateEnd(&z); }
 };
 
-// A gzip file may be several members one after another. Behind the last one zeros may stand, as tapes leave them.
+// A gzip file may consist of several members. Zeros may follow the last one, because tapes pad files with them.
 void gunzip(std::string_view packed, Output& out) {
   Inflater inflater;
   z_stream& z = inflater.z;
@@ -75,6 +76,7 @@ void gunzip(std::string_view packed, Output& out) {
   size_t at = 0;
   while (true) {
     if (z.avail_in == 0) {
+      // avail_in has 32 bits, so the input is passed on in pieces of 1 GiB.
       const size_t piece = std::min(packed.size() - at, size_t{1} << 30);
       z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(packed.data() + at));
       z.avail_in = static_cast<uInt>(piece);
@@ -128,14 +130,14 @@ void unzstd(std::string_view packed, Output& out) {
     left = ZSTD_decompressStream(context.get(), &chunk_out, &in);
     if (ZSTD_isError(left)) refuse_zstd(left, out);
     out.append(chunk.data(), chunk_out.pos);
-    full = left != 0 && chunk_out.pos == chunk_out.size;  // more may wait inside than one chunk holds
+    full = left != 0 && chunk_out.pos == chunk_out.size;  // the decoder may hold more output than one chunk
   }
   if (left != 0) out.truncated();
 }
 
-// Memory that programs may take without swapping: what the kernel estimates, or less where a container has less.
+// Memory that can be allocated without swapping: the kernel's estimate, or the limit of the container if it is lower.
 int64_t free_memory() {
-  int64_t bytes = int64_t{4} << 30;  // where the kernel does not say
+  int64_t bytes = int64_t{4} << 30;  // if the kernel gives no estimate
   std::ifstream info("/proc/meminfo");
   for (std::string name, rest; info >> name && std::getline(info, rest);) {
     if (name == "MemAvailable:") bytes = std::stoll(rest) * 1024;
@@ -171,6 +173,7 @@ std::string read_unpacked(const std::filesystem::path& path, UnpackLimits limits
     throw DataError(concat(shown(path), ": has ", size, " bytes, but at most ", free,
                            " bytes of one file are held in memory; split it, or raise --max-file-mib"));
   }
+  // The packed bytes and the text are in memory at the same time, hence half for the text.
   return unpack(read_regular_file(path, free), path, limits.max_bytes > 0 ? free : free / 2);
 }
 
@@ -187,7 +190,7 @@ std::string read_unpacked_head(const std::filesystem::path& path) {
   Output out(path, "", kHeadBytes);
   try {
     gzip ? gunzip(bytes, out) : unzstd(bytes, out);
-  } catch (const DataError&) {  // the head is full, or the packed bytes end
+  } catch (const DataError&) {  // expected: the head is full, or the packed bytes end early
   }
   return out.finish();
 }

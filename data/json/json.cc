@@ -9,15 +9,16 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kShownBytes = 60;  // of a value, in a message
+constexpr size_t kShownBytes = 60;  // longest excerpt of a value in a message
 
-// The parser repeats what it read, which may be no UTF-8: with U+FFFD in place of such bytes.
+// The parser quotes its input, which may not be UTF-8. Replaces bytes that are not by U+FFFD.
 std::string printable_utf8(const std::string& message) {
   return Json::parse(Json(message).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
 }
 
-// "NaN at byte 5" where the parser gave up at one of the numbers that JSON has no spelling for, else nothing. `byte`
-// counts from 1 and is that of the first byte that fits nothing: in "nan", which begins as "null" does, the second.
+// Returns "NaN at byte 5" if the parser stopped at one of the numbers that JSON cannot represent, else an empty string.
+// `byte` counts from 1 and is the first byte that the parser could not accept. That is the second byte of "nan",
+// because its first byte could have begun "null".
 std::string non_number_at(std::string_view text, size_t byte) {
   for (const char* word : {"NaN", "Infinity", "nan", "inf"}) {
     for (const size_t back : {size_t{1}, size_t{2}}) {
@@ -28,8 +29,9 @@ std::string non_number_at(std::string_view text, size_t byte) {
   return {};
 }
 
-// Builds the value while the text is read, so that depth and keys are checked before memory is taken for more. The
-// parser's own way to watch it (a callback) goes over all members of an object again for each value that lies in one.
+// Builds the value while the text is read, so that depth and duplicate keys are checked before more memory is
+// allocated. The parser's own callback interface would do, but it walks all members of an object again for each value
+// inside it, which takes quadratic time.
 class Builder final : public nlohmann::json_sax<Json> {
  public:
   Builder(std::string_view text, const std::string& place) : text_(text), place_(place) {}
@@ -71,7 +73,7 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
  private:
-  // Where the next value stands.
+  // Stores the value at its place in the tree, and returns that place.
   Json* put(Json&& value) {
     if (open_.empty()) return &(root_ = std::move(value));
     if (open_.back()->is_object()) return &(*member_ = std::move(value));
@@ -98,15 +100,16 @@ class Builder final : public nlohmann::json_sax<Json> {
   std::string_view text_;
   const std::string& place_;
   Json root_;
-  // From the root to the innermost. An array grows only while it is the innermost, so that none of them moves.
+  // The open objects and arrays, from the root to the innermost. The pointers stay valid: only the innermost array
+  // grows, and growing it moves no value that is in this list.
   std::vector<Json*> open_;
-  Json* member_ = nullptr;  // whose key was read last
+  Json* member_ = nullptr;  // the member whose key was read last
 };
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& place) {
-  // The parser takes it for the end.
+  // The parser takes a zero byte for the end of the text, and would silently ignore what follows it.
   if (const size_t zero = text.find('\0'); zero != text.npos) {
     throw DataError(concat(place, ": is not JSON: a zero byte at byte ", zero + 1));
   }
@@ -168,6 +171,8 @@ std::vector<JsonView> JsonView::elements() const {
 }
 
 int64_t JsonView::integer(int64_t min, int64_t max) const {
+  // Compare an unsigned value as unsigned first: above INT64_MAX, get<int64_t>() would wrap around to a negative
+  // number.
   const bool fits =
       value_->is_number_integer() &&
       !(value_->is_number_unsigned() && value_->get<uint64_t>() > static_cast<uint64_t>(max < 0 ? 0 : max));

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kVersion = 1;
 constexpr char kPlace[] = "data cursor";
-// Far above what a run consumes, and sums of a thousand of them fit 63 bits.
+// Far more than any run consumes, and small enough that the sum of a thousand such numbers fits 63 bits.
 constexpr int64_t kMaxCount = int64_t{1} << 52;
 
 SourceCursor source_from(const JsonView& json) {
@@ -31,6 +31,7 @@ SourceCursor source_from(const JsonView& json) {
 std::string to_string(const Cursor& cursor) {
   Json json{{"v", kVersion},           {"order", hex16(cursor.order_digest)},   {"sequences", cursor.sequences},
             {"tokens", cursor.tokens}, {"mixture_start", cursor.mixture_start}, {"sources", Json::array()}};
+  // Left out if unknown, as older programs wrote the cursor.
   if (cursor.content_digest != 0) json["content"] = hex16(cursor.content_digest);
   for (const SourceCursor& s : cursor.sources)
     json["sources"].push_back({s.key, s.epoch, s.ordinal, s.offset, s.sequences});

@@ -5,22 +5,22 @@
 
 namespace birkhoff {
 
-// Where the stream of one source stands.
+// The position in the stream of one source.
 struct SourceCursor {
-  uint32_t key = 0;  // of the source's name
+  uint32_t key = 0;  // cursor_key() of the name of the source
   int64_t epoch = 0;
-  int64_t ordinal = 0;    // in the epoch's permutation: the document being read
-  int64_t offset = 0;     // its next input position
-  int64_t sequences = 0;  // taken from this source since the mixture began
+  int64_t ordinal = 0;    // position of the current document in the permutation of the epoch
+  int64_t offset = 0;     // next input of that document
+  int64_t sequences = 0;  // sequences drawn from this source since the mixture began
 
   bool operator==(const SourceCursor&) const = default;
 };
 
-// All state of the data side of a run: global, so the number of replicas does not enter. At most 1 KiB as text for up
-// to 16 sources.
+// The complete data state of a run. It is global: it does not depend on the number of replicas. As text it takes at
+// most 1 KiB for up to 16 sources.
 struct Cursor {
-  uint64_t order_digest = 0;          // of seed, names, weights and sizes of the sources
-  uint64_t content_digest = 0;        // of the documents of all sources in order; 0 in cursors of older programs
+  uint64_t order_digest = 0;          // of the seed and of the names, weights and sizes of the sources
+  uint64_t content_digest = 0;        // of the documents and begin tokens of all sources; 0 in old cursors
   int64_t sequences = 0, tokens = 0;  // consumed by the run
   int64_t mixture_start = 0;          // sequences consumed when this mixture began
   std::vector<SourceCursor> sources;
@@ -29,8 +29,8 @@ struct Cursor {
 };
 
 std::string to_string(const Cursor& cursor);
-// DataError if the text is not a cursor, or a number is out of range. Programs before the content digest read what
-// to_string() writes, and judge it by the order digest alone.
+// Throws a DataError if the text is not a cursor, or if a number is out of range. A program from before the content
+// digest can read what to_string() writes; it ignores that digest and checks only the order digest.
 Cursor parse_cursor(const std::string& text);
 
 }  // namespace birkhoff

@@ -19,6 +19,7 @@ EngramAddresses::EngramAddresses(EngramHashSpec spec, std::vector<int32_t> compr
 void deduplicate_rows(const std::vector<int64_t>& rows, std::vector<int64_t>& unique, std::vector<int32_t>& index) {
   std::vector<std::pair<int64_t, int32_t>> order(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) order[i] = {rows[i], static_cast<int32_t>(i)};
+  // Sorting (row, position) brings equal rows together and keeps their positions.
   std::sort(order.begin(), order.end());
   unique.clear();
   index.resize(rows.size());
@@ -41,6 +42,7 @@ void EngramAddresses::fill(StepBatch& step) const {
     std::transform(batch.tokens.begin(), batch.tokens.end(), ids.begin(),
                    [&](int32_t token) { return compression_[static_cast<size_t>(token)]; });
   }
+  // Rows are deduplicated over all microbatches of the step, so that each row is fetched and updated once per step.
   std::vector<int64_t> rows(tokens * K);
   std::vector<int32_t> index;
   for (size_t site = 0; site < sites; ++site) {

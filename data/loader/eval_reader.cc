@@ -14,11 +14,11 @@ namespace {
 
 struct ScoredPiece {
   DocumentPiece piece;
-  int64_t context = 0;  // first inputs of the piece, there to be attended to only
+  int64_t context = 0;  // the first inputs of the piece, which are attended to but not scored
 };
 using Sequence = std::vector<ScoredPiece>;
 
-// Documents in order, cut at the ends of sequences.
+// Packs the documents in order into sequences, and cuts them where a sequence ends.
 std::vector<Sequence> plan(ShardSet& shards, int64_t documents, const EvalOptions& options) {
   std::vector<Sequence> sequences;
   int64_t room = 0;
@@ -29,6 +29,7 @@ std::vector<Sequence> plan(ShardSet& shards, int64_t documents, const EvalOption
         sequences.emplace_back();
         room = options.sequence_length;
       }
+      // Only a piece at the start of a sequence has lost its context, and only a document that began earlier has any.
       const bool starts_sequence = room == options.sequence_length;
       const int64_t context = starts_sequence ? std::min(offset, options.context_tokens) : 0;
       const int64_t scored = std::min(tokens - offset, room - context);
@@ -70,7 +71,7 @@ class EvalReader::Impl {
     const int64_t microbatch = at_++ * options_.num_replicas + options_.replica;
     BatchBuilder builder(options_.microbatch_sequences, options_.sequence_length, options_.mtp_depth);
     const auto first = static_cast<size_t>(microbatch * options_.microbatch_sequences);
-    // A replica past the end gets masked tokens alone.
+    // In the last round, a replica may be past the last sequence: its microbatch then holds only padding.
     const size_t last = std::min(first + static_cast<size_t>(options_.microbatch_sequences), sequences_.size());
     for (size_t i = first; i < last; ++i) {
       builder.begin_sequence(static_cast<int64_t>(i));
@@ -96,9 +97,9 @@ class EvalReader::Impl {
 
  private:
   const TextSample& document(int64_t id) {
-    if (held_ != id) {
+    if (cached_document_ != id) {
       text_ = shards_.read_text(id);
-      held_ = id;
+      cached_document_ = id;
     }
     return text_;
   }
@@ -107,7 +108,7 @@ class EvalReader::Impl {
   ShardSet shards_;
   std::vector<Sequence> sequences_;
   int64_t documents_ = 0, source_bytes_ = 0, num_targets_ = 0;
-  int64_t at_ = 0, held_ = -1;
+  int64_t at_ = 0, cached_document_ = -1;
   TextSample text_;
 };
 

@@ -28,9 +28,9 @@ const LoaderOptions& checked(const LoaderOptions& options) {
   return options;
 }
 
-// Programs before derived an empty name from "data/", and "." from "data/.". The order of a run begun so depends on
-// that name, so that the run keeps it.
-LoaderOptions with_names_of(LoaderOptions options, const std::optional<Cursor>& resume) {
+// Older programs derived an empty name from "data/", and "." from "data/.". The order of the samples depends on the
+// name, so a run that began with such a name keeps it.
+LoaderOptions with_legacy_names(LoaderOptions options, const std::optional<Cursor>& resume) {
   if (!resume || resume->sources.size() != options.sources.size()) return options;
   for (size_t i = 0; i < options.sources.size(); ++i) {
     SourceOptions& source = options.sources[i];
@@ -53,13 +53,13 @@ std::string source_name(const std::filesystem::path& path) {
   return last.empty() ? whole.string() : last.string();
 }
 
-// The thread builds steps of shape_ from ahead_ on, one after another, at most prefetch_steps of them. A change of
-// shape starts a new generation: what the thread still builds for the old one is thrown away.
+// The thread builds steps of shape_, starting at ahead_, and keeps at most prefetch_steps of them in the queue. A
+// change of shape starts a new generation: a step that the thread is still building for the old one is discarded.
 class Loader::Impl {
  public:
   Impl(const LoaderOptions& options, const std::optional<Cursor>& resume)
       : depth_(static_cast<size_t>(std::max(0, options.prefetch_steps))),
-        builder_(checked(with_names_of(options, resume))) {
+        builder_(checked(with_legacy_names(options, resume))) {
     Sources& sources = builder_.sources();
     delivered_ = resume ? sources.resume(*resume, options.mixture_change) : sources.begin();
     if (resume && resume->content_digest == 0) notice_ = kOldCursor;
@@ -67,6 +67,7 @@ class Loader::Impl {
 
   ~Impl() {
     {
+      // Set under the lock, so that the thread cannot miss the notification between its check and its wait.
       const std::scoped_lock lock(mutex_);
       stop_ = true;
     }
@@ -92,14 +93,18 @@ class Loader::Impl {
     std::unique_lock lock(mutex_);
     if (!(shape == shape_)) {
       shape_ = shape;
+      // Steps of the old shape that were prepared but not delivered are built again in the new shape.
       ahead_ = delivered_;
       queue_.clear();
       error_ = nullptr;
       ++generation_;
     }
+    // The thread starts with the first step, because the shape is not known before.
     if (!thread_.joinable()) thread_ = start_thread("reads the data", [this] { work(); });
     changed_.notify_all();
     changed_.wait(lock, [&] { return !queue_.empty() || error_; });
+    // Steps that were finished before the error are delivered first. The error stays set, so later calls of the same
+    // shape throw it again.
     if (queue_.empty()) std::rethrow_exception(error_);
     StepBatch step = std::move(queue_.front());
     queue_.pop_front();
@@ -115,6 +120,7 @@ class Loader::Impl {
       const StepShape shape = shape_;
       const Cursor from = ahead_;
       const int64_t generation = generation_;
+      // Build without the lock: reading data takes long, and take() needs the lock to hand out finished steps.
       lock.unlock();
       std::optional<StepBatch> step;
       std::exception_ptr error;
@@ -124,6 +130,7 @@ class Loader::Impl {
         error = std::current_exception();
       }
       lock.lock();
+      // The shape changed meanwhile, so neither the step nor the error counts.
       if (generation != generation_) continue;
       if (error) {
         error_ = error;
@@ -136,7 +143,7 @@ class Loader::Impl {
   }
 
   size_t depth_;
-  StepBuilder builder_;  // used by the thread alone once it runs, but for check()
+  StepBuilder builder_;  // used only by the thread once it runs, except for check(), which is const
   Cursor delivered_;
   std::string notice_;
   double wait_s_ = 0;

@@ -8,7 +8,7 @@
 
 namespace birkhoff {
 namespace {
-using Wide = __int128;  // weight x sequences
+using Wide = __int128;  // holds weight x sequences, which needs more than 64 bits
 constexpr int64_t kOne = int64_t{1} << 62;
 }  // namespace
 
@@ -26,14 +26,16 @@ Mixture::Mixture(const std::vector<double>& weights) {
     num_drawn_ += weight > 0;
   }
   const auto largest = std::max_element(weights_.begin(), weights_.end());
+  // Rounding down left the sum slightly below 1. The largest weight takes the remainder, where it matters least.
   *largest += kOne - std::accumulate(weights_.begin(), weights_.end(), Wide{0});
 }
 
 int Mixture::next(const std::vector<int64_t>& counts) const {
   BK_ASSERT(counts.size() == weights_.size());
   const Wide k = std::accumulate(counts.begin(), counts.end(), int64_t{0}) + 1;
-  // With slack s = 1 / (2n - 2): of the sources whose quota is at least s ahead of their count, take the one that would
-  // be 1 - s ahead first. Deadlines (1 - s - w k + count) / w are compared by cross multiplication.
+  // Let k be the number of the next sequence and s = 1 / (2n - 2) the slack. Among the sources whose quota w k exceeds
+  // their count by at least s, take the one that would first be 1 - s ahead, that is, the one with the smallest
+  // deadline (1 - s - w k + count) / w. All quantities are in units of 2^-62.
   const Wide slack = num_drawn_ > 1 ? kOne / (2 * num_drawn_ - 2) : 0;
   int best = -1;
   long double best_deadline = 0;

@@ -3,8 +3,9 @@
 
 namespace birkhoff {
 
-// A pseudo-random permutation of [0, count) in constant memory: a Feistel network of 8 rounds over the next even number
-// of bits, walked until it lands in range. Depends on (seed, key, count) only.
+// A pseudo-random permutation of [0, count) in constant memory. It is a Feistel network of 8 rounds over the smallest
+// even number of bits that holds count - 1, applied again until the result lies in range (cycle walking). It depends
+// only on (seed, key, count).
 // Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002, cycle walking.
 class Permutation {
  public:

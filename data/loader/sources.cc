@@ -54,7 +54,7 @@ Sources::Sources(const LoaderOptions& options)
     add(split.num_tokens);
     const uint64_t documents = sources_.back()->shards.content_digest();
     content.update(&documents, sizeof documents);
-    content.update(&manifest.begin_token, sizeof manifest.begin_token);  // the first input of each document
+    content.update(&manifest.begin_token, sizeof manifest.begin_token);  // it is an input, but not stored in the shards
   }
   digest_ = digest.digest();
   content_digest_ = std::max<uint64_t>(content.digest(), 1);  // 0 means that it is not known
@@ -84,6 +84,7 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
              ") belongs to another seed, mixture or dataset than the config (order ", hex16(digest_),
              "); restore them, give a source whose folder moved its old name (data.sources[].name), or set "
              "data.mixture_change to restart");
+    // Restart: quotas count from here, and each source that is still in the mixture goes on where it stood.
     cursor = begin();
     cursor.sequences = cursor.mixture_start = from.sequences;
     cursor.tokens = from.tokens;
@@ -102,6 +103,7 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
   for (size_t i = 0; i < sources_.size(); ++i) {
     const SourceCursor& s = cursor.sources[i];
     const int64_t samples = sources_[i]->shards.num_samples();
+    // A source of weight 0 may be empty, and its cursor then stands at document 0 of 0.
     const bool untouched = s.ordinal == 0 && s.offset == 0;
     if (s.epoch < 0 || s.offset < 0 || s.ordinal < 0 || s.sequences < 0 || (s.ordinal >= samples && !untouched))
       throw DataError(concat("data cursor: source '", sources_[i]->name, "' stands at document ", s.ordinal, " of ",
@@ -131,9 +133,9 @@ std::vector<DocumentPiece> Sources::next_sequence(int64_t length, Cursor& cursor
 
 const TextSample& Sources::document(const DocumentPiece& piece) {
   Source& source = *sources_[static_cast<size_t>(piece.source)];
-  if (source.held != piece.document) {
+  if (source.cached_document != piece.document) {
     source.text = read(piece.source, piece.document);
-    source.held = piece.document;
+    source.cached_document = piece.document;
   }
   return source.text;
 }
@@ -142,8 +144,8 @@ int32_t Sources::begin_token(const DocumentPiece& piece) const {
   return sources_[static_cast<size_t>(piece.source)]->shards.manifest().begin_token;
 }
 
-// Only a sample whose bytes are damaged may be skipped. A file that cannot be read at all is the machine's trouble; a
-// sample that is whole and of no use to this run, such as one of another modality, is the user's.
+// Only a sample whose bytes are damaged may be skipped. If a file cannot be read at all, the machine is at fault. If a
+// sample is intact but unusable for this run, such as one of another modality, the configuration is.
 TextSample Sources::read(int32_t source, int64_t document) {
   ShardSet& shards = sources_[static_cast<size_t>(source)]->shards;
   try {
@@ -154,6 +156,7 @@ TextSample Sources::read(int32_t source, int64_t document) {
     if (bad_samples() > max_bad_)
       throw DataError(concat("more than ", max_bad_, " samples could not be read, the last: ", error.what()));
   }
+  // Masked end tokens of the same length keep the packing of everything after this document unchanged.
   const auto count = static_cast<size_t>(shards.num_tokens(document));
   return {std::vector<int32_t>(count, shards.manifest().end_token), std::vector<uint8_t>(count, 0), 0};
 }

@@ -13,18 +13,18 @@
 
 namespace birkhoff {
 
-// The sources of a mixture, opened and checked: which sequence comes next, and the text of a document. Not for use by
-// two threads at once.
+// The opened and checked sources of a mixture. Determines which sequence comes next, and reads the text of documents.
+// Not thread safe.
 class Sources {
  public:
   explicit Sources(const LoaderOptions& options);
 
-  // Where a run begins, or goes on. UserError, DataError: see Loader.
+  // The cursor at the beginning of a run, and the one to resume from. Errors: see Loader.
   Cursor begin() const;
   Cursor resume(const Cursor& cursor, MixtureChange change) const;
-  // The pieces of the next sequence; moves the cursor behind it.
+  // Returns the pieces of the next sequence, and advances the cursor past it.
   std::vector<DocumentPiece> next_sequence(int64_t length, Cursor& cursor);
-  // Kept until another document of the same source is asked for.
+  // The text of the document of a piece. Valid until another document of the same source is requested.
   const TextSample& document(const DocumentPiece& piece);
   int32_t begin_token(const DocumentPiece& piece) const;
   int64_t bad_samples() const { return static_cast<int64_t>(bad_.size()); }
@@ -34,7 +34,7 @@ class Sources {
     std::string name;
     ShardSet shards;
     SourceStream stream;
-    int64_t held = -1;
+    int64_t cached_document = -1;  // whose text is in `text`
     TextSample text;
 
     Source(const SourceOptions& options, const std::string& split, uint64_t seed);
@@ -49,10 +49,10 @@ class Sources {
   std::set<std::pair<int32_t, int64_t>> bad_;
 };
 
-// By which a cursor knows a source.
+// The key that identifies a source in a cursor.
 uint32_t cursor_key(const std::string& name);
 
-// Refuses a dataset that does not fit the model. DataError.
+// Throws a DataError if a dataset does not fit the model.
 void check_dataset(const std::filesystem::path& directory, const DatasetManifest& manifest, int64_t vocab_size,
                    const std::string& tokenizer_digest);
 

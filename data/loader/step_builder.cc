@@ -25,6 +25,7 @@ StepBatch StepBuilder::build(const StepShape& shape, Cursor cursor) {
   std::optional<BatchBuilder> builder;
   for (int64_t i = 0; i < shape.global_sequences; ++i) {
     const int64_t sample_id = cursor.sequences;
+    // Every replica advances the cursor over the whole global batch, but reads only its own documents.
     const std::vector<DocumentPiece> pieces = sources_.next_sequence(shape.sequence_length, cursor);
     if (i < begin || i >= begin + per_replica) continue;
     if (!builder) builder.emplace(shape.microbatch_sequences, shape.sequence_length, options_.mtp_depth);

@@ -28,6 +28,7 @@ std::vector<DocumentPiece> SourceStream::take(int64_t length, SourceCursor& curs
   while (length > 0) {
     const int64_t document = document_at(cursor), tokens = shards_->num_tokens(document);
     const int64_t taken = std::min(length, tokens - cursor.offset);
+    // Documents may be empty.
     if (taken > 0) pieces.push_back({0, document, cursor.offset, taken});
     length -= taken;
     cursor.offset += taken;
@@ -62,6 +63,7 @@ void BatchBuilder::begin_sequence(int64_t sample_id) { batch_.sample_ids.push_ba
 
 void BatchBuilder::append(const DocumentPiece& piece, const TextSample& document, int32_t begin_token,
                           int64_t context) {
+  // A document that began in an earlier sequence starts anew here: positions and attention do not cross sequences.
   const auto start = static_cast<int32_t>(batch_.tokens.size());
   for (int64_t i = 0; i < piece.length; ++i) {
     const int64_t p = piece.offset + i;

@@ -10,17 +10,17 @@
 
 namespace birkhoff {
 
-// The endless stream of one source: epoch after epoch, each a permutation of all documents, cut where asked. Knows only
-// lengths; documents are read by whoever owns the pieces.
+// The endless stream of one source: each epoch is a new permutation of all documents, and the stream is cut wherever
+// the caller asks. It needs only the lengths of the documents; the owner of the pieces reads their text.
 class SourceStream {
  public:
   SourceStream(ShardSet& shards, uint64_t seed, uint64_t key) : shards_(&shards), seed_(seed), key_(key) {}
-  // The pieces of the next `length` inputs; moves the cursor behind them.
+  // Returns the pieces of the next `length` inputs, and advances the cursor past them.
   std::vector<DocumentPiece> take(int64_t length, SourceCursor& cursor);
-  // Whether the document at the cursor has the input that the cursor names.
+  // Whether the document at the cursor has as many inputs as the offset of the cursor needs.
   bool has(const SourceCursor& cursor) { return cursor.offset < shards_->num_tokens(document_at(cursor)); }
-  // Brings a cursor of another order to a place of this one: an input that its document does not have becomes the
-  // document's first, a document that the source does not have the first of the next epoch.
+  // Adapts a cursor of another order to this one. An input that the document does not have becomes the first input of
+  // the document. A document that the source does not have becomes the first document of the next epoch.
   void fit(SourceCursor& cursor);
 
  private:
@@ -29,16 +29,16 @@ class SourceStream {
   ShardSet* shards_;
   uint64_t seed_, key_;
   int64_t epoch_ = -1;
-  std::optional<Permutation> order_;  // of epoch_
+  std::optional<Permutation> order_;  // the permutation of epoch_
 };
 
-// Fills one microbatch from the pieces of its sequences. The first `context` inputs of a piece are not scored.
+// Assembles one microbatch from the pieces of its sequences. The first `context` inputs of a piece are not scored.
 class BatchBuilder {
  public:
   BatchBuilder(int64_t num_sequences, int64_t sequence_length, int mtp_depth);
   void begin_sequence(int64_t sample_id);
   void append(const DocumentPiece& piece, const TextSample& document, int32_t begin_token, int64_t context = 0);
-  // Fills the rest of the batch with masked tokens, each sequence one document.
+  // Fills the rest of the batch with masked tokens. The padding of each sequence counts as one document.
   void pad(int32_t token);
   Batch finish();
 

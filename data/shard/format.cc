@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-// The three pools of payload of one shard, and the tables that point into them.
+// The payload of one shard in three pools (tokens, loss mask, bytes), and the tables that point into them.
 struct Pools {
   std::vector<SampleRow> samples;
   std::vector<SegmentRow> segments;
@@ -48,9 +48,10 @@ struct Pools {
 
 void write_pools(const std::filesystem::path& path, const ShardHeader& header, const Pools& pools,
                  uint64_t index_checksum) {
-  constexpr int64_t kMetadataBytes = int64_t{64} << 10;  // more than that of five datasets
+  constexpr int64_t kMetadataBytes = int64_t{64} << 10;  // upper bound of the HDF5 metadata of five datasets
   check_size_limit(path, kMetadataBytes + pools.stored_bytes());
-  // HDF5 must not meet a full disk: it lays the file out in memory.
+  // HDF5 lays the file out in memory, so that it never sees a full disk: it would keep the file open and crash when the
+  // process exits (H5File::close()).
   const MemoryFile layout;
   H5File file = H5File::create(layout);
   const H5Group root = file.root();
@@ -73,6 +74,7 @@ void write_pools(const std::filesystem::path& path, const ShardHeader& header, c
   const BulkFile out = BulkFile::create(path);
   out.reserve(layout.bytes());
   layout.copy_to(out);
+  // The datasets are contiguous and allocated, so their bytes are written directly at their offsets, without HDF5.
   for (const auto& [dataset, data] : stored) out.write(dataset, 0, dataset.shape.count(), data);
 }
 

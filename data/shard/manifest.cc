@@ -17,8 +17,8 @@ namespace {
 
 constexpr char kFormat[] = "birkhoff.dataset";
 constexpr char kFile[] = "dataset.json";
-constexpr char kChecksum[] = "xxh3";             // of all other members
-constexpr int64_t kMaxBytes = int64_t{1} << 28;  // a million shards and more
+constexpr char kChecksum[] = "xxh3";             // key of the checksum over all other members
+constexpr int64_t kMaxBytes = int64_t{1} << 28;  // enough for more than a million shards
 
 Json to_json(const ShardEntry& shard) {
   Json json{{"file", shard.file},
@@ -36,13 +36,14 @@ Json to_json(const SplitManifest& split) {
   return json;
 }
 
-// The count `key`; its sum with that of the shards before, `sum`, is to fit too.
+// Reads the count `key`. It is limited so that its sum with `sum`, the total over the shards before it, does not
+// overflow.
 int64_t count_from(const JsonView& json, const char* key, int64_t sum, Defects& defects) {
   return defects.value([&] { return json.at(key).integer(0, std::numeric_limits<int64_t>::max() - sum); });
 }
 
 ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects& defects) {
-  json.members();  // or one defect, not one for each member
+  json.members();  // throws if this is not an object: one defect instead of one per missing member
   ShardEntry entry;
   entry.file = defects.value([&] { return json.at("file").plain_name(); });
   entry.num_samples = count_from(json, "samples", before.num_samples, defects);
@@ -54,15 +55,15 @@ ShardEntry entry_from(const JsonView& json, const SplitManifest& before, Defects
   return entry;
 }
 
-// Those whose file is named.
+// Reads the entries of all shards whose file name is readable.
 void read_shards(const JsonView& json, SplitManifest& split, Defects& defects) {
   std::set<std::string> files;
   for (const JsonView& shard : json.elements()) {
     defects.check([&] {
       const size_t before = defects.count();
       ShardEntry entry = entry_from(shard, split, defects);
-      const bool again = !entry.file.empty() && !files.insert(entry.file).second;
-      if (again) shard.at("file").refuse("a file that no shard before it has");
+      const bool is_duplicate = !entry.file.empty() && !files.insert(entry.file).second;
+      if (is_duplicate) shard.at("file").refuse("a file that no shard before it has");
       entry.whole = defects.count() == before;
       if (!entry.file.empty()) split.append(std::move(entry));
     });
@@ -77,13 +78,14 @@ SplitManifest split_from(const JsonView& json, Defects& defects) {
   const int64_t samples = count_from(json, "samples", 0, defects), tokens = count_from(json, "tokens", 0, defects),
                 bytes = count_from(json, "source_bytes", 0, defects);
   const bool differ = samples != split.num_samples || tokens != split.num_tokens || bytes != split.source_bytes;
+  // If an entry is defective, its totals cannot be checked, and a second message about them would not help.
   if (differ && defects.count() == before) {
     defects.add(json.place() + ": the totals of a split are not the sums over its shards");
   }
   return split;
 }
 
-// `vocab_size` is 0 where it could not be read.
+// Reads a token id. `vocab_size` is 0 if it could not be read; then only the sign is checked.
 int32_t token_from(const JsonView& json, int64_t vocab_size) {
   const int64_t token = json.integer(std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max());
   if (vocab_size == 0 && token < 0) json.refuse("one of its vocabulary");
@@ -120,7 +122,7 @@ std::map<std::string, SplitManifest> splits_from(const JsonView& json, Defects& 
   return splits;
 }
 
-// What else a file of another format or version holds is not judged.
+// Checks format and version. If they differ, it throws and nothing else in the file is checked.
 void check_kind(const JsonView& json, Defects& defects) {
   json.members();
   const std::string format = defects.value([&] { return json.at("format").text(); }, std::string(kFormat));
@@ -150,6 +152,7 @@ std::string read_text(const std::string& path) {
   try {
     return read_regular_file(path, kMaxBytes);
   } catch (const IoError& error) {
+    // Ingestion writes dataset.json last, so a missing one has a likelier cause than "no such file" says.
     if (error.code() != ENOENT && error.code() != ENOTDIR) throw;
     throw DataError(path + ": no such file: this is not a dataset, or its ingestion did not finish");
   }
@@ -202,6 +205,7 @@ DatasetManifest parse_dataset_manifest(const std::string& text, const std::strin
   try {
     json = parse_json(text, path);
   } catch (const DataError& error) {
+    // Inserts "damaged" after the path, with which the message begins.
     throw DataError(path + ": damaged" + std::string(error.what()).substr(path.size()));
   }
   return manifest_from(JsonView(json, path), defects);

@@ -12,7 +12,8 @@
 namespace birkhoff {
 namespace {
 
-// Columns of a table dataset must be those of the struct it is read into.
+// Opens a dataset and checks its type and shape. The columns of a table must match the struct that its rows are read
+// into. `columns` is 0 for a one-dimensional pool.
 H5Dataset open_pool(const H5Group& root, const std::string& name, DType dtype, int64_t columns) {
   H5Dataset pool = root.dataset(name);
   const Shape expected = columns == 0 ? Shape{pool.shape.rank() > 0 ? pool.shape[0] : 0}
@@ -27,7 +28,7 @@ void check_range(const char* what, int64_t begin, int64_t count, int64_t limit) 
     throw DataError(concat(what, " ", begin, " + ", count, " lie outside the ", limit, " there are"));
 }
 
-// Of a segment whose rows lie in pools of so many elements.
+// Checks one segment against the sizes of the pools, in elements.
 void check_segment(const SegmentRow& row, int64_t tokens, int64_t bytes) {
   const bool text = row.modality == static_cast<int64_t>(Modality::text);
   if (!text && row.modality != static_cast<int64_t>(Modality::opaque))
@@ -39,7 +40,8 @@ void check_segment(const SegmentRow& row, int64_t tokens, int64_t bytes) {
   check_range("payload elements", row.offset, row.length, text ? tokens : bytes);
 }
 
-// All segments of a sample. They share no payload, so that together they need no more memory than the shard has bytes.
+// Checks all segments of a sample. Segments that share payload are refused, so that a sample never needs more memory
+// than the shard has bytes.
 void check_segments(const SampleRow& row, const SegmentRow* segments, int64_t tokens, int64_t bytes) {
   int64_t text = 0, opaque = 0;
   for (int64_t i = 0; i < row.num_segments; ++i) {
@@ -51,17 +53,17 @@ void check_segments(const SampleRow& row, const SegmentRow* segments, int64_t to
     throw DataError(concat("index and data disagree: expected ", row.num_tokens, " tokens, found ", text));
 }
 
-// What the samples of a shard leave to those after them. A shard in which they name more than there is would take far
-// longer to read than its size tells.
-struct Rest {
+// Tracks how much of a shard is not yet claimed by a sample. Without this limit, samples that share segments or payload
+// could make a small file take far longer to read than its size suggests.
+struct Unclaimed {
   int64_t segments, tokens, bytes;
 
-  void take(int64_t& rest, int64_t count, const char* what) {
-    if (count > rest) throw DataError(concat("it shares ", what, " with samples before it"));
-    rest -= count;
+  void take(int64_t& unclaimed, int64_t count, const char* what) {
+    if (count > unclaimed) throw DataError(concat("it shares ", what, " with samples before it"));
+    unclaimed -= count;
   }
   void take_segments(const SampleRow& row) { take(segments, row.num_segments, "segments"); }
-  // Of segments that have passed check_segments().
+  // The segments must have passed check_segments().
   void take_payload(const SampleRow& row, const SegmentRow* own) {
     int64_t opaque = 0;
     for (int64_t i = 0; i < row.num_segments; ++i) {
@@ -97,8 +99,8 @@ void check_format(const H5Group& root) {
     throw DataError(concat("expected shard version ", kShardVersion, ", found version ", version));
 }
 
-// Puts the path before the message of a DataError that does not begin with it.
-void naming(const std::filesystem::path& path, const std::function<void()>& body) {
+// Runs `body` and prefixes the message of a DataError with the path, unless it begins with it already.
+void with_path_in_errors(const std::filesystem::path& path, const std::function<void()>& body) {
   try {
     body();
   } catch (const DataError& error) {
@@ -120,7 +122,7 @@ void check_tokens(const Sample& sample, int64_t vocab_size) {
 uint64_t read_index_checksum(const std::filesystem::path& shard) {
   const H5File h5 = H5File::open(shard);
   uint64_t checksum = 0;
-  naming(shard, [&] {
+  with_path_in_errors(shard, [&] {
     check_format(h5.root());
     checksum = std::bit_cast<uint64_t>(h5.root().integer("index_checksum"));
   });
@@ -135,7 +137,7 @@ ShardReader::ShardReader(std::filesystem::path path) : path_(std::move(path)) {
 
 void ShardReader::read_header() {
   const H5File h5 = H5File::open(path_);
-  naming(path_, [&] {
+  with_path_in_errors(path_, [&] {
     const H5Group root = h5.root();
     check_format(root);
     Defects defects;
@@ -173,11 +175,12 @@ void ShardReader::read_index() {
   }
 }
 
-// A table whose checksum is right may still come from a program that wrote nonsense.
+// Checks the rows of the index. A correct checksum only shows that the tables are as they were written; the program
+// that wrote them may have been wrong or malicious.
 void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::vector<SegmentRow>& segments) const {
   Defects defects;
   int64_t source_bytes = 0;
-  Rest rest{segments_.shape[0], tokens_.shape[0], bytes_.shape[0]};
+  Unclaimed unclaimed{segments_.shape[0], tokens_.shape[0], bytes_.shape[0]};
   for (size_t i = 0; i < samples.size(); ++i) {
     const SampleRow& row = samples[i];
     try {
@@ -187,9 +190,9 @@ void ShardReader::check_index(const std::vector<SampleRow>& samples, const std::
         throw DataError(concat(row.source_bytes, " bytes of raw text"));
       check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
       const SegmentRow* const own = segments.data() + row.first_segment;
-      rest.take_segments(row);
+      unclaimed.take_segments(row);
       check_segments(row, own, tokens_.shape[0], bytes_.shape[0]);
-      rest.take_payload(row, own);
+      unclaimed.take_payload(row, own);
     } catch (const DataError& error) {
       defects.add(concat(path_.string(), ": sample ", i, ": ", error.what()));
     }
@@ -205,6 +208,7 @@ const BulkFile& ShardReader::file() {
 Sample ShardReader::read(int64_t id) {
   BK_ASSERT(id >= 0 && id < num_samples(), path_.string(), ": sample ", id, " of ", num_samples());
   try {
+    // The row is read and checked again, because the file may have changed since the constructor read it.
     SampleRow row;
     file().read(samples_, id * kSampleColumns, kSampleColumns, &row);
     check_range("segments", row.first_segment, row.num_segments, segments_.shape[0]);
@@ -223,6 +227,7 @@ Sample ShardReader::read(int64_t id) {
       throw DataError(concat("the index changed: expected ", num_tokens(id), " tokens, found ", row.num_tokens));
     check_tokens(sample, vocab_size_);
     return sample;
+    // An I/O error is a failure of the machine, not of this sample, and keeps its errno.
   } catch (const IoError&) {
     throw;
   } catch (const DamagedSample& error) {

@@ -10,10 +10,10 @@
 
 namespace birkhoff {
 
-// Random access to the samples of one shard (docs/formats/shard.md). Construction reads header and index and checks
-// checksum and consistency of the index; what stays in memory is 12 bytes a sample, and no file stays open. Reading a
-// sample checks its checksum and its token ids. Every complaint is a DataError with path, sample, expected and found, a
-// DamagedSample where a sample's checksum is wrong. Not for use by two threads at once.
+// Random access to the samples of one shard (docs/formats/shard.md). The constructor reads the header and the index,
+// and checks the index checksum and the consistency of the index. It keeps 12 bytes per sample in memory and no open
+// file. read() checks the checksum of the sample and its token ids. Every error is a DataError with path, sample,
+// expected and found; it is a DamagedSample if the checksum of a sample is wrong. Not thread safe.
 class ShardReader {
  public:
   explicit ShardReader(std::filesystem::path path);
@@ -24,10 +24,10 @@ class ShardReader {
   int64_t source_bytes(int64_t sample) const { return source_bytes_[static_cast<size_t>(sample)]; }
   int64_t vocab_size() const { return vocab_size_; }
   const std::string& tokenizer_digest() const { return tokenizer_digest_; }
-  // Covers all content: two shards with equal ones hold the same samples in the same order.
+  // Covers all content: two shards with equal index checksums hold the same samples in the same order.
   uint64_t index_checksum() const { return index_checksum_; }
 
-  // Opens the file on first use; close_file() gives the descriptor back.
+  // Opens the file on first use. close_file() releases the descriptor until the next read.
   Sample read(int64_t sample);
   void close_file() { file_.reset(); }
 
@@ -47,7 +47,7 @@ class ShardReader {
   std::optional<BulkFile> file_;
 };
 
-// The index checksum that a shard says it has, from its header alone. DataError.
+// Reads the index checksum that a shard records, from its header alone. Throws DataError.
 uint64_t read_index_checksum(const std::filesystem::path& shard);
 
 }  // namespace birkhoff

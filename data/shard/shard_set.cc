@@ -35,6 +35,7 @@ std::vector<std::string> differences(const ShardReader& shard, const ShardEntry&
     wrong.push_back(concat(shard.path().string(), ": its tokenizer is not that of dataset.json: expected ",
                            manifest.tokenizer_digest, ", found ", shard.tokenizer_digest()));
   if (manifest.vocab_size > 0) compare("tokens of the vocabulary", manifest.vocab_size, shard.vocab_size());
+  // A defective entry was reported when dataset.json was read; its numbers cannot be compared.
   if (!entry.whole) return wrong;
   compare("samples", entry.num_samples, shard.num_samples());
   compare("tokens", entry.num_tokens, tokens);
@@ -67,6 +68,7 @@ ShardReader& ShardSet::reader(size_t shard) {
   auto opened = std::make_unique<ShardReader>(directory_ / shards_[shard].file);
   const std::vector<std::string> wrong = differences(*opened, shards_[shard], manifest_);
   if (!wrong.empty()) throw DataError(wrong[0]);
+  // Only a shard that matches is kept, so that the next access checks a mismatched one again.
   reader = std::move(opened);
   return *reader;
 }
@@ -75,6 +77,7 @@ void ShardSet::remember_open(size_t shard) {
   if (!open_.empty() && open_.front() == shard) return;
   open_.remove(shard);
   open_.push_front(shard);
+  // Close the least recently used file. The reader stays, with its index in memory.
   if (open_.size() <= max_open_files_) return;
   readers_[open_.back()]->close_file();
   open_.pop_back();

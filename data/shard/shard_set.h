@@ -10,16 +10,16 @@
 
 namespace birkhoff {
 
-// The text of a document, ready for training.
+// The text of a document, its segments concatenated.
 struct TextSample {
   std::vector<int32_t> tokens;
   std::vector<uint8_t> loss_mask;
   int64_t source_bytes = 0;
 };
 
-// One split of a dataset: samples numbered through all its shards. Construction reads dataset.json alone; a shard is
-// opened when a sample of it is first asked for, and at most `max_open_files` hold a file descriptor. Not for use by
-// two threads at once.
+// One split of a dataset, whose samples are numbered consecutively through all its shards. The constructor reads only
+// dataset.json. A shard is opened when one of its samples is first requested, and at most `max_open_files` shards hold
+// a file descriptor at a time. Not thread safe.
 class ShardSet {
  public:
   ShardSet(std::filesystem::path directory, const std::string& split, int max_open_files = 64);
@@ -29,10 +29,11 @@ class ShardSet {
   int64_t num_tokens(int64_t sample);
   int64_t source_bytes(int64_t sample);
   Sample read(int64_t sample);
-  // Equal for two splits that hold the same documents in the same order. A dataset whose dataset.json does not have the
-  // index checksums of the shards, as older programs wrote it, has the header of every shard read.
+  // A digest of the content: two splits with equal digests hold the same documents in the same order. It also depends
+  // on how the documents are divided into shards. If dataset.json, written by an older program, lacks the index
+  // checksums of the shards, this reads the header of every shard.
   uint64_t content_digest() const;
-  // DataError, with the modality's name, if the sample holds anything but text.
+  // Throws a DataError that names the modality if the sample holds anything but text.
   TextSample read_text(int64_t sample);
 
  private:
@@ -49,7 +50,8 @@ class ShardSet {
   size_t max_open_files_;
 };
 
-// What tells an opened shard from the one that dataset.json describes, each a line that begins with its path.
+// The differences between an opened shard and its description in dataset.json, one line each. A line begins with the
+// path of the shard.
 std::vector<std::string> differences(const ShardReader& shard, const ShardEntry& entry,
                                      const DatasetManifest& manifest);
 

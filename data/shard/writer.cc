@@ -31,7 +31,7 @@ void check_opaque(const Segment& segment, const std::string& what) {
 int64_t stored_bytes(const Sample& sample) {
   auto bytes = static_cast<int64_t>(sizeof(SampleRow) + sample.segments.size() * sizeof(SegmentRow));
   for (const Segment& segment : sample.segments)
-    bytes += static_cast<int64_t>(segment.tokens.size() * 5 + segment.bytes.size());
+    bytes += static_cast<int64_t>(segment.tokens.size() * 5 + segment.bytes.size());  // 4 of the id, 1 of the mask
   return bytes;
 }
 
@@ -51,6 +51,7 @@ ShardWriter::ShardWriter(std::filesystem::path directory, ShardOptions options)
 }
 
 void ShardWriter::add(Sample sample) {
+  // The index within the whole split, for messages.
   const int64_t id = split_.num_samples + static_cast<int64_t>(pending_.size());
   if (sample.segments.empty()) throw DataError(concat("sample ", id, " has no segments"));
   for (size_t i = 0; i < sample.segments.size(); ++i) {

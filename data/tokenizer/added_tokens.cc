@@ -17,6 +17,7 @@ void AddedTokenFinder::prepare() {
     by_first_byte_[static_cast<uint8_t>(tokens_[i].spelling[0])].push_back(i);
   }
   for (auto& list : by_first_byte_) {
+    // Longest first, so that match_at() finds the longest token at a position.
     std::stable_sort(list.begin(), list.end(), [this](uint32_t a, uint32_t b) {
       return tokens_[a].spelling.size() > tokens_[b].spelling.size();
     });
@@ -51,7 +52,7 @@ void AddedTokenFinder::cut(std::string_view text, std::vector<AddedStretch>& out
     BK_CHECK(begin <= end, "the added token ", entry->token.content,
              " stands within the spaces that another one took in, and both strip spaces: such a text has no tokens");
     if (done < begin) out.push_back({text.substr(done, begin - done), std::nullopt});
-    // The spaces that a token took in may hold matches of their own, of which nothing is left.
+    // A match may lie entirely within the spaces that the token before it absorbed. Nothing of it is left then.
     if (begin < end) out.push_back({text.substr(begin, end - begin), entry->token.id});
     done = end;
   }

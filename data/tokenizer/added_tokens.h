@@ -18,21 +18,21 @@ struct AddedToken {
   bool special = false, single_word = false, left_strip = false, right_strip = false, normalized = false;
 };
 
-// Where an added token stands in a text, or a stretch without any.
+// A stretch of text: an added token with its id, or text without added tokens.
 struct AddedStretch {
   std::string_view text;
   std::optional<int32_t> id;
 };
 
-// Finds added tokens: leftmost first, the longest of several at one place.
+// Finds added tokens in text. The leftmost match wins, and at one position the longest.
 class AddedTokenFinder {
  public:
   void add(std::string_view spelling, const AddedToken& token);
-  void prepare();  // once, behind the last add
+  void prepare();  // call once, after the last add()
   bool empty() const { return tokens_.empty(); }
 
-  // Cuts the text into stretches, none of them without token and empty. lstrip and rstrip take white space into the
-  // token; single_word asks for no word character on either side.
+  // Cuts the text into stretches, none of them empty. lstrip and rstrip make a token absorb the white space beside it;
+  // single_word requires that no word character adjoins it.
   void cut(std::string_view text, std::vector<AddedStretch>& out) const;
 
  private:

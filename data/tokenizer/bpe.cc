@@ -31,7 +31,8 @@ std::pair<std::string, std::string> merge_from_json(const Json& merge) {
   return {text.substr(0, space), text.substr(space + 1)};
 }
 
-// A word while it is merged: symbols in a linked list, and the merges that were possible when they were queued.
+// A word while it is being merged: its symbols as a linked list, and a heap of merges that were possible when they were
+// added. Merging one pair can invalidate entries of its neighbors; they are recognized when they reach the top.
 struct Symbol {
   int32_t id, previous, next;
 };
@@ -64,7 +65,7 @@ Bpe Bpe::from_json(const Json& json, Symbols symbols) {
   allow_fields(json, "the model",
                {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
                 "byte_fallback", "ignore_merges", "vocab", "merges"});
-  // Files of older versions have no type; only BPE has merges.
+  // Older files have no type. Of the model types, only BPE has merges.
   const std::string type = json.contains("type") ? json_type(json, "the model") : json.contains("merges") ? "BPE" : "?";
   BK_CHECK(type == "BPE", "the tokenizer file has a model of type ", type, ", which is not supported; BPE is");
   for (const char* field : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {
@@ -130,6 +131,7 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids) const {
       return;
     }
   }
+  // Kept between calls, so that encoding a word does not allocate.
   thread_local Work work;
   work.clear();
   for (size_t at = 0; at < word.size();) {
@@ -164,6 +166,7 @@ void Bpe::add_symbol(std::string_view symbol, Work& work) const {
     return;
   }
   if (!unknown_) return;
+  // An unknown symbol is held back, so that with fuse_unk a run of them becomes one unk_token.
   if (work.pending_unknown && !fuse_unknown_) work.add(*unknown_);
   work.pending_unknown = true;
 }
@@ -187,7 +190,9 @@ void Bpe::merge_all(Work& work, std::vector<int32_t>& ids) const {
     Symbol& left = symbols[best.position];
     if (left.id < 0 || left.next >= size) continue;
     const Merge* merge = merge_of(left.id, symbols[left.next].id);
-    if (!merge || merge->id != best.id) continue;  // one of the two has been merged since
+    if (!merge || merge->id != best.id) continue;  // stale: one of the two symbols has been merged since
+    // The left symbol becomes the merged one. The right one leaves the list, marked by -1 for heap entries that refer
+    // to it.
     symbols[left.next].id = -1;
     left.id = best.id;
     left.next = symbols[left.next].next;

@@ -16,19 +16,19 @@ struct StringHash {
 };
 using TokenIds = std::unordered_map<std::string, int32_t, StringHash, std::equal_to<>>;
 
-// The model of a tokenizer.json: byte pair encoding of one word. Starts from the word's bytes (byte-level) or
-// characters and joins, until none is left, the neighbors whose merge stands first in the list, the leftmost of equals
-// first.
+// The model of a tokenizer.json: byte pair encoding of one word. Starts from the bytes (byte-level) or the characters
+// of the word. As long as two neighbors can be merged, it applies the possible merge that comes first in the list of
+// merges; among equals, the leftmost.
 class Bpe {
  public:
   enum class Symbols { bytes, characters };
 
-  // Errors: UserError for other models, dropout, subword prefixes or suffixes, merges of unknown tokens, and for a
+  // Errors: UserError for other models, dropout, subword prefixes or suffixes, merges of unknown tokens, and a
   //         byte-level vocabulary that lacks one of the 256 bytes and has no unk_token.
   static Bpe from_json(const Json& json, Symbols symbols);
 
-  // Appends the ids of a word. A symbol outside the vocabulary becomes its bytes <0x..> (byte_fallback), unk_token, or,
-  // where the file has neither, nothing.
+  // Appends the ids of a word. A symbol outside the vocabulary becomes its bytes <0x..> (byte_fallback) or unk_token.
+  // If the file has neither, it is dropped.
   void encode(std::string_view word, std::vector<int32_t>& ids) const;
 
   const TokenIds& vocabulary() const { return vocabulary_; }
@@ -49,7 +49,7 @@ class Bpe {
   Symbols symbols_ = Symbols::bytes;
   TokenIds vocabulary_;
   std::unordered_map<uint64_t, Merge> merges_;
-  std::vector<int32_t> byte_ids_;  // by byte, -1: none
+  std::vector<int32_t> byte_ids_;  // id of each byte, or -1
   std::optional<int32_t> unknown_;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;
 };

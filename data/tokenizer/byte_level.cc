@@ -7,7 +7,7 @@ namespace {
 
 struct Alphabet {
   std::array<std::string, 256> characters;
-  std::array<int16_t, 0x144> bytes;  // by code point, -1: none
+  std::array<int16_t, 0x144> bytes;  // byte of each code point, or -1
 
   Alphabet() {
     bytes.fill(-1);

@@ -15,7 +15,8 @@
 namespace birkhoff {
 namespace {
 
-// A slip of the hand, such as the name of an input, costs no file: only a tokenizer.json is replaced.
+// Only a tokenizer.json (or an empty file) is replaced, so that a mistyped output, such as the name of an input, does
+// not destroy a file.
 void check_replaceable(const std::filesystem::path& path) {
   bool is_tokenizer = false;
   try {
@@ -25,17 +26,17 @@ void check_replaceable(const std::filesystem::path& path) {
     is_tokenizer = json.is_object() && json.contains("model");
   } catch (const IoError&) {
     throw;
-  } catch (const DataError&) {  // no JSON
+  } catch (const DataError&) {  // not JSON
   }
   BK_CHECK(is_tokenizer, path.string(), " exists and is no tokenizer.json; remove it, or name another file to write");
 }
 
-// Up to version 0.1 a training that was killed while it wrote OUT left the beginning of it as OUT.partial. Its name
-// tells no owner; writing took moments, so that one of a minute ago has none.
+// Up to version 0.1, a training that was killed while it wrote OUT left a partial file OUT.partial. The name does not
+// identify its process. But writing took only moments, so a file that is more than a minute old has no writer any more.
 void remove_partial_of_old_program(const std::filesystem::path& out) {
   constexpr std::string_view kBeginning = "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,";
   const std::filesystem::path partial = out.string() + ".partial";
-  std::error_code error;  // what cannot be read or removed does no harm
+  std::error_code error;  // ignored: a leftover that cannot be read or removed does no harm
   if (std::filesystem::symlink_status(partial, error).type() != std::filesystem::file_type::regular) return;
   const auto written = std::filesystem::last_write_time(partial, error);
   if (error || written + std::chrono::minutes(1) > std::filesystem::file_time_type::clock::now()) return;
@@ -46,13 +47,13 @@ void remove_partial_of_old_program(const std::filesystem::path& out) {
   if (kBeginning.starts_with(begins)) std::filesystem::remove(partial, error);
 }
 
-// A training of hours should not end at a folder that cannot be written.
+// Checks before training that the result can be written, which could otherwise fail after hours.
 void check_writable(const std::filesystem::path& path) {
   BK_CHECK(!path.empty(), "the name of the tokenizer is empty; name a file to write");
   const auto trial = new_temporary(path);
   std::error_code error;
   const bool is_taken = std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
-  // Publishing renames, which would replace a device by a file.
+  // publish_text() renames, which would replace a device by a regular file.
   BK_CHECK(!is_taken, path.string(), " is no regular file; name a file to write");
   if (std::filesystem::exists(path, error)) check_replaceable(path);
   try {
@@ -103,7 +104,7 @@ void encode_stream(const Tokenizer& tokenizer, std::istream& in, std::ostream& o
     return;
   }
   std::string line;
-  while (out && std::getline(in, line)) {  // nobody may read any longer, and the input may have no end
+  while (out && std::getline(in, line)) {  // stop if the output is closed: the input may be endless
     if (!in.eof()) line += '\n';
     print_ids(tokenizer.encode(line), out);
   }

@@ -1,6 +1,6 @@
 #pragma once
-// What `birkhoff tokenizer train|encode|decode` do, apart from the command line. Nothing here opens a text file: the
-// caller feeds the documents, so that they are read as data/ingest/documents.h reads them.
+// Implements `birkhoff tokenizer train`, `encode` and `decode`, without their command lines. Nothing here opens a text
+// file: the caller passes the documents, which it reads through data/ingest/documents.h.
 #include <cstdint>
 #include <functional>
 #include <istream>
@@ -23,17 +23,19 @@ struct TokenizerTrainReport {
 };
 
 // Trains on every document and publishes `out_path` (a tokenizer.json) atomically.
-// Errors: those of TokenizerTrainer and of the feed; before any text is read, UserError where `out_path` is a folder
-//         or a device, IoError where it cannot be written.
+// Errors: those of TokenizerTrainer and of the feed. Before any text is read: UserError if `out_path` is empty, a
+//         folder, a device, or an existing file that is not a tokenizer.json; IoError if it cannot be written.
+//         DataError if the documents hold no text.
 TokenizerTrainReport train_tokenizer(const DocumentFeed& feed, const TokenizerTraining& options,
                                      const std::string& out_path);
 
-// All of `in` as one text -> decimal ids, separated by spaces, one line per line of text (its newline included in the
-// ids). Ids of a text cut at newlines may differ from ids of the whole; `whole` encodes it uncut and prints one line.
+// Encodes `in` as decimal ids separated by spaces. `line` encodes each line separately, with its newline, and prints
+// one line of ids for it. `whole` encodes the text uncut and prints one line. The ids of the two may differ, because a
+// token may span a newline.
 enum class EncodeBy { line, whole };
 void encode_stream(const Tokenizer& tokenizer, std::istream& in, std::ostream& out, EncodeBy by);
 
-// Decimal ids separated by white space -> bytes. Errors: UserError names a word that is no id.
+// Decodes decimal ids separated by white space. Errors: UserError names a word that is not an id.
 void decode_stream(const Tokenizer& tokenizer, std::istream& in, std::ostream& out);
 
 }  // namespace birkhoff

@@ -34,7 +34,7 @@ std::string little_endian(const std::vector<int32_t>& values, int bytes) {
 
 std::string key_of(const Tokenizer& tokenizer, int32_t id) {
   const auto token = tokenizer.token_of(id);
-  if (!token) return concat("\xff", id);  // not UTF-8, so no text has this key
+  if (!token) return concat("\xff", id);  // not UTF-8, so it differs from the key of any text
   const std::string text = tokenizer.decode(std::span(&id, 1));
   const bool whole = is_utf8(text) && text.find("\uFFFD") == std::string::npos;
   return whole ? engram_key(text) : *token;
@@ -43,7 +43,8 @@ std::string key_of(const Tokenizer& tokenizer, int32_t id) {
 }  // namespace
 
 std::string engram_normalize(std::string_view text) {
-  // U+E000 stands for "a single space" in the sequence of the source, and is a space again at its end.
+  // In the normalizer sequence of the source, U+E000 protects a text that is a single space from being stripped, and is
+  // replaced by a space at the end. A U+E000 in the text itself is therefore replaced as well.
   static constexpr std::string_view kMarker = "\uE000";
   const std::string decomposed = normalize(normalize(text, NormalForm::nfkc), NormalForm::nfd);
   const std::string spaced = with_single_spaces(lowercase(without_marks(decomposed)));

@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kFewestPlaces = 16, kMostPlaces = 4096, kStepsPerCall = size_t{1} << 26;
+constexpr size_t kMinPlaces = 16, kMaxPlaces = 4096, kStepsPerCall = size_t{1} << 26;
 constexpr std::chrono::seconds kTimeLimit{10};
 constexpr std::chrono::milliseconds kShortCall{50};
 
@@ -18,15 +18,17 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 
 }  // namespace
 
-// PCRE2 limits the steps from each place where a match may begin, so a long line could still take time with the square
-// of its length. The line is searched by so many places at a time that the clock is looked at often enough.
+// PCRE2 limits the steps for each start position of a match, so a long line could still take time quadratic in its
+// length. Each call therefore tries only as many start positions as let the clock be checked often enough.
 bool LineRegex::found_in(std::string_view line) const {
   if (line.ends_with('\n')) line.remove_suffix(1);
   const auto begin = Clock::now();
-  // From each place the rest of the line may be gone through once or more.
-  size_t places = std::clamp(kStepsPerCall / (line.size() + 1), kFewestPlaces, kMostPlaces);
+  // A match attempt at one position may scan the rest of the line at least once, so longer lines get fewer positions
+  // per call. Calls that turn out to be short get more.
+  size_t places = std::clamp(kStepsPerCall / (line.size() + 1), kMinPlaces, kMaxPlaces);
   for (size_t from = 0; from <= line.size();) {
     size_t next = std::min(from + places, line.size() + 1);
+    // The next call must not start in the middle of a character.
     while (next < line.size() && continues_character(line[next])) ++next;
     const auto call = Clock::now();
     if (pattern_.find(line, from, next - 1)) return true;

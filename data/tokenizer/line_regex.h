@@ -5,14 +5,15 @@
 
 namespace birkhoff {
 
-// A pattern in Perl's syntax that is searched for in lines, as grep does: `^` and `$` are the ends of the line, the
-// line end itself is not part of it (a carriage return is), and bytes that are not UTF-8 match nothing, not even `.`.
-// Errors: UserError names a pattern that cannot be read, or that needs too many steps or more than 10 s on one line.
+// A pattern in Perl syntax that is searched for in lines as grep does it. `^` and `$` match at the ends of the line.
+// The line feed is not part of the line, but a carriage return is. Bytes that are not UTF-8 match nothing, not even
+// `.`.
+// Errors: UserError if the pattern is invalid, or if it needs too many steps or more than 10 s on one line.
 class LineRegex {
  public:
   explicit LineRegex(std::string_view pattern) : pattern_(pattern, pattern, RegexMode::line) {}
 
-  // Whether the pattern occurs in the line, which may end in "\n" or not.
+  // Whether the pattern matches somewhere in the line, which may or may not end in "\n".
   bool found_in(std::string_view line) const;
 
  private:

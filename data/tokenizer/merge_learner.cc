@@ -6,7 +6,7 @@
 namespace birkhoff {
 namespace {
 
-// Pairs compare as numbers in the order of (left, right).
+// Packs a pair so that comparing the numbers compares (left, right).
 uint64_t pair_of(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
@@ -32,6 +32,7 @@ void MergeLearner::learn(int32_t vocab_size, int64_t min_frequency) {
   while (static_cast<int32_t>(tokens_.size()) < vocab_size && !queue_.empty()) {
     Entry top = pop();
     const int64_t count = counts_[top.pair];
+    // The count has changed since this entry was queued: put it back where it belongs.
     if (count != top.count) {
       top.count = count;
       push(std::move(top));
@@ -46,6 +47,7 @@ void MergeLearner::learn(int32_t vocab_size, int64_t min_frequency) {
 }
 
 int32_t MergeLearner::id_of_merged(uint64_t pair) {
+  // Different pairs may spell the same token, which then keeps its first id.
   std::string token = tokens_[left_of(pair)] + tokens_[right_of(pair)];
   const auto [found, is_new] = ids_.emplace(std::move(token), static_cast<int32_t>(tokens_.size()));
   if (is_new) tokens_.push_back(found->first);
@@ -56,6 +58,7 @@ void MergeLearner::count_pair(uint64_t pair, int64_t change, uint32_t word) {
   counts_[pair] += change * words_[word].count;
   if (change < 0) return;
   auto& gained = gains_[pair];
+  // Words are processed one at a time, so comparing with the last entry is enough to list each word once.
   if (gained.empty() || gained.back() != word) gained.push_back(word);
 }
 

@@ -12,17 +12,17 @@ struct LearnedMerge {
   int32_t left, right, id;
 };
 
-// Learns byte pair merges from counted words: joins the most frequent pair of neighbors everywhere, again and again.
-// Ties go to the pair of smaller ids. The order of adding words does not matter.
-// Cost: each merge visits only the words that hold its pair; a queue keeps the pairs by their counts, which are brought
-// up to date when a pair comes to its top.
+// Learns byte pair merges from counted words: repeatedly merges the most frequent pair of neighbors everywhere. Ties go
+// to the pair with the smaller ids. The order in which words are added does not matter.
+// Cost: each merge visits only the words that contain its pair. A priority queue orders the pairs by count. Its counts
+//       may be out of date; a pair is re-counted when it reaches the top.
 class MergeLearner {
  public:
   explicit MergeLearner(std::vector<std::string> tokens);  // the vocabulary before any merge, by id
 
   void add_word(std::vector<int32_t> symbols, int64_t count);
 
-  // Merges until there are `vocab_size` tokens or no pair is seen `min_frequency` times.
+  // Merges until there are `vocab_size` tokens or no pair occurs `min_frequency` times.
   void learn(int32_t vocab_size, int64_t min_frequency);
 
   const std::vector<std::string>& tokens() const { return tokens_; }
@@ -33,7 +33,7 @@ class MergeLearner {
     std::vector<int32_t> symbols;
     int64_t count;
   };
-  // A pair with the words that gained it in one merge. A pair that several merges make has several entries.
+  // A pair, with the words in which one merge created it. A pair that several merges create has several entries.
   struct Entry {
     int64_t count;
     uint64_t pair;
@@ -53,8 +53,8 @@ class MergeLearner {
   std::vector<Word> words_;
   std::vector<LearnedMerge> merges_;
   std::unordered_map<uint64_t, int64_t> counts_;
-  std::unordered_map<uint64_t, std::vector<uint32_t>> gains_;  // since the last queue_gains
-  std::vector<Entry> queue_;                                   // a heap
+  std::unordered_map<uint64_t, std::vector<uint32_t>> gains_;  // new pairs since the last queue_gains()
+  std::vector<Entry> queue_;                                   // a heap of the most frequent pairs
 };
 
 }  // namespace birkhoff

@@ -10,17 +10,18 @@
 
 namespace birkhoff {
 
-// The pattern of a tokenizer file: {"String": text} or {"Regex": pattern}.
+// Reads a pattern of a tokenizer file: {"String": text} or {"Regex": pattern}.
 Regex regex_from_json(const Json& pattern);
 
-// The normalizer of a tokenizer.json, flattened: NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip, Prepend, Replace
-// and sequences of these. Others are refused by name.
+// The normalizer of a tokenizer.json as a flat list of steps: NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Strip,
+// Prepend, Replace, and sequences of these. Others are rejected by name.
 class Normalizer {
  public:
-  static Normalizer from_json(const Json& json);  // null: none
+  static Normalizer from_json(const Json& json);  // null: no normalizer
 
   bool empty() const { return steps_.empty(); }
-  std::string operator()(std::string text) const;  // bytes that are not UTF-8 pass unchanged, and cut the text
+  // Normalizes a text. Bytes that are not UTF-8 are kept; the texts before and after them are normalized separately.
+  std::string operator()(std::string text) const;
 
  private:
   struct Lowercase {};

@@ -12,25 +12,26 @@
 namespace birkhoff {
 namespace {
 
-// White_Space, and Alphabetic + M + Nd + Pc, as members of a bracket expression. PCRE2's own classes differ in a few
-// characters (U+180E is a space there, marks are no word characters).
+// Oniguruma's \s (White_Space) and \w (Alphabetic + M + Nd + Pc) as members of a bracket expression. PCRE2's own
+// classes differ in a few characters: it counts U+180E as a space, and does not count marks as word characters.
 constexpr std::string_view kSpace =
     R"(\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000})";
 constexpr std::string_view kWord =
     R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 
-// Oniguruma's \w counts these numbers too, but only outside a bracket expression.
+// Outside a bracket expression, Oniguruma's \w also matches these digits and fractions.
 constexpr std::string_view kWordOutside = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
-// Pairs of letters that one other character equals where case is ignored (ß and ss, ﬁ and fi): Oniguruma lets them
-// match each other, PCRE2 does not.
+// Pairs of letters that fold to the same as one other character (ß and ss, ﬁ and fi). If case is ignored, Oniguruma
+// lets the pair and the character match each other, but PCRE2 does not.
 constexpr std::string_view kFoldedPairs[] = {"ss", "ff", "fi", "fl", "st"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 char lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
 
-// PCRE2 reads the name of a script as its extensions.
+// Translates \p{NAME} or \P{NAME}. For PCRE2 a bare script name includes its script extensions, so a script becomes
+// sc:NAME.
 std::string property(std::string_view name, char letter) {
   const bool negated = name.starts_with('^');
   const std::string script = concat("\\", letter, "{", negated ? "^" : "", "sc:", name.substr(negated), "}");
@@ -38,15 +39,15 @@ std::string property(std::string_view name, char letter) {
   return is_script ? script : concat("\\", letter, "{", name, "}");
 }
 
-// A repetition of what stands before it.
+// A quantifier: repeats the atom before it.
 struct Quantifier {
-  size_t size;       // of its spelling
-  std::string pcre;  // what it is to PCRE2
-  bool is_interval;  // {n,m}: a + or a ? behind it is not part of it as for the others
+  size_t size;       // length of its spelling in the pattern
+  std::string pcre;  // its spelling for PCRE2
+  bool is_interval;  // {n,m}, after which + and ? have another meaning than after *, + and ?
 };
 
-// Reads the pattern from left to right. It is one class, long as it is, since every construct needs the place, the open
-// groups, what a repetition would repeat, and whether case is ignored.
+// Translates the pattern from left to right. This is one class despite its length, because every construct depends on
+// the position, the open groups, the atom that a quantifier would repeat, and whether case is ignored.
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : pattern_(pattern) { groups_.push_back({}); }
@@ -61,10 +62,10 @@ class Translator {
  private:
   // An open group, or the whole pattern.
   struct Group {
-    size_t begin = 0;        // in out_
-    bool is_anchor = false;  // looks around: nothing that could be repeated
+    size_t begin = 0;        // offset in out_
+    bool is_anchor = false;  // a look-around, which cannot be repeated
     bool ignores_case = false, is_extended = false;
-    int options = 0;  // groups opened for (?i) and the like, which reach to the end of this one
+    int options = 0;  // number of groups that were opened for (?i) and the like, and end where this group ends
   };
 
   std::string_view rest() const { return pattern_.substr(at_); }
@@ -121,7 +122,8 @@ class Translator {
     out_ += character;
   }
 
-  // Where case is ignored, letters beyond ASCII may equal several letters.
+  // If case is ignored, refuses characters beyond ASCII and pairs of letters that could match a single other character
+  // or several of them.
   void check_case(std::string_view character) {
     if (!group().ignores_case) return;
     if (character.size() > 1) refuse(concat(character, " where case is ignored"));
@@ -132,7 +134,7 @@ class Translator {
     last_letter_ = letter;
   }
 
-  // A { that begins no interval stands for itself.
+  // The quantifier at the current position, if there is one. A { that does not begin an interval stands for itself.
   std::optional<Quantifier> quantifier_here() {
     const char c = next();
     if (c == '*' || c == '+' || c == '?') return Quantifier{1, std::string(1, c), false};
@@ -154,8 +156,9 @@ class Translator {
     return Quantifier{size, has_comma ? concat("{", low, ",", high, "}") : concat("{", low, "}"), true};
   }
 
-  // `?` and `+` behind *, + and ? make them lazy and possessive. Behind an interval Oniguruma repeats once more: {2,3}+
-  // is (?:{2,3})+ and {2}? is (?:{2})?; only {2,3}? is lazy.
+  // Translates a quantifier. After *, + and ?, a `?` makes it lazy and a `+` makes it possessive. After an interval,
+  // Oniguruma takes them for a second repetition: {2,3}+ is (?:{2,3})+ and {2}? is (?:{2})?. The exception is {2,3}?,
+  // which is lazy.
   void repeat(const Quantifier& quantifier) {
     if (!atom_) refuse(concat(rest().substr(0, quantifier.size), " with nothing to repeat"));
     at_ += quantifier.size;
@@ -168,7 +171,7 @@ class Translator {
     out_ = concat(out_.substr(0, *atom_), "(?:", out_.substr(*atom_), ")");
   }
 
-  // ss again, as s{2}.
+  // Refuses a repeated letter that could stand for a folded pair: s{2} is ss.
   void check_repeated_letter() const {
     for (const std::string_view pair : kFoldedPairs) {
       if (pair[0] == last_letter_ && pair[1] == last_letter_) {
@@ -203,7 +206,8 @@ class Translator {
     options(opened, pattern_.substr(spelling));
   }
 
-  // (?i) reaches to the end of its group, alternatives included: a(?i)b|c is a(?i:b|c).
+  // Translates the options (?i) and (?x). An option applies up to the end of its group, across alternatives: a(?i)b|c
+  // means a(?i:b|c).
   void options(Group opened, std::string_view spelling) {
     ++at_;
     bool on = true;
@@ -237,8 +241,9 @@ class Translator {
     groups_.pop_back();
   }
 
-  // A first ] stands for itself. Where case is ignored, Oniguruma lets a class match what its members equal, several
-  // letters too: only members of ASCII have none of those.
+  // Translates a bracket expression. A ] in first position stands for itself. If case is ignored, Oniguruma lets a
+  // class also match the case folds of its members, which may be several letters. Only ASCII members have no such
+  // folds, so only these are accepted then.
   void character_class() {
     last_letter_ = '\0';
     out_ += pattern_[at_++];
@@ -301,7 +306,7 @@ class Translator {
     }
   }
 
-  // The character behind the backslash.
+  // Consumes an escape and returns the character after the backslash.
   char escaped() {
     if (at_ + 1 >= pattern_.size()) refuse("a \\ at its end");
     at_ += 2;
@@ -310,7 +315,7 @@ class Translator {
 
   void common_escape(char c) {
     if (c == 'v') {
-      out_ += R"(\x{b})";  // every vertical space to PCRE2
+      out_ += R"(\x{b})";  // PCRE2's \v is any vertical space
     } else if (std::string_view("tnrfaedD").find(c) != std::string_view::npos) {
       out_ += {'\\', c};
     } else if (c == 'p' || c == 'P') {
@@ -322,7 +327,7 @@ class Translator {
     } else if (static_cast<unsigned char>(c) < 0x80) {
       out_ += {'\\', c};
     } else {
-      --at_;  // a character of several bytes stands for itself
+      --at_;  // an escaped character of several bytes stands for itself
       const size_t begin = at_;
       next_code_point(pattern_, at_);
       if (group().ignores_case) refuse(concat(pattern_.substr(begin, at_ - begin), " where case is ignored"));
@@ -338,7 +343,7 @@ class Translator {
     for (const char c : name) {
       if (is_letter(c)) plain += lower(c);
     }
-    // Both match other letters than their own where case is ignored, and not the same ones.
+    // If case is ignored, these properties match letters of the other case in both engines, but not the same ones.
     const bool has_case = plain == "lu" || plain == "ll" || plain == "lt" || plain == "lc" || plain == "upper" ||
                           plain == "lower" || plain.starts_with("uppercase") || plain.starts_with("lowercase");
     if (group().ignores_case && has_case) refuse(concat("\\", letter, "{", name, "} where case is ignored"));
@@ -346,7 +351,8 @@ class Translator {
     at_ = end + 1;
   }
 
-  // \x{2028}, \u2028, and \x20 for ASCII: beyond, it is a byte to Oniguruma.
+  // Translates \x{2028}, \u2028 and \x20. The form \xHH is accepted only for ASCII: above that, it is a byte to
+  // Oniguruma.
   void code_point(char kind) {
     const bool braces = kind == 'x' && next() == '{';
     at_ += braces;
@@ -375,8 +381,8 @@ class Translator {
   std::string out_;
   size_t at_ = 0;
   std::vector<Group> groups_;
-  std::optional<size_t> atom_;  // where in out_ that begins which a quantifier would repeat
-  char last_letter_ = '\0';     // the literal before, where case is ignored
+  std::optional<size_t> atom_;  // offset in out_ of the atom that a quantifier would repeat
+  char last_letter_ = '\0';     // the previous literal, if case is ignored
 };
 
 }  // namespace

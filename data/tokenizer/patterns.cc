@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kLlama3 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-// DeepSeek-V3 cuts in three passes: digits by threes, runs of Chinese and Japanese, then the rest.
+// DeepSeek-V3 splits in three passes: digits in groups of up to three, runs of Chinese and Japanese, then the rest.
 constexpr const char* kDeepSeekDigits = R"(\p{N}{1,3})";
 constexpr const char* kDeepSeekHanKana = "[一-龥\u3040-ゟ゠-ヿ]+";
 constexpr const char* kDeepSeekRest =

@@ -6,8 +6,9 @@
 
 namespace birkhoff {
 
-// How published tokenizers cut text into words, by name: the "pre_tokenizer" of their tokenizer.json.
-// Errors: UserError for a name that is not known.
+// Returns the "pre_tokenizer" of a tokenizer.json that splits text into words as a published tokenizer does: "gpt2",
+// "llama3" or "deepseek".
+// Errors: UserError for an unknown name.
 Json pre_tokenizer_json(const std::string& pattern);
 
 const std::vector<std::string>& pattern_names();

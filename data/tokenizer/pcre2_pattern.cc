@@ -9,8 +9,8 @@
 namespace birkhoff {
 namespace {
 
-// Limits of one attempt, that is for each place where a match may begin. Patterns that need more backtracking than this
-// would not end on longer texts.
+// Limits of one match attempt, that is, for each position at which a match may begin. A pattern that needs more
+// backtracking than this would practically never finish on a longer text.
 constexpr uint32_t kMatchLimit = 10'000'000;
 constexpr uint32_t kHeapLimitKib = 64 << 10;
 constexpr size_t kJitStackBytes = size_t{64} << 20;
@@ -40,7 +40,7 @@ Owned<pcre2_code> compile(std::string_view pattern, RegexMode mode, int& error, 
                                          &offset, context.get()));
 }
 
-// What matching needs beside the pattern; one per thread serves all patterns.
+// The working memory of matching. One per thread serves all patterns.
 struct MatchState {
   Owned<pcre2_match_data> data{pcre2_match_data_create(1, nullptr)};
   Owned<pcre2_match_context> context{pcre2_match_context_create(nullptr)};
@@ -59,7 +59,7 @@ std::string excerpt(std::string_view pattern) {
   constexpr size_t kLongest = 200;
   if (pattern.size() <= kLongest) return std::string(pattern);
   size_t end = kLongest;
-  while (end > 0 && (static_cast<unsigned char>(pattern[end]) & 0xc0) == 0x80) --end;  // not within a character
+  while (end > 0 && (static_cast<unsigned char>(pattern[end]) & 0xc0) == 0x80) --end;  // do not cut within a character
   return concat(pattern.substr(0, end), "... (", pattern.size(), " bytes)");
 }
 
@@ -94,7 +94,7 @@ std::optional<Match> Pcre2Pattern::find(std::string_view text, size_t from, size
   thread_local MatchState state;
   pcre2_set_offset_limit(state.context.get(), last);
   const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-  const auto match = code_->jit && !code_->validates ? pcre2_jit_match : pcre2_match;  // the former checks no UTF-8
+  const auto match = code_->jit && !code_->validates ? pcre2_jit_match : pcre2_match;  // only the latter checks UTF-8
   const uint32_t options = code_->validates ? 0 : PCRE2_NO_UTF_CHECK;
   const int result =
       match(code_->code.get(), subject, text.size(), from, options, state.data.get(), state.context.get());

@@ -36,6 +36,7 @@ void append_template(const Json& json, PostProcessor& out) {
     }
   }
   BK_CHECK(texts == 1, "the post_processor of the tokenizer file uses its text ", texts, " times; once is supported");
+  // Later processors of a sequence wrap around earlier ones.
   out.prefix.insert(out.prefix.begin(), before.begin(), before.end());
   out.suffix.insert(out.suffix.end(), after.begin(), after.end());
 }

@@ -6,12 +6,12 @@
 
 namespace birkhoff {
 
-// The ids that the post-processor of a tokenizer.json puts around a single text: TemplateProcessing, ByteLevel (which
-// concerns offsets alone) and sequences of these; others are refused by name.
+// The ids that the post-processor of a tokenizer.json adds before and after a single text. Supports TemplateProcessing,
+// ByteLevel (which only affects offsets) and sequences of these. Others are rejected by name.
 struct PostProcessor {
   std::vector<int32_t> prefix, suffix;
 
-  static PostProcessor from_json(const Json& json);  // null: none
+  static PostProcessor from_json(const Json& json);  // null: no post-processor
 };
 
 }  // namespace birkhoff

@@ -10,7 +10,7 @@
 namespace birkhoff {
 namespace {
 
-// Stretches of a text, in order: matches and what lies between them.
+// A stretch of a text: a match, or what lies between two matches.
 struct Stretch {
   Match span;
   bool matched;
@@ -28,9 +28,10 @@ std::vector<Stretch> stretches(std::string_view text, const std::vector<Match>& 
   return out;
 }
 
-// Glues each stretch for which joins(stretch, its neighbor, first) holds to the neighbor seen before it.
+// Merges a stretch into the one before it in the list if joins(stretch.matched, previous.matched) holds, where
+// `previous` is the stretch before it in the input.
 template <class Joins>
-std::vector<Stretch> glue(const std::vector<Stretch>& in, Joins joins) {
+std::vector<Stretch> merge_if(const std::vector<Stretch>& in, Joins joins) {
   std::vector<Stretch> out;
   bool previous = false;
   for (const Stretch& stretch : in) {
@@ -46,8 +47,8 @@ std::vector<Stretch> glue(const std::vector<Stretch>& in, Joins joins) {
 }
 
 std::vector<Stretch> arrange(std::vector<Stretch> in, SplitBehavior behavior) {
-  const auto same = [](bool matched, bool previous) { return matched == previous; };
-  const auto onto_text = [](bool matched, bool previous) { return matched && !previous; };
+  const auto same_kind = [](bool matched, bool previous) { return matched == previous; };
+  const auto match_after_text = [](bool matched, bool previous) { return matched && !previous; };
   switch (behavior) {
     case SplitBehavior::isolated:
       break;
@@ -55,12 +56,12 @@ std::vector<Stretch> arrange(std::vector<Stretch> in, SplitBehavior behavior) {
       std::erase_if(in, [](const Stretch& s) { return s.matched; });
       break;
     case SplitBehavior::contiguous:
-      return glue(in, same);
+      return merge_if(in, same_kind);
     case SplitBehavior::merged_with_previous:
-      return glue(in, onto_text);
+      return merge_if(in, match_after_text);
     case SplitBehavior::merged_with_next: {
       std::reverse(in.begin(), in.end());
-      in = glue(in, onto_text);
+      in = merge_if(in, match_after_text);
       std::reverse(in.begin(), in.end());
     }
   }
@@ -80,7 +81,7 @@ void push(std::vector<std::string_view>& words, std::string_view word) {
   if (!word.empty()) words.push_back(word);
 }
 
-// The common case, without lists: each match a word, and what lies between them.
+// The common case, without intermediate lists: each match is a word, and so is each stretch between matches.
 void split_isolated(std::string_view text, const Regex& pattern, std::vector<std::string_view>& words) {
   size_t end = 0;
   pattern.for_each_match(text, [&](Match match) {
@@ -172,17 +173,19 @@ void PreTokenizer::split(std::string_view text, Words& words) const {
   for_each_utf8_run(text, [&](Utf8Run run) { words.views.push_back(run.bytes); });
   for (const Step& step : steps_) {
     words.spare.clear();
-    bool behind_broken = false;
+    bool after_invalid = false;
     for (const std::string_view word : words.views) {
-      const bool broken = !starts_with_character(word);
-      if (broken || (step.kind == Kind::space && (behind_broken || word.starts_with(' ')))) {
+      // Bytes that are not UTF-8 pass through every step, and the text after them gets no prefix space (see
+      // tokenizer.h).
+      const bool invalid = !starts_with_character(word);
+      if (invalid || (step.kind == Kind::space && (after_invalid || word.starts_with(' ')))) {
         words.spare.push_back(word);
       } else if (step.kind == Kind::space) {
         words.spare.push_back(words.owned.emplace_back(concat(' ', word)));
       } else {
         apply(step, word, words.spare);
       }
-      behind_broken = broken;
+      after_invalid = invalid;
     }
     words.views.swap(words.spare);
   }

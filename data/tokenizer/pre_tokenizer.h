@@ -9,14 +9,16 @@
 
 namespace birkhoff {
 
-// What happens to the matches of a Split. `merged_with_previous` glues a match to what stands before it.
+// What happens to the matches of a Split. `merged_with_previous` joins a match to the text before it,
+// `merged_with_next` to the text after it.
 enum class SplitBehavior { isolated, removed, contiguous, merged_with_previous, merged_with_next };
 
-// Cuts text into the words that BPE works on. From a tokenizer.json: ByteLevel (last, if at all), Split, Digits and
-// sequences of these; others are refused by name.
+// Splits text into the words that BPE encodes. From a tokenizer.json it accepts Split, Digits, ByteLevel (only as the
+// last step) and sequences of these. Others are rejected by name.
 class PreTokenizer {
  public:
-  // The words of a text. Views into the text, or into `owned` where a space was put in front.
+  // The words of a text: views into the text, or into `owned` if a space was put in front of them. `spare` is the
+  // output of a step while it runs.
   struct Words {
     std::vector<std::string_view> views;
     std::vector<std::string_view> spare;
@@ -25,16 +27,16 @@ class PreTokenizer {
 
   static PreTokenizer from_json(const Json& json);  // null: every text is one word
 
-  bool byte_level() const { return byte_level_; }  // words are spelled in bytes, not in characters
+  bool byte_level() const { return byte_level_; }  // BPE starts from bytes rather than characters
 
-  // Replaces `words` by those of the text. A run of bytes that are not UTF-8 is a word.
+  // Replaces `words` by the words of the text. A run of bytes that are not UTF-8 is one word.
   void split(std::string_view text, Words& words) const;
 
  private:
   enum class Kind { split, digits, space };
   struct Step {
     Kind kind;
-    std::vector<Regex> pattern;  // of a split: one
+    std::vector<Regex> pattern;  // one for a split, else empty
     SplitBehavior behavior = SplitBehavior::isolated;
     bool invert = false;
   };
@@ -48,7 +50,7 @@ class PreTokenizer {
   bool byte_level_ = false;
 };
 
-// The regex of GPT-2, which the ByteLevel pre-tokenizer applies unless told not to.
+// The regex of GPT-2, which the ByteLevel pre-tokenizer applies unless use_regex is false.
 extern const char* const kGpt2Pattern;
 
 }  // namespace birkhoff

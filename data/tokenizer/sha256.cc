@@ -42,7 +42,7 @@ void digest_block(State& state, const char* block) {
   for (int i = 0; i < 8; ++i) state[i] += sum[i];
 }
 
-// What follows the last whole block: the rest, a one bit, zeros, the length in bits.
+// The final block or two: the bytes after the last whole block, a one bit, zeros, and the length in bits.
 std::string padded_tail(std::string_view bytes) {
   std::string tail(bytes.substr(bytes.size() / 64 * 64));
   tail += '\x80';

@@ -17,7 +17,7 @@ namespace birkhoff {
 
 struct TokenizerModel {
   struct Entry {
-    std::string token, bytes;  // as spelled, and what it decodes to
+    std::string token, bytes;  // its spelling in the file, and what it decodes to
     bool used = false, special = false;
   };
 
@@ -70,13 +70,14 @@ void TokenizerModel::read(const Json& file) {
   normalizer = Normalizer::from_json(file.value("normalizer", Json()));
   pre_tokenizer = PreTokenizer::from_json(file.value("pre_tokenizer", Json()));
   post_processor = PostProcessor::from_json(file.value("post_processor", Json()));
+  // The pre-tokenizer decides whether the vocabulary spells tokens in bytes or in characters.
   bpe = Bpe::from_json(file["model"], pre_tokenizer.byte_level() ? Bpe::Symbols::bytes : Bpe::Symbols::characters);
   const auto added = added_tokens_from_json(file.value("added_tokens", Json::array()));
   read_decoder(file.value("decoder", Json()));
   add_tokens(added);
   fill_entries(added);
   for (const auto* ids : {&post_processor.prefix, &post_processor.suffix})
-    for (const int32_t id : *ids) entry(id);  // refuses one that no token has
+    for (const int32_t id : *ids) entry(id);  // throws if no token has this id
 }
 
 void TokenizerModel::read_decoder(const Json& json) {
@@ -87,8 +88,8 @@ void TokenizerModel::read_decoder(const Json& json) {
   allow_fields(json, "decoder ByteLevel", {"type", "add_prefix_space", "trim_offsets", "use_regex"});
 }
 
-// Ids of tokens outside the model's vocabulary follow from their order; other readers of the file ignore a different
-// one.
+// Checks that an added token that is not in the model's vocabulary has the id that follows from its position: other
+// readers of the file derive the id and ignore a different one.
 void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
   ids_by_token = bpe.vocabulary();
   auto next = static_cast<int32_t>(ids_by_token.size());
@@ -110,7 +111,7 @@ void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
 void TokenizerModel::fill_entries(const std::vector<AddedToken>& tokens) {
   int32_t size = 0;
   for (const auto& [token, id] : ids_by_token) size = std::max(size, id + 1);
-  const int64_t most = int64_t{1} << 20;  // that are left out: a single id must not cost gigabytes
+  const int64_t most = int64_t{1} << 20;  // unused ids; without a limit, one huge id would cost gigabytes
   BK_CHECK(size - static_cast<int64_t>(ids_by_token.size()) <= most, "the ids of the tokenizer file go up to ",
            size - 1, ", but it has only ", ids_by_token.size(), " tokens; at most ", most, " ids may be left out");
   entries.resize(size);
@@ -133,6 +134,7 @@ const TokenizerModel::Entry& TokenizerModel::entry(int32_t id) const {
 void TokenizerModel::encode(std::string_view text, std::vector<int32_t>& ids) const {
   WorkspacePool::Lease workspace(workspaces);
   std::vector<AddedStretch> outer, inner;
+  // Tokens with "normalized": false are searched for in the raw text; the others in the normalized text between them.
   raw_tokens.cut(text, outer);
   for (const AddedStretch& stretch : outer) {
     if (stretch.id) {
@@ -183,6 +185,7 @@ Tokenizer Tokenizer::load(const std::string& path) {
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, SpecialTokens special) const {
   std::vector<int32_t> ids;
+  // A guess: English text has about four bytes per token.
   ids.reserve(text.size() / 3 + 8);
   const PostProcessor& around = model_->post_processor;
   if (special == SpecialTokens::keep) ids = around.prefix;

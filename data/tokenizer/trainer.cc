@@ -17,11 +17,11 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-// Ids of the bytes: behind the special tokens, in the order of their characters.
+// Ids of the bytes: after the special tokens, in the order of their characters.
 std::array<int32_t, 256> byte_ids(int32_t first) {
   std::array<uint8_t, 256> order;
   for (int b = 0; b < 256; ++b) order[b] = static_cast<uint8_t>(b);
-  // UTF-8 sorts as its code points do.
+  // Comparing UTF-8 strings compares their code points.
   std::sort(order.begin(), order.end(),
             [](uint8_t a, uint8_t b) { return byte_characters()[a] < byte_characters()[b]; });
   std::array<int32_t, 256> ids;
@@ -49,7 +49,7 @@ OrderedJson file_frame(const TokenizerTraining& options) {
 
 OrderedJson model_json(const std::vector<std::string>& tokens, const std::vector<LearnedMerge>& merges) {
   OrderedJson vocabulary = OrderedJson::object();
-  // Keys are known to differ, and the ordered map searches on every insertion.
+  // Inserted directly: the ordered map searches all keys on every insertion, and these are known to differ.
   auto& members = vocabulary.get_ref<OrderedJson::object_t&>();
   for (size_t id = 0; id < tokens.size(); ++id) members.emplace_back(tokens[id], id);
   OrderedJson list = OrderedJson::array();

@@ -1,5 +1,5 @@
 #pragma once
-// Training of byte-level BPE: the same merges, in the same order, as BpeTrainer of Hugging Face `tokenizers`.
+// Trains byte-level BPE. Learns the same merges in the same order as BpeTrainer of Hugging Face `tokenizers`.
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,24 +11,25 @@
 namespace birkhoff {
 
 struct TokenizerTraining {
-  int32_t vocab_size = 8192;                                    // special tokens and the 256 bytes included
-  int64_t min_frequency = 2;                                    // pairs seen less often are not merged
-  std::string pattern = "llama3";                               // how text is cut into words: see pattern_names()
+  int32_t vocab_size = 8192;                                    // including special tokens and the 256 bytes
+  int64_t min_frequency = 2;                                    // rarer pairs are not merged
+  std::string pattern = "llama3";                               // how text is split into words; see pattern_names()
   std::vector<std::string> special_tokens = {"<|endoftext|>"};  // ids 0, 1, ... in this order
 };
 
-// Counts words, then merges the most frequent pair until the vocabulary is full; ties go to the pair of smaller ids.
-// The order of feeding does not matter. Special tokens within fed text are not treated as such.
-// Ids: special tokens, the 256 bytes in the order of their byte-level characters, then merges.
-// Errors: UserError for an unknown pattern, a vocabulary smaller than its base, a repeated or empty special token.
-// Cost: counting is bound by the regex; training by sum over merges of the words that hold the pair.
+// Counts words, then merges the most frequent pair until the vocabulary is full. Ties go to the pair with the smaller
+// ids. The order of the texts does not matter. Special tokens that occur in a text are treated as ordinary text.
+// Ids: special tokens, then the 256 bytes in the order of their byte-level characters, then merges.
+// Errors: UserError for an unknown pattern, for a vocabulary that is too small for the special tokens and the bytes,
+//         and for a special token that is repeated, empty, not UTF-8, or the character of a byte.
+// Cost: counting is bound by the regex. Training visits, for each merge, the words that contain its pair.
 class TokenizerTrainer {
  public:
   explicit TokenizerTrainer(TokenizerTraining options);
   ~TokenizerTrainer();
 
-  void feed(std::string_view text);  // one document, or one piece of text that ends where a word may end
-  Tokenizer train() const;           // smaller than vocab_size when the pairs run out
+  void feed(std::string_view text);  // one document, or a part of one that ends at a word boundary
+  Tokenizer train() const;           // has fewer than vocab_size tokens if the pairs run out
 
  private:
   struct Counts;

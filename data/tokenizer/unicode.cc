@@ -73,6 +73,7 @@ char32_t next_code_point(std::string_view text, size_t& at) {
 }
 
 char32_t previous_code_point(std::string_view text, size_t& at) {
+  // ICU takes 32-bit offsets, and one character back is enough, so it only sees the last few bytes.
   const size_t window = std::min<size_t>(at, U8_MAX_LENGTH);
   const uint8_t* start = bytes_of(text) + (at - window);
   auto offset = static_cast<int32_t>(window);
@@ -104,6 +105,7 @@ std::string normalize(std::string_view text, NormalForm form) {
   UErrorCode status = U_ZERO_ERROR;
   std::string out;
   icu::StringByteSink<std::string> sink(&out, static_cast<int32_t>(text.size()));
+  // ICU's sizes have 32 bits.
   BK_CHECK(text.size() < (size_t{1} << 30), "a text of ", text.size(), " bytes is too long to normalize; split it");
   const icu::StringPiece piece(text.data(), static_cast<int32_t>(text.size()));
   normalizer_of(form).normalizeUTF8(0, piece, sink, nullptr, status);
@@ -115,7 +117,7 @@ std::string lowercase(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     const char32_t c = next_code_point(text, at);
-    if (c == 0x130) {  // the one character whose lower case, context aside, is two
+    if (c == 0x130) {  // the only character whose context-free lower case has two characters
       out += "i\u0307";
     } else {
       append_utf8(out, static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))));

@@ -14,12 +14,13 @@
 
 namespace birkhoff {
 
-// Ids of short words seen lately: one place per hash value, the newest word keeps it. 1.9 MB, never grows.
+// A cache of the ids of short words. Each word has one slot, chosen by its hash; a new word replaces the old one. It
+// takes 1.8 MB and never grows.
 class WordCache {
  public:
   WordCache() : slots_(kSlots) {}
 
-  // Appends the ids of the word and says true, if it is known.
+  // Appends the ids of the word and returns true if it is cached.
   bool append(std::string_view word, std::vector<int32_t>& ids) const {
     if (word.size() > kBytes) return false;
     const Slot& slot = slots_[place(word)];
@@ -40,7 +41,7 @@ class WordCache {
  private:
   static constexpr size_t kSlots = 1 << 15, kBytes = 22, kIds = 8;
   struct Slot {
-    uint8_t length = 0, count = 0;  // length 0: empty
+    uint8_t length = 0, count = 0;  // length 0: unused slot
     std::array<char, kBytes> word;
     std::array<int32_t, kIds> ids;
   };
@@ -49,14 +50,14 @@ class WordCache {
   std::vector<Slot> slots_;
 };
 
-// What one call of encode works with.
+// The working memory of one call of encode().
 struct EncodeWorkspace {
   WordCache cache;
   PreTokenizer::Words words;
 };
 
-// Workspaces of an object that many threads use: a call borrows one and gives it back, so that there are as many as
-// there were calls at a time.
+// The workspaces of an object that many threads use. A call borrows one and returns it, so there are as many as there
+// have been concurrent calls.
 class WorkspacePool {
  public:
   class Lease {
