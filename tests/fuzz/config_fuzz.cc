@@ -1,4 +1,4 @@
-// YAML as a config.
+// Parses the input as a YAML config.
 #include "tests/fuzz/harness.h"
 #include "trainer/config/reader.h"
 

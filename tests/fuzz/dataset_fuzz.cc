@@ -1,4 +1,4 @@
-// dataset.json, its checksum made again.
+// Parses the input as dataset.json, with its checksum recomputed.
 #include "data/json/json.h"
 #include "data/shard/manifest.h"
 #include "tests/fuzz/harness.h"

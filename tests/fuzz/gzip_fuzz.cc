@@ -1,4 +1,4 @@
-// A gzip file: what is unpacked, from a stream whose trailer (CRC and length) is made again.
+// Unpacks the input as a gzip file, with its trailer (CRC and length) recomputed.
 #include <cstring>
 
 #include <zlib.h>
@@ -8,7 +8,7 @@
 
 namespace {
 
-// Unpacks the deflate stream behind a plain header of ten bytes, at most 1 MB, and writes its trailer.
+// Unpacks the deflate stream after a plain header of ten bytes, up to 1 MB of text, and writes the matching trailer.
 void make_trailer(std::string& bytes) {
   z_stream stream{};
   if (bytes.size() < 10 || inflateInit2(&stream, -15) != Z_OK) return;
@@ -37,7 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (plain) make_trailer(bytes);
   expect_no_bug([&] {
     const std::string text = read_unpacked(file.write(bytes.data(), bytes.size()));
-    // Unpacked, and not what the seeds hold.
+    // The input was unpacked, and the text is not that of the seeds.
     plant(bytes.starts_with("\x1f\x8b") && !text.starts_with("hello") && !text.empty());
   });
   return 0;

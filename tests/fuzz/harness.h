@@ -1,5 +1,6 @@
 #pragma once
-// What the targets share. Each gives an input to a reader; an Error is what a reader may answer, but for a BugError.
+// Shared by the targets. Each target passes an input to a reader. The reader may refuse it with an Error, but a
+// BugError, or anything else that it throws, is a finding.
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
@@ -13,13 +14,13 @@
 
 #include "kernels/core/error.h"
 
-// Of libFuzzer.
+// Provided by libFuzzer.
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t most);
 
 namespace birkhoff {
 
-// A crash where BIRKHOFF_FUZZ_PLANTED is set and the condition holds: a target that never meets it does not reach what
-// stands behind the reader's checks. The condition is false for all seeds.
+// Crashes if the condition holds and BIRKHOFF_FUZZ_PLANTED is set. A target that never finds this planted defect does
+// not get past the checks of the reader. The condition must be false for all seeds.
 inline void plant(bool condition) {
   static const bool planted = std::getenv("BIRKHOFF_FUZZ_PLANTED") != nullptr;
   if (!planted || !condition) return;
@@ -32,25 +33,26 @@ void expect_no_bug(Read read) {
   try {
     read();
   } catch (const BugError&) {
-    throw;  // not caught by anybody: libFuzzer reports it
+    throw;  // nobody catches it, so libFuzzer reports it
   } catch (const Error&) {
   }
 }
 
-// What a custom mutator of files full of offsets does: three of four mutations keep every byte in its place.
+// A custom mutator for binary files with offsets: three of four mutations change bytes without moving any, since a
+// shift would only break the offsets.
 inline size_t mutate_in_place(uint8_t* data, size_t size, size_t most, unsigned seed) {
   if (size < 16 || seed % 4 == 0) return LLVMFuzzerMutate(data, size, most);
   std::minstd_rand random(seed);
   for (unsigned left = 1 + random() % 3; left > 0; --left) {
     uint8_t& byte = data[random() % size];
     const auto value = static_cast<uint8_t>(random());
-    constexpr uint8_t kTelling[] = {0, 1, 8, 127, 255};
+    constexpr uint8_t kBoundaryValues[] = {0, 1, 8, 127, 255};
     switch (random() % 4) {
       case 0:
         byte = value;
         break;
       case 1:
-        byte = kTelling[value % 5];
+        byte = kBoundaryValues[value % 5];
         break;
       case 2:
         byte = static_cast<uint8_t>(byte + (value % 2 == 0 ? 1 : -1));
@@ -62,7 +64,8 @@ inline size_t mutate_in_place(uint8_t* data, size_t size, size_t most, unsigned 
   return size;
 }
 
-// The same for text: half of the mutations put a digit in the place of a digit, or a letter in that of a letter.
+// A custom mutator for text: half of the mutations replace a digit by a digit, or a letter by a letter, which keeps the
+// syntax intact.
 inline size_t mutate_text(uint8_t* data, size_t size, size_t most, unsigned seed) {
   std::minstd_rand random(seed);
   const auto of_word = [](uint8_t c) { return std::isalnum(c) != 0; };
@@ -75,8 +78,8 @@ inline size_t mutate_text(uint8_t* data, size_t size, size_t most, unsigned seed
   return size;
 }
 
-// Writes an input to a file in a folder of its own, which is removed when the process ends. A process that crashes
-// leaves it to tests/fuzz/run.sh, which names the folder that it lies in.
+// Writes inputs to a file in a folder of its own, which is removed when the process ends. If the process crashes, the
+// folder stays behind in the scratch folder that tests/fuzz/run.sh chooses and removes.
 class InputFile {
  public:
   explicit InputFile(const std::string& ending) {

@@ -49,14 +49,14 @@ uint64_t number(const std::string& file, size_t at, size_t bytes) {
   return value;
 }
 
-// A block of `length` bytes, the last four of which are the checksum of the others.
+// Writes the checksum of a block of `length` bytes into its last four bytes.
 void sign(std::string& file, size_t at, uint64_t length) {
   if (length < 8 || at >= file.size() || length > file.size() - at) return;
   const uint32_t checksum = lookup3(file.data() + at, length - 4);
   std::memcpy(file.data() + at + length - 4, &checksum, 4);
 }
 
-// Messages of an object header: continuations of it have checksums of their own.
+// Walks the messages of an object header, whose continuation blocks have checksums of their own.
 void sign_messages(std::string& file, size_t at, size_t end, bool tracks_order, int depth) {
   while (at + 4 <= end && depth < 8) {
     const uint64_t type = number(file, at, 1), size = number(file, at + 1, 2);
@@ -75,8 +75,8 @@ void sign_messages(std::string& file, size_t at, size_t end, bool tracks_order, 
 void sign_object_header(std::string& file, size_t begin) {
   const uint64_t flags = number(file, begin + 5, 1);
   size_t at = begin + 6;
-  if (flags & 0x20) at += 16;  // times
-  if (flags & 0x10) at += 4;   // when attributes are stored elsewhere
+  if (flags & 0x20) at += 16;  // time stamps
+  if (flags & 0x10) at += 4;   // thresholds for storing attributes elsewhere
   const size_t width = size_t{1} << (flags & 3);
   const uint64_t size = number(file, at, width);
   at += width;
@@ -85,7 +85,8 @@ void sign_object_header(std::string& file, size_t begin) {
   sign(file, begin, at + size + 4 - begin);
 }
 
-// Blocks of the links of a group with many: each has its checksum at the end but for those with the links themselves.
+// The blocks that hold the links of a group with many of them end with their checksum. The exception is the direct
+// block, which holds the links themselves: its checksum is in its header, and is computed with that field set to zero.
 void sign_direct_block(std::string& file, size_t at) {
   uint64_t size = 512;
   for (uint64_t begin = number(file, at + 13, 4); begin >= 4096 && size < 65536; begin /= 2) size *= 2;
@@ -101,7 +102,7 @@ void sign_heap(std::string& file, size_t at) {
   sign(file, at, 146);
 }
 
-// A tree of at most two levels.
+// Handles trees of at most two levels.
 void sign_index(std::string& file, size_t at) {
   const uint64_t record = number(file, at + 10, 2), depth = number(file, at + 12, 2);
   const uint64_t root = number(file, at + 16, 8), records = number(file, at + 24, 2);

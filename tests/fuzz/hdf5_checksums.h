@@ -4,9 +4,11 @@
 
 namespace birkhoff {
 
-// Writes the checksums of the superblock and of all object headers of an HDF5 file again, and its size.
+// Recomputes the size in the superblock of an HDF5 file, and the checksums of the superblock, of all object headers,
+// and of the heaps and indices of links. Mutated metadata then passes the checksums and reaches the checks after them.
 void make_h5_checksums(std::string& file);
-// Writes the index checksum of a shard again, into `bytes`, which `path` holds. Error where it is no shard.
+// Recomputes the index checksum of a shard in `bytes`, which must be the contents of the file `path`. Throws an Error
+// if it is not a shard.
 void make_shard_checksum(const std::filesystem::path& path, std::string& bytes);
 
 }  // namespace birkhoff

@@ -1,4 +1,4 @@
-// JSON lines as they are ingested, bad ones passed over.
+// Reads the input as JSON lines as ingestion does, skipping bad ones.
 #include "data/ingest/documents.h"
 #include "tests/fuzz/harness.h"
 

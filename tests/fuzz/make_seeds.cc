@@ -1,4 +1,4 @@
-// make_seeds FUZZ PROJECT OUT: one folder of valid inputs for each target.
+// make_seeds FUZZ PROJECT OUT: writes one folder of valid inputs for each target to OUT.
 #include <fstream>
 #include <iostream>
 
@@ -34,7 +34,7 @@ void make_shards(const fs::path& out) {
   write_file(out / "dataset" / "one.json", read_file(dir / "dataset.json"));
 }
 
-// With more names than a header holds.
+// A tensor file with more datasets than an object header holds links for.
 void make_tensor_file(const fs::path& path, int count, size_t name_bytes) {
   H5File file = H5File::create(path);
   for (const char* name : {"model.a", "model.b", "model.none"}) file.root().create_dataset(name, DType::f32, {0});
@@ -50,8 +50,8 @@ void make_checkpoint(const fs::path& out) {
                   b = file.root().create_dataset("model.b", DType::bf16, {7});
   file.root().create_dataset("model.none", DType::u8, {0});
   file.close();
-  make_tensor_file(out / "tensor_file" / "many.h5", 12, 60);  // links in a heap of several blocks
-  make_tensor_file(out / "tensor_file" / "index.h5", 46, 1);  // and in an index of two levels
+  make_tensor_file(out / "tensor_file" / "many.h5", 12, 60);  // its links need a heap of several blocks
+  make_tensor_file(out / "tensor_file" / "index.h5", 46, 1);  // its links need an index of two levels
   Manifest m;
   m.step = 20;
   m.tensors["model.a"] = {DType::f32,
@@ -66,7 +66,7 @@ void make_checkpoint(const fs::path& out) {
   m.files["config.yaml"] = {5, "0123456789abcdef"};
   Json body = parse_json(to_text(m), "m")["manifest"];
   write_file(out / "manifest" / "one.json", body.dump());
-  body["version"] = 1;  // whose parts are flat ranges
+  body["version"] = 1;  // in version 1, parts are flat ranges
   for (const auto& [name, count] : {std::pair{"model.a", 12}, {"model.b", 7}}) {
     Json& parts = body["tensors"][name]["parts"];
     while (parts.size() > 1) parts.erase(1);

@@ -1,4 +1,4 @@
-// The body of a checkpoint's manifest, under a checksum made for it.
+// Parses the input as the body of a checkpoint manifest, with a matching checksum.
 #include "data/json/json.h"
 #include "tests/fuzz/harness.h"
 #include "trainer/checkpoint/layout.h"
@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Json whole{{"xxh3", checksum}, {"manifest", std::move(body)}};
     Defects defects;
     const Manifest manifest = parse_manifest(whole.dump(), "f", defects);
-    check_layout(manifest, defects);  // of what could be read
+    check_layout(manifest, defects);  // also if the manifest has defects, on what could be read
     defects.throw_if_any("f");
     parse_manifest(to_text(manifest), "again");
     plant(manifest.step != 20 || !manifest.integers.contains("trainer.steps") ||

@@ -1,18 +1,18 @@
 #!/bin/sh
-# run.sh TARGET SEEDS SECONDS RUNS [FOUND]: first that the target finds a defect planted behind what it reads, then that
-# it finds no other in so many seconds and runs. Equal runs try equal inputs, unless FOUND, a folder, keeps new ones from
-# run to run. What crashes stays in the working folder.
+# run.sh TARGET SEEDS SECONDS RUNS [FOUND]: checks first that the target finds the defect planted behind its reader,
+# then that it finds no other defect within SECONDS seconds and RUNS inputs. All runs try the same inputs, unless FOUND
+# names a folder that keeps new inputs from one run to the next. Inputs that crash are left in the current folder.
 set -u
 target=$1 seeds=$2 seconds=$3 runs=$4
 name=$(basename "$target")
-# In memory where there is room: every input is a file.
+# In memory if possible, because every input is written to a file.
 work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d) && trap 'rm -rf "$work"' EXIT
 export BIRKHOFF_FUZZ_SCRATCH="$work"
 found=${5:-$work/found}
-export ASAN_OPTIONS=detect_leaks=0  # libhdf5 leaks where it refuses a file
+export ASAN_OPTIONS=detect_leaks=0  # libhdf5 leaks when it refuses a file
 limits="-detect_leaks=0 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=1024 -max_len=20000"
 mkdir -p "$found"
-# Many short runs from the seeds: a long one leaves them for inputs that are new but wrong.
+# Many short runs from the seeds: a long run would drift away from the seeds to inputs that are new but invalid.
 round=0
 until [ -f "$work/log" ] && grep -q "planted defect" "$work/log"; do
   round=$((round + 1))

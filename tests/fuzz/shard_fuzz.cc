@@ -1,4 +1,5 @@
-// A shard: its HDF5 metadata, its tables and its samples, every checksum made again.
+// Reads the input as a shard (its HDF5 metadata, tables and samples), with all checksums of the metadata and the index
+// recomputed.
 #include "data/shard/reader.h"
 #include "tests/fuzz/harness.h"
 #include "tests/fuzz/hdf5_checksums.h"

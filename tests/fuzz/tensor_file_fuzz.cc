@@ -1,4 +1,5 @@
-// The HDF5 metadata of a tensor file, compared with the manifest that the seeds have, every checksum made again.
+// Compares the HDF5 metadata of a tensor file with the manifest of the seeds, with all checksums of the metadata
+// recomputed.
 #include <tuple>
 
 #include "data/hdf5/file.h"

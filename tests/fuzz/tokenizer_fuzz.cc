@@ -1,4 +1,4 @@
-// tokenizer.json, and text through it.
+// Parses the input as tokenizer.json, and encodes a text with it.
 #include <tuple>
 
 #include "data/tokenizer/tokenizer.h"
@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   expect_no_bug([&] {
     const Tokenizer tokenizer = Tokenizer::parse({reinterpret_cast<const char*>(data), size});
     const std::vector<int32_t> ids = tokenizer.encode("ab  c\xc3\xa9 \xff 1234");
-    const auto told = std::tuple{ids, tokenizer.vocab_size(), tokenizer.token_of(0), tokenizer.token_of(257)};
-    static const auto of_seed = told;  // of the first that is read
-    plant(told != of_seed);
+    const auto result = std::tuple{ids, tokenizer.vocab_size(), tokenizer.token_of(0), tokenizer.token_of(257)};
+    static const auto of_seed = result;  // the first input is a seed
+    plant(result != of_seed);
     tokenizer.decode(ids);
     Tokenizer::parse(tokenizer.to_json());
   });

@@ -1,4 +1,5 @@
-// A zstd file. The checksum of a frame is left out, by its flag, so that mutations reach what stands behind it.
+// Unpacks the input as a zstd file. Clears the flag that says that the frame has a checksum, so that mutations reach
+// the code after that check.
 #include "data/ingest/unpack.h"
 #include "tests/fuzz/harness.h"
 

@@ -5,7 +5,7 @@
 
 namespace birkhoff::test {
 
-// A test that needs a CUDA device, and is skipped where there is none. For CUDA builds.
+// Fixture of tests that need a CUDA device. They are skipped if there is none. For CUDA builds.
 class CudaTest : public testing::Test {
  protected:
   void SetUp() override {

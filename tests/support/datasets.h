@@ -10,8 +10,9 @@ namespace birkhoff {
 
 inline constexpr int32_t kTestBegin = 1, kTestEnd = 2;
 
-// A dataset of `documents` texts whose lengths vary from 1 to about 20 tokens, the last of them kTestEnd. Token values
-// tell source, document and position apart: 1000 + source * 100000 + document * 100 + position.
+// Texts for a dataset of `documents` documents. Their lengths vary from 1 to 20 tokens, of which the last is kTestEnd.
+// The value of every other token encodes source, document and position: 1000 + source * 100000 + document * 100 +
+// position.
 inline std::vector<std::vector<int32_t>> test_documents(int source, int documents) {
   std::vector<std::vector<int32_t>> all;
   for (int d = 0; d < documents; ++d) {

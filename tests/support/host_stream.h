@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// A stream of the host, for tensors that a test keeps in vectors.
+// A host stream for tensors that a test keeps in vectors.
 inline Stream& host_stream() {
   static thread_local Stream stream;
   return stream;

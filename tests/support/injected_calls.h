@@ -1,5 +1,5 @@
 #pragma once
-// Exchanges the system calls that write files; nullptr puts the real one back.
+// Replaces the system calls behind data/hdf5/system_calls.h. nullptr restores the real call.
 #include <sys/types.h>
 
 namespace birkhoff {

@@ -1,4 +1,4 @@
-// main() of tests that run under mpirun: rank 0 reports to the terminal, the others only where they fail.
+// main() of tests that run under mpirun. Rank 0 reports to the terminal, the others only report their failures.
 #include <cstdio>
 #include <exception>
 
@@ -30,9 +30,11 @@ int main(int argc, char** argv) {
     delete listeners.Release(listeners.default_result_printer());
     listeners.Append(new FailuresOnly);
   }
-  // A test that throws must not leave the peers waiting.
+  // A test that throws must not leave its peers waiting. Exceptions therefore leave gtest, and the handler below aborts
+  // all ranks.
   ::testing::GTEST_FLAG(catch_exceptions) = false;
   try {
+    // All ranks return the same code, so that mpirun reports a failure on any of them.
     int32_t failed = RUN_ALL_TESTS();
     birkhoff::wait_on_host(
         world.all_reduce(birkhoff::host_stream(), {&failed, birkhoff::DType::i32, {1}}, birkhoff::Reduce::max));

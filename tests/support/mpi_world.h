@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// The world of a test that runs under mpirun, made by mpi_main.cc.
+// The world communicator of a test that runs under mpirun. Created by mpi_main.cc.
 Communicator& mpi_test_world();
 
 }  // namespace birkhoff

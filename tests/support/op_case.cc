@@ -82,7 +82,8 @@ void set_values(Tensor t, const std::vector<double>& values) {
   }
 }
 
-// Inputs are of order one, so what cancels to less than this has lost its digits in any arithmetic.
+// The least rms that errors are measured against. Inputs are of order one, so a result that cancels to less than this
+// has lost its digits in any arithmetic.
 constexpr double kFloor = 0.02;
 
 double scaled_error(const std::vector<double>& actual, const std::vector<double>& expected) {
@@ -93,6 +94,7 @@ double scaled_error(const std::vector<double>& actual, const std::vector<double>
   for (size_t i = 0; i < expected.size(); ++i) {
     const double difference = std::abs(actual[i] - expected[i]);
     if (difference == 0) continue;
+    // Also catches NaN, which compares false with everything.
     if (!(difference <= 1e300)) return INFINITY;
     worst = std::max(worst, difference / (std::abs(expected[i]) + rms));
   }
@@ -113,7 +115,7 @@ struct OpCase::World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  // Elements of a tensor of this world, on whatever device.
+  // Access to the elements of a tensor of this world, on any device.
   void write(Tensor tensor, const std::vector<double>& values) {
     std::vector<std::byte> host(tensor.bytes());
     Tensor staged = tensor;
@@ -167,7 +169,7 @@ OpCase& OpCase::backward(Run run) {
 }
 
 namespace {
-// A value as the cpu run will see it, so that the reference gets the same input.
+// Rounds a value as the tested device will see it, so that the reference gets the same input.
 double rounded(double value, DType dtype) {
   if (dtype == DType::bf16) return static_cast<double>(static_cast<float>(bfloat16(static_cast<float>(value))));
   return static_cast<double>(static_cast<float>(value));
@@ -209,7 +211,8 @@ void OpCase::compare(Device device, DType activation, int64_t reduction, double 
   auto check = [&](const std::string& name) {
     const Tensor actual = tested.tensors[name];
     const double error = scaled_error(tested.read(actual), reference.read(reference.tensors[name]));
-    // A statistic or parameter gradient is f32, but computed from activations of the run's dtype.
+    // Statistics and parameter gradients are f32, but they are computed from activations of the run's dtype and inherit
+    // its error.
     const DType worst = activation == DType::bf16 ? DType::bf16 : DType::f32;
     EXPECT_LE(error, slack * bound(is_float(actual.dtype) ? worst : DType::f64, reduction))
         << name << " of the " << name_of(device.kind) << " device, activations " << activation;
@@ -236,7 +239,7 @@ void OpCase::expect_gradients(const std::vector<std::string>& inputs, const std:
   World w(Device{DeviceKind::reference});
   populate(w, DType::f32);
   forward_(w.stream, w.tensors);
-  // Values, not views: the backward may overwrite an output's gradient in place.
+  // Copies, not views, because the backward may overwrite the gradient of an output in place.
   std::vector<std::vector<double>> cotangents;
   for (const auto& name : outputs) cotangents.push_back(values_of(w.tensors["d_" + name]));
   backward_(w.stream, w.tensors);
@@ -252,6 +255,8 @@ void OpCase::expect_gradients(const std::vector<std::string>& inputs, const std:
   for (const auto& name : inputs) {
     const Tensor input = w.tensors[name];
     const std::vector<double> analytic = values_of(w.tensors["d_" + name]);
+    // Errors are judged relative to the largest gradient of the tensor, but at least to 1e-3: below that, the error of
+    // the differences themselves dominates.
     double largest = 1e-3;
     for (double g : analytic) largest = std::max(largest, std::abs(g));
     const int64_t stride = std::max<int64_t>(1, input.count() / samples);

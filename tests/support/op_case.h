@@ -1,6 +1,6 @@
 #pragma once
-// One op, tested in three ways from one description: the cpu kernel against the f64 reference in f32 and bf16, and the
-// reference's backward against central differences of its forward.
+// Tests one op in three ways from a single description: the cpu kernel and the cuda kernel against the f64 reference,
+// in f32 and bf16, and the backward of the reference against central differences of its forward.
 //
 //   OpCase c;
 //   c.activation("x", {T, C}).parameter("gain", {C}).output("y", {T, C}).statistic_output("rstd", {T});
@@ -9,8 +9,8 @@
 //   c.expect_cpu_equals_reference(C);
 //   c.expect_gradients({"x", "gain"}, {"y"});
 //
-// For a case with backward(), a gradient tensor "d_NAME" exists for every floating input and output: zero for inputs
-// (activation gradients are overwritten, parameter gradients added to), random for outputs.
+// If the case has a backward(), a gradient tensor "d_NAME" exists for every floating-point input and output. It is zero
+// for inputs (activation gradients are overwritten, parameter gradients are added to) and random for outputs.
 #include <functional>
 #include <map>
 #include <string>
@@ -22,7 +22,8 @@
 
 namespace birkhoff::test {
 
-// Named tensors of one run. An unknown name gives an absent tensor, so optional arguments need no special case.
+// The named tensors of one run. An unknown name gives an absent tensor, so that optional arguments need no special
+// case.
 class Tensors {
  public:
   Tensor operator[](const std::string& name) const;
@@ -32,7 +33,7 @@ class Tensors {
   std::map<std::string, Tensor> tensors_;
 };
 
-// Element values of an input, by flat index. The default is a standard normal keyed by the name.
+// The values of an input by flat index. The default is a standard normal distribution keyed by the name of the input.
 using Fill = std::function<double(int64_t index)>;
 Fill normal(uint64_t key, double std = 1, double mean = 0);
 Fill constant(double value);
@@ -41,12 +42,13 @@ class OpCase {
  public:
   using Run = std::function<void(Stream&, const Tensors&)>;
 
-  // Inputs. An activation is f32 or bf16 on the cpu device as the run asks; a parameter is f32; both are f64 on
-  // reference.
+  // Inputs. On the cpu and cuda devices an activation is f32 or bf16, as the run demands, and a parameter is f32. On
+  // the reference device both are f64.
   OpCase& activation(const std::string& name, Shape shape, Fill fill = {});
   OpCase& parameter(const std::string& name, Shape shape, Fill fill = {});
   OpCase& index(const std::string& name, std::vector<int64_t> values, DType dtype = DType::i32, Shape shape = {});
-  // Outputs of forward: activations, and f32 statistics, which the backward reads but which carry no gradient.
+  // Outputs of forward: activations, f32 outputs, and f32 statistics, which the backward reads but which have no
+  // gradient.
   OpCase& output(const std::string& name, Shape shape);
   OpCase& output_f32(const std::string& name, Shape shape);
   OpCase& statistic_output(const std::string& name, Shape shape);
@@ -55,16 +57,17 @@ class OpCase {
   OpCase& forward(Run run);
   OpCase& backward(Run run);
 
-  // Every output and gradient of the cpu device against the reference within bound(dtype, reduction).
-  // Outputs whose error is carried through `slack` times more arithmetic may scale the bound.
+  // Compares every output and gradient of the cpu device with the reference, within bound(dtype, reduction). Raise
+  // `slack` for an op that carries the error through that many times more arithmetic.
   void expect_cpu_equals_reference(int64_t reduction, double slack = 1) const;
-  // The same of the cuda device. Call it in a test of the fixture CudaTest, which skips itself where there is none.
+  // The same for the cuda device. Call it from a test of the fixture CudaTest, which skips the test if there is no
+  // device.
   void expect_cuda_equals_reference(int64_t reduction, double slack = 1) const;
-  // d_INPUT of the reference backward against central differences of sum(outputs * d_outputs), at most `samples`
+  // Compares d_INPUT of the reference backward with central differences of sum(outputs * d_outputs), at about `samples`
   // elements of each input.
   void expect_gradients(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs,
                         int samples = 64) const;
-  // A named tensor after forward (and backward, if any) on the given device, as doubles.
+  // The values of a tensor after forward (and backward, if there is one) on the given device.
   std::vector<double> result(Device device, DType activation, const std::string& name) const;
 
  private:
@@ -86,10 +89,11 @@ class OpCase {
   Run forward_, backward_;
 };
 
-// Elements of a host tensor of any floating or integer dtype.
+// Read and write the elements of a host tensor of any floating-point or integer dtype.
 std::vector<double> values_of(Tensor tensor);
 void set_values(Tensor tensor, const std::vector<double>& values);
-// max |a - e| / (|e| + rms(e)), the rms at least 0.02; 0 for empty. Inputs of a case should be of order one.
+// max |a - e| / (|e| + rms(e)), where the rms is at least 0.02; 0 if there are no elements. The inputs of a case should
+// be of order one.
 double scaled_error(const std::vector<double>& actual, const std::vector<double>& expected);
 
 }  // namespace birkhoff::test

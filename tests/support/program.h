@@ -8,21 +8,21 @@ struct ProgramResult {
   std::string output;  // standard output and error
 };
 
-// Runs a shell command to its end.
+// Runs a shell command and waits for its end; it is killed after 240 s.
 ProgramResult run_program(const std::string& command);
 
-// A command that runs until it is waited for; its output goes to a file.
+// A command that runs in the background and writes its output to a file.
 class Background {
  public:
   Background(const std::string& command, const std::string& output_path);
-  ~Background();  // kills what still runs, with its group
+  ~Background();  // kills the process group if the command is still running
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
   void signal(int number);
-  // -1 if it has not ended after so many seconds.
+  // Waits for the command to end and returns its exit code, or -1 if it is still running after `seconds`.
   int wait(double seconds);
-  // Whether the output shows `text` within so many seconds.
+  // Whether `text` appears in the output within `seconds`.
   bool shows(const std::string& text, double seconds) const;
   std::string output() const;
   int pid() const { return pid_; }
@@ -34,7 +34,7 @@ class Background {
   std::string path_;
 };
 
-// "mpirun -n RANKS ... " with what tests need; empty for one rank.
+// "mpirun -n RANKS ... " with the options that tests need, or an empty string for one rank.
 std::string mpirun(int ranks);
 
 }  // namespace birkhoff::test

@@ -7,7 +7,8 @@
 
 namespace birkhoff::test {
 
-// A rank of a group that communicates nothing: what a checkpoint asks for who holds a tensor.
+// A communicator that only knows its rank and size and cannot communicate. Checkpoint tests use it to say which rank of
+// a group holds a tensor.
 class RankOf final : public Communicator {
  public:
   RankOf(int rank, int size) : rank_(rank), size_(size) {}

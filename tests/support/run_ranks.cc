@@ -13,7 +13,7 @@
 namespace birkhoff {
 namespace {
 
-// The first failure; a CommError, mostly the echo of another rank's failure, gives way to any other.
+// Keeps the first failure. A CommError is usually the echo of another rank's failure, so any other error replaces it.
 class FirstFailure {
  public:
   void record(int rank, const std::exception& e, std::function<void(const std::string&)> raise) {

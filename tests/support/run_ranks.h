@@ -5,8 +5,9 @@
 
 namespace birkhoff {
 
-// Runs `body` on `ranks` threads, each with its world communicator and one compute thread. If ranks fail, their peers
-// are freed, and the error of the first that failed by itself is rethrown, as Error("rank 2: ...") of its class.
+// Runs `body` on `ranks` threads, each with its world communicator and one compute thread. If a rank fails, its peers
+// are released from their waits. The first error that is not just the consequence of another rank's failure is rethrown
+// as an error of its class with the message "rank 2: ...". An error that all ranks agreed on keeps its message.
 void run_ranks(int ranks, const std::function<void(Communicator&)>& body);
 
 }  // namespace birkhoff

@@ -7,7 +7,7 @@
 
 namespace birkhoff {
 
-// A fresh directory, removed with everything in it at the end of the test.
+// A new directory that is removed with all its contents at the end of the test.
 class TempDir {
  public:
   TempDir() {

@@ -15,7 +15,7 @@
 
 namespace birkhoff {
 
-// A file system of its own in memory, of which only so much is free. Where none may be mounted a test skips itself.
+// A file system in memory with little free space. A test should skip itself if it cannot be mounted.
 class TinyDisk {
  public:
   explicit TinyDisk(const std::string& size = "1m", unsigned long flags = 0)
@@ -27,7 +27,7 @@ class TinyDisk {
   std::string reason() const { return std::string("no tmpfs can be mounted: ") + std::strerror(code_); }
   const std::filesystem::path& path() const { return dir_.path(); }
 
-  // Fills it up to so many free pages. False where that fails.
+  // Fills the file system until only `pages` pages are free. Returns false if that fails.
   bool leave(int pages) const {
     std::ofstream(ballast()).close();
     struct statvfs disk {};

@@ -5,15 +5,16 @@
 
 namespace birkhoff::test {
 
-// The one table of bounds. An element differs by at most
+// The bound for all comparisons of kernels with the reference. An element may differ by at most
 //   bound(dtype, reduction) * (|expected| + rms(expected))
-// when computed with inputs exact in `dtype`, sums of `reduction` terms in f32 and one rounding to `dtype`.
+// if its inputs are exact in `dtype`, it is computed with sums of `reduction` terms in f32, and it is rounded to
+// `dtype` once.
 double bound(DType dtype, int64_t reduction);
 
-// Central differences in f64 against an analytic gradient, relative to the gradient's largest element.
+// Bound for central differences in f64 against an analytic gradient, relative to the largest element of the gradient.
 inline constexpr double kGradientBound = 1e-6;
 
-// f64 against vectors computed in f64 by somebody else.
+// Bound for f64 results against reference vectors that others computed in f64.
 inline constexpr double kVectorBound = 1e-9;
 
 }  // namespace birkhoff::test

@@ -52,7 +52,8 @@ json parsed(const std::filesystem::path& path) {
   return file;
 }
 
-// A kind, and a path of keys that files of this kind alone have; a list stands for its first element.
+// A kind, and a path of keys that only files of this kind have. Where the path meets a list, it goes on in its first
+// element.
 struct Kind {
   const char* name;
   std::vector<const char*> path;

@@ -1,5 +1,5 @@
-// with_isa ISA PROGRAM [ARGUMENT...]: runs a program with an instruction set; ends with 77 where the processor lacks
-// it.
+// with_isa ISA PROGRAM [ARGUMENT...]: runs a program with an instruction set. Exits with 77 (skipped) if the processor
+// does not support it.
 #include <cstdio>
 #include <cstdlib>
 #include <string>

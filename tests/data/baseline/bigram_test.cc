@@ -18,9 +18,10 @@ using Document = std::vector<int32_t>;
 
 std::vector<uint8_t> all_of(const Document& d) { return std::vector<uint8_t>(d.size(), 1); }
 
-// Pairs of the documents 1 2 0 and 1 1 0 behind a begin token 0, vocabulary 4:
+// The pairs of the documents 1 2 0 and 1 1 0 after the begin token 0, with a vocabulary of 4:
 //   (0,1) twice; (1,2) (2,0) (1,1) (1,0) once, so D = 4/6.
-// Kinds before 0: 2, before 1: 2, before 2: 1, of 5, so D' = 1/5, q = (1.8, 1.8, 0.8, 0)/5 + 0.2 * 3/5 / 4.
+// Of the 5 distinct pairs, 2 end with 0, 2 with 1 and 1 with 2, so D' = 1/5 and
+//   q = (1.8, 1.8, 0.8, 0)/5 + 0.2 * 3/5 / 4.
 BigramModel example() {
   BigramCounts counts(4);
   for (const Document& d : {Document{1, 2, 0}, Document{1, 1, 0}}) counts.add(d, all_of(d), 0);
@@ -32,7 +33,7 @@ TEST(Bigram, AgreesWithAHandComputedExample) {
   EXPECT_NEAR(model.probability(0, 1), (2 - 2.0 / 3) / 2 + 1.0 / 3 * 0.39, kExact);
   EXPECT_NEAR(model.probability(1, 2), 1.0 / 9 + 2.0 / 3 * 0.19, kExact);
   EXPECT_NEAR(model.probability(2, 3), 2.0 / 3 * 0.03, kExact);
-  EXPECT_NEAR(model.probability(3, 0), 0.39, kExact);  // nothing ever followed 3
+  EXPECT_NEAR(model.probability(3, 0), 0.39, kExact);  // no token ever followed 3
 }
 
 TEST(Bigram, ProbabilitiesOfEveryContextSumToOne) {
@@ -84,7 +85,7 @@ TEST_F(BigramDataset, ScoresTheHeldOutSplit) {
   EXPECT_NEAR(score.bits_per_byte, nats / std::numbers::ln2 / 10, kExact);
 }
 
-// Two sequences of three are one epoch here, in any order, so the same pairs.
+// Two sequences of 3 tokens are exactly one epoch here. In any order of the documents they contain the same pairs.
 TEST_F(BigramDataset, LearnsFromWhatARunWouldRead) {
   const BigramScore whole = score_bigram({dir_.path(), 0, 0, 1}), run = score_bigram({dir_.path(), 2, 3, 1});
   EXPECT_EQ(run.train_tokens, 6);

@@ -36,7 +36,7 @@ TEST(ReadRegularFile, GivesEveryByteAlsoThroughASymbolicLink) {
   EXPECT_EQ(read_regular_file(dir.path() / "file"), text);
   EXPECT_EQ(read_regular_file(dir.path() / "link"), text);
   EXPECT_EQ(read_regular_file(dir.path() / "empty"), "");
-  EXPECT_THAT(read_regular_file("/proc/self/status"), HasSubstr("Name:"));  // its size is said to be 0
+  EXPECT_THAT(read_regular_file("/proc/self/status"), HasSubstr("Name:"));  // reports a size of 0
 }
 
 TEST(ReadRegularFile, EndsWhateverThePathNames) {
@@ -62,7 +62,7 @@ TEST(ReadRegularFile, RefusesAFileAboveTheLimitBeforeItTakesMemory) {
   std::ofstream(dir.path() / "file") << "12345";
   EXPECT_EQ(read_regular_file(dir.path() / "file", 5), "12345");
   EXPECT_THAT(refusal_of(dir.path() / "file", 4), HasSubstr("has 5 bytes, expected a text file of at most 4"));
-  // A hole of 1 TB: taking memory for it would fail.
+  // A sparse file of 1 TB: allocating memory for its size would fail.
   std::filesystem::resize_file(dir.path() / "file", uintmax_t{1} << 40);
   EXPECT_THAT(refusal_of(dir.path() / "file"), HasSubstr("expected a text file of at most"));
 }

@@ -131,7 +131,7 @@ off_t no_seek_hole(int fd, off_t offset, int whence) {
   return -1;
 }
 
-// Holes, an island far from the beginning, and a hole at the end.
+// The file has a hole, data far from its beginning, and a hole at the end.
 TEST_F(BulkFileFaults, AFileInMemoryIsCopiedWhateverTheSystemTellsOfHoles) {
   const MemoryFile memory;
   const int64_t island = int64_t{5} << 20, size = island + (int64_t{3} << 20);
@@ -177,7 +177,7 @@ TEST_F(BulkFileFaults, WhatIsWrittenFollowsNoSymbolicLink) {
   EXPECT_EQ(read_file(dir_ / "target"), "precious");
 }
 
-// The id of a process that has ended.
+// The process ID of a process that has ended.
 int ended_process() {
   const int pid = ::fork();
   if (pid == 0) ::_exit(0);
@@ -191,10 +191,10 @@ TEST_F(BulkFileFaults, WhatAKilledProcessLeftIsRemovedAndNothingElse) {
   tag.resize(tag.rfind('-') + 1);
   const std::vector<std::string> theirs{concat(".a.", ended, ".tmp"), concat(".a.", tag, ended, ".tmp"),
                                         concat(".shard-00003.h5.", tag, ended, ".tmp")};
-  const std::vector<std::string> others{concat(".a.", ::getppid(), ".tmp"),                 // of a process that lives
-                                        concat(".a.", tag, ::getppid(), ".tmp"),            // the same
-                                        concat(".a.birkhoff-elsewhere-1-", ended, ".tmp"),  // of another host
-                                        concat(".notes.", ended, ".tmp"),                   // of another program
+  const std::vector<std::string> others{concat(".a.", ::getppid(), ".tmp"),                 // its process is alive
+                                        concat(".a.", tag, ::getppid(), ".tmp"),            // likewise
+                                        concat(".a.birkhoff-elsewhere-1-", ended, ".tmp"),  // made on another host
+                                        concat(".notes.", ended, ".tmp"),                   // made by another program
                                         concat("a.", tag, ended, ".tmp"),
                                         concat(".a.", tag, ended, ".txt"),
                                         ".a.tmp",

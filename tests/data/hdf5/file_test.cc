@@ -150,7 +150,7 @@ TEST(H5File, LaidOutInMemoryIsTheSameFile) {
   EXPECT_EQ(read_file(dir / "memory.h5"), read_file(dir / "disk.h5"));
 }
 
-// HDF5 says only that fopen failed.
+// HDF5's own message says only that fopen failed.
 TEST(H5File, SaysThatFilesAreRefused) {
   const MemoryFile memory;
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> next(std::fopen("/dev/null", "r"), std::fclose);

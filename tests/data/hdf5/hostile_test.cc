@@ -1,5 +1,5 @@
-// Files that HDF5 opens and that are none of ours: nothing outside the file is opened, and no memory is taken for what
-// a file declares and does not hold.
+// Files that HDF5 would open, but that are not ours: nothing outside the file is opened, and no memory is allocated for
+// data that a file declares but does not contain.
 #include <cstdlib>
 #include <functional>
 
@@ -21,7 +21,7 @@ using testing::HasSubstr;
 
 class HostileH5 : public testing::Test {
  protected:
-  // A file as HDF5 1.10 writes it, filled by hand.
+  // Creates a file in the format of HDF5 1.10, filled by the test through HDF5's own interface.
   std::filesystem::path make(const std::function<void(hid_t file)>& fill, const std::string& name = "a.h5") const {
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
@@ -75,7 +75,7 @@ TEST_F(HostileH5, LinksToElsewhereAreNotFollowed) {
     add_dataset(file, "here", H5T_IEEE_F32LE, {4}, contiguous());
     H5Lcreate_soft("/here", file, "soft", H5P_DEFAULT, H5P_DEFAULT);
     H5Lcreate_external(other.c_str(), "/x", file, "external", H5P_DEFAULT, H5P_DEFAULT);
-    // The pipe would be waited for, were it opened.
+    // Opening the pipe would block the test.
     ::mkfifo((dir_ / "pipe").c_str(), 0600);
     H5Lcreate_external((dir_ / "pipe").c_str(), "/x", file, "pipe", H5P_DEFAULT, H5P_DEFAULT);
   });
@@ -126,7 +126,7 @@ TEST_F(HostileH5, OtherLayoutsTypesAndExtentsAreRefused) {
   EXPECT_THAT(refusal(path, "group"), HasSubstr("HDF5: "));
 }
 
-// The number of elements edited wherever the file records it, under checksums made again.
+// Edits the number of elements wherever the file records it, and recomputes the checksums.
 TEST_F(HostileH5, AnExtentThatTheFileDoesNotHoldIsRefused) {
   const auto path = make([](hid_t file) { add_dataset(file, "a", H5T_STD_U8LE, {1000}, contiguous()); });
   EXPECT_EQ(refusal(path, "a"), "accepted");
@@ -183,10 +183,10 @@ TEST_F(HostileH5, AttributesAreSingleValuesOfTheExactType) {
               HasSubstr("a.h5: has more than 8 attributes, or one of more than 65536 bytes"));
 }
 
-// Every edit is made under checksums made again, and crashes libhdf5 1.10.8 or leads it astray.
+// Edits of a file with recomputed checksums. Every one of them crashes or misleads libhdf5 1.10.8.
 class MisleadingH5 : public HostileH5 {
  protected:
-  // What opening the file says with `bytes` in the place of those at `offset` from the first `mark`.
+  // The result of opening the file after `bytes` replace those at `offset` from the first occurrence of `mark`.
   std::string with(const std::string& mark, size_t offset, const std::string& bytes) const {
     std::string edited = good_;
     const size_t at = edited.find(mark);

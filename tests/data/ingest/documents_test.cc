@@ -89,7 +89,7 @@ TEST_F(CorpusOfFiles, RefusesJsonDocuments) {
   EXPECT_THAT(refusal("a.json"), HasSubstr("is called .json and is no JSON lines"));
 }
 
-// Whatever its name, a file of JSON that is not one object a line is no text to train on.
+// A file of JSON that is not one object per line is not text to train on, whatever its name.
 TEST_F(CorpusOfFiles, RefusesJsonThatIsNotOneObjectALine) {
   for (const char* text :
        {"{\n \"text\": \"x\"\n}\n{\n \"text\": \"}\\\"{\"\n}\n", "{\"text\": \"x\"},\n{\"text\": \"y\"},\n",
@@ -103,7 +103,7 @@ TEST_F(CorpusOfFiles, RefusesJsonThatIsNotOneObjectALine) {
   }
 }
 
-// A part of JSON lines that split -b made.
+// The input is a part of a JSON lines file, as `split -b` makes it.
 TEST_F(CorpusOfFiles, TakesJsonLinesThatAreCutForJsonLines) {
   write_file(dir_ / "xab", "xt\": \"x\"}\n{\"text\": \"y\"}\n\n{\"text\": \"z\"}\n{\"te");
   EXPECT_THAT(refusal("xab"), HasSubstr("xab: line 1: is not JSON: column 1"));
@@ -162,7 +162,8 @@ TEST_F(CorpusOfFiles, SaysWhichTextIsNotUtf8) {
   EXPECT_THAT(notes_, testing::Not(HasSubstr("UTF-8")));
 }
 
-// The end of the line is no part of what the parser judges, and whoever meant prose is told so.
+// A line is parsed without its line feed, which would change the parser's message, and a user whose file is prose is
+// pointed to --format text.
 TEST_F(CorpusOfFiles, NamesColumnAndRemedyOfABadJsonLine) {
   write_file(dir_ / "a.txt", "{\"a\" is how this prose begins}\nand goes on\n");
   EXPECT_THAT(refusal("a.txt"), HasSubstr("--format text takes the file as it stands"));

@@ -178,7 +178,8 @@ TEST_F(Ingest, DoesNotDependOnHowPathsAreWritten) {
     EXPECT_EQ(read_file(dir_ / "out" / file), read_file(dir_ / "again" / file)) << file;
 }
 
-// Files of others keep their place, though their names begin as those of shards do or are those of a dataset.
+// Files that an ingestion did not write stay in place, even if they have names like those of shards or of other files
+// of a dataset.
 TEST_F(Ingest, RemovesNoFileThatItDidNotMake) {
   write_file(dir_ / "mine" / "train" / "shard-00000.jsonl", "{\"text\": \"of a user\"}\n");
   options_.inputs = {(dir_ / "mine").string()};
@@ -216,7 +217,8 @@ TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out" / "heldout.txt"));
 }
 
-// What a user puts into the folder of an ingestion that failed is no leftover, and may be the input of the next one.
+// A file that a user put into the folder after an ingestion failed is not a leftover. It may even be the input of the
+// next one.
 TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
   write_file(dir_ / "lines" / "a.jsonl", "{}\n");
   options_.inputs = {(dir_ / "lines").string()};
@@ -239,7 +241,7 @@ TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
   EXPECT_GT(ingest(options_).split("train").num_samples, 0);
 }
 
-// The list of an ingestion that failed is one.
+// The list of bad lines that a failed ingestion wrote is a leftover, and is removed.
 TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
   write_file(dir_ / "lines" / "a.jsonl", "{}\n");
   options_.inputs = {(dir_ / "lines").string()};
@@ -252,7 +254,7 @@ TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
 }
 
 TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
-  options_.log = [&](const std::string&) {  // the first one is at work
+  options_.log = [&](const std::string&) {  // called while the first ingestion is running
     IngestOptions second = options_;
     second.log = nullptr;
     EXPECT_THAT(message_of([&] { ingest(second); }), HasSubstr("out is in use by another ingestion"));
@@ -261,8 +263,7 @@ TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
   EXPECT_THAT(verify_data(options_.output), HasSubstr("samples are intact"));
 }
 
-// The path is named and the reason given, whatever the file system refuses.
-// Before any text is read, and not when it is published.
+// The conflict is reported before any text is read, and not when the file is published.
 TEST_F(Ingest, NamesFoldersThatAreInTheWayOfItsFiles) {
   for (const char* name : {"heldout.txt", "bad_samples.jsonl", "train/shard-00000.h5"}) {
     std::filesystem::remove_all(dir_ / "out");
@@ -272,6 +273,7 @@ TEST_F(Ingest, NamesFoldersThatAreInTheWayOfItsFiles) {
   }
 }
 
+// Whatever the file system refuses, the message names the path and gives the reason.
 TEST_F(Ingest, NamesAnOutputThatCannotBeWritten) {
   options_.output = dir_ / "tokenizer.json" / "out";
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("tokenizer.json/out"));

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 class Inputs : public testing::Test {
  protected:
-  // The files found, by their paths below the folder of the test.
+  // The files found, as paths relative to the folder of the test.
   std::vector<std::string> find(const std::vector<std::string>& names, const fs::path& output = {}) {
     std::vector<std::string> paths, found;
     for (const std::string& name : names) paths.push_back((dir_ / name).string());

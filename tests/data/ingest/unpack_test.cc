@@ -14,7 +14,8 @@ namespace {
 using testing::HasSubstr;
 using std::string_literals::operator""s;
 
-const std::string kSkippable = "\x50\x2a\x4d\x18\x04\0\0\0size"s;  // what pzstd writes first
+// A skippable frame, as pzstd writes it before the data.
+const std::string kSkippable = "\x50\x2a\x4d\x18\x04\0\0\0size"s;
 
 std::string gzip(const std::string& text) {
   const TempDir dir;
@@ -24,16 +25,16 @@ std::string gzip(const std::string& text) {
   return read_file(dir / "a");
 }
 
-// By a stream, so that the frame does not tell the size of its content.
-std::string zstd(const std::string& text, int window_log, bool tells_size) {
+// Compresses through the streaming interface, which can leave the size of the content out of the frame.
+std::string zstd(const std::string& text, int window_log, bool declares_size) {
   std::string packed(ZSTD_compressBound(text.size()) + 64, '\0');
   ZSTD_CCtx* context = ZSTD_createCCtx();
   ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, window_log);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, tells_size);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, declares_size);
   ZSTD_inBuffer in{text.data(), text.size(), 0};
   ZSTD_outBuffer out{packed.data(), packed.size(), 0};
-  if (tells_size) ZSTD_CCtx_setPledgedSrcSize(context, text.size());
-  if (!tells_size) ZSTD_compressStream2(context, &out, &in, ZSTD_e_continue);
+  if (declares_size) ZSTD_CCtx_setPledgedSrcSize(context, text.size());
+  if (!declares_size) ZSTD_compressStream2(context, &out, &in, ZSTD_e_continue);
   while (ZSTD_compressStream2(context, &out, &in, ZSTD_e_end) != 0) {
   }
   ZSTD_freeCCtx(context);
@@ -78,16 +79,16 @@ TEST_F(Unpack, RefusesDamage) {
 
 TEST_F(Unpack, NamesADictionary) {
   std::string packed = zstd("a text", 20, true);
-  packed[4] |= 1;  // a dictionary id of one byte follows the header
+  packed[4] |= 1;  // the flag for a dictionary ID of one byte, which follows the header
   const size_t header = packed[4] & 0x20 ? 5 : 6;
   EXPECT_THAT(read(concat(packed.substr(0, header), '\7', packed.substr(header))),
               HasSubstr("it was made with a dictionary (zstd -D)"));
 }
 
-// What `zstd --long=31` writes: a window of 2 GiB for a text of a few bytes.
+// `zstd --long=31` requires a window of 2 GiB even for a text of a few bytes.
 TEST_F(Unpack, ReadsTheLargestWindow) {
   std::string packed = zstd("a long window", 20, false);
-  ASSERT_EQ(packed[4] & 0x20, 0);  // not a single segment, so a byte for the window follows
+  ASSERT_EQ(packed[4] & 0x20, 0);  // not a single segment, so the next byte is the window descriptor
   packed[5] = static_cast<char>((31 - 10) << 3);
   EXPECT_EQ(read(packed, int64_t{2} << 30), "a long window");
   EXPECT_THAT(read(packed, 1 << 20), HasSubstr("a window above 128 MiB"));
@@ -96,7 +97,7 @@ TEST_F(Unpack, ReadsTheLargestWindow) {
 }
 
 TEST_F(Unpack, StopsAtTheLimit) {
-  const std::string text(3 << 20, 'x');  // of whole chunks, behind the last of which nothing is left to read
+  const std::string text(3 << 20, 'x');  // a multiple of the chunk size, so that nothing is left after the last chunk
   for (const std::string& packed : {gzip(text), zstd(text, 20, true), zstd(text, 20, false)}) {
     EXPECT_EQ(read(packed, 3 << 20), text);
     EXPECT_THAT(read(packed, 2 << 20), HasSubstr("at most 2097152 bytes of text of one file are held in memory"));

@@ -110,7 +110,7 @@ TEST_F(EvalReaderTest, RewindsToTheSameBatchesAndTakesAPrefixOfDocuments) {
   EXPECT_EQ(reader.source_bytes(), bytes);
 }
 
-// Tokens of the scored targets of all replicas, microbatch by microbatch.
+// The targets of all replicas, microbatch by microbatch in global order.
 std::vector<std::vector<int32_t>> microbatches_of(EvalOptions options, int replicas) {
   std::vector<std::vector<int32_t>> all;
   std::vector<std::unique_ptr<EvalReader>> readers;
@@ -119,7 +119,8 @@ std::vector<std::vector<int32_t>> microbatches_of(EvalOptions options, int repli
     readers.push_back(std::make_unique<EvalReader>(options));
   for (int64_t i = 0; i < readers[0]->num_microbatches(); ++i)
     for (const auto& reader : readers) all.push_back(reader->next()->microbatches[0].targets[0]);
-  // A round that no longer has a sequence for every replica ends in masked ones.
+  // In the last round there may not be a sequence for every replica. The microbatches without one are fully masked and
+  // dropped here.
   while (std::count(all.back().begin(), all.back().end(), -1) == static_cast<int64_t>(all.back().size()))
     all.pop_back();
   return all;

@@ -30,7 +30,8 @@ class LoaderTest : public testing::Test {
     options_.vocab_size = kTestVocab;
     options_.mtp_depth = 2;
   }
-  // The global batches of `steps` steps, sequence by sequence, from all replicas in order.
+  // Runs `steps` steps on all replicas, and returns the global batches, microbatch by microbatch in the order of the
+  // replicas.
   std::vector<Batch> run(int replicas, int prefetch, int steps, const StepShape& shape = kShape,
                          std::optional<Cursor> from = std::nullopt, Cursor* end = nullptr) {
     std::vector<std::unique_ptr<Loader>> loaders;
@@ -221,7 +222,7 @@ TEST_F(LoaderTest, ACursorOfAnotherOrderIsRefusedOrBeginsANewMixture) {
   EXPECT_EQ(Loader(options_, after.cursor()).cursor(), after.cursor());
 }
 
-// In another order the document at the same place is another one, mostly of another length.
+// In another order, a different document stands at the same place, usually of a different length.
 TEST_F(LoaderTest, ANewMixtureOfAnotherSeedGoesOnWherever) {
   options_.mixture_change = MixtureChange::restart;
   const uint64_t first_seed = options_.seed;
@@ -291,7 +292,7 @@ TEST_F(LoaderWithABadSample, SkipIsCapped) {
   EXPECT_THAT(message_of([&] { run(1, 0, 10); }), HasSubstr("more than 0 samples could not be read"));
 }
 
-// What is whole but of no use to the run is nothing to skip.
+// A sample that is intact but unusable for the run is not skipped.
 TEST_F(LoaderTest, SkipIsForDamageAlone) {
   options_.bad_samples = BadData::skip;
   ShardWriter writer(dir_ / "opaque" / "train", {kTestVocab, "digest", 2000});

@@ -1,4 +1,4 @@
-// A cursor goes on with the documents that it was made of, and with no others.
+// A cursor resumes only with the documents that it was created from.
 #include <functional>
 
 #include <gmock/gmock.h>
@@ -32,7 +32,7 @@ class ResumeTest : public testing::Test {
     std::filesystem::remove_all(dir_ / "data");
     write_test_dataset(dir_ / "data", "train", documents);
   }
-  // As a program before the checksums wrote it.
+  // Removes the checksums from dataset.json, as if a program from before them had written it.
   void make_old() const {
     const auto path = dir_ / "data" / "dataset.json";
     Json json = parse_json(read_file(path), "d");
@@ -76,10 +76,10 @@ TEST_F(ResumeTest, DocumentsInAnotherOrderOrOfOtherContentAreRefused) {
   EXPECT_EQ(refusal(cursor), "accepted");
 }
 
-// The first input of each document, which the shards do not hold.
+// The begin token is the first input of each document, but the shards do not contain it.
 TEST_F(ResumeTest, AnotherBeginTokenIsRefused) {
   const Cursor cursor = cursor_after(3);
-  make_old();  // without a checksum, an edit is not noticed otherwise
+  make_old();  // so that no checksum of dataset.json reveals the edit
   EXPECT_EQ(refusal(cursor), "accepted");
   const auto path = dir_ / "data" / "dataset.json";
   Json json = parse_json(read_file(path), "d");
@@ -114,7 +114,7 @@ TEST_F(ResumeTest, ACursorOfAnOlderProgramIsJudgedByTheOrderAndSaysSo) {
   EXPECT_THAT(refusal(old), HasSubstr("belongs to another seed, mixture or dataset"));
 }
 
-// With the checks of the older program alone, the stream ran past the end of the document.
+// With only the checks of the older program, the stream ran past the end of the document.
 TEST_F(ResumeTest, AnInputThatTheDocumentDoesNotHaveIsRefused) {
   Cursor cursor = cursor_after(3);
   cursor.content_digest = 0;
@@ -165,7 +165,7 @@ TEST_F(ResumeTest, TheNameOfASourceDoesNotDependOnHowItsPathIsWritten) {
   EXPECT_EQ(source_name("/"), "/");
 }
 
-// The order of the samples depends on the name, so that a run of an older program keeps the one that it began with.
+// The order of the samples depends on the name, so a run that an older program began keeps its name.
 TEST_F(ResumeTest, ARunThatBeganWithAnEmptyNameKeepsIt) {
   for (const char* old : {"", "."}) {
     options_.sources[0].name = old;

@@ -1,5 +1,5 @@
-// What reads dataset.json and shards holds to: names stay in their folder, numbers in their range, an edit is noticed,
-// memory is bounded by the file, and every defect is told.
+// Guarantees of the readers of dataset.json and shards: names stay within their folder, numbers within their range,
+// edits are noticed, memory is bounded by the size of the file, and every defect is reported.
 #include <bit>
 #include <functional>
 #include <sstream>
@@ -54,7 +54,7 @@ class HostileDataset : public testing::Test {
     }
     return message;
   }
-  // dataset.json changed, its checksum made again.
+  // Writes dataset.json with a change and a matching checksum.
   void edit(const std::function<void(Json& json)>& change) const {
     Json json = parse_json(good_, "d");
     json.erase("xxh3");
@@ -83,7 +83,7 @@ TEST_F(HostileDataset, WhatDecidesTheMeaningOfTokensCannotBeEditedUnnoticed) {
     write_file(path(), text.replace(at, std::string(from).size(), to));
     EXPECT_THAT(refusal(), AllOf(HasSubstr("dataset.json: its checksum is "), HasSubstr("it was edited or damaged")));
   }
-  // Another layout of the same text is no edit.
+  // A different layout of the same JSON does not count as an edit.
   write_file(path(), parse_json(good_, "d").dump());
   EXPECT_EQ(refusal(), "no DataError");
 }
@@ -95,7 +95,7 @@ TEST_F(HostileDataset, OneWithoutChecksumsAsOlderProgramsWroteItIsRead) {
   const uint64_t content = ShardSet(dir_.path(), "train").content_digest();
   write_file(path(), json.dump(1));
   EXPECT_EQ(refusal(), "no DataError");
-  EXPECT_EQ(ShardSet(dir_.path(), "train").content_digest(), content);  // from the shards themselves
+  EXPECT_EQ(ShardSet(dir_.path(), "train").content_digest(), content);  // read from the shards themselves
 }
 
 TEST_F(HostileDataset, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
@@ -122,7 +122,7 @@ TEST_F(HostileDataset, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
       {entry + "/file", "/etc/passwd", "expected the plain name of a file"},
       {entry + "/samples", -1, "shards[0].samples is -1, expected a whole number"},
       {entry + "/tokens", UINT64_MAX, "shards[0].tokens is 18446744073709551615, expected a whole number"},
-      {entry + "/samples", INT64_MAX, "shards[1].samples is"},  // the sum does not fit
+      {entry + "/samples", INT64_MAX, "shards[1].samples is"},  // the sum with shards[0] overflows
       {entry + "/source_bytes", 1e3, "shards[0].source_bytes is 1000.0, expected a whole number"},
       {entry + "/index_checksum", "12", "shards[0].index_checksum is \"12\", expected 16 hexadecimal digits"},
       {"/splits/train/tokens", 1, "the totals of a split are not the sums over its shards"},
@@ -145,7 +145,7 @@ TEST_F(HostileDataset, EveryValueThatIsNotAsItShouldBeIsTold) {
   shards[0]["tokens"] = -1;
   shards[1]["samples"] = "7";
   json["splits"]["other"] = {{"samples", -1}, {"tokens", 0}, {"source_bytes", 0}};
-  write_file(path(), json.dump());  // under the checksum of what it was
+  write_file(path(), json.dump());  // with the checksum of the unedited file
   const std::string said = refusal();
   EXPECT_THAT(said, HasSubstr("dataset.json: 11 defects:\n"));
   for (const char* expected :
@@ -155,14 +155,15 @@ TEST_F(HostileDataset, EveryValueThatIsNotAsItShouldBeIsTold) {
     EXPECT_THAT(said, HasSubstr(expected));
   }
   EXPECT_THAT(said, Not(HasSubstr("totals"))) << "which follows from what was told";
-  // The shards that can be read are read all the same.
+  // Shards that are still described well enough are read nevertheless.
   std::filesystem::remove(shard(3));
   EXPECT_THAT(
       message_of([&] { verify_data(dir_.path()); }),
       AllOf(HasSubstr(": 12 defects; "), HasSubstr("shard-00003.h5: no such file"), Not(HasSubstr("shard-00002.h5"))));
 }
 
-// What dataset.json says otherwise is compared with the shards, and each is read, whatever else it says.
+// Shards are read and compared with whatever dataset.json says correctly about them, even if other values in it are
+// defective.
 TEST_F(HostileDataset, BesideADefectTheShardsAreComparedAndRead) {
   edit([](Json& json) {
     Json& shards = json["splits"]["train"]["shards"];
@@ -220,7 +221,7 @@ TEST_F(HostileDataset, ReadingEndsWhateverKindOfFileANameLeadsTo) {
 }
 
 TEST_F(HostileDataset, AnotherShardWithEqualCountsIsNoticed) {
-  // The same documents in reverse order: every total is equal.
+  // The same documents in reverse order: all totals are equal.
   const TempDir other;
   auto documents = test_documents(0, 90);
   std::reverse(documents.begin(), documents.end());
@@ -243,7 +244,7 @@ TEST_F(HostileDataset, VerifyListsEveryDefect) {
                     HasSubstr("shard-00003.h5: sample 0: checksum"), Not(HasSubstr("shard-00002.h5"))));
 }
 
-// A shard whose tables are what the test says, under the right checksum.
+// Writes a shard with the tables of the test and a matching checksum.
 class HostileShard : public testing::Test {
  protected:
   static constexpr int64_t kTokens = 1000, kBytes = 100;
@@ -296,13 +297,14 @@ TEST_F(HostileShard, EverySampleThatContradictsTheShardIsTold) {
                           HasSubstr("s.h5: sample 2: index and data disagree"), Not(HasSubstr("sample 1"))));
 }
 
-// 200 segments of the whole pool would need 200 times the memory that the file has bytes.
+// 200 segments that each span the whole pool would need 200 times as much memory as the file has bytes.
 TEST_F(HostileShard, SegmentsThatSharePayloadAreRefused) {
   const std::vector<SegmentRow> segments(200, SegmentRow{0, 0, kTokens, 1, {kTokens}});
   EXPECT_THAT(refusal({{0, 200, 200 * kTokens, 7, 0}}, segments), HasSubstr("its segments share payload"));
 }
 
-// Else a small shard would take hours to read: samples times segments, or samples times tokens.
+// Otherwise a small shard could take hours to read, in time proportional to samples times segments, or samples times
+// tokens.
 TEST_F(HostileShard, SamplesThatShareSegmentsOrPayloadAreRefused) {
   const SegmentRow text{0, 0, 600, 1, {600}}, opaque{1, 0, 60, 1, {60}};
   EXPECT_THAT(refusal({{0, 1, 600, 7, 0}, {0, 1, 600, 7, 0}}, {text}),

@@ -60,7 +60,7 @@ void expect_equal(const Sample& a, const Sample& b) {
   }
 }
 
-// A dataset of one split "train" whose shards hold at most `max_shard_bytes`.
+// Writes a dataset with one split "train", whose shards hold at most `max_shard_bytes`.
 void write_dataset(const std::filesystem::path& dir, const std::vector<Sample>& samples, int64_t max_shard_bytes) {
   ShardWriter writer(dir / "train", {100, "digest", max_shard_bytes});
   for (const Sample& sample : samples) writer.add(sample);
@@ -202,7 +202,7 @@ TEST_F(DamagedShard, ManifestAndShardThatDisagreeAreRefused) {
   EXPECT_THAT(message_of([&] { ShardSet(dir_.path(), "train").read(0); }), HasSubstr("expected other, found digest"));
 }
 
-// Any single flipped bit is either refused or does no harm: the samples read are still the right ones.
+// A single flipped bit anywhere is either detected or harmless: the samples that are read are still correct.
 TEST_F(DamagedShard, NoFlippedBitGivesWrongData) {
   const std::string good = read_file(path_);
   const Philox random(7, 1);
@@ -249,7 +249,7 @@ TEST(Manifest, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(read_manifest(dir.path()).end_token, 2);
 }
 
-// At every page in turn. HDF5 would crash at the end of the process, had it met the full disk.
+// The disk is full after 0, 1, 2, ... pages. Had HDF5 itself met the full disk, it would crash when the process exits.
 TEST(Shard, ThatDoesNotFitTheDiskIsAnErrorAndNoMore) {
   const TinyDisk disk;
   if (!disk.mounted()) GTEST_SKIP() << disk.reason();
@@ -262,7 +262,7 @@ TEST(Shard, ThatDoesNotFitTheDiskIsAnErrorAndNoMore) {
   }
 }
 
-// HDF5 would crash at the end of the process.
+// After a failed write, HDF5 would crash when the process exits.
 TEST(Shard, ThatIsLargerThanTheProcessMayWriteIsRefusedBeforehand) {
   const TempDir dir;
   rlimit before{};

@@ -20,7 +20,7 @@ TEST(Sha256, MatchesThePublishedExamples) {
   EXPECT_EQ(sha256_hex(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-// Code points as "0x61" in UTF-8.
+// Encodes a list of code points such as "0x61" in UTF-8.
 std::string utf8(const nlohmann::json& codepoints) {
   std::string out;
   for (const auto& item : codepoints) {
@@ -33,7 +33,7 @@ std::string utf8(const nlohmann::json& codepoints) {
   return out;
 }
 
-// Rows marked risky depend on Unicode versions: they are reported, not required.
+// Rows marked "risky" depend on the version of Unicode: they are reported but not required to match.
 TEST(EngramNormalizerVectors, GiveTheExpectedKeys) {
   for_each_vector_file("engram_normalizer", [](const nlohmann::json& file) {
     int risky = 0, risky_equal = 0;
@@ -68,8 +68,8 @@ TEST(TokenizerCompression, JoinsTokensOfOneMeaningInOrderOfAppearance) {
   EXPECT_EQ(at("\u0120"), at("\u010a"));  // space and newline
   EXPECT_NE(at("\u00c3"), at("\u00c4"));  // single bytes of longer characters keep their spelling
   EXPECT_EQ(compression.compressed_size, *std::max_element(compression.map.begin(), compression.map.end()) + 1);
-  // Joined: 26 letters; tab, newline and carriage return with the space; of the merges he, the, " T" and HE the last
-  // two.
+  // Ids that are merged into others: the 26 capital letters; tab, line feed and carriage return with the space; and of
+  // the merges he, the, " T" and HE the last two.
   EXPECT_EQ(at("HE"), at("he"));
   EXPECT_EQ(at("\u0120T"), at("t"));
   EXPECT_EQ(compression.compressed_size, tokenizer.vocab_size() - 26 - 3 - 2);

@@ -19,7 +19,7 @@ std::string refusal(const std::string& pattern, const std::string& line) {
   }
 }
 
-// As grep -E answers.
+// The expectations are those of grep -E.
 TEST(LineRegex, MatchesLinesAsGrepDoes) {
   for (const char* line : {"ab\n", "ab"}) EXPECT_EQ(refusal("^ab$", line), "found");
   EXPECT_EQ(refusal("^ab$", "ab\r\n"), "not found");

@@ -45,7 +45,7 @@ TEST(Oniguruma, RefusesByNameWhatItReadsOtherwise) {
   }
 }
 
-// Patterns of hundreds of kilobytes, and more names in one than PCRE2 compiles, must not fill the terminal.
+// Messages about patterns of hundreds of kilobytes, or with more names than PCRE2 compiles, must not fill the terminal.
 TEST(Oniguruma, ShowsTheBeginningOfALongPattern) {
   std::string words = "\u00e9";
   while (words.size() < 300'000) words += "\u00e9|w" + std::to_string(words.size());

@@ -17,7 +17,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Ids = std::vector<int32_t>;
 
-// A file with the 256 bytes as tokens 0-255, tokens of the given merges, and the special token <s>.
+// A tokenizer file with the 256 bytes as tokens 0 to 255, then a token for each of the given merges, then the special
+// token <s>.
 Json file_with(Json pre_tokenizer, const std::vector<std::pair<std::string, std::string>>& merges) {
   Json vocabulary, list = Json::array();
   for (int b = 0; b < 256; ++b) vocabulary[byte_characters()[b]] = b;
@@ -120,7 +121,7 @@ TEST(Tokenizer, CutsOutAddedTokens) {
   EXPECT_EQ(tokenizer.vocab_size(), 259);
 }
 
-// As PyPI's tokenizers gives them.
+// The expectations are the results of the PyPI package tokenizers.
 TEST(Tokenizer, TakesARunOfSpacesIntoOneAddedToken) {
   Json file = file_with(byte_level(true), {});
   file["added_tokens"].push_back(
@@ -272,7 +273,7 @@ TEST(Tokenizer, RefusesByNameWhatItCannotHonor) {
   EXPECT_THAT(with("/truncation", {{"max_length", 5}}), HasSubstr("truncation"));
   EXPECT_THAT(with("/added_tokens/0/id", 999), HasSubstr("999"));
   EXPECT_THAT(with("/model/vocab", {{"a", 0}}), HasSubstr("lacks the byte"));
-  // A value of megabytes is shown by its beginning.
+  // A value of megabytes is quoted only by its beginning.
   for (const char* path : {"/normalizer", "/pre_tokenizer", "/post_processor", "/version", "/model/merges/0"})
     EXPECT_LT(with(path, Json::array_t(10'000, "value")).size(), 300u) << path;
   EXPECT_THROW(Tokenizer::parse("{"), UserError);

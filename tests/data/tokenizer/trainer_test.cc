@@ -19,7 +19,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// The example of the tests of Hugging Face `tokenizers`: words with counts, three merges expected.
+// An example from the tests of Hugging Face `tokenizers`: words with counts, from which three merges are expected.
 TEST(MergeLearner, FindsTheMergesOfAPublishedExample) {
   const std::vector<std::pair<std::string, int>> words = {{"roses", 1}, {"are", 2},  {"red", 1},  {"voilets", 1},
                                                           {"blue", 1},  {"BERT", 1}, {"is", 2},   {"big", 1},
@@ -42,7 +42,7 @@ TEST(MergeLearner, CountsOverlappingPairsAsTheyAreMerged) {
   MergeLearner learner({"a", "b"});
   learner.add_word({0, 0, 0, 0, 1}, 3);
   learner.learn(5, 1);
-  // aa aa b: now (aa, b) and (aa, aa) are as frequent, and b has the smaller id.
+  // After the first merge the word is aa aa b. Now (aa, b) and (aa, aa) are equally frequent, and b has the smaller id.
   EXPECT_THAT(learner.tokens(), ElementsAre("a", "b", "aa", "aab", "aaaab"));
 }
 
@@ -60,7 +60,7 @@ TEST(TokenizerTrainer, NumbersSpecialTokensThenBytesThenMerges) {
   EXPECT_EQ(tokenizer.pad(), 1);
   EXPECT_EQ(tokenizer.id_of("!"), 2);
   EXPECT_EQ(tokenizer.token_of(257), "\u0143");
-  EXPECT_EQ(tokenizer.id_of("he"), 258);  // he, nd and th are as frequent: the smaller first byte wins
+  EXPECT_EQ(tokenizer.id_of("he"), 258);  // he, nd and th are equally frequent: the smaller first byte wins
   EXPECT_EQ(tokenizer.id_of("nd"), 259);
   EXPECT_THAT(tokenizer.encode("the<|endoftext|>"), testing::Contains(0));
 }
@@ -134,7 +134,8 @@ TEST_F(TokenizerCommands, ReplaceNothingButATokenizer) {
   EXPECT_EQ(refusal("tokenizer.json"), "trained");
 }
 
-// What commit 387785c left where it was killed while it wrote, and files of others of such a name.
+// Removes partial files that the program of commit 387785c left when it was killed while writing, but not a user's
+// files of such a name.
 TEST_F(TokenizerCommands, RemoveWhatAKilledTrainingOfAnOldProgramLeft) {
   const std::string partial = folder_ + "/tokenizer.json.partial",
                     beginning = "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,\n \"added_to";
