@@ -28,7 +28,7 @@ void gelu_backward(const GeluBackwardArgs& a) {
 namespace {
 
 struct Gates {
-  double gate, up, gate_slope, up_slope;  // after the clamp; a slope is 0 where the clamp holds
+  double gate, up, gate_slope, up_slope;  // clamped values; a slope is 0 where the clamp changed the value
 };
 Gates clamped(double gate, double up, double clamp) {
   if (clamp <= 0) return {gate, up, 1, 1};

@@ -15,7 +15,8 @@ struct GeluValues {
 template <Isa isa, class T>
 GeluValues<T> gelu_values();
 
-// Row kernels of swiglu for one instruction set: x and dx hold 2 F values, y and dy F. A clamp of infinity is none.
+// Row kernels of swiglu for one instruction set: x and dx hold 2 F values, y and dy F. An infinite `clamp` disables
+// clamping.
 template <class T>
 struct SwigluRow {
   void (*forward)(T* y, const T* x, float scale, float clamp, int64_t F);

@@ -7,9 +7,9 @@ namespace birkhoff {
 // Gaussian error linear unit, the tanh approximation:
 //   y = x/2 * (1 + tanh(u)) = x * sigmoid(2 u),   u = sqrt(2/pi) * (x + 0.044715 x^3)
 //
-// Shapes:  x, y of one shape.
-// Types:   f32 or bf16, the same.
-// Aliases: y may be x where no backward follows.
+// Shapes:  x and y have the same shape.
+// Types:   f32 or bf16; all tensors have the same dtype.
+// Aliases: y may be x if no backward follows.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.
 // Source:  Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
@@ -19,7 +19,7 @@ struct GeluArgs {
 };
 void gelu_forward(Stream& stream, const GeluArgs& args);
 
-// dx = dy * dy/dx at x, overwritten. dx may be dy or x.
+// dx = dy * gelu'(x). dx is overwritten and may be dy or x.
 struct GeluBackwardArgs {
   Tensor dx;
   Tensor dy, x;

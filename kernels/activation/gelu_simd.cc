@@ -4,6 +4,7 @@
 namespace birkhoff::cpu {
 namespace {
 
+// The form y = x * sigmoid(2 u) of gelu.h, because simd.h has a sigmoid but no tanh.
 constexpr float kSlope2 = 1.5957691216057308f;  // 2 sqrt(2 / pi)
 constexpr float kCubic = 0.044715f;
 

@@ -8,8 +8,8 @@ namespace birkhoff {
 //   gate = x[t,f], up = x[t,F+f];  with clamp > 0: gate = min(gate, clamp), up = min(max(up, -clamp), clamp)
 //   y[t,f] = row_scale[t] * gate * sigmoid(gate) * up
 //
-// Shapes:  x [T, 2 F], gate first; y [T, F]; row_scale [T], or absent for 1 (the gate weight of a routed expert).
-// Types:   x, y f32 or bf16, the same; row_scale f32.
+// Shapes:  x [T, 2 F], gate first; y [T, F]; row_scale [T] (the gate weight of a routed expert), or absent for 1.
+// Types:   x, y f32 or bf16, both the same; row_scale f32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.
@@ -21,11 +21,11 @@ struct SwigluArgs {
 };
 void swiglu_forward(Stream& stream, const SwigluArgs& args);
 
-// Gradients of the above, all overwritten. Where the clamp holds a value, that value gets no gradient.
-// drow_scale[t] = sum_f dy[t,f] * gate * sigmoid(gate) * up, where row_scale is given.
+// Gradients of swiglu_forward; all are overwritten. A value that the clamp changed gets a zero gradient.
+// drow_scale[t] = sum_f dy[t,f] * gate * sigmoid(gate) * up, computed only if row_scale is given.
 //
 // Shapes:  dx [T, 2 F]; dy [T, F]; drow_scale [T].
-// Types:   dx, dy, x the same; drow_scale f32.
+// Types:   dx, dy, x have the same dtype; drow_scale f32.
 // Aliases: dx may be x.
 struct SwigluBackwardArgs {
   Tensor dx, drow_scale;

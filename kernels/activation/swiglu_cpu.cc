@@ -14,6 +14,7 @@ SwigluRow<T> row_kernels() {
   static const auto kernels = on_best_isa([]<Isa isa>() { return swiglu_row<isa, T>(); });
   return kernels;
 }
+// The row kernels expect infinity for "no clamp".
 float bound(double clamp) {
   const auto rounded = static_cast<float>(clamp);
   return rounded > 0 ? rounded : std::numeric_limits<float>::infinity();

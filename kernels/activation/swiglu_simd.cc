@@ -4,6 +4,7 @@
 namespace birkhoff::cpu {
 namespace {
 
+// The clamps are comparisons that are false for NaN, so a NaN passes through and stays visible.
 template <class T>
 void forward(T* y, const T* x, float scale, float clamp, int64_t F) {
   for (int64_t f = 0; f < F; ++f) {
@@ -14,6 +15,7 @@ void forward(T* y, const T* x, float scale, float clamp, int64_t F) {
   }
 }
 
+// dx may be x: both halves of element f are read before either is written.
 template <class T>
 float backward(T* dx, const T* dy, const T* x, float scale, float clamp, int64_t F) {
   float dscale = 0;

@@ -42,7 +42,7 @@ struct Arena::Impl {
   };
   Device device;
   std::vector<Chunk> chunks;
-  size_t below = 0;  // bytes used in the chunks before the last
+  size_t below = 0;  // bytes used in all chunks but the last
   size_t peak = 0;
 
   explicit Impl(Device d) : device(d) {}
@@ -80,6 +80,7 @@ Tensor Arena::take(DType dtype, Shape shape) {
   if (a.device.kind == DeviceKind::reference && is_float(dtype)) dtype = DType::f64;
   const size_t bytes = round_up(static_cast<size_t>(shape.count()) * size_of(dtype));
   if (a.chunks.empty() || a.chunks.back().used + bytes > a.chunks.back().capacity) {
+    // A new chunk is at least as large as the last one, so that few chunks are needed.
     a.add(std::max({bytes, kMinChunk, a.chunks.empty() ? 0 : a.chunks.back().capacity}));
   }
   Impl::Chunk& chunk = a.chunks.back();
@@ -100,7 +101,7 @@ void Arena::rewind(Mark mark) {
   Impl& a = *impl_;
   if (a.chunks.empty()) return;
   BK_ASSERT(mark.chunk <= a.chunks.size());
-  // A mark taken before the first chunk existed means: everything.
+  // A mark taken before the first chunk existed frees everything, but keeps that chunk for the next take().
   const size_t keep = std::max<size_t>(mark.chunk, a.chunks.empty() ? 0 : 1);
   while (a.chunks.size() > keep) a.drop_last();
   if (!a.chunks.empty()) a.chunks.back().used = mark.chunk == 0 ? 0 : mark.used;
@@ -108,12 +109,12 @@ void Arena::rewind(Mark mark) {
 
 void Arena::reset() {
   Impl& a = *impl_;
-  // A scope may have given the later chunks back already.
+  // The capacity is compared with the peak because an ArenaScope may already have released the later chunks.
   if (a.chunks.size() > 1 || (a.chunks.size() == 1 && a.chunks.back().capacity < a.peak)) {
     while (!a.chunks.empty()) a.drop_last();
     try {
       a.add(a.peak);
-    } catch (const std::bad_alloc&) {  // destructors call this; the next take() asks again
+    } catch (const std::bad_alloc&) {  // destructors call reset(), so it must not throw; the next take() allocates
     }
   }
   if (!a.chunks.empty()) a.chunks.back().used = 0;

@@ -11,7 +11,7 @@ namespace birkhoff {
 // A bump allocator: take() is a pointer add, rewind() frees everything above a mark. No free list, and no allocation in
 // a step once the arena has grown to its peak. On the meta device it only counts, so a dry run gives exact peak bytes.
 //
-// On the reference device every floating dtype asked for becomes f64.
+// On the reference device take() replaces every floating dtype by f64.
 // Growth: a chunk is added when the last one is full; reset() merges the chunks into one, so that the next pass of the
 // same size stays within a single block.
 class Arena {
@@ -23,13 +23,14 @@ class Arena {
   Arena(Arena&&) noexcept;
   Arena& operator=(Arena&&) noexcept;
 
-  // Makes room for so many bytes in one block, so that equal sequences of take() after a reset give equal addresses.
-  // Only on an empty arena.
+  // Allocates one block of at least `bytes`, so that the same sequence of take() calls returns the same addresses after
+  // every reset. The arena must be empty.
   void reserve(size_t bytes);
 
   // Uninitialized memory, valid until rewound or reset.
   Tensor take(DType dtype, Shape shape);
 
+  // A position in the arena. Rewinding to it invalidates every tensor taken after it.
   struct Mark {
     size_t chunk = 0, used = 0;
   };
@@ -37,7 +38,7 @@ class Arena {
   void rewind(Mark mark);
   void reset();
 
-  // Bytes taken now, and the most there ever were.
+  // Bytes in use now, and the largest number ever in use.
   size_t used_bytes() const;
   size_t peak_bytes() const;
   Device device() const;
@@ -47,7 +48,7 @@ class Arena {
   std::unique_ptr<Impl> impl_;
 };
 
-// Rewinds the arena to where it stood when the scope ends.
+// At the end of its scope, rewinds the arena to where it was at the beginning.
 class ArenaScope {
  public:
   explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.mark()) {}

@@ -13,7 +13,7 @@ struct bfloat16 {
   operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
  private:
-  // Nearest, ties to even; a NaN stays a NaN.
+  // Rounds to nearest, ties to even. 0x40 keeps a NaN a NaN even if all of its set mantissa bits are cut off.
   static uint16_t round(float value) {
     const uint32_t u = std::bit_cast<uint32_t>(value);
     const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;

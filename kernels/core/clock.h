@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// Seconds of a clock that is never set back; only differences mean anything.
+// Seconds on a monotonic clock. Only differences between two readings are meaningful.
 inline double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Device memory, streams and copies. Declared always, defined only in a CUDA build: callers sit behind `if constexpr
-// (kWithCuda)`, so a CPU build needs no stub.
+// Device memory, streams and copies. Always declared, but defined only in a CUDA build: callers sit behind
+// `if constexpr (kWithCuda)`, so a CPU build needs no stubs.
 #include <cstddef>
 
 #include "kernels/core/stream.h"
@@ -17,12 +17,12 @@ namespace cuda {
 
 // Number of usable devices; 0 where there is no driver. Never throws.
 int device_count() noexcept;
-// A stream of the device, owned by the caller. UserError where there is no such device.
+// Creates a stream of the device, owned by the caller. UserError if there is no such device.
 Stream create_stream(Device device);
 void destroy_stream(Stream& stream) noexcept;
 void synchronize(Stream& stream);
 
-// 256-byte aligned device memory. UserError with the sizes when the device has not enough.
+// 256-byte aligned device memory. UserError with the sizes if the device does not have enough.
 void* allocate(Device device, size_t bytes);
 void release(Device device, void* data) noexcept;
 

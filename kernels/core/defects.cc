@@ -6,21 +6,21 @@ void Defects::add(std::string defect) {
   ++count_;
   if (added_++ >= kKept) return;
   kept_.push_back(std::move(defect));
-  ++told_;
+  ++reported_;
 }
 
 void Defects::append(const Defects& kind) {
   count_ += kind.count_;
   if (kind.empty() || kinds_++ >= kKept) return;
   kept_.insert(kept_.end(), kind.kept_.begin(), kind.kept_.end());
-  if (kind.count_ > kind.told_) kept_.push_back(concat("and ", kind.count_ - kind.told_, " more of these"));
-  told_ += kind.count_;
+  if (kind.count_ > kind.reported_) kept_.push_back(concat("and ", kind.count_ - kind.reported_, " more of these"));
+  reported_ += kind.count_;
 }
 
 std::string Defects::lines() const {
   std::string text;
   for (const std::string& line : kept_) text += "\n  " + line;
-  if (count_ > told_) text += concat("\n  and ", count_ - told_, " more");
+  if (count_ > reported_) text += concat("\n  and ", count_ - reported_, " more");
   return text;
 }
 

@@ -7,16 +7,17 @@
 
 namespace birkhoff {
 
-// Collects what is wrong, so that a check tells all of it and not only what it met first. It keeps the first twenty
-// defects and counts the others, since a hostile file may have one in each of its rows.
+// Collects defects, so that a check reports all of them instead of stopping at the first. Keeps the text of the first
+// twenty and counts the others, because a hostile file may have one in each of its rows.
 class Defects {
  public:
   void add(std::string defect);
 
-  // Adds those of one kind, of one file or check, which so has twenty of its own. Of the first twenty that had any.
+  // Adds the defects of one kind (of one file, or of one check), which were collected on their own so that each kind
+  // keeps up to twenty. Only the first twenty kinds that have defects keep their lines; later ones are only counted.
   void append(const Defects& kind);
 
-  // Runs a check; what it throws as a DataError is added.
+  // Runs `body` and adds the message of a DataError that it throws.
   template <class Check>
   void check(Check&& body) {
     try {
@@ -26,8 +27,8 @@ class Defects {
     }
   }
 
-  // The value that `read` returns, or `otherwise` where it throws a DataError, which is added. A reader of several
-  // values that do not depend on each other so tells what is wrong with each.
+  // Returns the value of `read`. If `read` throws a DataError, adds it and returns `otherwise`. With this, a reader of
+  // several independent values reports what is wrong with each.
   template <class Read, class Value = decltype(std::declval<Read>()())>
   Value value(Read&& read, Value otherwise = {}) {
     check([&] { otherwise = read(); });
@@ -37,15 +38,16 @@ class Defects {
   size_t count() const { return count_; }
   bool empty() const { return count_ == 0; }
 
-  // A line, which begins with a line feed, for each that is kept, and one that counts the others.
+  // One line for each kept defect, and one that counts the others. Each line begins with a line feed.
   std::string lines() const;
 
-  // DataError with the one defect, behind WHAT where it does not name that itself, or "WHAT: N defects:" and lines().
+  // Throws a DataError if there are defects. A single defect becomes "WHAT: defect", or just the defect if it mentions
+  // WHAT itself; several become "WHAT: N defects:" followed by lines().
   void throw_if_any(const std::string& what) const;
 
  private:
   static constexpr size_t kKept = 20;
-  size_t count_ = 0, told_ = 0;  // told_: in a line, or counted by one
+  size_t count_ = 0, reported_ = 0;  // reported_: shown in a line, or counted by one
   size_t added_ = 0, kinds_ = 0;
   std::vector<std::string> kept_;  // lines
 };

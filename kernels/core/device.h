@@ -7,8 +7,8 @@ namespace birkhoff {
 enum class DeviceKind : uint8_t {
   cpu,
   cuda,
-  meta,       // counts, never computes: no tensor has data
-  reference,  // host memory, every floating tensor f64, every op its plain double loop: the ground truth
+  meta,       // only counts, never computes; tensors have no data
+  reference,  // host memory; every floating tensor is f64 and every op a plain loop in double: the ground truth
 };
 
 struct Device {

@@ -1,5 +1,5 @@
 #pragma once
-// The three kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
+// The four kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
 // the program is launch/guard.cc, which turns these classes into exit codes (docs/exit_codes.md).
 #include <sstream>
 #include <stdexcept>
@@ -18,13 +18,13 @@ class UserError : public Error {
   using Error::Error;
 };
 
-// A defect of ours. The message carries file, line and the failed expression.
+// A bug in this program. The message carries file, line and the failed expression.
 class BugError : public Error {
  public:
   using Error::Error;
 };
 
-// A peer is gone, disagrees, or missed a deadline. The message carries peer, operation and sequence number.
+// A peer is gone, disagrees, or missed a deadline. The message names the peer, the operation and the sequence number.
 class CommError : public Error {
  public:
   using Error::Error;
@@ -36,7 +36,7 @@ class DataError : public Error {
   using Error::Error;
 };
 
-// Joins anything that has operator<< into one string.
+// Joins values that have operator<< into one string.
 template <class... Parts>
 std::string concat(const Parts&... parts) {
   std::ostringstream out;

@@ -10,7 +10,7 @@ namespace birkhoff {
 // Source: github.com/Cyan4973/xxHash, doc/xxhash_spec.md.
 uint64_t hash64(const void* data, size_t bytes);
 
-// The same over pieces: hash64 of their concatenation, whatever the cuts.
+// Computes hash64 incrementally: the digest is hash64 of the concatenated pieces, wherever they are cut.
 class Hasher {
  public:
   Hasher();

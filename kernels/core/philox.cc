@@ -32,6 +32,7 @@ double Philox::uniform(uint64_t index) const {
 
 double Philox::normal(uint64_t index) const {
   const auto b = block(index);
+  // 1 - unit() lies in (0, 1], so the logarithm is finite.
   const double radius = std::sqrt(-2.0 * std::log(1.0 - unit(join(b[0], b[1]))));
   return radius * std::cos(2.0 * std::numbers::pi * unit(join(b[2], b[3])));
 }

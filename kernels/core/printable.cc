@@ -6,7 +6,7 @@
 namespace birkhoff {
 namespace {
 
-// The length in bytes of a character of UTF-8 that is not to be printed, and its number; 0 where it may.
+// Length in bytes and code point of a UTF-8 character that must not be printed; length 0 if it may be printed.
 struct Hidden {
   size_t length = 0;
   unsigned number = 0;
@@ -19,8 +19,9 @@ Hidden hidden_at(std::string_view text, size_t at) {
   if (first == 0xc2 && byte(1) >= 0x80 && byte(1) < 0xa0) return {2, byte(1)};
   if (first != 0xe2 || (byte(1) != 0x80 && byte(1) != 0x81)) return {};
   const unsigned number = 0x2000 + (byte(1) - 0x80) * 64 + (byte(2) - 0x80);
-  const bool turns = (number >= 0x202a && number <= 0x202e) || (number >= 0x2066 && number <= 0x2069);
-  return turns ? Hidden{3, number} : Hidden{};
+  // Embeddings, overrides and isolates of the bidirectional algorithm.
+  const bool turns_direction = (number >= 0x202a && number <= 0x202e) || (number >= 0x2066 && number <= 0x2069);
+  return turns_direction ? Hidden{3, number} : Hidden{};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace birkhoff {
 
-// Lines like "VmRSS:     1234 kB".
+// The file has lines like "VmRSS:     1234 kB".
 ProcessMemory process_memory() {
   ProcessMemory memory;
   std::ifstream status("/proc/self/status");
@@ -25,6 +25,7 @@ ProcessMemory process_memory() {
 
 bool reset_resident_peak() {
   std::ofstream file("/proc/self/clear_refs");
+  // Writing 5 resets VmHWM (proc(5)).
   file << '5';
   return static_cast<bool>(file.flush());
 }

@@ -4,17 +4,17 @@
 
 namespace birkhoff {
 
-// Memory of this process in bytes, as /proc/self/status tells it; absent what it does not tell.
+// Memory of this process in bytes, read from /proc/self/status. Values that the kernel does not report are absent.
 struct ProcessMemory {
   std::optional<int64_t> resident;       // now
-  std::optional<int64_t> peak_resident;  // the most there ever was, or since reset_resident_peak()
-  std::optional<int64_t> mapped_files;   // of what is resident, program code and other files
-  std::optional<int64_t> virtual_size;   // address space, resident or not: what `ulimit -v` limits
+  std::optional<int64_t> peak_resident;  // the largest ever, or since reset_resident_peak()
+  std::optional<int64_t> mapped_files;   // the part of `resident` that maps program code and other files
+  std::optional<int64_t> virtual_size;   // address space, resident or not; limited by `ulimit -v`
 };
-// Cost: reads a file of the kernel's.
+// Cost:    reads one file of /proc.
 ProcessMemory process_memory();
 
-// Lets the peak begin anew at the present size. Whether the kernel does so for this process.
+// Resets the peak to the present size. Returns false if the kernel does not allow that for this process.
 bool reset_resident_peak();
 
 }  // namespace birkhoff

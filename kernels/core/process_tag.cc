@@ -14,7 +14,7 @@
 namespace birkhoff {
 namespace {
 
-// Everything but the process id.
+// The tag without the process id.
 std::string tag_of_host() {
   struct stat space {};
   const bool known = ::stat("/proc/self/ns/pid", &space) == 0;

@@ -4,18 +4,19 @@
 
 namespace birkhoff {
 
-// A process puts its tag into the name of whatever it makes only to remove it again (a temporary file, shared memory).
-// A later process can then tell whether a killed one has left it behind.
+// A process puts its tag into the name of every temporary object that it creates (a file, shared memory). A later
+// process can then tell whether a killed process left the object behind.
 
-// "birkhoff-HOST-NAMESPACE-PID" of this process. NAMESPACE numbers its process ids: containers of one host may each
-// have their own.
+// "birkhoff-HOST-NAMESPACE-PID" of this process. NAMESPACE identifies its namespace of process ids, because containers
+// on one host may each have their own.
 std::string process_tag();
 
-// Whether the process has ended with whose tag this name ends. False for a process of another host or namespace, of
-// which nothing is known, and for a name without a tag.
+// Whether `name` ends with the tag of a process that has ended. False for a process of another host or namespace, whose
+// state is unknown, and for a name without a tag.
 bool has_ended(std::string_view name);
 
-// Whether there is such a process in this namespace. One that has ended and only waits for its parent is not alive.
+// Whether a process with this id is running in this namespace. A zombie, which has ended and waits for its parent, is
+// not alive.
 bool is_alive(int pid);
 
 std::string host_name();

@@ -13,7 +13,8 @@ class Shape {
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims);
-  // The shape of no tensor: of an optional argument that was not given. It differs from every shape of no elements.
+  // The shape of an absent tensor, that is, of an optional argument that was not given. It differs from every shape
+  // with zero elements.
   static Shape absent() {
     Shape s;
     s.rank_ = -1;
@@ -23,6 +24,7 @@ class Shape {
 
   int rank() const { return rank_; }
   int64_t operator[](int dim) const { return dims_[static_cast<size_t>(dim)]; }
+  // Size of the last dim; 1 for a scalar, 0 if absent.
   int64_t back() const { return rank_ <= 0 ? 1 + rank_ : dims_[static_cast<size_t>(rank_ - 1)]; }
   // Number of elements.
   int64_t count() const {
@@ -37,7 +39,7 @@ class Shape {
     return n;
   }
   void append(int64_t dim);
-  // The same but for the size of one dim.
+  // This shape with the size of one dim replaced.
   Shape with(int dim, int64_t size) const;
   bool operator==(const Shape& other) const;
 

@@ -11,7 +11,7 @@ class OpObserver {
   virtual ~OpObserver() = default;
   virtual void begin(std::string_view op) = 0;
   virtual void end() = 0;
-  // Multiply-adds of a matrix product count two. Reported by the matrix and attention ops, between begin and end.
+  // A multiply-add counts as two. The matrix and attention ops report their work, between begin and end.
   virtual void flops(double count) = 0;
 };
 
@@ -26,7 +26,7 @@ struct Stream {
   }
 };
 
-// Returns when all work given to the stream is done.
+// Waits until all work given to the stream is done.
 void synchronize(Stream& stream);
 
 }  // namespace birkhoff

@@ -16,7 +16,7 @@ struct Tensor {
   DType dtype = DType::f32;
   Shape shape = Shape::absent();
 #ifdef BIRKHOFF_CHECKED
-  // Where the memory is, in builds that check it: Debug and sanitizers.
+  // Where the memory is. Only in builds that check it: Debug and sanitizers.
   DeviceKind device = DeviceKind::cpu;
 #endif
 
@@ -44,7 +44,8 @@ struct Tensor {
   [[noreturn]] void wrong_dtype(DType wanted) const;
 };
 
-// BugError, in builds that check it, if the tensor is not on the device. All devices of the host share its memory.
+// In builds with BIRKHOFF_CHECKED: BugError if the tensor is not on the device. All host devices share host memory, so
+// a tensor of one is accepted on the others.
 void check_on(Device device, const Tensor& tensor);
 
 }  // namespace birkhoff

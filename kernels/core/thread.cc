@@ -19,7 +19,7 @@ std::thread start_thread(const std::string& purpose, std::function<void()> body)
 }
 
 void run_on_threads(size_t count, const std::string& purpose, const std::function<void(size_t index)>& body) {
-  std::vector<std::exception_ptr> errors(count + 1);  // the last: a thread that did not start
+  std::vector<std::exception_ptr> errors(count + 1);  // the last one is for a thread that could not be started
   const auto guarded = [&](size_t index) {
     try {
       body(index);

@@ -6,13 +6,13 @@
 
 namespace birkhoff {
 
-// The one way in which our own code starts a thread; libraries start theirs. `purpose` completes "a thread that ...":
-// "writes checkpoints". Errors: UserError if the system refuses it (a limit of processes or of memory), with what to
-// do.
+// Starts a thread. All code of this project starts its threads here (libraries start their own). `purpose` completes
+// the message "the system refuses a thread that ...", for example "writes checkpoints". Errors: UserError that says
+// what to do, if the system refuses the thread (a limit of processes or of memory).
 std::thread start_thread(const std::string& purpose, std::function<void()> body);
 
-// Calls body(0) on this thread, and body(1) to body(count - 1) on threads of their own, and waits for all. Of several
-// exceptions the one of the lowest index is rethrown.
+// Calls body(0) on this thread and body(1) to body(count - 1) each on a thread of its own, and waits for all of them.
+// If several throw, rethrows the exception of the lowest index.
 void run_on_threads(size_t count, const std::string& purpose, const std::function<void(size_t index)>& body);
 
 }  // namespace birkhoff

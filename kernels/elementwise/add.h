@@ -5,7 +5,7 @@
 namespace birkhoff {
 
 //   y[i] = alpha * a[i] + beta * b[i]
-// To accumulate, let y be a.
+// To accumulate, pass the same tensor as y and a.
 //
 // Shapes:  y, a, b of equal count.
 // Types:   y, a, b f32 or bf16 each; computed in f32, rounded once.
@@ -20,7 +20,7 @@ struct AddArgs {
 };
 void add(Stream& stream, const AddArgs& args);
 
-//   y[i] = alpha * factor * x[i],   factor one element on the device, 1 where absent
+//   y[i] = alpha * factor * x[i],   factor is one element on the device, or 1 if absent
 //
 // Shapes:  y, x of equal count; factor one element or absent.
 // Types:   y, x f32 or bf16 each; factor f32 or f64.

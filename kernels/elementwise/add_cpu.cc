@@ -32,7 +32,7 @@ void write(Tensor y, int64_t first, int64_t count, const float* sum) {
   }
 }
 
-// Calls fill(sum, first, count) for every block and stores what it left in sum.
+// For every block, calls fill(sum, first, count) and stores the result that it left in sum.
 template <class Fill>
 void each_block(Tensor y, Fill fill) {
   const int64_t blocks = (y.count() + kAddBlock - 1) / kAddBlock;

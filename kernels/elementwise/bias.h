@@ -18,7 +18,7 @@ struct AddBiasArgs {
 };
 void add_bias(Stream& stream, const AddBiasArgs& args);
 
-//   dbias[c] += sum_t dy[t,c]        in f32, in one order whatever the number of threads
+//   dbias[c] += sum_t dy[t,c]        in f32, in an order independent of the number of threads
 struct BiasGradientArgs {
   Tensor dbias;
   Tensor dy;

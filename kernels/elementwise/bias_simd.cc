@@ -11,7 +11,7 @@ void add(T* y, const float* bias, int64_t rows, int64_t C) {
   }
 }
 
-// kVectors registers of columns, the last of them n wide.
+// Sums kVectors registers of columns over the rows. n is kLanes, or less for the last columns of a row.
 template <int kVectors, class T>
 void sum_columns(float* sum, const T* dy, int64_t rows, int64_t C, int64_t n) {
   Lanes total[kVectors] = {};

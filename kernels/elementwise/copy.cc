@@ -28,7 +28,7 @@ void convert(Tensor to, Tensor from) {
   });
 }
 
-// Bytes of the host, by all threads unless the ranges overlap.
+// Copies host memory, with all threads unless the ranges overlap.
 void move_bytes(void* to, const void* from, size_t bytes) {
   auto* out = static_cast<std::byte*>(to);
   const auto* in = static_cast<const std::byte*>(from);

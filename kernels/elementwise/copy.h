@@ -21,10 +21,10 @@ void from_host(Stream& stream, Tensor to, const void* host);
 
 // The elements of a floating tensor as doubles; zeros on the meta device.
 std::vector<double> read_values(Stream& stream, Tensor from);
-// Those of several floating tensors, which leave the device together, so that the host waits for it once. `scratch`
-// gets back what is taken of it.
+// The elements of several floating tensors. They leave the device together, so the host waits only once. Temporaries
+// come from `scratch`, which is rewound.
 std::vector<std::vector<double>> read_together(Stream& stream, Arena& scratch, std::span<const Tensor> tensors);
-// The reverse: a value for each element, rounded once to the tensor's type.
+// The reverse of read_values: one value for each element, rounded to the tensor's type (to bf16 by way of f32).
 void write_values(Stream& stream, Tensor to, const std::vector<double>& values);
 // The single element of a floating tensor, as a double; 0 on the meta device.
 double read_scalar(Stream& stream, Tensor scalar);

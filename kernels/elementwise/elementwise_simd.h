@@ -6,8 +6,8 @@
 
 namespace birkhoff::cpu {
 
-// The ops run by blocks through f32 buffers in the first-level cache, which makes every mix of dtypes three kernels and
-// lets the output be an input. At most kAddBlock elements a call.
+// add and scale process blocks of at most kAddBlock elements through an f32 buffer in the L1 cache. That way, three
+// kinds of kernels (load, add, store) serve every mix of dtypes, and the output may be an input.
 inline constexpr int64_t kAddBlock = 1024;
 struct AddBlock {
   void (*load_f32)(float* sum, const float* x, float factor, int64_t count);  // sum = factor * x

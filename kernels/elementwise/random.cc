@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-// Calls value(i) for every element, in parallel on the host, and gives the result to the tensor.
+// Calls value(i) for every element, in parallel on the host, and stores the results in the tensor.
 template <class Value>
 void generate(Stream& stream, Tensor to, Value value) {
   if (stream.device.kind == DeviceKind::meta || to.count() == 0) return;

@@ -5,8 +5,10 @@
 
 namespace birkhoff {
 
-// to[i] = std * normal(first + i) of the sequence (seed, key): a part of a tensor gets what the whole would have there.
-// Types: f32, bf16 or f64; drawn in f64 and rounded once to f32, so that every device starts from the same numbers.
+// to[i] = std * normal(first + i) of the sequence (seed, key), so a part of a tensor gets the values that the whole
+// would have there.
+// Types:   f32, bf16 or f64. Values are drawn in f64 and rounded to f32 first, so that every device starts from the
+//          same numbers.
 struct FillNormalArgs {
   Tensor to;
   uint64_t seed = 0, key = 0;
@@ -15,7 +17,7 @@ struct FillNormalArgs {
 };
 void fill_normal(Stream& stream, const FillNormalArgs& args);
 
-// Host values to a floating tensor of any dtype, each rounded to f32 first.
+// Copies host values to a floating tensor of any dtype. Each is rounded to f32 first.
 void from_doubles(Stream& stream, Tensor to, const double* values);
 
 }  // namespace birkhoff

@@ -18,7 +18,7 @@ struct EmbeddingArgs {
 };
 void embedding_forward(Stream& stream, const EmbeddingArgs& args);
 
-// dtable[ids[t],c] += dy[t,c], in the order of t, whatever the number of threads.
+// dtable[ids[t],c] += dy[t,c], tokens in ascending order for any number of threads.
 //
 // Shapes:  dtable [V, C]; dy [T, C]; ids i32 [T]. dtable accumulates.
 // Types:   dy f32 or bf16; dtable f32.

@@ -23,7 +23,7 @@ void embedding_forward(const EmbeddingArgs& a) {
   });
 }
 
-// A thread owns columns, so every row is summed in the order of the tokens.
+// Each thread owns a range of columns, so every row is summed in the order of the tokens.
 void embedding_backward(const EmbeddingBackwardArgs& a) {
   constexpr int64_t kColumns = 64;
   const int64_t C = a.dtable.shape[1], T = a.ids.count();

@@ -4,18 +4,18 @@
 
 namespace birkhoff {
 
-// The short convolution of the original Engram, causal and depthwise over the gated values, added to the streams:
+// The short convolution of the original Engram: causal, depthwise over the gated values, and added to the streams:
 //   n[t,s,c]   = x[t,s,c] * rstd[t,s] * gain[s,c],   rstd[t,s] = 1 / sqrt(mean_c(x[t,s,c]^2) + eps)
 //   z[t,s,c]   = sum_k weight[s,c,k] n[t - (K-1-k)*dilation, s, c]   over tokens of t's own document
 //   out[t,s,c] += silu(z[t,s,c])
-// A weight of zero makes the branch vanish at the start.
+// If the weights start at zero, the branch adds nothing at first.
 //
 // Shapes:  out, x [T,S,C]; gain [S,C]; weight [S,C,K]; rstd [T,S]; document_start [T].
 // Types:   out, x f32 or bf16, the same; document_start i32; all others f32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-// Cost:    about 4 T S C K flops, K reads of x an element, from the cache. The backward computes z again, and holds two
-//          f32 arrays of the size of x.
+// Cost:    about 4 T S C K flops. Each element of x is read K times, from the cache. The backward computes z again and
+//          holds two f32 arrays of the size of x.
 // Source:  Engram, arXiv:2601.07372, equation 5 (K 4, dilation the largest n-gram order).
 struct EngramConvArgs {
   Tensor out, rstd;
@@ -25,8 +25,9 @@ struct EngramConvArgs {
 };
 void engram_conv_forward(Stream& stream, const EngramConvArgs& args);
 
-// Shapes:  as above; dx [T,S,C] is overwritten, dgain, dweight accumulate. dout passes on to the streams unchanged.
-// Types:   as above. The sums over t have one order, whatever the number of threads.
+// Shapes:  as above; dx [T,S,C] is overwritten, dgain and dweight accumulate. The streams' own gradient is dout
+//          unchanged.
+// Types:   as above. The order of the sums over t does not depend on the number of threads.
 struct EngramConvBackwardArgs {
   Tensor dx, dgain, dweight;
   Tensor dout, x, gain, weight, rstd, document_start;

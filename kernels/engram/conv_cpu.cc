@@ -29,7 +29,7 @@ struct Taps {
         dilation(a.dilation),
         document_start(a.document_start.template as<int32_t>()) {}
 
-  // Calls body(k, from) for each tap k that token t sees.
+  // Calls body(k, from) for each tap k of token t that reaches a token `from` of the same document.
   template <class Body>
   void for_sources(int64_t t, Body body) const {
     for (int64_t k = 0; k < K; ++k) {
@@ -48,7 +48,7 @@ struct Taps {
   int64_t tokens_per_thread() const { return 1 + 4096 / std::max<int64_t>(N, 1); }
 };
 
-// The weights by tap, [K, N], and the same times the gain.
+// The weights transposed to [K, N], and the same times the gain.
 struct TapWeights {
   Scratch<float> plain, gained;
   TapWeights(const Tensor& weight, const Tensor& gain, const Taps& n) : plain(n.K * n.N), gained(n.K * n.N) {
@@ -61,9 +61,9 @@ struct TapWeights {
   }
 };
 
-// z of token t.
+// Computes z of token t.
 template <class E, class Args>
-void arguments(float* z, const Args& a, const Taps& n, TapWeights& w, int64_t t) {
+void convolve(float* z, const Args& a, const Taps& n, TapWeights& w, int64_t t) {
   std::fill_n(z, n.N, 0.0f);
   n.for_sources(t, [&](int64_t k, int64_t from) {
     for (int64_t s = 0; s < n.S; ++s) {
@@ -73,7 +73,7 @@ void arguments(float* z, const Args& a, const Taps& n, TapWeights& w, int64_t t)
   });
 }
 
-// dn of every token, and dx from it.
+// Computes dn of token t and, from it, dx.
 template <class E>
 void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, TapWeights& w, float* dn, const float* dz,
                     int64_t t) {
@@ -86,7 +86,7 @@ void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, TapWeights& 
   }
 }
 
-// dgain and dweight of channels [begin, end) of one stream, tokens in ascending order.
+// Adds to dgain and dweight of channels [begin, end), which lie in one stream, tokens in ascending order.
 template <class E>
 void weight_gradients(const EngramConvBackwardArgs& a, const Taps& n, const float* dn, const float* dz, int64_t begin,
                       int64_t end) {
@@ -121,7 +121,7 @@ void engram_conv_forward(const EngramConvArgs& a) {
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       Scratch<float> z(n.N);
       for (int64_t t = begin; t < end; ++t) {
-        arguments<E>(z.data(), a, n, weights, t);
+        convolve<E>(z.data(), a, n, weights, t);
         kernels<E>().add_silu(a.out.as<E>() + t * n.N, z.data(), n.N);
       }
     });
@@ -135,14 +135,14 @@ void engram_conv_backward(const EngramConvBackwardArgs& a) {
   with_activation_type(a.x.dtype, [&]<class E>() {
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        arguments<E>(&dz[t * n.N], a, n, weights, t);
+        convolve<E>(&dz[t * n.N], a, n, weights, t);
         kernels<E>().silu_gradient(&dz[t * n.N], a.dout.as<E>() + t * n.N, n.N);
       }
     });
     parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) input_gradient<E>(a, n, weights, &dn[t * n.N], dz.data(), t);
     });
-    // Whole columns a thread, none across two streams: no partial sums.
+    // Each thread owns whole columns of one stream, so no partial sums are needed.
     constexpr int64_t kColumns = 128;
     const int64_t blocks = (n.C + kColumns - 1) / kColumns;
     parallel_for(n.S * blocks, 1, [&](int64_t begin, int64_t end) {

@@ -13,7 +13,7 @@ inline double e4m3_value(uint8_t byte) {
   return byte & 0x80 ? -magnitude : magnitude;
 }
 
-// The value of a UE8M0 byte: 2^(byte - 127), 255 NaN.
+// The value of a UE8M0 byte: 2^(byte - 127); 255 is NaN.
 inline double ue8m0_value(uint8_t byte) {
   return byte == 255 ? std::numeric_limits<double>::quiet_NaN() : std::ldexp(1.0, byte - 127);
 }

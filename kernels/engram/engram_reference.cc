@@ -13,9 +13,9 @@ namespace birkhoff::reference {
 
 namespace {
 
-// The convolution's argument at token t and flat channel q = s*C + c.
+// z of conv.h at token t and flat channel q = s*C + c.
 template <class Args>
-double argument(const Args& a, int64_t t, int64_t q) {
+double convolution(const Args& a, int64_t t, int64_t q) {
   const int64_t S = a.x.shape[1], C = a.x.shape[2], K = a.weight.shape[2];
   double z = 0;
   for (int64_t k = 0; k < K; ++k) {
@@ -38,7 +38,7 @@ void engram_conv_forward(const EngramConvArgs& a) {
   }
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t q = 0; q < S * C; ++q) {
-      const double z = argument(a, t, q);
+      const double z = convolution(a, t, q);
       a.out.as<double>()[t * S * C + q] += z / (1 + std::exp(-z));
     }
   }
@@ -50,7 +50,7 @@ void engram_conv_backward(const EngramConvBackwardArgs& a) {
   std::vector<double> dn(static_cast<size_t>(T * N), 0.0);
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t q = 0; q < N; ++q) {
-      const double z = argument(a, t, q), s = 1 / (1 + std::exp(-z));
+      const double z = convolution(a, t, q), s = 1 / (1 + std::exp(-z));
       const double dz = a.dout.as<double>()[t * N + q] * s * (1 + z * (1 - s));
       for (int64_t k = 0; k < K; ++k) {
         const int64_t from = t - (K - 1 - k) * a.dilation;

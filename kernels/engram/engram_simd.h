@@ -6,8 +6,8 @@
 
 namespace birkhoff::cpu {
 
-// Row kernels of the short convolution for one instruction set, for the C channels of one stream of one token; or for
-// any number of channels where no factor of a stream takes part.
+// Row kernels of the short convolution for one instruction set. Those with C take the channels of one stream of one
+// token; those with `count` need no value of a stream and take any number of channels.
 template <class T>
 struct EngramConvRows {
   // 1 / sqrt(mean(x^2) + eps)
@@ -26,18 +26,18 @@ struct EngramConvRows {
 template <Isa isa, class T>
 EngramConvRows<T> engram_conv_rows();
 
-// Row kernels of the gate for one instruction set: one row is one stream of one token, w = w_h w_k.
+// Row kernels of the gate for one instruction set. A row is one stream of one token; w = w_h w_k.
 struct EngramScore {
   float score, rstd_h, rstd_k;
 };
 template <class T>
 struct EngramGateRow {
   EngramScore (*score)(const T* h, const T* k, const float* w, int64_t C, float eps);
-  // out = h + gate v, value = gate v where not null.
+  // out = h + gate v, value = gate v if not null.
   void (*write)(T* out, T* value, const T* h, const T* v, float gate, int64_t C);
-  // d = dout + dvalue (null: dout); dv += gate d; returns <d, v>.
+  // With d = dout + dvalue (or dout, if dvalue is null): dv += gate d; returns <d, v>.
   float (*value_backward)(float* dv, const T* dout, const T* dvalue, const T* v, float gate, int64_t C);
-  // dh = dout + dscore d(score)/dh, dk alike, dw += dscore d(score)/dw.
+  // dh = dout + dscore d(score)/dh, dk = dscore d(score)/dk, dw += dscore d(score)/dw.
   void (*score_backward)(T* dh, T* dk, float* dw, const T* dout, const T* h, const T* k, const float* w,
                          EngramScore saved, float dscore, int64_t C);
 };

@@ -4,7 +4,8 @@
 
 namespace birkhoff {
 
-// Table rows as V4.1 stores them: rows[n,d] = e4m3(bytes[n,d]) * 2^(scales[n, d/B] - 127), B = D / blocks per row.
+// Decodes table rows in the format of V4.1, in which blocks of B values share a scale:
+//   rows[n,d] = e4m3(bytes[n,d]) * 2^(scales[n, d/B] - 127)
 // Format e4m3fn: no infinity, 0x7f and 0xff are NaN; a scale byte of 255 is NaN.
 //
 // Shapes:  rows, bytes [N,D]; scales [N,D/B] (B is 32 in V4.1).

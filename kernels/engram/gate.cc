@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kOp = "engram_gate";
 
-// [T,S] of the statistics.
+// Returns the shape [T,S] of the statistics.
 Shape check_inputs(const Tensor& h, const Tensor& kv, const Tensor& w_h, const Tensor& w_k) {
   const Shape s = h.shape;
   BK_CHECK(s.rank() == 3, kOp, ": h is ", s, ", expected [T,S,C]");

@@ -10,7 +10,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens whose dw is summed on its own: a fixed number, so the sum has one order for any number of threads.
+// Tokens of one partial sum of dw. The number is fixed, so the order of summation does not depend on the number of
+// threads.
 constexpr int64_t kTokensPerPart = 64;
 
 template <class T>
@@ -19,6 +20,7 @@ const EngramGateRow<T>& kernels() {
   return row;
 }
 
+// w = w_h w_k: the score depends on the two weights only through their product.
 void multiply(float* w, const Tensor& w_h, const Tensor& w_k) {
   for (int64_t k = 0; k < w_h.count(); ++k) w[k] = w_h.f32()[k] * w_k.f32()[k];
 }
@@ -29,7 +31,7 @@ float gate_of(float score, const EngramGateOptions& o) {
   return 1 / (1 + std::exp(-logit));
 }
 
-// From the gradient of the sigmoid's argument to that of the score.
+// Converts the gradient of the sigmoid's argument into that of the score.
 float score_gradient(float dlogit, float score, const EngramGateOptions& o) {
   if (!o.root) return dlogit;
   return std::abs(score) < static_cast<float>(o.clamp) ? 0 : dlogit / (2 * std::sqrt(std::abs(score)));

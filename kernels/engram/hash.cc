@@ -10,9 +10,9 @@
 namespace birkhoff {
 namespace {
 
-constexpr int64_t kSeedStride = 10007;            // between the seeds of two layers
-constexpr int64_t kMostVocab = int64_t{1} << 29;  // keeps the multipliers' bound above 2^32
-constexpr int64_t kMostBase = int64_t{1} << 40;
+constexpr int64_t kSeedStride = 10007;           // between the seeds of two layers
+constexpr int64_t kMaxVocab = int64_t{1} << 29;  // keeps the multipliers' bound above 2^32 (NumpyRandom)
+constexpr int64_t kMaxBase = int64_t{1} << 40;
 
 bool is_prime(int64_t n) {
   if (n < 4) return n > 1;
@@ -31,15 +31,16 @@ void check(const EngramHashSpec& s) {
     BK_CHECK(s.orders[i] > (i == 0 ? 1 : s.orders[i - 1]), "engram: order ", s.orders[i],
              " out of place, expected ascending orders of at least 2");
   }
-  BK_CHECK(s.compressed_vocab > 0 && s.compressed_vocab < kMostVocab, "engram: compressed_vocab is ",
-           s.compressed_vocab, ", expected 1 to ", kMostVocab - 1);
+  BK_CHECK(s.compressed_vocab > 0 && s.compressed_vocab < kMaxVocab, "engram: compressed_vocab is ", s.compressed_vocab,
+           ", expected 1 to ", kMaxVocab - 1);
   BK_CHECK(s.pad >= 0 && s.pad < s.compressed_vocab, "engram: pad is ", s.pad, ", expected below compressed_vocab ",
            s.compressed_vocab);
-  for (int64_t base : s.bases) BK_CHECK(base >= 1 && base < kMostBase, "engram: a base is ", base);
+  for (int64_t base : s.bases) BK_CHECK(base >= 1 && base < kMaxBase, "engram: a base is ", base);
   for (int64_t layer : s.layers) BK_CHECK(layer >= 0, "engram: a layer is ", layer);
 }
 
 std::vector<int64_t> multipliers_of(const EngramHashSpec& s, int64_t layer) {
+  // The bound keeps the product of any id and multiplier below 2^63.
   const int64_t bound = std::max<int64_t>(1, std::numeric_limits<int64_t>::max() / s.compressed_vocab / 2);
   NumpyRandom random(static_cast<uint64_t>(s.seed + kSeedStride * layer));
   std::vector<int64_t> multipliers(static_cast<size_t>(s.orders.back()));
@@ -51,7 +52,7 @@ std::vector<int64_t> multipliers_of(const EngramHashSpec& s, int64_t layer) {
 
 EngramHash::EngramHash(EngramHashSpec spec) : spec_(std::move(spec)) {
   check(spec_);
-  std::unordered_set<int64_t> used;  // by all tables
+  std::unordered_set<int64_t> used;  // primes of all tables: no two segments share one
   for (int64_t layer : spec_.layers) {
     EngramTable table;
     table.multipliers = multipliers_of(spec_, layer);
@@ -83,6 +84,7 @@ void EngramHash::row_ids(int64_t site, std::span<const int32_t> ids, std::span<c
     auto order = spec_.orders.begin();
     size_t k = 0;
     for (int64_t back = 0; back < max_order(); ++back) {
+      // Once a look-back leaves the document or meets a dead position, all tokens further back count as pad too.
       const int64_t at = t - back;
       reachable =
           reachable && at >= document_start[static_cast<size_t>(t)] && ids[static_cast<size_t>(at)] != kEngramDead;

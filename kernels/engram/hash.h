@@ -5,27 +5,29 @@
 
 namespace birkhoff {
 
-// Host functions, used by the data loader: addresses of Engram rows depend on token ids alone.
+// The addresses of Engram rows depend on token ids alone, so the data loader computes them, on the host.
 
-// What names the tables: everything that an address depends on.
+// Everything that an address depends on.
 struct EngramHashSpec {
-  std::vector<int64_t> layers;   // sites, as the layer numbers that seed their multipliers
+  std::vector<int64_t> layers;   // the layer number of each site; it seeds the site's multipliers
   std::vector<int64_t> orders;   // lengths of the n-grams looked up, ascending, each at least 2
-  std::vector<int64_t> bases;    // per order: every head's table has at least that many rows
+  std::vector<int64_t> bases;    // for each order: the least number of rows of a head's segment
   int64_t num_heads = 8;         // hash heads per order
   int64_t compressed_vocab = 0;  // number of distinct compressed ids
   int64_t pad = 0;               // compressed id that stands for "nothing there"
   int64_t seed = 0;
 };
 
-// A compressed id that is no text (a media position): it hashes as all-pad and blocks every look-back across it.
+// The compressed id of a position that is not text (media). It hashes like a context of pads, and no look-back crosses
+// it.
 inline constexpr int32_t kEngramDead = -1;
 
-// The tables of one site: one physical table, a segment for each (order, head), orders first.
+// The tables of one site, stored as one physical table with a segment for each (order, head), heads of one order
+// together.
 struct EngramTable {
   std::vector<int64_t> multipliers;  // [N], N the largest order
   std::vector<int64_t> primes;       // [K], K = orders * num_heads: the length of each segment
-  std::vector<int64_t> offsets;      // [K], where each segment begins
+  std::vector<int64_t> offsets;      // [K], the first row of each segment
   int64_t num_rows = 0;
 };
 
@@ -39,10 +41,9 @@ class EngramHash {
   int64_t max_order() const { return spec_.orders.back(); }
   int64_t num_columns() const { return static_cast<int64_t>(spec_.orders.size()) * spec_.num_heads; }
 
-  // rows[t * num_columns() + k]: the rows of token t in the table of `site`,
+  // rows[t * num_columns() + k] are the rows of token t in the table of `site`, for each order n and each of its heads:
   //   mix_1 = id_t m_0,  mix_n = mix_{n-1} xor (id_{t-n+1} m_{n-1}),  row = mix_n mod prime + offset
-  // for each order n and each of its heads.
-  // A look-back beyond document_start[t], or to a dead position or beyond it, gives pad.
+  // A look-back beyond document_start[t], or to or beyond a dead position, gives pad.
   // Errors:  UserError if an id is outside [0, compressed_vocab) and not dead, or a size disagrees.
   // Source:  Engram, arXiv:2601.07372, section 2.2; DeepSeek-V4.1, engram.py.
   void row_ids(int64_t site, std::span<const int32_t> compressed_ids, std::span<const int32_t> document_start,

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// numpy's SeedSequence: a pool of four words stirred from the seed, read out as any number of words.
+// numpy's SeedSequence: mixes the seed into a pool of four words, from which any number of output words is derived.
 class SeedSequence {
  public:
   explicit SeedSequence(uint64_t seed) {
@@ -71,6 +71,7 @@ int64_t NumpyRandom::integer(int64_t bound) {
   BK_ASSERT(bound > int64_t{1} << 32, "smaller bounds draw 32 bits at a time");
   const uint64_t n = static_cast<uint64_t>(bound), rejected = -n % n;
   Word128 product = static_cast<Word128>(next()) * n;
+  // Lemire's rejection: without it, some results would be more likely because n does not divide 2^64.
   while (static_cast<uint64_t>(product) < rejected) product = static_cast<Word128>(next()) * n;
   return static_cast<int64_t>(product >> 64);
 }

@@ -10,8 +10,8 @@ namespace birkhoff {
 // Types:   e f32 or bf16; rows f32 or bf16 (f64 both on reference); index i32.
 // Aliases: none.
 // Errors:  UserError if a shape disagrees; BugError if an index is out of range.
-// Cost:    reads T K rows, writes e once; bound by memory bandwidth. The backward sorts the T K indices by row first:
-//          one thread adds all of a row.
+// Cost:    reads T K rows, writes e once; bound by memory bandwidth. The backward first sorts the T K indices by row,
+//          so that one thread adds up all of a row.
 // Source:  Engram, arXiv:2601.07372, section 2.2.
 struct EngramGatherArgs {
   Tensor e;
@@ -21,7 +21,7 @@ void engram_gather_forward(Stream& stream, const EngramGatherArgs& args);
 
 // drows[u,d] += sum of de[t, k*D + d] over all (t,k) with index[t,k] = u, in the order of (t,k).
 //
-// Types:   de f32 or bf16; drows f32. The sum has one order, whatever the number of threads.
+// Types:   de f32 or bf16; drows f32. The order of the sum does not depend on the number of threads.
 struct EngramGatherBackwardArgs {
   Tensor drows;
   Tensor de, index;

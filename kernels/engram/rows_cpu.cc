@@ -33,7 +33,7 @@ void engram_gather_forward(const EngramGatherArgs& a) {
   });
 }
 
-// Slots are sorted by row (a stable counting sort), so that one thread owns a row and adds its slots in order.
+// Sorts the slots by row (a stable counting sort), so that one thread owns each row and adds its slots in order.
 void engram_gather_backward(const EngramGatherBackwardArgs& a) {
   const int64_t U = a.drows.shape[0], D = a.drows.shape[1], slots = a.index.count();
   const int32_t* index = a.index.as<int32_t>();
@@ -41,6 +41,7 @@ void engram_gather_backward(const EngramGatherBackwardArgs& a) {
   Scratch<int64_t> end_of(U + 1, 0), order(slots);
   for (int64_t slot = 0; slot < slots; ++slot) ++end_of[index[slot] + 1];
   for (int64_t u = 0; u < U; ++u) end_of[u + 1] += end_of[u];
+  // Advances end_of[u] from the begin to the end of row u's slots.
   for (int64_t slot = 0; slot < slots; ++slot) order[end_of[index[slot]]++] = slot;
   with_activation_type(a.de.dtype, [&]<class E>() {
     parallel_for(U, 1 + 4096 / std::max<int64_t>(D, 1), [&](int64_t first, int64_t last) {

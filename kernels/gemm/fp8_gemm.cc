@@ -10,9 +10,10 @@ namespace {
 
 bfloat16 code_value(float value, float scale) { return bfloat16(e4m3_decode(e4m3_encode(value / scale))); }
 
+// Ignores a NaN value: the scale stays finite, and the value's own code is NaN.
 float larger(float amax, float value) { return std::max(amax, std::abs(value)); }
 
-// One block of 128 rows of x, scaled per column: codes [rows, columns], scales [columns].
+// Quantizes one block of at most 128 rows of x, scaled per column: codes [rows, columns], scales [columns].
 void quantize_columns(bfloat16* codes, float* scales, const Fp8Source& x, ScaleFormat format) {
   std::fill_n(scales, x.columns, 0.0f);
   for (int64_t r = 0; r < x.rows; ++r) {
@@ -36,12 +37,12 @@ void for_each_row_block(const Fp8Source& x, Body body) {
   });
 }
 
-// The tile of a weight from (o, i) on, at most 128x128.
+// A tile of a weight, at most 128x128, whose first element is (o, i).
 struct WeightTile {
   int64_t o, i, rows, columns;
 };
 
-// Codes of one tile as [rows, columns] at `codes`, rows `stride` apart. Returns the scale.
+// Writes the codes of one tile to `codes`, with rows `stride` apart. Returns the scale.
 float quantize_tile(bfloat16* codes, int64_t stride, const Fp8Weight& w, const WeightTile& t, ScaleFormat format) {
   float amax = 0;
   for (int64_t r = 0; r < t.rows; ++r) {

@@ -1,11 +1,10 @@
 #pragma once
 // Block-scaled products of E4M3 codes, emulated on the cpu device. With depth blocks b of 128 along K:
 //   c[m,n] = sum_b (sum_{k in b} a[m,k] b[k,n]) (scale_a[b,m] scale_b[b,n])        (+ c[m,n] with accumulate)
-// a and b hold the values of codes, each block's sum is f32, and blocks are added in f32 in order. A value of E4M3 is
+// a and b hold the values of codes. Each block's sum is f32, and blocks are added in f32, in order. A value of E4M3 is
 // exact in bf16, so codes are held as bf16 and a block's sum is a product of the ordinary engine.
-//
-// The last block is shorter where K is no multiple of 128.
-// Source: DeepSeek-V3 report, arXiv:2412.19437, section 3.3: operands 1x128 along K, weights 128x128.
+// The last block is shorter if K is not a multiple of 128.
+// Source:  DeepSeek-V3 report, arXiv:2412.19437, section 3.3: operands 1x128 along K, weights 128x128.
 #include <algorithm>
 #include <cstddef>
 
@@ -38,18 +37,19 @@ struct Fp8Gemm {
 };
 void fp8_gemm(const Fp8Gemm& shape, void* c, const Fp8Left& a, const Fp8Right& b);
 
-// A matrix [rows, columns] of bf16 activations, scaled per 1x128 along the columns: the left operand with
-// M = rows, K = columns.
+// A matrix [rows, columns] of bf16 activations.
 struct Fp8Source {
   const bfloat16* data;
   int64_t rows, columns;
 };
+// Scaled per 1x128 along the columns: the left operand x, with M = rows, K = columns.
 void fp8_left_of_rows(const Fp8Left& out, const Fp8Source& x, ScaleFormat format);
-// Scaled per 128x1 along the rows: the left operand x^T, M = columns, K = rows.
+// Scaled per 128x1 along the rows: the left operand x^T, with M = columns, K = rows.
 void fp8_left_of_columns(const Fp8Left& out, const Fp8Source& x, ScaleFormat format);
-// The same as right operand x, N = columns, K = rows.
+// Scaled per 128x1 along the rows: the right operand x, with N = columns, K = rows.
 void fp8_right_of_columns(const Fp8Right& out, const Fp8Source& x, ScaleFormat format);
-// A master weight [O, I] scaled per 128x128, as right operand w^T (N = O, K = I) and as right operand w (N = I, K = O).
+// A master weight [O, I], scaled per 128x128: as the right operand w^T, with N = O, K = I, or as the right operand w,
+// with N = I, K = O.
 struct Fp8Weight {
   const float* data;
   int64_t O, I;

@@ -26,14 +26,14 @@ Fp8Right operand_at(std::byte* memory, int64_t K, int64_t N) {
   return {memory, reinterpret_cast<float*>(memory + packed_bytes(K, N))};
 }
 
-// The rows [row, row + num) of an activation.
+// Rows [row, row + num) of an activation.
 cpu::Fp8Source source(Tensor x, int64_t row, int64_t num) {
   return {x.as<bfloat16>() + row * x.shape.back(), num, x.shape.back()};
 }
 
 Tensor part_of(Tensor x, int64_t row, int64_t num) { return x.view({x.shape.rows(), x.shape.back()}).rows(row, num); }
 
-// c = x b, x quantized along its rows.
+// c = x b, with x quantized along its rows.
 void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b, ScaleFormat format) {
   if (rows.rows == 0) return;
   Scratch<bfloat16> codes(rows.rows * rows.columns);
@@ -43,7 +43,7 @@ void multiply_rows(Tensor c, const cpu::Fp8Source& rows, const Fp8Right& b, Scal
   cpu::fp8_gemm({rows.rows, c.shape.back(), rows.columns, c.dtype}, c.data, left, b);
 }
 
-// dw += dy^T x over some rows, both quantized along them.
+// dw += dy^T x over the given rows, with both operands quantized along the rows.
 void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source& x, ScaleFormat format) {
   if (x.rows == 0) return;
   const int64_t blocks = fp8_blocks(x.rows);
@@ -57,7 +57,7 @@ void accumulate_weight(float* dw, const cpu::Fp8Source& dy, const cpu::Fp8Source
   cpu::fp8_gemm({dy.columns, x.columns, x.rows, DType::f32, /*accumulate=*/true}, dw, a, b);
 }
 
-// The weights [E, O, I] quantized for both directions, and the three products of the rows of each expert. `offsets` is
+// The weights [E, O, I], quantized for both directions, and the three products of each expert's rows. `offsets` is
 // absent for a single weight, which owns all rows.
 class Fp8Products {
  public:
@@ -128,7 +128,7 @@ class Fp8Products {
   WorkingCopy forward_, backward_;
 };
 
-// On the reference device every recipe is exact.
+// Whether to compute exactly: on the reference device every recipe is exact. UserError on the cuda device.
 bool exact(const Stream& stream, std::string_view op) {
   if (stream.device.kind == DeviceKind::cuda) throw_no_cuda_kernel(op);
   return stream.device.kind == DeviceKind::reference;

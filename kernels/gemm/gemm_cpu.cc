@@ -6,7 +6,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// c = a^T b, every tile of rows of c with its own columns of a, transposed while they are in the cache.
+// c = a^T b. Each tile of rows of c transposes its own columns of a, which are then still in the cache for the product.
 void multiply_transposed(const GemmArgs& a, const GemmSizes& s, const std::byte* packed_b) {
   const DType in = a.a.dtype;
   const auto size = static_cast<int64_t>(size_of(in));

@@ -1,5 +1,5 @@
-// Row-major C = op(A) op(B) as cuBLASLt sees it, column-major: C^T = op(B)^T op(A)^T, where a row-major matrix read
-// column-major is its transpose already. So the operands change places and keep their transposes.
+// cuBLASLt is column-major and computes C^T = op(B)^T op(A)^T. A row-major matrix read as column-major is already its
+// transpose. So the operands change places and keep their transpose flags.
 #include <map>
 #include <memory>
 #include <tuple>
@@ -12,7 +12,7 @@
 namespace birkhoff::cuda {
 namespace {
 
-constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // what NVIDIA advises for Hopper
+constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // NVIDIA's recommendation for Hopper
 
 // An opaque handle of cuBLASLt with its destructor.
 template <class T, cublasStatus_t (*destroy)(T)>
@@ -31,7 +31,7 @@ using Preference = Handle<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDe
 
 cudaDataType_t type_of(DType dtype) { return dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
-// A row-major matrix of one of the operands.
+// Describes a row-major operand as a column-major matrix with rows and columns exchanged.
 void describe(Layout& layout, Tensor t) {
   check(cublasLtMatrixLayoutCreate(&layout.value, type_of(t.dtype), static_cast<uint64_t>(t.shape.back()),
                                    static_cast<uint64_t>(t.shape.rows()), t.shape.back()));
@@ -41,7 +41,7 @@ void set(const Preference& preference, cublasLtMatmulPreferenceAttributes_t attr
   check(cublasLtMatmulPreferenceSetAttribute(preference.value, attribute, &value, sizeof(value)));
 }
 
-// One shape and alignment of product: its descriptors and the algorithm chosen for it.
+// The descriptors of products of one shape and alignment, and the algorithm chosen for them. cuBLASLt's A is our b.
 struct Plan {
   Operation operation;
   Layout a, b, c;
@@ -76,7 +76,8 @@ struct Plan {
 
 using PlanKey = std::tuple<int64_t, int64_t, int64_t, DType, DType, bool, bool, GemmAlignment>;
 
-// Of one stream: its workspace may not be shared with another, whose products could run at the same time.
+// The cuBLASLt state of one stream. Two streams cannot share a workspace because their products may run at the same
+// time.
 class BlasContext {
  public:
   explicit BlasContext(Device device) : device_(device) {
@@ -107,7 +108,7 @@ class BlasContext {
   std::map<PlanKey, std::unique_ptr<Plan>> plans_;
 };
 
-// Streams belong to one thread each, so the map needs no lock.
+// A stream belongs to one thread, so the map is thread-local and needs no lock.
 BlasContext& context_of(Stream& stream) {
   thread_local std::map<std::pair<int, void*>, BlasContext> contexts;
   return contexts.try_emplace({stream.device.index, stream.handle}, stream.device).first->second;

@@ -1,15 +1,15 @@
 #pragma once
-// What the recipes of precision.h are made of.
+// The gemms from which the recipes of precision.h are made.
 #include <string_view>
 
 #include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 
-// Operands in one dtype, f32 or bf16; on the cpu device the weight is packed.
+// Both operands have one dtype, f32 or bf16. On the cpu device the weight is packed.
 std::unique_ptr<LinearGemms> make_native_linear(DType dtype, int64_t O, int64_t I);
 std::unique_ptr<GroupedGemms> make_native_grouped(DType dtype, int64_t E, int64_t O, int64_t I);
-// f32 operands; activations of another dtype are widened.
+// Operands are f32; activations of another dtype are widened.
 std::unique_ptr<LinearGemms> make_exact_linear(int64_t O, int64_t I);
 // Products of E4M3 codes, emulated (kernels/gemm/fp8_gemm.h).
 std::unique_ptr<LinearGemms> make_fp8_linear(int64_t O, int64_t I, ScaleFormat scales);

@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// The three matrix products of a layer of experts. Rows are sorted by expert: expert e owns the rows
-// [offsets[e], offsets[e+1]), r below; offsets[0] = 0 and offsets[E] <= R. An expert may own no row.
+// The three matrix products of a layer of experts. Rows are sorted by expert: expert e owns the rows r in [offsets[e],
+// offsets[e+1]); offsets[0] = 0 and offsets[E] <= R. An expert may own no row.
 //   forward          y[r,:]  = x[r,:] weight[e]^T
 //   backward_input   dx[r,:] = dy[r,:] weight[e]
 //   backward_weight  dw[e]  += sum_r dy[r,:]^T x[r,:]

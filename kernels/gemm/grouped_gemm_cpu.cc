@@ -9,20 +9,21 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Most rows that a weight gradient contracts at once, and the step of that number: both bound how many shapes there
-// are.
+// A weight gradient contracts at most kMaxDepth rows at once, padded to a multiple of kDepthStep. Both bound the number
+// of different shapes, each of which needs generated code.
 constexpr int64_t kMaxDepth = 1024, kDepthStep = 32;
 
 int64_t bytes_of(DType dtype, int64_t count) { return count * static_cast<int64_t>(size_of(dtype)); }
 
-// Rows [row, row + rows) of one expert, contracted at once, padded to `depth` rows with zeros. Where its operands lie
-// in the buffers follows from `place`, the padded rows before it.
+// Rows [row, row + rows) of one expert that are contracted at once, padded with zeros to `depth` rows. `place` is the
+// number of padded rows in the segments before it, which gives the position of its operands in the buffers.
 struct Segment {
   int64_t expert, row, rows, depth, place;
 };
 
 int64_t max_segments(const Groups& g) { return g.rows() / kMaxDepth + g.num; }
 
+// Cuts the experts' rows into segments and returns their number.
 int64_t cut(const Groups& g, Segment* out) {
   int64_t count = 0, place = 0;
   for (int64_t e = 0; e < g.num; ++e) {
@@ -36,7 +37,7 @@ int64_t cut(const Groups& g, Segment* out) {
   return count;
 }
 
-// The rows of a segment followed by zeros: in place where there is nothing to pad, else copied to `padded`.
+// The rows of a segment followed by zeros: in place if no padding is needed, otherwise copied to `padded`.
 const std::byte* padded_rows(const Segment& s, Tensor from, std::byte* padded) {
   const int64_t row_bytes = bytes_of(from.dtype, from.shape.back());
   const std::byte* rows = static_cast<const std::byte*>(from.data) + s.row * row_bytes;
@@ -81,7 +82,7 @@ void matmul_groups(const Matmul& shape, const Groups& groups, void* c, const voi
 
 namespace {
 
-// y[r,:] = x[r,:] op(weight[e]), the weights packed here.
+// y[r,:] = x[r,:] op(weight[e]). Packs the weights.
 void multiply_groups(Tensor y, Tensor x, Tensor weight, Tensor offsets, bool transposed) {
   const int64_t E = weight.shape[0], K = x.shape.back(), N = y.shape.back();
   if (K == 0 || N == 0) {
@@ -106,8 +107,8 @@ void grouped_gemm_backward_input(const GroupedGemmBackwardInputArgs& a) {
   multiply_groups(a.dx, a.dy, a.weight, a.offsets, /*transposed=*/false);
 }
 
-// Two passes over the segments: first dy is transposed and x packed, then each tile of dw takes its expert's segments
-// in order.
+// Works in two passes over the segments: the first transposes dy and packs x, the second adds to each tile of dw the
+// segments of its expert, in order.
 void grouped_gemm_backward_weight(const GroupedGemmBackwardWeightArgs& a) {
   const int64_t O = a.dw.shape[1], I = a.dw.shape[2];
   const DType in = a.x.dtype;
@@ -116,6 +117,7 @@ void grouped_gemm_backward_weight(const GroupedGemmBackwardWeightArgs& a) {
   Scratch<Segment> segments(max_segments(groups));
   const int64_t count = cut(groups, segments.data());
   const int64_t places = count ? segments[count - 1].place + segments[count - 1].depth : 0;
+  // Bytes of packed x per row: the packed size is proportional to the depth, which is always a multiple of kDepthStep.
   const int64_t slot = static_cast<int64_t>(packed_bytes(in, kDepthStep, I)) / kDepthStep;
   Scratch<std::byte> turned(bytes_of(in, places * O)), packed(places * slot);
   parallel_for(count, 1, [&](int64_t begin, int64_t end) {

@@ -1,5 +1,6 @@
 #pragma once
-// Products of rows sorted by expert on the cpu device: cut into tiles that depend on the rows of one expert only.
+// Products of rows sorted by expert, on the cpu device. They are cut into tiles that depend only on the rows of one
+// expert.
 #include "kernels/core/tensor.h"
 #include "kernels/gemm/tiles.h"
 
@@ -12,10 +13,10 @@ struct Groups {
   int64_t rows() const { return starts[num]; }
   int64_t rows_of(int64_t e) const { return starts[e + 1] - starts[e]; }
 };
-// BugError unless offsets start at 0, never fall, and end within `rows`.
+// BugError unless the offsets start at 0, never decrease, and end within `rows`.
 Groups groups_of(Tensor offsets, int64_t rows);
 
-// c[r,:] = a[r,:] b[e] for the rows r of every expert e; the packed b[e] lie `stride_bytes` apart. shape.M is not read.
+// c[r,:] = a[r,:] b[e] for the rows r of every expert e. The packed b[e] lie `stride_bytes` apart. shape.M is ignored.
 struct PackedGroups {
   const void* packed;
   size_t stride_bytes;

@@ -13,11 +13,12 @@
 namespace birkhoff {
 namespace {
 
+// The meta device packs too, so that bytes() counts what the cpu device would hold.
 bool packs(const Stream& stream) {
   return stream.device.kind == DeviceKind::cpu || stream.device.kind == DeviceKind::meta;
 }
 
-// The weights [E, O, I] packed for one direction: as [I, O] matrices for forward, as [O, I] for backward_input.
+// The weights [E, O, I], packed for one direction: as [I, O] matrices for forward, as [O, I] for backward_input.
 class PackedWeights {
  public:
   PackedWeights(cpu::Packing packing, int64_t num) : packing_(packing), num_(num) {}
@@ -40,7 +41,7 @@ class PackedWeights {
   WorkingCopy copy_;
 };
 
-// The weights themselves where that is what a product takes, else rounded to its dtype.
+// The weights in a product's dtype: the master weights themselves if they have it, otherwise a rounded copy.
 class CastWeights {
  public:
   Tensor refresh(Stream& stream, const Weight& w, DType dtype) {

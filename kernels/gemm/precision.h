@@ -1,6 +1,6 @@
 #pragma once
-// The precision recipe: the one place that knows in which format weights and activations meet in a matrix product.
-// A layer asks the recipe for its products and for the dtype of its activations, and names no dtype itself.
+// The precision recipe: the one place that knows the formats of weights and activations in a matrix product. A layer
+// gets its products and the dtype of its activations from the recipe, and names no dtype itself.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -15,24 +15,24 @@ namespace birkhoff {
 
 enum class Recipe : uint8_t {
   f32,
-  bf16,       // activations and the weights' working copies bf16; sums, masters and weight gradients f32
-  fp8_block,  // activations stored bf16, products of E4M3 codes: see kernels/gemm/fp8_gemm.h
+  bf16,       // activations and working copies of weights bf16; sums, master weights and their gradients f32
+  fp8_block,  // activations are stored in bf16, products use E4M3 codes: see kernels/gemm/fp8_gemm.h
 };
 std::string_view name_of(Recipe recipe);
 
-// What a product is for, which decides how far the recipe may lower its precision.
+// The purpose of a product, which limits how far the recipe may lower its precision.
 enum class GemmRole : uint8_t {
   linear,  // the recipe's own format
   head,    // never below bf16: output head, embedding-like projections
   exact,   // f32 operands whatever the recipe: router logits
 };
 
-// A master weight and the number of its present content. Whoever changes the content takes a number not used before;
-// working copies (packed, rounded, quantized) are rebuilt when the number changes, so once a step.
+// A master weight and the version of its content. Code that changes the content must set a version that was not used
+// before: working copies (packed, rounded, quantized) are rebuilt when the version changes, that is, once a step.
 struct Weight {
   Tensor value;  // f32 [O, I], or [E, O, I] for experts
   uint64_t version = 0;
-  Tensor bias = {};  // f32 [O], or absent: of a linear layer's forward alone
+  Tensor bias = {};  // f32 [O] or absent; only used by the forward of a linear layer
 };
 
 // The three products of one linear layer, with the working copies of its weight.
@@ -51,11 +51,11 @@ class LinearGemms {
   virtual void forward(Stream& stream, Tensor y, Tensor x, const Weight& w) = 0;
   virtual void backward_input(Stream& stream, Tensor dx, Tensor dy, const Weight& w) = 0;
   virtual void backward_weight(Stream& stream, Tensor dw, Tensor dy, Tensor x) = 0;
-  // Bytes of the working copies held now. On the meta device nothing is held, and this tells what the cpu would hold.
+  // Bytes of the working copies held now. The meta device holds nothing and returns what the cpu device would hold.
   virtual size_t bytes() const = 0;
 };
 
-// The same for a layer of experts, rows sorted by expert: offsets i64 [E+1] as in grouped_gemm.h.
+// The same for a layer of experts, with rows sorted by expert and offsets i64 [E+1] as in grouped_gemm.h.
 // Shapes:  x, dx [R, I]; y, dy [R, O]; w, dw [E, O, I].
 class GroupedGemms {
  public:
@@ -68,16 +68,16 @@ class GroupedGemms {
 
 class Precision {
  public:
-  // `scales`: of the blocks of fp8_block.
+  // `scales` is the format of the block scales of fp8_block.
   explicit Precision(Recipe recipe, ScaleFormat scales = ScaleFormat::f32) : recipe_(recipe), scales_(scales) {}
   Recipe recipe() const { return recipe_; }
   // The dtype of activations and of their gradients.
   DType activation() const;
-  // What is no activation has one dtype in every recipe.
+  // Everything that is not an activation has one dtype in every recipe.
   static constexpr DType master() { return DType::f32; }     // weights, their gradients, rows of tables
   static constexpr DType statistic() { return DType::f32; }  // norms, scores, gates, mixing weights, losses, loads
   static constexpr DType index() { return DType::i32; }      // tokens, experts, rows of a step
-  static constexpr DType offset() { return DType::i64; }     // where groups of rows begin, rows of a table
+  static constexpr DType offset() { return DType::i64; }     // begins of groups of rows, rows of a table
   // Objects for a weight [O, I] or [E, O, I].
   std::unique_ptr<LinearGemms> linear(int64_t O, int64_t I, GemmRole role = GemmRole::linear) const;
   std::unique_ptr<GroupedGemms> grouped(int64_t E, int64_t O, int64_t I) const;

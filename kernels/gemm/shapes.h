@@ -15,8 +15,8 @@ inline GemmSizes sizes_of(const GemmArgs& a) {
           a.transpose_a ? rows : columns};
 }
 
-// UserError unless the operands agree and the output is one that the products offer: f64; f32 from f32; bf16 or f32
-// from bf16; and a floating sum of full width where it accumulates.
+// UserError unless the operands have the same floating dtype and the output has that dtype too, or is f32 for bf16
+// operands. An output that accumulates must not be bf16.
 struct GemmTypes {
   DType out, a, b;
 };

@@ -7,11 +7,11 @@
 
 namespace birkhoff {
 
-// Bytes derived from a weight (packed, rounded or quantized), made anew when the weight's version changes. On the meta
-// device they are counted only.
+// Bytes derived from a weight (packed, rounded or quantized), rebuilt when the weight's version changes. On the meta
+// device only their number is counted.
 class WorkingCopy {
  public:
-  // The copy of `w`. If it is out of date, `make(copy)` fills it; not called on the meta device.
+  // Returns the copy of `w`. If it is out of date, calls `make(copy)` to fill it, except on the meta device.
   using Make = std::function<void(std::byte* copy)>;
   std::byte* refresh(Stream& stream, const Weight& w, size_t size, const Make& make);
   size_t bytes() const { return memory_ ? memory_->used_bytes() : 0; }

@@ -19,7 +19,8 @@ constexpr int64_t kGrain = 16384;
 
 bool splits(DType x) { return x == DType::bf16 && best_isa() == Isa::avx512_bf16; }
 
-// Products of a width between two registers are slower than those of the next.
+// Rounds up to whole registers: a product whose width is not a multiple of a register is slower than the next wider
+// one.
 int64_t padded(int64_t columns) { return (columns + 15) / 16 * 16; }
 
 void split(bfloat16* high, bfloat16* low, const float* from, int64_t count) {
@@ -80,7 +81,7 @@ bool add_fn_gradient(float* dfn, const float* draw, Tensor x, int64_t R) {
         .a = x.view({T, N}),
         .b = {terms.data(), DType::bf16, {T, columns}},
         .transpose_a = true});
-  constexpr int64_t kBlock = 64;  // rows of products that stay in the first cache
+  constexpr int64_t kBlock = 64;  // rows of products that stay in the L1 cache
   parallel_for((N + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
     for (int64_t first = begin * kBlock; first < std::min(end * kBlock, N); first += kBlock) {
       for (int64_t r = 0; r < R; ++r) {

@@ -1,7 +1,7 @@
 #pragma once
-// The two products of mHC's coefficients that the engine of matrix products computes. Where the processor multiplies
-// bf16 and x is bf16, the f32 operand becomes two terms of bf16 side by side, high and low: every product is exact, and
-// the operand keeps 16 bits. Else both operands are f32.
+// The two products of mHC's coefficients that the matrix engine computes. If x is bf16 and the processor multiplies
+// bf16, the f32 operand is split into two bf16 terms side by side, high and low: every product is then exact, and the
+// operand keeps 16 bits. Otherwise both operands are f32.
 #include "kernels/core/cpu/scratch.h"
 #include "kernels/core/tensor.h"
 
@@ -9,14 +9,14 @@ namespace birkhoff::cpu {
 
 class FnProducts {
  public:
-  // fn [R, N]; x of dtype `x`. Uses the threads of the caller's team.
+  // fn is [R, N]; x will have dtype `x`. Uses the threads of the caller's team.
   FnProducts(Tensor fn, DType x);
-  // Terms that a row of fn became; term i of row r is column i * R + r of the products.
+  // The number of terms of each row of fn. Term i of row r is column i * R + r of the products.
   int64_t terms() const { return terms_; }
   int64_t columns() const { return columns_; }
-  // Rows of x that are best multiplied together.
+  // How many rows of x are best multiplied together.
   int64_t tile_rows() const;
-  // products[t, columns] = <fn, x[t]> on the calling thread.
+  // products[t, columns] = <fn, x[t]>, on the calling thread.
   void multiply(float* products, const void* x, int64_t rows) const;
 
  private:
@@ -25,7 +25,8 @@ class FnProducts {
   mutable Scratch<std::byte> packed_;
 };
 
-// dfn[R, N] += draw[T, R]^T x[T, N], for x of bf16. False, and nothing done, where the processor has no such products.
+// dfn[R, N] += draw[T, R]^T x[T, N], for x of bf16. Returns false, having done nothing, if x is not bf16, has no rows,
+// or the processor does not multiply bf16.
 bool add_fn_gradient(float* dfn, const float* draw, Tensor x, int64_t R);
 
 }  // namespace birkhoff::cpu

@@ -10,7 +10,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens that pass all steps together, while they are in the cache.
+// Tokens that go through all steps together, so that they stay in the cache.
 constexpr int64_t kTile = 16;
 
 template <class T>
@@ -33,12 +33,14 @@ struct Sizes {
   explicit Sizes(const Tensor& x, const Tensor& base)
       : T(x.shape[0]), S(x.shape[1]), C(x.shape[2]), R(base.count()), N(S * C), head(R == S) {}
   int64_t tiles(int64_t tile = kTile) const { return (T + tile - 1) / tile; }
+  // The element of `scale` that belongs to row r.
   int64_t group(int64_t r) const { return r < S ? 0 : r < 2 * S ? 1 : 2; }
-  // Rows of one token that go through a sigmoid; the others are logits.
+  // The number of rows that go through a sigmoid; the others are logits of Sinkhorn.
   int64_t gates() const { return head ? S : 2 * S; }
 };
 
-// scale * mixes + base of a tile, the sigmoid's arguments [rows, gates] apart from the logits [rows, S*S].
+// Computes scale * mixes + base of a tile and separates the arguments of the sigmoid, [rows, gates], from the logits,
+// [rows, S*S].
 void split_arguments(float* gates, float* logits, const float* mixes, const Tensor& base, const Tensor& scale,
                      int64_t rows, const Sizes& n) {
   const int64_t G = n.gates(), E = n.R - G;
@@ -61,6 +63,7 @@ void forward_tile(const HyperCoefficientsArgs& a, const FnProducts& fn, int64_t 
   fn.multiply(products.data(), x, rows);
   k.coefficients.mixes(mixes, a.rstd.f32() + t, x, products.data(), {fn.terms(), fn.columns()}, rows, n.R, n.N,
                        static_cast<float>(a.options.norm_eps));
+  // The logits go straight into comb, where Sinkhorn runs in place.
   split_arguments(gates.data(), comb, mixes, a.base, a.scale, rows, n);
   k.coefficients.sigmoid(gates.data(), gates.data(), rows * G);
   const auto eps = static_cast<float>(a.options.sinkhorn.eps), post = static_cast<float>(a.options.post_multiplier);
@@ -74,12 +77,12 @@ void forward_tile(const HyperCoefficientsArgs& a, const FnProducts& fn, int64_t 
   if (a.h.present()) k.read.forward(a.h.as<T>() + t * n.C, x, pre, rows, n.S, n.C);
 }
 
-// Gradients of the arguments, dz, and of <fn, x>, draw, both [T,R] of the whole call.
+// The gradients of scale * mixes + base (dz) and of <fn, x> (draw), both [T,R] for the whole call.
 struct ArgumentGradients {
   float *dz, *draw;
 };
 
-// dz of a tile, and pre as the forward had it.
+// Computes dz of a tile, and pre as in the forward.
 template <class T>
 void argument_gradients(const HyperCoefficientsBackwardArgs& a, float* dz, float* pre, int64_t t, const Sizes& n) {
   const int64_t rows = std::min(kTile, n.T - t), G = n.gates(), E = n.R - G;
@@ -125,6 +128,7 @@ void backward_tile(const HyperCoefficientsBackwardArgs& a, ArgumentGradients out
       out.draw[at] = dmix * rstd;
       dot += dmix * a.mixes.f32()[at];
     }
+    // The gradient through rstd: dx gets -shrink * x.
     shrink[row] = dot * rstd * rstd / static_cast<float>(n.N);
   }
   kernels<T>().coefficients.input_gradient(a.dx.as<T>() + t * n.N, a.x.as<T>() + t * n.N,
@@ -175,8 +179,8 @@ void hyper_coefficients_backward(const HyperCoefficientsBackwardArgs& a) {
         backward_tile<E>(a, {dz.data(), draw.data()}, panels.data(), tile * kTile, n);
       }
     });
-    if (add_fn_gradient(a.dfn.f32(), draw.data(), a.x, n.R)) return;
-    // Whole columns a thread, every token in order: no partial sums.
+    if (add_fn_gradient(a.dfn.f32(), draw.data(), a.x, n.R)) return;  // from the lambda
+    // Each thread owns whole columns and adds every token in order, so no partial sums are needed.
     constexpr int64_t kColumns = 64;
     parallel_for((n.N + kColumns - 1) / kColumns, 4, [&](int64_t begin, int64_t end) {
       rows.weight_gradient(a.dfn.f32(), draw.data(), a.x.as<E>(), n.T, n.R, n.N, begin * kColumns,

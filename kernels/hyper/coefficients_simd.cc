@@ -4,7 +4,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens that share a load of fn, and registers of a panel: 8 x 2 sums of 32 registers, 4 x 2 of 16.
+// kTokens tokens share each load of fn, and a panel is kPanelVectors registers wide: 8 x 2 sums if there are 32
+// registers, 4 x 2 if there are 16.
 constexpr int kTokens = kRegisters == 32 ? 8 : 4;
 constexpr int kPanelVectors = 2;
 constexpr int64_t kPanel = kPanelVectors * kLanes;
@@ -37,7 +38,8 @@ void mixes_of(float* mixes, float* rstd, const T* x, const float* products, Hype
 
 // --- backward --------------------------------------------------------------------------------------------------------
 
-// Panels of kPanel columns, none across two streams: element (r, c) of panel p at [(p * R + r) * kPanel + c].
+// fn is packed into panels of kPanel columns, none of which crosses two streams. Element (r, c) of panel p is at
+// [(p * R + r) * kPanel + c].
 int64_t panels_of_stream(int64_t C) { return (C + kPanel - 1) / kPanel; }
 int64_t panel_count(int64_t S, int64_t C) { return S * panels_of_stream(C); }
 int64_t panel_floats(int64_t R) { return R * kPanel; }
@@ -137,7 +139,7 @@ void weight_columns(float* dfn, const float* draw, const T* x, int64_t tokens, i
 template <class T>
 void weight_gradient(float* dfn, const float* draw, const T* x, int64_t tokens, int64_t R, int64_t N, int64_t begin,
                      int64_t end) {
-  constexpr int64_t kTile = 32;  // tokens whose columns stay in the first cache
+  constexpr int64_t kTile = 32;  // tokens whose columns stay in the L1 cache
   for (int64_t t = 0; t < tokens; t += kTile, draw += kTile * R, x += kTile * N) {
     const int64_t rows = tokens - t < kTile ? tokens - t : kTile;
     int64_t k = begin;

@@ -12,7 +12,7 @@ struct Gains {
   float forward, backward;
 };
 
-// m and product are S*S of scratch; m ends as the product of all sites at token t.
+// m and product are scratch for S*S elements each; m ends as the product of all sites at token t.
 Gains gains_of_token(const HyperGainArgs& a, int64_t t, float* m, float* product) {
   const int64_t S = a.combs[0].shape[1], E = S * S;
   std::copy_n(a.combs[0].f32() + t * E, E, m);

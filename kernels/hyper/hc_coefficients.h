@@ -10,13 +10,15 @@ namespace birkhoff {
 //   pre[t,i]     = scale[0] * tanh(mixes[t,i,0])   + base[i]
 //   post[t,i]    = scale[1] * tanh(mixes[t,i,1])   + base[S+i]
 //   comb[t,i,j]  = scale[0] * tanh(mixes[t,i,2+j]) + base[2S + i*S + j]
-// read.h and write_mix.h then serve as for mHC. Usual start: fn 0, scale 0.01, base one-hot | ones | identity.
+// The ops of read.h and write_mix.h are the same as for mHC. Usual initialization: fn 0, scale 0.01,
+// base one-hot | ones | identity.
 //
 // Shapes:  x [T,S,C]; fn [S+2,C], base [S*S+2S], scale [2]; mixes [T,S,S+2], rstd, pre, post [T,S], comb [T,S,S].
 // Types:   x f32 or bf16; all others f32. Sums in f32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
-// Cost:    2 T S (S + 2) C flops, reads x once; the backward twice that, with the sums of 64 tokens held apart.
+// Cost:    2 T S (S + 2) C flops, reads x once. The backward costs twice that and holds separate sums for every 64
+//          tokens.
 // Source:  hyper-connections, arXiv:2409.19606, equations 10-13; the norm's weight is folded into fn.
 struct HcCoefficientsArgs {
   Tensor mixes, rstd, pre, post, comb;
@@ -26,7 +28,7 @@ struct HcCoefficientsArgs {
 void hc_coefficients_forward(Stream& stream, const HcCoefficientsArgs& args);
 
 // Shapes:  as above. dx ADDS to what the write's and the read's backward left there; dfn, dbase, dscale accumulate.
-// Types:   dx, x the same; all others f32. The sums over t have one order, whatever the number of threads.
+// Types:   dx, x the same; all others f32. The order of the sums over t does not depend on the number of threads.
 struct HcCoefficientsBackwardArgs {
   Tensor dx, dfn, dbase, dscale;
   Tensor dpre, dpost, dcomb;

@@ -11,7 +11,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens whose parameter gradients are summed on their own: a fixed number, so the sums have one order.
+// Tokens of one partial sum of the parameter gradients. The number is fixed, so the order of summation does not depend
+// on the number of threads.
 constexpr int64_t kTokensPerPart = 64;
 
 // Partial sums of one part: dfn [(S+2)*C], dbase [S*S+2S], dscale [2], one after the other.
@@ -21,8 +22,8 @@ struct Part {
   static int64_t size(int64_t S, int64_t C) { return (S + 2) * C + S * S + 2 * S + 2; }
 };
 
-// Sums over rows of fn and products with them, which the read has too: <x, fn[r]> of at most kMaxStreams rows,
-// sum_r w[r] fn[r], and dfn[r] += w[r] x.
+// The kernels of the read also serve for fn: <x, fn[r]> of at most kMaxStreams rows, sum_r w[r] fn[r], and dfn[r] +=
+// w[r] x.
 const HyperReadRows<float>& rows_of_fn() {
   static const auto rows = on_best_isa([]<Isa isa>() { return hyper_read_rows<isa, float>(); });
   return rows;
@@ -70,6 +71,7 @@ void hc_coefficients_forward(const HcCoefficientsArgs& a) {
         kernels.dots(&squares, x.data(), x.data(), 1, 1, C);
         const float rstd = a.rstd.f32()[row] = 1 / std::sqrt(squares / static_cast<float>(C) + eps);
         float* mixes = a.mixes.f32() + row * R;
+        // Two calls, because S + 2 may exceed kMaxStreams.
         kernels.dots(mixes, x.data(), a.fn.f32(), 1, 2, C);
         kernels.dots(mixes + 2, x.data(), a.fn.f32() + 2 * C, 1, S, C);
         for (int64_t r = 0; r < R; ++r) mixes[r] *= rstd;

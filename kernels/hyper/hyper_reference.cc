@@ -191,10 +191,11 @@ void hc_coefficients_backward(const HcCoefficientsBackwardArgs& a) {
 
 namespace {
 
-// One matrix and the steps that led to it: step 0 the softmax, odd steps divided by sums over i, even ones over j.
+// The matrix of one token after every step: step 0 is the softmax; odd steps divide by sums over i, even ones by sums
+// over j.
 struct Steps {
   std::vector<std::vector<double>> m;     // [2 * iterations][S*S], after each step
-  std::vector<std::vector<double>> sums;  // [2 * iterations][S], the divisors of each step but the first
+  std::vector<std::vector<double>> sums;  // [2 * iterations][S], the divisors of each step; empty for the softmax
 };
 
 Steps iterate(const double* logits, int64_t S, const SinkhornOptions& options) {

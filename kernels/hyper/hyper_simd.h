@@ -7,6 +7,7 @@
 
 namespace birkhoff::cpu {
 
+// Terms per row of fn, and columns of the products (coefficient_products.h).
 struct HyperTerms {
   int64_t count, columns;
 };
@@ -14,12 +15,13 @@ struct HyperTerms {
 // Row kernels of the coefficients for one instruction set. N = S*C values a token, R rows of fn.
 template <class T>
 struct HyperCoefficientRows {
-  // from = high + low within 2^-17 of itself.
+  // Splits `from` into high + low, which differs from it by at most 2^-17 of its value.
   void (*split)(bfloat16* high, bfloat16* low, const float* from, int64_t count);
-  // mixes = rstd <fn, x>, given the products [rows, columns] of x with fn's terms (coefficient_products.h).
+  // mixes = rstd <fn, x>, given the products [rows, columns] of x with the terms of fn.
   void (*mixes)(float* mixes, float* rstd, const T* x, const float* products, HyperTerms terms, int64_t rows, int64_t R,
                 int64_t N, float eps);
-  // fn in the order that input_gradient reads: panels of columns, panel_count(S, C) of panel_floats(R) each.
+  // Packs fn in the order in which input_gradient reads it: panels of columns, panel_count(S, C) of panel_floats(R)
+  // each.
   int64_t (*panel_count)(int64_t S, int64_t C);
   int64_t (*panel_floats)(int64_t R);
   void (*pack_panels)(float* packed, const float* fn, int64_t R, int64_t S, int64_t C, int64_t begin, int64_t end);
@@ -48,8 +50,8 @@ struct HyperReadRows {
 template <Isa isa, class T>
 HyperReadRows<T> hyper_read_rows();
 
-// Sinkhorn over `rows` matrices, a register of them at a time. `work` holds sinkhorn_work(S, iterations) floats and is
-// 64-byte aligned. Outputs may be inputs.
+// Sinkhorn over `rows` matrices, each in its own lane of a register. `work` holds sinkhorn_work(S, iterations) floats
+// and is 64-byte aligned. Outputs may alias inputs.
 struct SinkhornRows {
   void (*forward)(float* comb, const float* logits, int64_t rows, int64_t S, SinkhornOptions options, float* work);
   void (*backward)(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t S,
@@ -58,10 +60,11 @@ struct SinkhornRows {
 template <Isa isa>
 SinkhornRows sinkhorn_rows();
 
-inline constexpr int64_t kSinkhornTile = 16;  // most matrices at a time
+inline constexpr int64_t kSinkhornTile = 16;  // the most matrices processed at a time
+// The matrix and its sums, and a copy of both after each of the 2 * iterations steps.
 inline int64_t sinkhorn_work(int64_t S, int iterations) { return (2 * iterations + 1) * (S * S + S) * kSinkhornTile; }
 
-// Row kernels of the streams' start and end for one instruction set.
+// Row kernels of hyper_expand and hyper_collapse for one instruction set.
 template <class T>
 struct HyperStreamRows {
   // x_i = factor h

@@ -11,7 +11,7 @@ namespace birkhoff {
 // Types:   h, x f32 or bf16, the same; pre f32. Sums in f32, one rounding.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
-// Cost:    reads x once, writes h once; bound by memory bandwidth. The backward reads and writes dx besides.
+// Cost:    reads x once, writes h once; bound by memory bandwidth. The backward also reads and writes dx.
 // Source:  mHC, arXiv:2512.24880, equation 3.
 struct HyperReadArgs {
   Tensor h;

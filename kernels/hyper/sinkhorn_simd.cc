@@ -4,11 +4,12 @@
 namespace birkhoff::cpu {
 namespace {
 
-// A lane of a register belongs to one matrix: element e of kLanes matrices is m[e]. With S a constant (kS, where that
-// is not 0) and every function inlined, 4x4 matrices stay in registers.
+// Each lane of a register holds one matrix: m[e] is element e of kLanes matrices. If kS is not 0, S is that constant;
+// with every function inlined, 4x4 matrices then stay in registers.
 static_assert(kLanes <= kSinkhornTile);
 
-// Where elements of one line stand: line i over j, or line j over i.
+// Strides of the lines of a matrix: from one line to the next, and along a line. A line is a row (i fixed) or a column
+// (j fixed).
 struct Axis {
   int64_t line, along;
 };
@@ -60,8 +61,8 @@ void scatter(float* rows, const Lanes* m, int64_t count, int64_t elements) {
   }
 }
 
-// Runs every iteration on m. `record` is called before the first division and after each, with the inverse sums of the
-// last.
+// Runs every iteration on m. Calls `record` after the softmax and after each division, when `inverse` holds the inverse
+// sums of that division.
 template <int kS, class Record>
 [[gnu::always_inline]] inline void iterate(Lanes* m, Lanes* inverse, int64_t S, SinkhornOptions options,
                                            Record record) {
@@ -78,7 +79,8 @@ template <int kS, class Record>
   }
 }
 
-// A matrix of registers: local where S is known, so that the compiler may keep it out of memory, else in `work`.
+// Provides a matrix of registers: local if S is known, so that the compiler may keep it out of memory, otherwise in
+// `work`.
 template <int kS, class Body>
 [[gnu::always_inline]] inline void with_matrices(Lanes* work, int64_t size, Body body) {
   if constexpr (kS != 0) {
@@ -103,7 +105,7 @@ void forward(float* comb, const float* logits, int64_t rows, int64_t size, Sinkh
   });
 }
 
-// Through m -> m / sums, given the quotient q: g <- (g - sum g q) / sums.
+// The backward of m -> q = m / sums, given q and 1 / sums: g <- (g - sum g q) / sums.
 template <int kS>
 [[gnu::always_inline]] inline void divide_backward(Lanes* g, const Lanes* quotient, const Lanes* inverse, int64_t size,
                                                    Axis axis) {
@@ -121,7 +123,7 @@ template <int kS>
   }
 }
 
-// g <- p (g - sum_j g p), with p + eps given.
+// The backward of the softmax p, given p + eps: g <- p (g - sum_j g p).
 template <int kS>
 [[gnu::always_inline]] inline void softmax_backward(Lanes* g, const Lanes* shifted, int64_t size, float eps) {
   const int64_t S = kS ? kS : size;
@@ -132,7 +134,7 @@ template <int kS>
   }
 }
 
-// Every step is recorded: the matrix after it and the inverse sums.
+// Records the matrix and the inverse sums after every step, then goes back through the steps.
 template <int kS>
 void backward(float* dlogits, const float* dcomb, const float* logits, int64_t rows, int64_t size,
               SinkhornOptions options, float* work) {

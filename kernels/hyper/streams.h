@@ -4,7 +4,8 @@
 
 namespace birkhoff {
 
-// Start and end of the streams, each the other's transpose and so the other's backward with the same factor:
+// The start and the end of the streams. Each is the transpose of the other, hence also its backward with the same
+// factor:
 //   hyper_expand:    x[t,i,c] = factor * h[t,c]            factor 1 copies an embedding to every stream
 //   hyper_collapse:  h[t,c]   = factor * sum_i x[t,i,c]    factor 1 sums, 1/S averages
 //

@@ -4,10 +4,10 @@
 
 namespace birkhoff {
 
-// Most streams a model may have.
+// The largest number of streams of a model.
 inline constexpr int64_t kMaxStreams = 16;
 
-// The streams after a sublayer: its output written to each, and the streams mixed:
+// The streams after a sublayer: its output is written to each, and the streams are mixed:
 //   x_next[t,j,c] = post[t,j] y[t,c] + sum_i comb[t,i,j] x[t,i,c]
 //
 // Shapes:  x_next, x [T,S,C]; y [T,C]; post [T,S]; comb [T,S,S].
@@ -25,7 +25,8 @@ void hyper_write_mix_forward(Stream& stream, const HyperWriteMixArgs& args);
 // dx[t,i,c] = sum_j comb[t,i,j] dx_next[t,j,c]         dy[t,c]      = sum_j post[t,j] dx_next[t,j,c]
 // dpost[t,j] = <dx_next[t,j], y[t]>                    dcomb[t,i,j] = <x[t,i], dx_next[t,j]>
 //
-// Shapes:  as above. All outputs are overwritten; dx is then added to by the read's and the coefficients' backward.
+// Shapes:  as above. All outputs are overwritten; afterwards the backward of the read and of the coefficients adds to
+//          dx.
 // Aliases: dx may be dx_next.
 struct HyperWriteMixBackwardArgs {
   Tensor dx, dy, dpost, dcomb;

@@ -1,5 +1,6 @@
-// One block a token. Its coefficients lie in shared memory; each thread owns every 256th channel and holds all streams
-// of it in registers, so the streams are read once and written once, in place if wanted. Bound by memory bandwidth.
+// One block per token. The token's coefficients lie in shared memory. Each thread owns every 256th channel and holds
+// all streams of a channel in registers, so the streams are read once and written once, and outputs may alias them.
+// Bound by memory bandwidth.
 #include "kernels/core/cuda/kernel.cuh"
 #include "kernels/hyper/write_mix.h"
 
@@ -73,7 +74,7 @@ __global__ void backward_kernel(Gradients<T> out, Inputs<T> in, int64_t C) {
   }
 }
 
-// Calls body.operator()<S>() for the numbers of streams that have a kernel.
+// Calls body.operator()<S>() if there is a kernel for S streams.
 template <class Body>
 void with_streams(int64_t S, Body body) {
   switch (S) {

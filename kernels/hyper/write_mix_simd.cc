@@ -5,8 +5,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// S is kS where that is not 0, so that the compiler unrolls and keeps all sums in registers. A step loads every stream
-// before it stores any: outputs may lie on inputs.
+// If kS is not 0, S is that constant, so that the compiler unrolls the loops and keeps all sums in registers. A step
+// loads every stream before it stores any, so outputs may alias inputs.
 template <int kS, class T>
 void forward(T* x_next, const T* x, const T* y, const float* post, const float* comb, int64_t rows, int64_t size,
              int64_t C) {

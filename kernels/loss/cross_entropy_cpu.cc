@@ -15,8 +15,8 @@ const CrossEntropyRows& kernels() {
   return kernels;
 }
 
-// dlogits of one row from its exponentials: (scale / sum) exps, less the weight at the target. The target's element is
-// taken from a difference of f32, not of rounded values.
+// d = scale * exps: dlogits of one row, except at the target. The caller computes the target's element from a
+// difference in f32, so that it is rounded only once.
 template <class E>
 void row_gradient(E* d, const float* exps, float scale, int64_t V) {
   if constexpr (std::is_same_v<E, float>) {

@@ -4,8 +4,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Lanes side by side, since a maximum is not vectorized by itself: NaN makes its order matter. A NaN is passed over
-// here and makes the sum of exponentials NaN.
+// The compiler does not vectorize a maximum by itself, because its order matters for NaN. Hence explicit lanes. A NaN
+// is ignored here, but makes the sum of the exponentials NaN.
 constexpr int kLanes = 32;
 
 float row_max(const float* x, int64_t V) {

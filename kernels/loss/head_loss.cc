@@ -41,6 +41,7 @@ void head_loss(Stream& stream, Arena& arena, LinearGemms& gemms, const HeadLossA
                            .targets = part(a.targets, t, rows),
                            .weight = part(a.weight, t, rows),
                            .z_loss = a.z_loss});
+    // dhead comes first: it reads x, which dx may overwrite.
     if (a.dhead.present()) gemms.backward_weight(stream, a.dhead, dy, x);
     if (a.dx.present()) gemms.backward_input(stream, a.dx.view({T, C}).rows(t, rows), dy, a.head);
   }

@@ -4,21 +4,21 @@
 
 namespace birkhoff {
 
-// Output head and cross-entropy, without ever holding the logits of all tokens: a chunk of rows at a time goes through
-// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. As the head is the last layer, its
-// backward needs nothing but the chunk, so all of it happens here and nothing is kept.
+// Output head and cross-entropy without ever holding the logits of all tokens: processes one chunk of rows at a time by
+// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. The head is the last layer, so its
+// backward needs nothing but the chunk; all of it happens here, and nothing is kept.
 //
-// The chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows.
-// Why not chunks of the vocabulary: docs/decisions/row-chunks.md.
+// A chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows.
+// docs/decisions/row-chunks.md says why chunks do not divide the vocabulary instead.
 //
-// Shapes:  x, dx [T, C]; head weight, dhead [V, C]; targets, weight, nll [T]; loss [1]; see cross_entropy.h.
-//          dx, dhead and nll may be absent: with neither dx nor dhead it is an evaluation.
-// Types:   x, dx of the recipe's activation dtype; loss, nll, dhead, weight f32; targets i32.
-//          loss and dhead accumulate; dx and nll are overwritten.
+// Shapes:  x, dx [T, C]; head weight, dhead [V, C]; targets, weight, nll [T]; loss [1]; see cross_entropy.h. dx, dhead
+//          and nll may be absent; without dx and dhead this is an evaluation.
+// Types:   x, dx of the recipe's activation dtype; loss, nll, dhead, weight f32; targets i32. loss and dhead
+//          accumulate; dx and nll are overwritten.
 // Aliases: dx may be x.
 // Errors:  UserError if a shape or dtype disagrees.
-// Cost:    2 T V C flops, 6 T V C with both gradients. Holds the logits of one chunk in f32 and, with gradients and a
-//          recipe other than f32, their gradient in its dtype.
+// Cost:    2 T V C flops, 6 T V C with both gradients. Holds the f32 logits of one chunk and, with gradients and a
+//          recipe other than f32, also their gradient in the activation dtype.
 // Source:  that of cross_entropy.h.
 struct HeadLossArgs {
   Tensor loss, nll, dx, dhead;
@@ -26,7 +26,7 @@ struct HeadLossArgs {
   Weight head;
   double z_loss = 0;
 };
-// Temporaries come from the arena and are given back.
+// Takes temporaries from the arena and rewinds it.
 void head_loss(Stream& stream, Arena& arena, LinearGemms& gemms, const HeadLossArgs& args);
 
 // Rows of a chunk for a vocabulary of V.

@@ -11,18 +11,16 @@ namespace birkhoff {
 //   fraction[q,e] = E / (K n) * number of tokens of q with e among the K largest s (of equal ones the smaller index)
 //   P[q,e]        = 1/n * sum_{t in q} p[t,e]
 //   loss         += alpha * weight * sum_q sum_e fraction[q,e] * P[q,e]
-// weight is that of a sequence: one over the sequences of the global batch gives their mean. With perfect balance a
-// sequence adds alpha * weight; one without tokens that count adds 0.
+// `weight` applies to each sequence: one over the number of sequences of the global batch gives their mean. A perfectly
+// balanced sequence adds alpha * weight; one whose tokens are all masked adds 0.
 //
-// `chosen`, where it is given, stands in place of the K largest: the choice of another computation of the same step.
-// `index`, where it is given, gets what was counted; of masked tokens -1.
+// `chosen`, if given, replaces the K largest by the choice of another computation of the same step. `index`, if given,
+// receives the experts that were counted, or -1 for masked tokens.
 //
-// Shapes:  loss one element; fraction [T / length, E], kept for backward; scores [T, E]; token_mask [T] or absent;
-// index
-//          and chosen [T, K] or absent.
-// Types:   f32; token_mask u8; index, chosen i32; alpha and alpha * weight as f32. Sums in f32 within a sequence, f64
-// over sequences, in
-//          one order.
+// Shapes:  loss one element; fraction [T / length, E], kept for the backward; scores [T, E]; token_mask [T] or absent;
+//          index and chosen [T, K] or absent.
+// Types:   f32; token_mask u8; index, chosen i32. alpha and alpha * weight are rounded to f32. Sums are taken in f32
+//          within a sequence and in f64 over sequences, in a fixed order.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, if length does not divide T, or if num_chosen is not in [1, E];
 //          BugError if `chosen` names an expert that does not exist.
@@ -36,10 +34,10 @@ struct BalanceLossArgs {
 };
 void balance_loss_forward(Stream& stream, const BalanceLossArgs& args);
 
-// fraction is a constant:
-//   dscores[t,e] = alpha * weight / n * (fraction[q,e] - sum_j fraction[q,j] p[t,j]) / sum_j s[t,j],   0 where masked
+// The fraction is treated as a constant:
+//   dscores[t,e] = alpha * weight / n * (fraction[q,e] - sum_j fraction[q,j] p[t,j]) / sum_j s[t,j],   0 if masked
 //
-// Shapes:  as above; dscores [T, E] is overwritten. router_backward adds it to its own.
+// Shapes:  as above; dscores [T, E] is overwritten. router_backward adds it to its own gradient.
 struct BalanceLossBackwardArgs {
   Tensor dscores;
   Tensor scores, fraction, token_mask;

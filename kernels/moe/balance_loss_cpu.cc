@@ -9,7 +9,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Tokens summed on their own: a fixed number, so a sum has one order for any number of threads.
+// Tokens of one partial sum. The number is fixed, so the order of summation does not depend on the number of threads.
 constexpr int64_t kTokensPerPart = 128;
 
 const uint8_t* mask_of(Tensor mask) { return mask.present() ? mask.as<uint8_t>() : nullptr; }
@@ -97,6 +97,7 @@ void balance_loss_backward(const BalanceLossBackwardArgs& a) {
   const uint8_t* mask = mask_of(a.token_mask);
   Scratch<float> factor(T / a.length);
   for (int64_t q = 0; q < T / a.length; ++q) {
+    // Infinite for a sequence whose tokens are all masked, but then no token uses it.
     factor[q] = factor_of(a.alpha, a.weight) / static_cast<float>(tokens_of(mask, q * a.length, a.length));
   }
   parallel_for(T, 1 + 16384 / std::max<int64_t>(E, 1), [&](int64_t begin, int64_t end) {

@@ -3,7 +3,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Compares E * load with the total, so that the sign is exact for integers, in f64 for f32 loads.
+// Compares E * load with the total instead of load with the mean, so that the sign is exact for integer loads. Loads in
+// f32 are compared in f64.
 template <class Total, class Load>
 void update(float* bias, const Load* load, int64_t E, float speed) {
   Total total = 0;

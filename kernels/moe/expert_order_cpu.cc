@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kPairsPerPart = 8192;
 
-// Turns counts [parts, E] into the first row of every (part, expert), and offsets into those of the experts.
+// Replaces the counts [parts, E] by the first row of every (part, expert), and writes the first row of every expert to
+// offsets.
 void prefix(int64_t* counts, int64_t* offsets, int64_t parts, int64_t E) {
   int64_t row = 0;
   for (int64_t e = 0; e < E; ++e) {

@@ -28,8 +28,8 @@ int64_t tokens_of(Tensor mask, int64_t first, int64_t length) {
   return n;
 }
 
-// The place of expert e in the choice of token t: among those given, else when sorted by score, then index. At least
-// num_chosen if it is not chosen.
+// The position of expert e in the choice of token t: in `chosen` if given, otherwise in the order of scores, then
+// indices. At least num_chosen if e was not chosen.
 int64_t place_of(const BalanceLossArgs& a, int64_t t, int64_t e) {
   if (a.chosen.present()) {
     const int32_t* chosen = a.chosen.as<int32_t>() + t * a.num_chosen;
@@ -177,7 +177,7 @@ void scores_of(double* s, const double* z, int64_t E, RouterScore score) {
   for (int64_t e = 0; score == RouterScore::softmax && e < E; ++e) s[e] /= sum;
 }
 
-// Positions of the `count` largest, by repeated search.
+// Positions of the `count` largest values, found by repeated search.
 std::vector<int64_t> largest(std::vector<double> values, int64_t count) {
   std::vector<int64_t> found;
   for (int64_t n = 0; n < count; ++n) {
@@ -191,7 +191,7 @@ std::vector<int64_t> largest(std::vector<double> values, int64_t count) {
   return found;
 }
 
-// Experts of a group that is not kept get a value below every other.
+// Sets the experts of groups that are not kept below every other value.
 void drop_groups(std::vector<double>& biased, int64_t groups, int64_t kept) {
   const int64_t size = static_cast<int64_t>(biased.size()) / groups;
   std::vector<double> group_score;

@@ -1,8 +1,9 @@
 #pragma once
-// Between tokens [T, C] and the rows [T * K, C] that experts compute on, in the order of moe/expert_order.h.
+// Moves data between tokens [T, C] and the rows [T * K, C] on which experts compute, in the order of
+// moe/expert_order.h.
 //
-// Two forms of a layer: combine(gate) weighs the experts' outputs; or permute_gate gives every row its gate, which
-// multiplies the intermediate activation, and combine has no gate.
+// A layer can apply the gates in two ways. Either combine(gate) weighs the experts' outputs, or permute_gate gives
+// every row its gate, which multiplies the intermediate activation, and combine has no gate.
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -34,8 +35,8 @@ void permute_backward(Stream& stream, const PermuteBackwardArgs& args);
 
 //   y[t,c] = base[t,c] + sum_k gate[t,k] * rows[row_of[t,k],c]        summed in f32, base first, then in order of k
 //
-// Shapes:  y, base [T, C]; rows [T * K, C]; gate, row_of [T, K]. base (the shared expert's output) may be absent: 0.
-//          gate may be absent: 1.
+// Shapes:  y, base [T, C]; rows [T * K, C]; gate, row_of [T, K]. base (the shared expert's output) may be absent,
+//          which means 0; gate may be absent, which means 1.
 // Types:   y, base, rows f32 or bf16, the same; gate f32; row_of i32.
 // Aliases: y may be base.
 // Errors:  UserError if a shape or dtype disagrees.
@@ -47,7 +48,7 @@ struct CombineRowsArgs {
 void combine_forward(Stream& stream, const CombineRowsArgs& args);
 
 //   drows[row_of[t,k],c] = gate[t,k] * dy[t,c],   dgate[t,k] = sum_c dy[t,c] * rows[row_of[t,k],c]
-// The gradient of base is dy. Without gate, dgate and rows are absent too.
+// The gradient of base is dy. If gate is absent, dgate and rows are absent too.
 //
 // Shapes:  drows, rows [T * K, C]; dgate, gate, row_of [T, K]; dy [T, C]. Both outputs are overwritten.
 // Types:   drows, rows, dy f32 or bf16, the same; dgate, gate f32; row_of i32.

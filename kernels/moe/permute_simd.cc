@@ -4,7 +4,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Channels summed at a time, in a buffer that stays in the first-level cache.
+// Channels summed at a time, in a buffer that stays in the L1 cache.
 constexpr int64_t kBlock = 2048;
 
 template <class T>
@@ -18,7 +18,7 @@ void forward(T* y, const T* base, const T* rows, const float* gate, const int32_
       for (int64_t c = 0; c < n; ++c) sum[c] = 0;
     }
     int64_t k = 0;
-    for (; k + 1 < K; k += 2) {  // two rows at a time: their loads miss the cache together
+    for (; k + 1 < K; k += 2) {  // two rows at a time, so that their cache misses overlap
       const T *row0 = rows + row_of[k] * C + first, *row1 = rows + row_of[k + 1] * C + first;
       const float g0 = gate ? gate[k] : 1.0f, g1 = gate ? gate[k + 1] : 1.0f;
       for (int64_t c = 0; c < n; ++c) sum[c] = sum[c] + g0 * load(row0 + c) + g1 * load(row1 + c);

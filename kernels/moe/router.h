@@ -6,8 +6,8 @@
 
 namespace birkhoff {
 
-// What turns a router logit z into a score: 1 / (1 + e^-z); sqrt(log(1 + e^z)), linear under the root above 20; or the
-// softmax over all experts.
+// How a router logit z becomes a score: 1 / (1 + e^-z); sqrt(log(1 + e^z)), where log(1 + e^z) is taken as z above 20;
+// or the softmax over all experts.
 enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
 
 // Chooses K of E experts for every token and weighs them:
@@ -17,7 +17,7 @@ enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
 //   gate[t,k] = route_scale * s[t,index[t,k]] / (sum_j s[t,index[t,j]] + 1e-20)      with renormalize, else
 //   gate[t,k] = route_scale * s[t,index[t,k]]
 //   load[e]  += number of pairs (t, k) with index[t,k] = e and token_mask[t] != 0
-// With `chosen` given, index is a copy of it (recorded or hash routing); bias and groups play no part.
+// If `chosen` is given, index is a copy of it (recorded or hash routing), and bias and groups are not used.
 // A NaN score counts as the smallest, so that index always holds K different experts.
 //
 // Shapes:  logits, scores [T, E]; index, gate, chosen [T, K]; bias, load [E]; token_mask [T]. scores is kept for
@@ -38,10 +38,10 @@ struct RouterArgs {
 };
 void router_forward(Stream& stream, const RouterArgs& args);
 
-// The gradient of the logits from that of the gates; the choice itself has none. With S = sum_k s_k + 1e-20 over the
-// chosen experts and c = route_scale:
+// The gradient of the logits, given that of the gates; the choice itself has no gradient. With S = sum_k s_k + 1e-20
+// over the chosen experts and c = route_scale:
 //   ds[t,index_k] = c / S * (dgate_k - sum_j dgate_j s_j / S)   with renormalize, else c * dgate_k;   0 elsewhere
-//   ds           += dscores                                     where given, e.g. by balance_loss_backward
+//   ds           += dscores                                     if given, e.g. by balance_loss_backward
 //   dlogits       = ds * s(1-s)  |  ds * (1 - e^(-s^2)) / (2s), 0 at s = 0  |  s * (ds - sum_e ds s)
 //
 // Shapes:  dlogits, dscores, scores [T, E]; dgate, index [T, K]. dlogits is overwritten; dscores may be absent.

@@ -18,7 +18,7 @@ RouterRows rows_kernels() {
 
 int64_t grain(int64_t E) { return 1 + 8192 / std::max<int64_t>(E, 1); }
 
-// Chooses the experts of one token at a time; holds the temporaries of a thread.
+// Chooses the experts of one token at a time. Holds the temporaries of one thread.
 class Selector {
  public:
   Selector(const RouterArgs& a, int64_t E, int64_t K)
@@ -43,7 +43,7 @@ class Selector {
   }
 
  private:
-  // Of the groups kept, in ascending order, so that ties between experts go to the smaller index.
+  // Chooses the groups to keep and sorts them in ascending order, so that ties between experts go to the smaller index.
   void choose_groups() {
     TopK best(kept_index_.data(), value_.data(), kept_);
     for (int64_t g = 0; g < groups_; ++g) best.offer(static_cast<int32_t>(g), group_score(g));

@@ -4,8 +4,8 @@
 
 namespace birkhoff::cpu {
 
-// The `capacity` largest of the values offered so far, largest first; of equal ones the one offered first. A NaN counts
-// as minus infinity. Kept by insertion: once full, nearly every offer ends at one comparison.
+// Keeps the `capacity` largest of the values offered so far, largest first; of equal values the one offered first wins.
+// A NaN counts as minus infinity. Works by insertion: once full, nearly every offer ends after one comparison.
 class TopK {
  public:
   TopK(int32_t* index, float* value, int64_t capacity) : index_(index), value_(value), capacity_(capacity) {}

@@ -10,7 +10,7 @@ namespace birkhoff {
 //
 // Shapes:  x, y [..., C], read as [T, C]; weight, bias [C]; mean, rstd [T], written here and read by the backward.
 // Types:   x, y f32 or bf16, the same; the rest f32. Sums in f32.
-// Aliases: y may be x where no backward follows.
+// Aliases: y may be x if no backward follows.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.
 // Source:  Ba, Kiros, Hinton 2016, arXiv:1607.06450, equation 4; eps is ours.
@@ -26,7 +26,7 @@ void layernorm_forward(Stream& stream, const LayerNormArgs& args);
 //   dweight[c] += sum_t dy[t,c] * n[t,c],   dbias[c] += sum_t dy[t,c]
 //
 // Shapes:  as above. dweight and dbias accumulate, dx is overwritten.
-// Types:   as above; dweight, dbias f32. The sum over t has one order, whatever the number of threads.
+// Types:   as above; dweight, dbias f32. The order of the sum over t does not depend on the number of threads.
 // Aliases: dx may be dy.
 struct LayerNormBackwardArgs {
   Tensor dx, dweight, dbias;

@@ -9,8 +9,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Rows whose partial dweight and dbias are summed on their own: a fixed number, so the sum has one order for any number
-// of threads.
+// Rows of one partial sum of dweight and dbias. The number is fixed, so the order of summation does not depend on the
+// number of threads.
 constexpr int64_t kRowsPerPart = 64;
 
 template <class T>

@@ -7,8 +7,8 @@ namespace birkhoff {
 // RMS normalization over the last dim:
 //   y[t,c] = x[t,c] * rstd[t] * gain[c],   rstd[t] = 1 / sqrt(mean_c(x[t,c]^2) + eps)
 //
-// Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (as per head);
-//          rstd [T], written here and read by rmsnorm_backward.
+// Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (used per head); rstd [T],
+//          written here and read by rmsnorm_backward.
 // Types:   x, y f32 or bf16, the same; gain, rstd f32. Sums in f32.
 // Aliases: y may be x.
 // Errors:  UserError if a shape or dtype disagrees.
@@ -25,8 +25,8 @@ void rmsnorm_forward(Stream& stream, const RmsNormArgs& args);
 //   dx[t,c] = rstd[t] * (g[t,c] - x[t,c] * rstd[t]^2 * mean_c(g[t,c] * x[t,c]))
 //   dgain[c] += sum_t dy[t,c] * x[t,c] * rstd[t]
 //
-// Shapes:  dx, dy, x as above; dgain [C] where gain is given. dgain accumulates, dx is overwritten.
-// Types:   as above; dgain f32. The sum over t has one order, whatever the number of threads.
+// Shapes:  dx, dy, x as above; dgain [C] if gain is given. dgain accumulates, dx is overwritten.
+// Types:   as above; dgain f32. The order of the sum over t does not depend on the number of threads.
 // Aliases: dx may be dy.
 // Source:  derived in docs/numerics.md.
 struct RmsNormBackwardArgs {

@@ -9,7 +9,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Rows whose partial dgain is summed on its own: a fixed number, so the sum has one order for any number of threads.
+// Rows of one partial sum of dgain. The number is fixed, so the order of summation does not depend on the number of
+// threads.
 constexpr int64_t kRowsPerPart = 64;
 
 template <class T>

@@ -1,5 +1,5 @@
-// One block a row forward; one block a part of kRowsPerPart rows backward, so that the partial sums of dgain, and with
-// them their order, do not depend on the device.
+// The forward uses one block per row. The backward uses one block per kRowsPerPart rows, so that the partial sums of
+// dgain and their order do not depend on the device.
 #include "kernels/core/cuda/kernel.cuh"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/norm/rmsnorm.h"
@@ -25,7 +25,7 @@ struct Rows {
   int64_t T, C;
 };
 
-// partial [parts, C] is zero on entry; each thread owns its columns.
+// partial [parts, C] is zero on entry. Each thread owns its columns, so no atomics are needed.
 template <class T>
 __global__ void backward_kernel(T* dx, float* partial, const T* dy, const T* x, const float* gain, const float* rstd,
                                 Rows size) {

@@ -14,7 +14,7 @@ void adamw_rows(const AdamWRowsArgs&);
 
 namespace {
 
-// A bf16 has 8 significant bits: what is multiplied by more than 1 - 2^-8 may round back to itself for ever.
+// bf16 has 8 significant bits: a value multiplied by more than 1 - 2^-8 may round back to itself forever.
 void check_decay(std::string_view name, Tensor moment, double beta) {
   BK_CHECK(moment.dtype != DType::bf16 || beta <= 1 - 0x1p-8, "adamw: beta is ", beta, ", with which ", name,
            " cannot decay in bf16; store it in f32 or choose a beta of at most ", 1 - 0x1p-8);

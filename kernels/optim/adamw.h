@@ -9,7 +9,7 @@ namespace birkhoff {
 struct AdamWHyper {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0;
   double grad_scale = 1;  // multiplies the gradient: clipping, division by the number of tokens
-  int64_t step = 1;       // of this update, counted from 1, for the bias correction
+  int64_t step = 1;       // number of this update, counted from 1, for the bias correction
 };
 
 // Adam with decoupled weight decay, in one pass. With g = grad_scale * grad:
@@ -18,16 +18,15 @@ struct AdamWHyper {
 //   weight_copy = w
 //
 // Shapes:  weight, grad, m, v of equal count; weight_copy too, or absent.
-// Types:   weight, grad f32; m, v f32 or bf16 each; weight_copy bf16 or f32. Arithmetic in f32, corrections in f64; the
-//          update uses m and v before they are rounded for storage. Where no gradient arrives any more, moments end as
-//          zeros: an m that would be subnormal becomes 0, and so does such a v beside it, since subnormal arithmetic is
-//          slow and would never end.
+// Types:   weight, grad f32; m, v f32 or bf16 each; weight_copy bf16 or f32. Arithmetic is in f32, the corrections in
+//          f64; the update uses m and v before they are rounded for storage. An m that would be subnormal becomes 0,
+//          and then a subnormal v becomes 0 too. So moments that receive no more gradients end as zeros; subnormal
+//          arithmetic is slow and would go on forever.
 // Aliases: none.
 // Errors:  UserError if a count or dtype disagrees, if step < 1, or if a bf16 moment could not decay because its beta
 //          is within half a unit in the last place of 1.
 // Cost:    reads four arrays, writes three or four, once; bound by memory bandwidth.
-// Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2, with the decay not scaled by a schedule of its
-//          own.
+// Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2; the decay has no schedule of its own.
 struct AdamWArgs {
   Tensor weight, m, v, weight_copy;
   Tensor grad;
@@ -35,12 +34,12 @@ struct AdamWArgs {
 };
 void adamw(Stream& stream, const AdamWArgs& args);
 
-// The same for the listed rows of a table; the other rows keep weights and moments. The bias correction uses the
-// global step, so a row seen for the first time late makes a smaller first update than its own count would give.
+// The same for the listed rows of a table; the other rows keep their weights and moments. The bias correction uses the
+// global step, so a row that is seen for the first time late gets a smaller first update than with a count of its own.
 //
-// Shapes:  weight, m, v, weight_copy [N, C]; rows [U]; grad [U, C], the gradient of row first_row + i of weight being
-//          the one listed with that id. Ids ascend strictly; an id outside [first_row, first_row + N) is skipped, which
-//          serves both row shards and padding.
+// Shapes:  weight, m, v, weight_copy [N, C]; rows [U]; grad [U, C]. grad[u] is the gradient of row rows[u] - first_row
+//          of weight. Ids ascend strictly; an id outside [first_row, first_row + N) is skipped, which serves both row
+//          shards and padding.
 // Types:   as above; rows i32 or i64.
 struct AdamWRowsArgs {
   Tensor weight, m, v, weight_copy;

@@ -10,7 +10,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // elements, so that the copy of a block is read from the cache
+constexpr int64_t kBlock = 4096;  // elements; few enough that weight_copy is made from the cache
 
 AdamWFactors factors_of(const AdamWHyper& h) {
   const auto step = static_cast<double>(h.step);

@@ -15,7 +15,7 @@ namespace {
 struct Polynomial {
   double a, b, c;
 };
-// The first pulls small singular values up fast but leaves them within 0.69 to 1.20; the second converges to 1.
+// kFast raises small singular values quickly but leaves them within 0.69 to 1.20; kExact converges to 1.
 constexpr Polynomial kFast{3.4445, -4.7750, 2.0315}, kExact{2, -1.5, 0.5};
 constexpr int kFastSteps = 8, kExactSteps = 2;
 

@@ -12,7 +12,7 @@ struct AdamWFactors {
   float beta1, beta2, one_minus_beta1, one_minus_beta2, grad_scale, decay, step_size, root_correction, eps;
 };
 
-// The update of a run of elements, and the conversion of its weights, for one instruction set. No two arrays overlap.
+// Updates a run of elements, and rounds its weights, for one instruction set. No two arrays overlap.
 template <class M, class V>
 using AdamWRun = void (*)(float* w, M* m, V* v, const float* g, int64_t count, const AdamWFactors& factors);
 using RoundRun = void (*)(bfloat16* to, const float* from, int64_t count);
@@ -22,10 +22,10 @@ AdamWRun<M, V> adamw_run();
 template <Isa isa>
 RoundRun round_run();
 
-// Kernels of one row for one instruction set. g may be null: no gradient; `rate` = (1 - beta) * grad_scale.
+// Kernels for one row and one instruction set. A null g means no gradient; `rate` = (1 - beta) * grad_scale.
 template <class M>
 struct SinkhornRow {
-  // m = beta m + rate g;  returns sum_j (beta m[j] + rate g[j])^2, with m as stored.
+  // m = beta m + rate g;  returns sum_j (beta m[j] + rate g[j])^2 with the stored (rounded) m.
   double (*advance)(M* m, const float* g, int64_t n, float beta, float rate);
   // u[j] = (beta m[j] + rate g[j]) * row_scale * column_scale[j];  returns sum_j u[j]^2.
   float (*form)(float* u, const M* m, const float* g, const float* column_scale, int64_t n, float beta, float rate,

@@ -14,23 +14,23 @@ struct SinkhornBalancedHyper {
   int iterations = 11;
 };
 
-// Momentum whose update has rows and columns of equal size. With g = grad_scale * grad and beta = momentum:
+// Momentum whose update has rows and columns of equal norm. With g = grad_scale * grad and beta = momentum:
 //   M = beta M + (1 - beta) g,   U = beta M + (1 - beta) g,   rho_i = ||U_i||
-//   U_i = 0 where rho_i <= threshold * mean(rho)
+//   U_i = 0 if rho_i <= threshold * mean(rho)
 //   for k = 1 .. iterations:  k odd: every row of U divided by (its norm + eps);  k even: every column
 //   w = w - gamma lr sqrt(n) U,   weight_copy = w
 // U is never stored: it is M, g, a scale per row and a scale per column. An all-zero row or column stays zero.
 //
-// Shapes:  weight, momentum [m, n]; weight_copy too, or absent. grad either [m, n], with rows absent, or [U, n] with
-//          rows [U]: the gradient of row i of weight is the one listed with id first_row + i, zero if there is none.
-//          Ids ascend strictly; ids outside [first_row, first_row + m) are ignored. So one list serves every row shard,
-//          and every run of rows that is to be a matrix of its own, by views of weight and momentum.
+// Shapes:  weight, momentum [m, n]; weight_copy too, or absent. grad is either [m, n], with rows absent, or [U, n] with
+//          rows [U]: the gradient of row i of weight is listed with id first_row + i, and is zero if that id is not
+//          listed. Ids ascend strictly; ids outside [first_row, first_row + m) are ignored. So the same list serves
+//          every row shard, and every run of rows that forms a matrix of its own, with views of weight and momentum.
 // Types:   weight, grad f32; momentum f32 or bf16, rounded before U is formed; weight_copy bf16 or f32; rows i32 or
-//          i64. Momentum below 1e-30 becomes 0, since subnormal arithmetic is slow and would never end. weight_copy is
-//          written where the update is not zero, and so must have equalled weight before. Sums over rows in f64, in one
-//          order whatever the number of threads.
-// Shards:  where other ranks hold further rows of the matrix, num_rows is the number of all rows, and all_reduce sums a
-//          small f64 tensor over the ranks in place: once for the mean of rho, once for each even k (n elements).
+//          i64. Momentum below 1e-30 becomes 0, because subnormal arithmetic is slow and would go on forever.
+//          weight_copy is written only where the update is not zero, so it must have equalled weight before. Sums over
+//          rows are in f64; their order does not depend on the number of threads.
+// Shards:  If other ranks hold further rows of the matrix, num_rows is the number of all rows, and all_reduce sums a
+//          small f64 tensor over the ranks in place: once for the mean of rho, and once for each even k (n elements).
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, or iterations < 1.
 // Cost:    2 + iterations / 2 passes over momentum, one over weight. Takes 4 m + 12 n bytes of workspace.
@@ -40,7 +40,7 @@ struct SinkhornBalancedArgs {
   Tensor grad, rows;
   int64_t first_row = 0;
   SinkhornBalancedHyper hyper;
-  int64_t num_rows = 0;  // 0: m
+  int64_t num_rows = 0;  // rows of the whole matrix; 0 stands for m
   std::function<void(Stream&, Tensor)> all_reduce;
 };
 void sinkhorn_balanced(Stream& stream, Arena& workspace, const SinkhornBalancedArgs& args);

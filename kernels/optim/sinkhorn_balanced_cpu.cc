@@ -11,8 +11,9 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Rows are summed in at most kParts runs, whose sizes depend on m alone, so that a sum has one order for any number of
-// threads; within a run, in f32 over kRowsPerSum rows and then in f64, since a table may have hundreds of millions.
+// Rows are summed in at most kParts runs whose sizes depend on m alone, so that the order of a sum does not depend on
+// the number of threads. Within a run, f32 sums over kRowsPerSum rows are added in f64, because a table may have
+// hundreds of millions of rows.
 constexpr int64_t kParts = 64, kRowsPerSum = 128;
 
 struct Parts {
@@ -21,7 +22,7 @@ struct Parts {
   int64_t rows, size;
 };
 
-// Finds the gradient of ascending rows in the dense or listed gradient.
+// Finds the gradient of rows that are asked for in ascending order, in a dense or listed gradient.
 class Gradient {
  public:
   Gradient(const SinkhornBalancedArgs& a, int64_t first_row)
@@ -32,7 +33,7 @@ class Gradient {
         n_(a.weight.shape.back()),
         next_(ids_.lower_bound(first_row + shift_)) {}
 
-  // Null where the row has none.
+  // Returns null if the row has no gradient.
   const float* of(int64_t row) {
     if (dense_) return values_ ? values_ + row * n_ : nullptr;
     while (next_ < ids_.count() && ids_[next_] < row + shift_) ++next_;
@@ -52,7 +53,7 @@ const SinkhornRow<M>& kernels() {
   return kernels;
 }
 
-// Forms U row by row, normalizing rows where the phase asks for it. Rows of zeros are not visited.
+// Forms U row by row, and normalizes the rows if the phase says so. Skips rows of zeros.
 template <class M>
 class UpdateRows {
  public:
@@ -64,7 +65,7 @@ class UpdateRows {
         gradient_(p.args, first_row),
         u_(n_) {}
 
-  // Calls visit(u, factor): row i of U is factor * u.
+  // Calls visit(u, factor), where row i of U is factor * u.
   template <class Visit>
   void form(int64_t i, Visit visit) {
     float& scale = p_.row_scale.f32()[i];

@@ -4,7 +4,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Momentum below this decays to zero at once: subnormal arithmetic is slow and would never end.
+// Momentum below this becomes zero at once: subnormal arithmetic is slow and would go on forever.
 constexpr float kSmallestMomentum = 1e-30f;
 
 template <class M>

@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr int64_t kTile = 2048;  // accumulators stay in the first-level cache while the sources stream by
+constexpr int64_t kTile = 2048;  // accumulators stay in the L1 cache while the sources pass through it
 constexpr int64_t kElementsPerThread = 1 << 16;
 
 template <class T>
@@ -23,6 +23,7 @@ T join(T a, T b) {
     // A NaN wins, whichever side it is on.
     return (reduce == Reduce::max ? b > a : b < a) || b != b ? b : a;
   } else if constexpr (std::is_integral_v<T>) {
+    // Unsigned, because a signed sum that overflows is undefined behavior.
     using U = std::make_unsigned_t<T>;
     return static_cast<T>(static_cast<U>(static_cast<U>(a) + static_cast<U>(b)));
   } else {
@@ -30,7 +31,7 @@ T join(T a, T b) {
   }
 }
 
-// One pass over the tile per source: the order of the sum is the order of the sources whatever the compiler does.
+// Makes one pass over the tile per source, so the order of the sum is that of the sources, whatever the compiler does.
 template <class T, Reduce reduce>
 void combine_tile(T* out, std::span<const void* const> sources, int64_t begin, int64_t count) {
   std::array<Accumulator<T>, kTile> sum;

@@ -10,7 +10,7 @@ namespace birkhoff {
 enum class Reduce : uint8_t { sum, max, min };
 std::string_view name_of(Reduce reduce);
 
-// Combines host buffers of several ranks, element by element, in the order of the sources:
+// Combines the host buffers of several ranks element by element, in the order of the sources:
 //   out[i] = ((s_0[i] op s_1[i]) op s_2[i]) ...
 //
 // Shapes:  `count` elements in out and in every source; at least one source.

@@ -4,11 +4,12 @@
 
 namespace birkhoff {
 
-// One number from all elements of a tensor, left on the device. `out` has one element: a slot of a vector
-// (Tensor::flat) that holds the sums of many tensors, so that a global norm is the sum of its slots in one order.
+// Computes one number from all elements of a tensor and leaves it on the device. `out` has one element: a slot of a
+// vector (Tensor::flat) that holds the sums of many tensors, so that a global norm is the sum of its slots in a fixed
+// order.
 //
 // Shapes:  x any; out one element.
-// Types:   x f32, bf16 or f64; out below.
+// Types:   x f32, bf16 or f64; out as said below.
 // Aliases: none.
 // Errors:  UserError if out does not have exactly one element or a dtype disagrees.
 // Cost:    reads x once; bound by memory bandwidth.
@@ -18,17 +19,18 @@ struct ReduceArgs {
   Tensor x;
 };
 
-// out = sum_i x[i]^2, overwritten. out f64 or f32; products and sums in f64, in one order whatever the number of
-// threads. 0 for no elements.
+// out = sum_i x[i]^2, overwritten; 0 for no elements. out is f64 or f32; products and sums are in f64, in an order that
+// does not depend on the number of threads.
 void sum_of_squares(Stream& stream, const ReduceArgs& args);
 
-// out = 1 / sqrt(sum_i x[i]^2), overwritten; 0 where the sum is 0. Types and order as for sum_of_squares.
+// out = 1 / sqrt(sum_i x[i]^2), overwritten; 0 if the sum is 0. Types and order as for sum_of_squares.
 void inverse_norm(Stream& stream, const ReduceArgs& args);
 
-// out = max_i |x[i]|, overwritten. out f32 (or f64); NaN if any element is. 0 for no elements.
+// out = max_i |x[i]|, overwritten; 0 for no elements, NaN if any element is NaN. out is f32 (or f64).
 void abs_max(Stream& stream, const ReduceArgs& args);
 
-// out = 1 if any element is infinite or NaN; left as it was otherwise, so that one flag serves many tensors. out i32.
+// Sets out to 1 if any element is infinite or NaN, otherwise leaves it unchanged, so that one flag serves many tensors.
+// out is i32.
 void flag_nonfinite(Stream& stream, const ReduceArgs& args);
 
 }  // namespace birkhoff

@@ -10,7 +10,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-// Elements reduced on their own: a fixed number, so a sum has one order for any number of threads.
+// Elements of one partial result. The number is fixed, so the order of a sum does not depend on the number of threads.
 constexpr int64_t kPart = 1 << 14;
 
 // Reduces every part of x with the kernel `run`, then the parts, in order, with `join`.

@@ -18,7 +18,7 @@ double sum_of_squares(const T* x, int64_t count) {
   return sum;
 }
 
-// The bits of |x| ascend with |x|, and those of a NaN stand above all others.
+// As integers, the bits of |x| are ordered like |x|, and those of a NaN are above all others.
 [[gnu::always_inline]] inline uint32_t magnitude(const float* p) {
   return __builtin_bit_cast(uint32_t, *p) & 0x7fffffffu;
 }

@@ -7,7 +7,7 @@
 namespace birkhoff::cpu {
 
 // Reductions of a run of elements for one instruction set; T is float, bfloat16 or double. abs_max is NaN if any
-// element is.
+// element is NaN.
 template <class T>
 struct ReduceRun {
   double (*sum_of_squares)(const T* x, int64_t count);

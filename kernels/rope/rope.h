@@ -9,19 +9,20 @@ namespace birkhoff {
 
 // Which two of the D rotated dims form pair i: (2i, 2i+1), or (i, i + D/2).
 enum class RopeLayout : uint8_t { interleaved, half };
-// The inverse rotation is the transpose of the forward one, hence its backward, also of a table with a factor.
+// The inverse rotation is the transpose of the forward one, hence its backward, even if the table carries a factor.
 enum class RopeDirection : uint8_t { forward, inverse };
 
-// Context extension: pairs that turn more than beta_fast times over original_length keep their frequency, those that
-// turn less than beta_slow times are slowed by `factor`, linear in the pair's index between. A factor of 1 is none.
-// Source: Peng et al. 2023, arXiv:2309.00071, section 3.2; rounding (floor, ceil, clamp) as DeepSeek released it.
+// Context extension. Pairs that turn more than beta_fast times over original_length keep their frequency; pairs that
+// turn less than beta_slow times are slowed by `factor`; between them the blend is linear in the pair's index. A factor
+// of 1 changes nothing.
+// Source:  Peng et al. 2023, arXiv:2309.00071, section 3.2; rounding (floor, ceil, clamp) as DeepSeek released it.
 struct YarnOptions {
   double factor = 1;
   int64_t original_length = 4096;
   double beta_fast = 32, beta_slow = 1;
-  // With m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim) and the softmax
-  // scale by m(mscale_all_dim)^2, so that one number for both changes the softmax scale alone. 0 stands for m = 1, -1
-  // in mscale_all_dim for mscale.
+  // With m(s) = 0.1 s ln(factor) + 1, cosines and sines are multiplied by m(mscale) / m(mscale_all_dim), and the
+  // softmax scale by m(mscale_all_dim)^2. If both numbers are equal, only the softmax scale changes. If a number is 0,
+  // its m is 1. An mscale_all_dim of -1 stands for mscale.
   double mscale = 1, mscale_all_dim = -1;
   bool operator==(const YarnOptions&) const = default;
 };
@@ -33,19 +34,20 @@ struct RopeOptions {
   bool operator==(const RopeOptions&) const = default;
 };
 
-// Angle per position of each of the dims/2 pairs: theta^(-2i/dims), blended by YaRN.
+// Angle per position of each of the dims/2 pairs: theta^(-2i/dims), adjusted by YaRN.
 std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims);
 
-// What YaRN multiplies the softmax scale by, and the cosines and sines; both 1 without YaRN.
+// The factors by which YaRN multiplies the softmax scale, and the cosines and sines. Both are 1 without YaRN.
 double rope_softmax_factor(const YarnOptions& options);
 double rope_table_factor(const YarnOptions& options);
 
 // Fills table [P, D/2, 2] (f32; f64 on the reference device) with cos and sin of position * frequency, times
-// rope_table_factor, computed in f64 on the host.
+// rope_table_factor. Computed in f64 on the host.
 void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options);
 
-// Rotates D dims of every head, from dim `offset` on, by the angle of the token's position; other dims are copied:
-//   (y[p], y[q]) = (x[p] cos - x[q] sin, x[p] sin + x[q] cos)   for each pair (p, q); the inverse turns sin's sign.
+// Rotates D dims of every head, beginning at dim `offset`, by the angle of the token's position, and copies the other
+// dims:
+//   (y[p], y[q]) = (x[p] cos - x[q] sin, x[p] sin + x[q] cos)   for each pair (p, q); the inverse negates sin.
 //
 // Shapes:  x, y [T, H, E] with offset + D <= E; positions i32 [T]; table [P, D/2, 2] of fill_rope_table.
 // Types:   x, y f32 or bf16, the same; table f32. Arithmetic in f32.

@@ -9,17 +9,17 @@ namespace {
 
 using Index = std::make_integer_sequence<int, kLanes>;
 
-// Of (c0, s0, c1, s1, ...), the values of two pairs of lanes: (c0, c0, c1, c1, ...), or (s0, s0, s1, s1, ...).
+// From (c0, s0, c1, s1, ...): (c0, c0, c1, c1, ...) if `first` is 0, (s0, s0, s1, s1, ...) if it is 1.
 template <int first, int... I>
-[[gnu::always_inline]] inline Lanes twice(Lanes v, std::integer_sequence<int, I...>) {
+[[gnu::always_inline]] inline Lanes duplicated(Lanes v, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(v, v, (I / 2 * 2 + first)...);
 }
-// (x0, x1, x2, x3, ...) as (x1, x0, x3, x2, ...).
+// From (x0, x1, x2, x3, ...): (x1, x0, x3, x2, ...).
 template <int... I>
 [[gnu::always_inline]] inline Lanes swapped(Lanes v, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(v, v, (I ^ 1)...);
 }
-// Every second lane of a and b, from lane `first` on.
+// Every second lane of a and b, beginning at lane `first`.
 template <int first, int... I>
 [[gnu::always_inline]] inline Lanes every_second(Lanes a, Lanes b, std::integer_sequence<int, I...>) {
   return __builtin_shufflevector(a, b, (2 * I + first)...);
@@ -29,13 +29,13 @@ template <int... I>
   return Lanes{(I % 2 == 0 ? even : -even)...};
 }
 
-// A register of the table serves all heads of a token.
+// The loop over heads is the inner one, so that a register of the table serves all heads of a token.
 template <class T>
 void rotate_interleaved(T* y, const T* x, const float* table, const RopeTokens<T>& a) {
   const Lanes sign = alternating(-a.sign, Index());
   for_lanes(2 * a.pairs, [&](int64_t c, int64_t n) {
     const Lanes angle = load_lanes(table + c, n);
-    const Lanes cosine = twice<0>(angle, Index()), sine = twice<1>(angle, Index()) * sign;
+    const Lanes cosine = duplicated<0>(angle, Index()), sine = duplicated<1>(angle, Index()) * sign;
     for (int64_t h = 0; h < a.heads; ++h) {
       const Lanes v = load_lanes(x + h * a.width + c, n);
       store_lanes(y + h * a.width + c, v * cosine + swapped(v, Index()) * sine, n);

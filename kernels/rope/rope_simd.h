@@ -6,8 +6,8 @@
 
 namespace birkhoff::cpu {
 
-// The arguments of rope.h over raw memory: tokens [begin, end) of x, y [T, heads, width]; `pairs` pairs turn from dim
-// `offset` on.
+// The arguments of rope.h over raw memory, for tokens [begin, end) of x, y [T, heads, width]. The `pairs` pairs that
+// turn begin at dim `offset`.
 template <class T>
 struct RopeTokens {
   T* y;
@@ -15,7 +15,7 @@ struct RopeTokens {
   const int32_t* positions;
   const float* table;
   int64_t heads, width, pairs, offset;
-  float sign;  // of the sine
+  float sign;  // multiplies the sine: -1 for the inverse
   int64_t begin, end;
 };
 template <class T>

@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-// The (fractional) pair index whose frequency turns `rotations` times over the original length.
+// The (fractional) index of the pair whose frequency turns `rotations` times over the original length.
 double correction_dim(const RopeOptions& options, int64_t dims, double rotations) {
   const double turns = static_cast<double>(options.yarn.original_length) / (rotations * 2 * M_PI);
   return static_cast<double>(dims) * std::log(turns) / (2 * std::log(options.theta));
@@ -45,7 +45,7 @@ std::vector<double> rope_frequencies(const RopeOptions& options, int64_t dims) {
   const double last = static_cast<double>(dims - 1);
   const double low = std::clamp(std::floor(correction_dim(options, dims, options.yarn.beta_fast)), 0.0, last);
   double high = std::clamp(std::ceil(correction_dim(options, dims, options.yarn.beta_slow)), 0.0, last);
-  if (high <= low) high = low + 0.001;  // a step, as in the release
+  if (high <= low) high = low + 0.001;  // makes the blend a step, as in DeepSeek's code
   for (size_t i = 0; i < frequencies.size(); ++i) {
     const double slowed = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
     frequencies[i] *= slowed / options.yarn.factor + (1 - slowed);

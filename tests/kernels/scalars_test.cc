@@ -1,5 +1,5 @@
-// Scalars of ops are doubles: the reference device computes with them as they are, the cpu device rounds each once to
-// f32.
+// Scalars of ops are doubles. The reference device computes with them unchanged; the cpu device rounds each of them
+// once to f32.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ Fill values(std::vector<double> list) {
   return [list = std::move(list)](int64_t i) { return list.at(static_cast<size_t>(i)); };
 }
 
-// An op with a scalar, and what the first element of one of its outputs is by the formula of its header.
+// An op with a scalar, and the first element of one of its outputs by the formula of its header.
 struct Scalar {
   std::string name, output;
   std::function<OpCase(double)> op;

@@ -1,5 +1,5 @@
-// Every op on tensors of no rows: a microbatch without tokens, an expert or a rank without rows. Nothing is written,
-// and what is added up stays as it is. A tensor of zero rows is an ordinary tensor, not an absent one.
+// Runs every op on tensors without rows: a microbatch without tokens, an expert or a rank without rows. Nothing may be
+// written, and accumulators must keep their values. A tensor of zero rows is an ordinary tensor, not an absent one.
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -52,7 +52,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr double kBefore = 7;  // what every tensor with elements holds
+constexpr double kBefore = 7;  // the value of all elements before an op runs
 
 class OpNames final : public OpObserver {
  public:
@@ -62,15 +62,15 @@ class OpNames final : public OpObserver {
   std::set<std::string> seen;
 };
 
-// Tensors of an op without rows, by name: T tokens of C channels are none, parameters have elements.
+// The tensors of an op without rows. There are no tokens, so tensors over T tokens are empty; parameters have elements.
 class Tensors {
  public:
   explicit Tensors(DeviceKind kind) : stream{Device{kind}}, arena(Device{kind}) { stream.observer = &names; }
 
-  // A tensor of activations, statistics, indices or offsets whose shape holds a 0.
+  // An empty tensor of activations, statistics, indices or offsets: its shape holds a 0.
   Tensor none(Shape shape, DType dtype = DType::f32) { return arena.take(dtype, shape); }
   Tensor index(Shape shape) { return none(shape, DType::i32); }
-  // A parameter, or the sum of its gradient.
+  // A parameter, or the accumulator of its gradient.
   Tensor some(Shape shape) {
     const Tensor t = arena.take(DType::f32, shape);
     fill(stream, t, kBefore);
@@ -91,7 +91,8 @@ class Tensors {
 
 using Case = std::function<void(Tensors&)>;
 
-// Op names to what runs them. C = 8 channels, S = 4 streams, H = 2 heads, E = 3 experts, K = 2 chosen, V = 5 rows.
+// For each op, a function that runs it. C = 8 channels, S = 4 streams, H = 2 heads, E = 3 experts, K = 2 chosen, V = 5
+// rows.
 std::map<std::string, Case> cases() {
   std::map<std::string, Case> c;
   c["gelu"] = [](Tensors& t) { gelu_forward(t.stream, {t.none({0, 8}), t.none({0, 8})}); };
@@ -455,7 +456,7 @@ std::map<std::string, Case> cases() {
     Arena workspace(t.stream.device);
     muon(t.stream, workspace, {t.none({0, 8}), t.none({0, 8}), {}, t.none({0, 8}), {}});
   };
-  // A rank on which no row of its part of a table was touched: its rows do not even decay.
+  // A rank whose part of a table was not touched: its rows do not even decay.
   c["adamw_rows"] = [](Tensors& t) {
     adamw_rows(t.stream, {.weight = t.some({5, 8}),
                           .m = t.some({5, 8}),
@@ -515,7 +516,7 @@ class ZeroRows : public testing::TestWithParam<DeviceKind> {};
 TEST_P(ZeroRows, ChangeNothing) {
   for (const auto& [op, run] : cases()) {
     SCOPED_TRACE(op);
-    if (op == "pack_weight" && GetParam() == DeviceKind::reference) continue;  // it multiplies by the weight itself
+    if (op == "pack_weight" && GetParam() == DeviceKind::reference) continue;  // it uses the weight itself
     Tensors t(GetParam());
     run(t);
     EXPECT_TRUE(t.names.seen.contains(op)) << "the case ran another op";
@@ -529,7 +530,7 @@ TEST_P(ZeroRows, ChangeNothing) {
 INSTANTIATE_TEST_SUITE_P(Devices, ZeroRows, testing::Values(DeviceKind::cpu, DeviceKind::reference, DeviceKind::meta),
                          [](const auto& instance) { return std::string(name_of(instance.param)); });
 
-// The names that the ops give to their scopes, which every op opens.
+// Every op opens a scope with a name. These are the names in the sources.
 TEST(ZeroRowsOfEveryOp, AreTested) {
   const char* const root = std::getenv("BIRKHOFF_SOURCE_DIR");
   const std::regex scope("OpScope scope\\(stream, \"(\\w+)\"\\)");

@@ -6,7 +6,7 @@
 
 namespace birkhoff::cpu {
 
-// convert.h for one instruction set.
+// The conversions of convert.h for one instruction set.
 struct ConvertKernels {
   void (*narrow)(bfloat16* to, const float* from, int64_t count);
   void (*widen)(float* to, const bfloat16* from, int64_t count);

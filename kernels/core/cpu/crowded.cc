@@ -24,23 +24,28 @@
 namespace birkhoff {
 namespace {
 
+// How often the watched thread is sampled.
 constexpr auto kTick = std::chrono::milliseconds(200);
-// Of a tick without a core. On a quiet machine it is about a hundredth; beside as many busy processes as there are
-// cores, a half. Threads that start or end, the guests among them, cost up to 10 ms once, which must not count.
+// The cores are crowded if the watched thread was ready to run but had no core for more than this share of a tick. The
+// share is about a hundredth on a quiet machine, and a half beside as many busy processes as there are cores. Threads
+// that start or end, the idle team's among them, cost up to 10 ms once (5 % of a tick), which must not count.
 constexpr double kCrowdedShare = 0.1;
+// A tick counts as calm only if the thread ran for more than this share of it: a sleeping thread gives no information.
 constexpr double kBusyShare = 0.2;
+// Seconds of calm ticks before the cores are no longer considered crowded.
 constexpr double kCalmAfter_s = 2;
-// More idle threads than that are not worth it.
-constexpr int kMostGuests = 64;
+// If a machine needs more idle threads than this, they cost more than they save.
+constexpr int kMaxIdleThreads = 64;
 
 std::atomic<bool> crowded{false};
 
-// Seconds that a thread of this process had a core, and that it was ready to run and had none.
+// Seconds that a thread of this process has run on a core, and seconds that it was ready to run but had none.
 struct CoreTime {
   double ran_s = 0, waited_s = 0;
 };
 
-// The one thread's times. Its file stays open, since a run may have no descriptor left later (ulimit -n).
+// Reads the core times of one thread. The file stays open because the process may have no free descriptor later
+// (ulimit -n).
 class CoreClock {
  public:
   explicit CoreClock(pid_t thread)
@@ -51,7 +56,7 @@ class CoreClock {
   CoreClock(const CoreClock&) = delete;
   CoreClock& operator=(const CoreClock&) = delete;
 
-  // Nothing where the system does not tell, or the thread has ended.
+  // Returns nullopt if the system does not report these times or the thread has ended.
   std::optional<CoreTime> now() const {
     std::array<char, 128> text{};
     double ran_ns = 0, waited_ns = 0;
@@ -64,45 +69,47 @@ class CoreClock {
   int file_;
 };
 
-// libgomp spins by GOMP_SPINCOUNT, but for a moment only while there are more threads in teams than cores (its manual:
-// 100 turns). That can be changed while it runs: by a team of idle threads that comes and goes.
-class Guests {
+// While its teams have more threads than there are cores, libgomp lets waiting threads spin only for a moment (100
+// turns, says its manual) instead of for GOMP_SPINCOUNT turns, which is fixed at start-up. A team of idle threads that
+// is started and ended as needed therefore turns long spinning off and on at run time.
+class IdleTeam {
  public:
-  explicit Guests(int count)
-      : thread_(start_thread("lets other threads wait asleep", [this, count] { stay(count); })) {}
-  ~Guests() {
+  explicit IdleTeam(int count)
+      : thread_(start_thread("lets other threads wait asleep", [this, count] { hold_team(count); })) {}
+  ~IdleTeam() {
     {
       const std::lock_guard lock(mutex_);
-      leave_ = true;
+      ending_ = true;
     }
     changed_.notify_all();
-    thread_.join();  // and with it its team ends
+    thread_.join();  // its OpenMP team ends with it
   }
-  Guests(const Guests&) = delete;
-  Guests& operator=(const Guests&) = delete;
+  IdleTeam(const IdleTeam&) = delete;
+  IdleTeam& operator=(const IdleTeam&) = delete;
 
  private:
-  void stay(int count) {
+  void hold_team(int count) {
     try {
       start_team(count + 1);
     } catch (const std::exception&) {
-      return;  // no more threads are to be had: they go on spinning
+      return;  // the system refuses the threads: waiting threads go on spinning
     }
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return leave_; });
+    changed_.wait(lock, [this] { return ending_; });
   }
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool leave_ = false;
+  bool ending_ = false;
   std::thread thread_;
 };
 
 class Watch {
  public:
+  // Together with the team, the idle threads must outnumber the cores.
   explicit Watch(int team_threads)
       : clock_(gettid()),
-        guests_(team_threads > 1 && std::getenv(kOurThreadWaits) ? omp_get_num_procs() - team_threads + 1 : 0),
+        idle_threads_(team_threads > 1 && std::getenv(kOurThreadWaits) ? omp_get_num_procs() - team_threads + 1 : 0),
         thread_(start_thread("watches for crowds", [this] { watch(); })) {}
   ~Watch() {
     {
@@ -117,7 +124,7 @@ class Watch {
 
  private:
   void watch() {
-    std::unique_ptr<Guests> guests;
+    std::unique_ptr<IdleTeam> idle_team;
     std::optional<CoreTime> before = clock_.now();
     double at_s = now_s(), calm_s = kCalmAfter_s;
     std::unique_lock lock(mutex_);
@@ -129,31 +136,31 @@ class Watch {
       if (waited_s > kCrowdedShare * tick_s) {
         calm_s = 0;
       } else if (ran_s > kBusyShare * tick_s) {
-        calm_s += tick_s;  // of a thread that sleeps nothing is known
+        calm_s += tick_s;  // not if the thread slept
       }
       crowded = calm_s < kCalmAfter_s;
-      if (crowded && !guests) guests = invited();
-      if (!crowded) guests.reset();
+      if (crowded && !idle_team) idle_team = start_idle_team();
+      if (!crowded) idle_team.reset();
       before = now;
       at_s += tick_s;
     }
     crowded = false;
   }
 
-  // Nobody where there is no use for guests, or the system refuses the thread that brings them (ulimit -u): they only
-  // save time, so that no run ends for want of them.
-  std::unique_ptr<Guests> invited() {
-    if (guests_ < 1 || guests_ > kMostGuests) return nullptr;
+  // Returns nullptr if an idle team would not help, or if the system refuses its thread (ulimit -u). The team only
+  // saves time, so failing to start it must not end a run.
+  std::unique_ptr<IdleTeam> start_idle_team() {
+    if (idle_threads_ < 1 || idle_threads_ > kMaxIdleThreads) return nullptr;
     try {
-      return std::make_unique<Guests>(guests_);
+      return std::make_unique<IdleTeam>(idle_threads_);
     } catch (const std::exception&) {
-      guests_ = 0;
+      idle_threads_ = 0;
       return nullptr;
     }
   }
 
   CoreClock clock_;
-  int guests_;
+  int idle_threads_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool ending_ = false;

@@ -4,7 +4,7 @@
 
 namespace birkhoff {
 
-// Calls body.operator()<T>() with T = float or bfloat16, the types an activation has on the cpu device.
+// Calls body.operator()<T>() with T = float or bfloat16, the types that activations have on the cpu device.
 template <class Body>
 void with_activation_type(DType dtype, Body body) {
   switch (dtype) {

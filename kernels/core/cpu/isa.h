@@ -3,9 +3,10 @@
 // compiles it once per instruction set with BIRKHOFF_ISA naming it, and the best one that the processor has is chosen
 // at run time.
 //
-// Rules for such a file, which keep code for one processor out of the path of another: everything but the one exported
-// specialization lives in an anonymous namespace, and no standard container or inline function of another header is
-// used beyond <cmath>, <cstdint>, kernels/core/cpu/simd.h and, where the instruction set is certain, intrinsics.
+// Such a file must not let code for one processor reach another: the linker keeps only one copy of an inline function,
+// and it may be one compiled for AVX-512. Therefore everything but the one exported specialization lives in an
+// anonymous namespace, and the file uses no standard container and no inline function of another header beyond <cmath>,
+// <cstdint>, kernels/core/cpu/simd.h and, where the instruction set is certain, intrinsics.
 #include <cstdint>
 #include <string_view>
 
@@ -17,7 +18,7 @@ enum class Isa : uint8_t { portable, avx2, avx512, avx512_bf16 };
 Isa best_isa();
 std::string_view name_of(Isa isa);
 
-// Calls make.template operator()<I>() for the best instruction set I and returns what it gives.
+// Calls make.template operator()<I>() for the best instruction set I and returns its result.
 template <class Make>
 auto on_best_isa(Make make) {
 #if defined(__x86_64__)

@@ -34,7 +34,7 @@ using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
 }
 [[maybe_unused, gnu::always_inline]] inline void store_lanes(float* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
 #if defined(__AVX512BF16__)
-// The instruction takes subnormal numbers for zero.
+// Unlike the code below, the instruction treats subnormal numbers as zero.
 [[maybe_unused, gnu::always_inline]] inline void store_lanes(bfloat16* p, Lanes v) {
   const auto h = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(v));
   __builtin_memcpy(static_cast<void*>(p), &h, sizeof h);
@@ -49,7 +49,7 @@ using Halves [[gnu::vector_size(2 * kLanes)]] = uint16_t;
 }
 #endif
 
-// The first n elements, the other lanes zero; and back. For the end of a row.
+// Load and store the first n elements, for the end of a row. The other lanes load as zero.
 template <class T>
 [[gnu::always_inline]] inline Lanes load_lanes(const T* p, int64_t n) {
   if (n == kLanes) return load_lanes(p);
@@ -60,7 +60,7 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline void store_lanes(T* p, Lanes v, int64_t n) {
   if (n == kLanes) return store_lanes(p, v);
-  T buffer[kLanes];  // rounded as whole registers are
+  T buffer[kLanes];  // so that the tail is rounded by the same code as whole registers
   store_lanes(buffer, v);
   for (int l = 0; l < kLanes; ++l) {
     if (l < n) p[l] = buffer[l];
@@ -77,7 +77,7 @@ template <class T>
   return pairs[0] + pairs[1];
 }
 
-// Calls body(c, n) for c = 0, kLanes, ... with n = kLanes, and n = the rest for a last, partial step.
+// Calls body(c, n) for c = 0, kLanes, ... with n = kLanes, and with the remaining n for a last, partial step.
 template <class Body>
 [[gnu::always_inline]] inline void for_lanes(int64_t C, Body body) {
   int64_t c = 0;

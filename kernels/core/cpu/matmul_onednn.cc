@@ -16,7 +16,7 @@ namespace {
 using dnnl::memory;
 using Tag = memory::format_tag;
 
-// Rows that the packed layout is chosen for. Any other number of rows accepts it too.
+// oneDNN chooses the packed layout for this number of rows. Products with any other number of rows accept it too.
 constexpr int64_t kNominalRows = 128;
 
 constexpr int64_t kGrain = 16384;
@@ -36,8 +36,8 @@ memory::data_type type_of(DType dtype) {
   return dtype == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
-// The default scratchpad belongs to the primitive: two threads that execute it at once corrupt each other's numbers
-// without a sign. A scratchpad of the user is passed in, here one a thread.
+// By default the scratchpad belongs to the primitive, and two threads that execute it at once silently corrupt each
+// other's numbers. Our own scratchpad, one per thread, is passed in instead.
 dnnl::primitive_attr attributes(bool accumulate = false) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
@@ -49,8 +49,9 @@ dnnl::primitive_attr attributes(bool accumulate = false) {
   return attr;
 }
 
-// A primitive divides its work by the number of threads at its creation and is wrong when it runs with fewer, or, of
-// another kind (below AVX-512), by that at its execution: all are made to agree.
+// Sets the number of threads for a scope. One kind of primitive divides its work by the number of threads at its
+// creation and computes wrong results when run with fewer; another (below AVX-512) divides by the number at execution.
+// So both numbers are always made equal.
 class Threads {
  public:
   explicit Threads(int threads) : before_(num_threads()) { set_num_threads(threads); }
@@ -75,7 +76,8 @@ dnnl::matmul::primitive_desc describe(const Matmul& s, const memory::desc& b, Bi
 #endif
 }
 
-// Whether the processor has products of bf16; if not, they are computed in f32 from rounded operands.
+// Whether oneDNN can multiply this dtype on this processor. If it has no bf16 products, operands are still rounded to
+// bf16, but then widened and multiplied in f32.
 bool native(DType dtype) {
   static const bool bf16 = [] {
     try {
@@ -104,7 +106,7 @@ memory::desc packed_desc(DType dtype, int64_t K, int64_t N) {
   return known[key] = describe({kNominalRows, N, K, dtype, DType::f32}, any).weights_desc();
 }
 
-// A primitive with its memory objects, whose data pointers are set anew at each call. Belongs to one thread.
+// A primitive with its memory objects, whose data pointers are set at each call. It belongs to one thread.
 struct MatmulEntry {
   dnnl::matmul primitive;
   memory a, b, bias, c, scratchpad;
@@ -129,7 +131,7 @@ MatmulEntry& entry_of(const Matmul& s, Bias bias) {
   return known.emplace(key, MatmulEntry(describe(s, packed_desc(s.in, s.K, s.N), bias))).first->second;
 }
 
-// A reorder is elementwise, so threads do not change its result.
+// A reorder is elementwise, so the number of threads does not change its result.
 struct PackEntry {
   dnnl::reorder primitive;
   memory from, to, scratchpad;
@@ -155,7 +157,7 @@ PackEntry& entry_of(const Packing& p) {
   return known.emplace(key, PackEntry(description)).first->second;
 }
 
-// bf16 operands on a processor without products of bf16.
+// Multiplies bf16 operands on a processor without bf16 products.
 void matmul_widened(Matmul s, MatmulOperands o) {
   Scratch<float> wide(s.M * s.K), sums(s.out == DType::bf16 ? s.M * s.N : 0);
   convert(wide.data(), static_cast<const bfloat16*>(o.a), s.M * s.K);
@@ -182,7 +184,7 @@ void pack_widened(Packing p, void* packed, const void* source) {
   pack(p, packed, wide.data());
 }
 
-// oneDNN reorders bf16 to bf16 more than twice as fast as it reorders and rounds at once.
+// Rounds first: oneDNN reorders bf16 to bf16 more than twice as fast as it reorders and rounds in one step.
 void pack_rounded(Packing p, void* packed, const void* source) {
   Scratch<bfloat16> rounded(p.K * p.N);
   parallel_for(rounded.size(), kGrain, [&](int64_t begin, int64_t end) {

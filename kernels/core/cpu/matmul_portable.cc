@@ -1,4 +1,4 @@
-// Plain loops with the interface of the engine. The packed layout is the [K, N] matrix itself.
+// Plain loops with the interface of the oneDNN engine. The packed layout is the [K, N] matrix itself.
 #include "kernels/core/cpu/matmul.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cpu/scratch.h"

@@ -12,12 +12,13 @@
 
 namespace birkhoff {
 
+// A parallel region counts as one thread: nested regions would start more threads than there are cores.
 int num_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 void set_num_threads(int threads) { omp_set_num_threads(std::max(threads, 1)); }
 
 namespace {
 
-// Has so many threads at the same time, besides this one.
+// Runs `count` threads at the same time, besides this one, to find out whether the system allows that many.
 void try_threads(int count) {
   std::latch end(1);
   std::vector<std::thread> threads;
@@ -41,7 +42,7 @@ void start_team(int threads) {
   set_num_threads(threads);
   if (threads == 1) return;
   try_threads(threads - 1);
-  std::atomic<int> started{0};  // an empty region would be left out
+  std::atomic<int> started{0};  // gives the region a body; the compiler would drop an empty one
 #pragma omp parallel num_threads(threads)
   ++started;
 }
@@ -54,9 +55,10 @@ void parallel_ranges(int64_t count, int64_t grain, void* context, RangeFn fn) {
     if (count > 0) fn(context, 0, count);
     return;
   }
-  std::exception_ptr failure;
+  std::exception_ptr failure;  // no exception may leave a parallel region; of several, any one is kept
 #pragma omp parallel num_threads(static_cast <int>(parts))
   {
+    // The runtime may grant fewer threads than requested, so the ranges follow the actual size of the team.
     const int64_t part = omp_get_thread_num(), team = omp_get_num_threads();
     const int64_t begin = count * part / team, end = count * (part + 1) / team;
     try {

@@ -4,10 +4,12 @@
 
 namespace birkhoff {
 
-// Threads of the calling thread's OpenMP team, the one that oneDNN uses too. Ranks that are threads set it to 1.
+// Number of threads in the calling thread's OpenMP team, which oneDNN uses too. Ranks that are threads of one process
+// set it to 1.
 int num_threads();
 void set_num_threads(int threads);
-// The same, and starts the team. Errors: UserError if the system refuses its threads; OpenMP would end the process.
+// Sets the number of threads and starts them. Errors: UserError if the system refuses the threads, where OpenMP itself
+// would end the process.
 void start_team(int threads);
 
 namespace detail {
@@ -15,8 +17,9 @@ using RangeFn = void (*)(void* context, int64_t begin, int64_t end);
 void parallel_ranges(int64_t count, int64_t grain, void* context, RangeFn fn);
 }  // namespace detail
 
-// Calls body(begin, end) over [0, count) in ranges of at least `grain` elements, one range a thread. Ranges depend on
-// the number of threads, so a body must not reduce across elements. An exception of a body is rethrown here.
+// Calls body(begin, end) for ranges that cover [0, count), one per thread and at most count / grain (rounded up) of
+// them. Ranges depend on the number of threads, so a body must not reduce across elements. Rethrows an exception of a
+// body.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   auto call = [](void* context, int64_t begin, int64_t end) {

@@ -2,7 +2,8 @@
 
 namespace birkhoff {
 
-// One turn of a loop that spins: tells the processor so, which costs from 10 to 150 cycles.
+// To be called in every turn of a spin loop. Tells the processor that the thread is spinning, which takes 10 to 150
+// cycles.
 inline void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();

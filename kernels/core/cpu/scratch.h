@@ -5,8 +5,9 @@
 
 namespace birkhoff {
 
-// Temporary elements of one call, taken from an arena that belongs to the calling thread: no allocation once warm.
-// Uninitialized unless a fill value is given. Scopes nest like a stack.
+// Temporary elements of one call, taken from a thread-local arena, so nothing is allocated once the arena has grown.
+// Uninitialized unless a fill value is given. The Scratch objects of a thread must be destroyed in reverse order of
+// construction.
 template <class T>
 class Scratch {
  public:

@@ -1,5 +1,5 @@
 #pragma once
-// What the per-instruction-set files <op>_simd.cc share: element access in f32 and a vectorizable exponential.
+// Shared by the per-instruction-set files <op>_simd.cc: element access in f32 and a vectorizable exponential.
 // Everything here has internal linkage, since each such file is compiled for several processors
 // (kernels/core/cpu/isa.h).
 #include <cmath>
@@ -27,7 +27,7 @@ inline constexpr Isa kThisIsa = Isa::BIRKHOFF_ISA;
   p->bits = static_cast<uint16_t>((u & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
 }
 
-// Keeps -fassociative-math from regrouping across it.
+// Prevents -fassociative-math from regrouping operations across this value.
 [[maybe_unused, gnu::always_inline]] inline float keep(float x) {
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_assoc_barrier)
@@ -38,8 +38,9 @@ inline constexpr Isa kThisIsa = Isa::BIRKHOFF_ISA;
 }
 
 // e^x in f32 within 3e-7; 0 below -87.3, infinity above 88.72, NaN for NaN. Cody-Waite reduction and a degree-6
-// polynomial. No comparison is made twice: gcc would turn the second into a branch, and a loop around a branch is not
-// vectorized. The power of two is added to the exponent, since products may be regrouped and 2^128 is no finite f32.
+// polynomial. No comparison appears twice: gcc would turn the second into a branch, and does not vectorize a loop with
+// a branch. 2^n is added to the exponent bits rather than multiplied, because the compiler may regroup products and
+// 2^128 is not a finite f32.
 [[maybe_unused, gnu::always_inline]] inline float exp_f32(float x) {
   const float clamped = x > -87.3f ? (x < 88.7228f ? x : 88.7228f) : -87.3f;
   const float n = __builtin_rintf(clamped * 1.44269504088896f);

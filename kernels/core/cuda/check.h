@@ -1,5 +1,5 @@
 #pragma once
-// CUDA builds only. Return codes become BugErrors that say where the call stands.
+// CUDA builds only. A return code other than success becomes a BugError with the file and line of the call.
 
 #include <cublasLt.h>
 #include <cuda_runtime.h>

@@ -5,7 +5,7 @@
 
 namespace birkhoff::cuda {
 
-// Between f32 and bf16, equal counts.
+// Converts between f32 and bf16; both tensors have the same count.
 void convert(Stream& stream, Tensor to, Tensor from);
 void fill(Stream& stream, Tensor to, float value);
 

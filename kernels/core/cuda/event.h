@@ -13,7 +13,7 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(Stream& stream);
-  // Later work of the stream runs after the recorded point; the host does not wait.
+  // Work that is given to the stream later runs after the recorded point. The host does not wait.
   void order_before(Stream& stream);
   // The host waits for the recorded point.
   void synchronize();

@@ -1,5 +1,5 @@
 #pragma once
-// What CUDA kernels share. For .cu files only.
+// Shared by the CUDA kernels. For .cu files only.
 #include <cstdint>
 
 #include <cuda_bf16.h>
@@ -24,7 +24,7 @@ void launch(Stream& stream, int64_t blocks, void (*kernel)(Params...), Args... a
   check(cudaGetLastError());
 }
 
-// The device's type of a dtype: calls body.operator()<float>() or <__nv_bfloat16>().
+// Calls body.operator()<T>() with the device's type for an activation: float or __nv_bfloat16.
 template <class Body>
 void with_activation_type(DType dtype, Body body) {
   if (dtype == DType::bf16) return body.template operator()<__nv_bfloat16>();
@@ -41,7 +41,8 @@ __device__ inline float load(const __nv_bfloat16* p) { return __bfloat162float(*
 __device__ inline void store(float* p, float v) { *p = v; }
 __device__ inline void store(__nv_bfloat16* p, float v) { *p = __float2bfloat16(v); }
 
-// The sum over the block, given to every thread. The order is fixed.
+// Returns the sum over the block to every thread, added in a fixed order. The second barrier lets the next call reuse
+// `warps`.
 __device__ inline float block_sum(float value) {
   __shared__ float warps[kBlockThreads / 32];
   for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
@@ -53,7 +54,7 @@ __device__ inline float block_sum(float value) {
   return sum;
 }
 
-// Elements of device memory for one call, taken and given back in stream order.
+// Device memory for the elements of one call, allocated and freed in stream order.
 template <class T>
 class DeviceScratch {
  public:

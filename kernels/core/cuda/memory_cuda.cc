@@ -28,6 +28,7 @@ Stream create_stream(Device device) {
            count, "; run on the cpu device, or check the driver with nvidia-smi");
   check(cudaSetDevice(device.index));
   cudaStream_t handle;
+  // Non-blocking: the stream does not synchronize with the default stream.
   check(cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking));
   return {device, handle};
 }

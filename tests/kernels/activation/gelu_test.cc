@@ -25,7 +25,7 @@ TEST(Gelu, CpuEqualsReference) {
 
 TEST(Gelu, BackwardMatchesFiniteDifferences) { gelu_case(50, 2).expect_gradients({"x"}, {"y"}); }
 
-// Values of the exact function x Phi(x), from which the approximation differs by less than 5e-4.
+// The expected values are those of the exact function x Phi(x), from which the approximation differs by less than 5e-4.
 TEST(Gelu, IsCloseToTheExactFunction) {
   OpCase c;
   c.parameter("x", {3}, [](int64_t i) { return static_cast<double>(i - 1); }).output_f32("y", {3});

@@ -11,7 +11,7 @@
 namespace birkhoff::test {
 namespace {
 
-// Normal numbers of every size, with both signs, and all ways to round.
+// Normal numbers of every size and sign, with mantissas that need every kind of rounding.
 std::vector<float> numbers(size_t count) {
   std::vector<float> out(count);
   uint32_t u = 12345;
@@ -41,7 +41,7 @@ TEST(Convert, KeepsZeroInfinityAndNaN) {
   EXPECT_TRUE(std::isnan(static_cast<float>(to[4])));
 }
 
-// Threads cut a range anywhere.
+// Threads may cut a range anywhere.
 TEST(Convert, GivesTheSameWhereverARangeEnds) {
   std::vector<float> from = numbers(64);
   for (size_t i = 0; i < from.size(); i += 2) from[i] = std::bit_cast<float>(static_cast<uint32_t>(0x00700000u + i));

@@ -15,7 +15,7 @@
 namespace birkhoff {
 namespace {
 
-// This process and what it starts share one core.
+// Restricts this process and those that it starts to one core.
 void share_one_core() {
   cpu_set_t mine, one;
   sched_getaffinity(0, sizeof mine, &mine);
@@ -34,7 +34,7 @@ bool comes_true(double seconds, const std::function<bool()>& condition) {
   return true;
 }
 
-// Takes time of the calling thread's cores until its parent ends or kills it.
+// Competes for the cores of the calling thread until its parent ends or kills it.
 pid_t start_busy_process(bool as_nobody = false) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
@@ -43,21 +43,22 @@ pid_t start_busy_process(bool as_nobody = false) {
   for (volatile unsigned turns = 0;;) turns = turns + 1;
 }
 
-// In a process of its own, which the limit is for. It ends with 0 once the watch has seen the crowd and gone on.
+// Must run in a process of its own, because it sets a limit. Returns 0 if the watch has seen the crowd and the process
+// has gone on.
 int crowded_where_no_thread_may_start() {
   setenv(kOurThreadWaits, "bounded", 1);
   start_watched_team(2);
   share_one_core();
   start_busy_process(true);
   const rlimit none{0, 0};
-  // Who may start as many as the machine holds has no limit.
+  // root has no limit of processes, so it becomes another user.
   if (setrlimit(RLIMIT_NPROC, &none) != 0 || (getuid() == 0 && setuid(65534) != 0)) return 1;
   if (!comes_true(10, is_crowded)) return 2;
   comes_true(0.5, [] { return false; });
   return 0;
 }
 
-// First: the other one starts the watch of this process.
+// Must be the first test: the other one starts the watch of this process.
 TEST(Crowded, EndsNoProcessThatMayStartNoMoreThreads) {
   if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
   const pid_t child = fork();
@@ -67,7 +68,7 @@ TEST(Crowded, EndsNoProcessThatMayStartNoMoreThreads) {
   EXPECT_EQ(status, 0);
 }
 
-TEST(Crowded, WhereAnotherProcessWantsTheCore) {
+TEST(Crowded, IsDetectedIfAnotherProcessWantsTheCore) {
   if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
   share_one_core();
   start_watched_team(1);

@@ -1,4 +1,4 @@
-// A CUDA build starts and answers where there is no driver.
+// A CUDA build starts and gives proper answers if there is no driver.
 #include <gtest/gtest.h>
 
 #include "kernels/core/cuda_memory.h"

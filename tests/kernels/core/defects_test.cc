@@ -17,7 +17,7 @@ std::string message_of(const Defects& defects, const std::string& what) {
   return "nothing";
 }
 
-TEST(Defects, TellOfOneWithoutACount) {
+TEST(Defects, ReportASingleOneWithoutACount) {
   Defects defects;
   EXPECT_EQ(message_of(defects, "f"), "nothing");
   defects.add("a is 1");
@@ -27,7 +27,7 @@ TEST(Defects, TellOfOneWithoutACount) {
   EXPECT_EQ(message_of(named, "f"), "f: a is 1");
 }
 
-TEST(Defects, TakeAnotherValueWhereOneCannotBeRead) {
+TEST(Defects, ReturnTheAlternativeIfAValueCannotBeRead) {
   Defects defects;
   const auto refused = []() -> int { throw DataError("b is 2"); };
   EXPECT_EQ(defects.value([] { return 5; }), 5);

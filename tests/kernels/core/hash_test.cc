@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-// Published with the xxHash sources: XXH3-64 of nothing, seed 0.
+// XXH3-64 of empty input with seed 0, as published with the xxHash sources.
 TEST(Hash, OfNothingIsThePublishedValue) { EXPECT_EQ(hash64("", 0), 0x2D06800538D394C2u); }
 
 TEST(Hash, OfPiecesEqualsHashOfTheWhole) {

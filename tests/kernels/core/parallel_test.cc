@@ -30,7 +30,7 @@ TEST_P(ParallelFor, VisitsEveryElementOnce) {
   }
 }
 
-TEST_P(ParallelFor, GivesNoThreadLessThanAGrain) {
+TEST_P(ParallelFor, MakesNoMoreRangesThanThereAreGrains) {
   std::atomic<int> calls = 0;
   parallel_for(100, 60, [&](int64_t, int64_t) { ++calls; });
   EXPECT_LE(calls, 2);

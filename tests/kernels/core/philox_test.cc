@@ -12,7 +12,7 @@ struct Known {
   std::array<uint32_t, 4> expected;
 };
 
-// Published with Random123 (kat_vectors, philox4x32, 10 rounds). The counter is (index, key of the use), the key the
+// Published with Random123 (kat_vectors, philox4x32, 10 rounds). The counter is (index, key of the use); the key is the
 // seed.
 TEST(Philox, GivesThePublishedBlocks) {
   const Known known[] = {

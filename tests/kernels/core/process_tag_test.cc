@@ -15,7 +15,7 @@ std::string tag_of(int pid) {
   return mine.substr(0, mine.rfind('-') + 1) + std::to_string(pid);
 }
 
-TEST(ProcessTag, TellsOfAProcessWhetherItHasEnded) {
+TEST(ProcessTag, TellsWhetherAProcessHasEnded) {
   EXPECT_FALSE(has_ended(process_tag()));
   const int pid = ::fork();
   if (pid == 0) {
@@ -32,7 +32,7 @@ TEST(ProcessTag, TellsOfAProcessWhetherItHasEnded) {
   EXPECT_FALSE(is_alive(pid));
 }
 
-TEST(ProcessTag, TellsNothingOfOthers) {
+TEST(ProcessTag, SaysNothingAboutOtherHostsAndNamespaces) {
   const std::string mine = process_tag(), here = tag_of(1).substr(0, tag_of(1).size() - 1);
   for (const std::string& name :
        {std::string(), std::string("17"), here, here + "x", here + "0", here + "-1", here + "99999999999999999999",

@@ -79,7 +79,7 @@ TEST_F(TensorView, GivesItsElementsAsTheirTypeOnly) {
   EXPECT_EQ(t.bytes(), 96u);
 }
 
-TEST_F(TensorView, WithoutElementsCountsAsAbsent) {
+TEST_F(TensorView, OfNoRowsIsPresentUnlikeADefaultTensor) {
   EXPECT_FALSE(Tensor{}.present());
   EXPECT_TRUE((Tensor{numbers, DType::f32, {0, 3}}).present()) << "a tensor of no rows is given";
   EXPECT_TRUE(t.present());

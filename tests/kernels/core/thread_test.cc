@@ -17,14 +17,14 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// The message of the UserError of a process that may start no further one; "" where there is none.
+// Runs `body` in a process that may start no further process or thread. Returns the message of its UserError, or "".
 std::string refused(void (*body)()) {
   int ends[2];
   EXPECT_EQ(pipe(ends), 0);
   const pid_t pid = fork();
   if (pid == 0) {
     const rlimit none{0, 0};
-    // Who may start as many as the machine holds has no limit.
+    // root has no limit of processes, so it becomes another user.
     const bool limited = setrlimit(RLIMIT_NPROC, &none) == 0 && (getuid() != 0 || setuid(65534) == 0);
     std::string said = limited ? "" : "no limit";
     try {

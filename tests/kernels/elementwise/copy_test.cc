@@ -24,7 +24,7 @@ class Copy : public testing::Test {
 TEST_F(Copy, ConvertsBetweenAllFloatingTypesWithOneRounding) {
   for (const DType from : kFloats) {
     for (const DType to : kFloats) {
-      // 1 + 2^-9 is not bf16, 1 + 2^-30 not f32; rounding goes to even.
+      // 1 + 2^-9 is not a bf16 number, and 1 + 2^-30 not an f32 number; rounding goes to even.
       const std::vector<double> exact{0, -1.5, 1 + 0x1p-9, 1 + 3 * 0x1p-8, 1 + 0x1p-30, INFINITY};
       const Tensor a = arena.take(from, {2, 3}), b = arena.take(to, {6});
       set_values(a, exact);

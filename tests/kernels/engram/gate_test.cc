@@ -23,13 +23,15 @@ constexpr EngramGateOptions kWithoutRoot{1e-6f, 1e-6f, false};
 OpCase gate_case(Size n, Extra extra, EngramGateOptions options = {}) {
   const auto [T, S, C] = n;
   OpCase c;
-  // Means that keep every score, of either sign, away from 0, where the square root bends too much for differences.
+  // These means keep every score, of either sign, away from 0, where the square root is too curved for finite
+  // differences.
   const int64_t streams = S, channels = C;
   const Fill noise = normal(6, 0.5);
   c.activation("h", {T, S, C}, normal(5, 0.5, 1.5)).activation("kv", {T, (S + 1) * C}, [=](int64_t i) {
     return noise(i) + (i / channels % (streams + 1) % 2 == 0 ? 1.5 : -1.5);
   });
-  // Without the root a score moves the gate more: weights that keep it from 1, where 1 - gate loses its digits.
+  // Without the root a score moves the gate further. These weights keep the gate away from 1, where 1 - gate loses
+  // digits.
   const double mean = options.root ? 1 : 0.4;
   c.parameter("w_h", {S, C}, normal(3, 0.2, mean)).parameter("w_k", {S, C}, normal(4, 0.2, mean));
   c.output("out", {T, S, C});
@@ -78,7 +80,7 @@ class EngramGate : public testing::TestWithParam<Size> {};
 
 TEST_P(EngramGate, CpuEqualsReference) {
   const Size n = GetParam();
-  // The square root stretches a small score's error.
+  // The square root magnifies the error of a small score.
   gate_case(n, Extra::none).expect_cpu_equals_reference(n.C + n.T, 8);
   gate_case(n, Extra::mask_and_value).expect_cpu_equals_reference(n.C + n.T, 8);
   gate_case(n, Extra::none, kWithoutRoot).expect_cpu_equals_reference(n.C + n.T);
@@ -103,7 +105,7 @@ TEST(EngramGate, AMaskedTokenStaysAsItIs) {
   EXPECT_NE(out[0], h[0]);
 }
 
-// Where the root bends, or is clamped, the plain score still has its slope.
+// At a score of 0, where the root is clamped, the plain score still has its slope.
 TEST(EngramGate, WithoutTheRootAScoreOfZeroHasAGateOfAHalfAndAGradient) {
   Stream stream{Device{DeviceKind::reference}, nullptr, nullptr};
   Arena arena{stream.device};
@@ -173,7 +175,7 @@ TEST(EngramGate, RefusesShapesThatDisagree) {
 class EngramGateVectors : public testing::TestWithParam<DeviceKind> {};
 INSTANTIATE_TEST_SUITE_P(Devices, EngramGateVectors, testing::Values(DeviceKind::reference, DeviceKind::cpu));
 
-// Rows key 0 | ... | key M-1 | v of the vector's separate k [T,M,d] and v [T,d].
+// Joins the vector's separate k [T,M,d] and v [T,d] into rows key 0 | ... | key M-1 | v.
 std::vector<double> joined(const nlohmann::json& k, const nlohmann::json& v) {
   std::vector<double> out;
   for (size_t t = 0; t < v.size(); ++t) {

@@ -23,7 +23,7 @@ std::vector<int64_t> rows_of(const EngramHash& hash, int64_t site, const std::ve
   return rows;
 }
 
-// Rows of [begin, end) tokens.
+// The rows of tokens [begin, end).
 std::vector<int64_t> tokens(const EngramHash& hash, const std::vector<int64_t>& rows, int64_t begin, int64_t end) {
   return {rows.begin() + begin * hash.num_columns(), rows.begin() + end * hash.num_columns()};
 }
@@ -76,7 +76,7 @@ TEST(EngramHash, RefusesWhatItCannotHash) {
   EXPECT_THROW(EngramHash({{1}, {}, {}, 2, 50, 0, 0}), UserError);
 }
 
-// Bases far apart, so that leaving an order out changes no prime of another.
+// The bases are far apart, so that omitting one order does not change the primes of another.
 TEST(EngramHash, AnOrderLeftOutChangesNothingForTheOthers) {
   const EngramHash all({{1}, {2, 3, 4}, {50, 500, 5000}, 2, 50, 0, 0}), some({{1}, {2, 4}, {50, 5000}, 2, 50, 0, 0});
   EXPECT_EQ(some.table(0).multipliers, all.table(0).multipliers);
@@ -91,7 +91,7 @@ TEST(EngramHash, AnOrderLeftOutChangesNothingForTheOthers) {
   }
 }
 
-// The tables of a vector's layout, whose orders are 2, 3, ...
+// The tables for the layout of a vector, whose orders are 2, 3, ...
 EngramHash hash_of(const json& v, std::vector<int64_t> bases, int64_t vocab, int64_t pad) {
   std::vector<int64_t> orders(bases.size());
   std::iota(orders.begin(), orders.end(), int64_t{2});
@@ -126,7 +126,8 @@ void expect_tables(const EngramHash& hash, const json& v) {
   }
 }
 
-// A token's look-back, newest first and padded, is a document that ends in the token: its last row is the token's.
+// The look-back of a token, newest first and padded, is tested as a document that ends with the token, whose last row
+// must be the token's.
 void expect_lookback(const EngramHash& hash, const json& item) {
   for (size_t t = 0; t < item.at("lookback").size(); ++t) {
     auto document = item.at("lookback").at(t).get<std::vector<int32_t>>();

@@ -1,4 +1,4 @@
-// The fp8_block recipe against an emulation written down from its definition: quantize each operand in its own blocks,
+// Compares the fp8_block recipe with an emulation written from its definition: quantize each operand in its own blocks,
 // sum the products of a block, scale, add the blocks.
 #include <cmath>
 #include <functional>
@@ -21,7 +21,8 @@ struct Sizes {
   ScaleFormat scales = ScaleFormat::f32;
 };
 
-// Values [rows, columns] quantized in blocks [block_rows, block_columns]: codes' values and, per element, the scale.
+// Values [rows, columns] quantized in blocks [block_rows, block_columns]: for each element, the value of its code and
+// its scale.
 struct Quantized {
   Matrix codes, scales;
 };
@@ -78,7 +79,7 @@ struct Results {
   Matrix y, dx, dw;
 };
 
-// Operands with outliers, as bf16 values, since that is what the recipe is for.
+// Operands with outliers, for which the recipe is meant, rounded to bf16.
 Matrix operand(uint64_t key, int64_t count) {
   Matrix out;
   const Philox random(5, key);

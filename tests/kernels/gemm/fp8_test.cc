@@ -20,7 +20,7 @@ double value_of(int code) {
   return sign ? -magnitude : magnitude;
 }
 
-// The nearest code by exhaustive search; of two equally near, the one with an even mantissa.
+// The nearest code, found by exhaustive search; of two equally near ones, the one with an even mantissa.
 int nearest_code(double value) {
   int best = -1;
   for (int code = 0; code < 256; ++code) {

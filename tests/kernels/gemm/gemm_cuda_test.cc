@@ -32,7 +32,7 @@ TEST_F(GemmCuda, EqualsReferenceForEveryTransposeAndAccumulation) {
   }
 }
 
-// Rows of odd length, from the second on: bf16 operands stand at 2 bytes, f32 ones at 4.
+// The operands begin at the second row of a tensor with rows of odd length, so bf16 is aligned to 2 bytes and f32 to 4.
 TEST_F(GemmCuda, EqualsReferenceWhateverTheAlignment) {
   const int64_t M = 33, N = 31, K = 35;
   OpCase c;

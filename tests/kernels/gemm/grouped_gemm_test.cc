@@ -12,7 +12,7 @@ namespace {
 struct Sizes {
   std::vector<int64_t> rows;  // of each expert
   int64_t O, I;
-  int64_t padding = 0;  // rows that belong to nobody
+  int64_t padding = 0;  // rows that belong to no expert
 
   int64_t experts() const { return static_cast<int64_t>(rows.size()); }
   std::vector<int64_t> offsets() const {

@@ -54,7 +54,7 @@ OpCase grouped_case(std::vector<int64_t> offsets, int64_t O, int64_t I) {
   return c;
 }
 
-// Weights are rounded to bf16 before the product, which costs as much again as the rounding of the result.
+// Weights are rounded to bf16 before the product, which adds as much error as the rounding of the result.
 constexpr double kWeightRounding = 2;
 
 TEST(Precision, LinearOnTheCpuEqualsReference) {
@@ -71,7 +71,7 @@ TEST(Precision, LinearAddsABiasWhereOneIsGiven) {
     biased_case(1, 3, 5, role).expect_cpu_equals_reference(5, kWeightRounding);
     biased_case(77, 65, 130, role).expect_cpu_equals_reference(130, kWeightRounding);
   }
-  // What is added is what the reference adds: the bias itself where the weights are zero.
+  // The reference shows what is added: with zero weights, the bias itself.
   for (const Recipe recipe : {Recipe::f32, Recipe::bf16, Recipe::fp8_block}) {
     OpCase c;
     c.parameter("x", {5, 7}).parameter("w", {3, 7}, constant(0)).parameter("bias", {3}).output_f32("y", {5, 3});

@@ -21,8 +21,9 @@ TEST(HyperGain, CpuEqualsReference) {
   }
 }
 
-// comb[i][j]: input i to output j. The second output hears both inputs at weights 2 and 3, the first nothing.
-TEST(HyperGain, TellsForwardFromBackward) {
+// comb[i][j] is the weight of input i in output j. The second output receives both inputs, with weights 2 and -3; the
+// first receives nothing.
+TEST(HyperGain, DistinguishesForwardFromBackward) {
   OpCase c;
   c.parameter("comb", {1, 2, 2}, [](int64_t i) { return std::array<double, 4>{0, 2, 0, -3}[static_cast<size_t>(i)]; });
   c.output_f32("gain", {2});
@@ -51,7 +52,7 @@ double forward_gain_of_sites(DeviceKind kind, double std) {
   return values_of(gain)[0];
 }
 
-// A composite of 60 sites with eps 1e-6 loses 60e-6 in its sums over inputs, and gains at most a little over outputs.
+// In a composite of 60 sites with eps 1e-6, sums over inputs lose 60e-6, and sums over outputs gain a little at most.
 TEST(HyperGain, StaysNearOneOverSixtySinkhornSites) {
   EXPECT_NEAR(forward_gain_of_sites(DeviceKind::reference, 4), 1 - 60e-6, 1e-7);
   EXPECT_NEAR(forward_gain_of_sites(DeviceKind::cpu, 4), 1 - 60e-6, bound(DType::f32, 60 * 40));

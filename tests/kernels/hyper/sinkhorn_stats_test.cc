@@ -1,5 +1,5 @@
-// How far the sums of random matrices are from 1 after a fixed number of iterations, and how far those of products
-// of 60.
+// Tests how far the row and column sums of random matrices are from 1 after a fixed number of iterations, and how far
+// those of products of 60 such matrices are.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -22,7 +22,7 @@ struct Sizes {
   size_t n, draws, layers, chains;
   SinkhornOptions options;
 };
-// What a file does not state is what its numbers were published for.
+// Defaults are the values with which the numbers were published.
 Sizes sizes_of(const json& file) {
   return {file.value("n", size_t{4}),
           file.value("draws", size_t{20000}),
@@ -48,7 +48,7 @@ double sum_over_outputs(const Matrices& m, size_t n, size_t line) {
                          m.begin() + static_cast<std::ptrdiff_t>((line + 1) * n), 0.0);
 }
 
-// The largest |sum - 1| of each matrix, ascending.
+// The largest |sum - 1| of each matrix, in ascending order.
 template <class Sum>
 std::vector<double> sum_errors(const Matrices& m, size_t n, Sum sum) {
   std::vector<double> errors(m.size() / (n * n));
@@ -72,7 +72,7 @@ Matrices transposed(const Matrices& a, size_t n) {
   return out;
 }
 
-// The largest singular value: by squaring m^T m, scaled to trace 1, until one eigenvalue is left.
+// The largest singular value, found by squaring m^T m, scaled to trace 1, until one eigenvalue is left.
 double spectral_norm(const Matrices& m, size_t n) {
   Matrices power = product(transposed(m, n), m, n);
   const Matrices squares = power;
@@ -92,7 +92,7 @@ Matrices nth(const Matrices& all, size_t n, size_t index) {
   const auto begin = all.begin() + static_cast<std::ptrdiff_t>(index * n * n);
   return {begin, begin + static_cast<std::ptrdiff_t>(n * n)};
 }
-// The products of each chain's layers.
+// The product of the layers of each chain.
 Matrices composites(const Matrices& all, const Sizes& sizes) {
   Matrices out;
   for (size_t chain = 0; chain < sizes.chains; ++chain) {
@@ -143,7 +143,7 @@ TEST_P(SinkhornStatsVectors, MatchTheSumsOfRandomMatrices) {
       expect_agrees(in.back(), row, "in_sum_err_max_eps1e-6", {0, 1.02, rounding});
       expect_agrees(out[out.size() / 2], row, "out_sum_err_median", {0, 1.1, rounding});
       expect_agrees(out[out.size() * 99 / 100], row, "out_sum_err_p99", {0, 1.5, rounding});
-      // Below a scale of 2 one draw in many thousands makes the largest error.
+      // Below a scale of 2, the largest error comes from one draw in many thousands, so it varies more.
       expect_agrees(out.back(), row, "out_sum_err_max", {0, row.at("logit_scale") < 2.0 ? 4.0 : 1.2, rounding});
       double norm = 0;
       for (size_t i = 0; i < sizes.draws; ++i) norm = std::max(norm, spectral_norm(nth(m, sizes.n, i), sizes.n));
@@ -179,8 +179,8 @@ TEST_P(SinkhornStatsVectors, MatchTheSumsOfProducts) {
   });
 }
 
-// The identity plus noise of a twentieth of the scale, without the constraint: the gain grows exponentially, so its
-// logarithms agree.
+// Without the constraint the matrices are the identity plus noise of a twentieth of the scale. The gain grows
+// exponentially, so its logarithms are compared.
 TEST_P(SinkhornStatsVectors, MatchTheGainWithoutTheConstraint) {
   for_each_vector_file("mhc_sinkhorn_stats", [&](const json& file) {
     const Sizes sizes = sizes_of(file);

@@ -55,8 +55,8 @@ TEST(Sinkhorn, SumsOverInputsToOneAndOnlyNearlyOverOutputs) {
   }
 }
 
-// Logits of one matrix [4, 4], and how far sums over the outputs may be from 1: a fixed number of iterations cannot
-// make a matrix doubly stochastic whose outputs no input wants.
+// Logits of one matrix [4, 4], and how far its sums over the outputs may be from 1. If no input wants some output, a
+// fixed number of iterations cannot make the matrix doubly stochastic.
 struct Extreme {
   std::string name;
   std::vector<float> logits;
@@ -127,7 +127,7 @@ TEST(Sinkhorn, RefusesWhatIsNotSquare) {
   EXPECT_THROW(sinkhorn_forward(stream, {square, square, {0, 1e-6f}}), UserError);
 }
 
-// Largest |sum - 1| over the input streams of each output stream, and over the output streams of each input stream.
+// The largest |sum - 1|, first of sums over the input streams, then of sums over the output streams.
 std::pair<double, double> largest_sum_errors(const std::vector<double>& comb, size_t n) {
   double worst_in = 0, worst_out = 0;
   for (size_t line = 0; line < comb.size() / n; ++line) {
@@ -142,7 +142,7 @@ std::pair<double, double> largest_sum_errors(const std::vector<double>& comb, si
   return {worst_in, worst_out};
 }
 
-// One matrix, by the formula of the header.
+// Computes one matrix by the formula of the header.
 std::vector<double> plain_sinkhorn(std::vector<double> m, size_t n, const SinkhornOptions& o) {
   auto divide = [&](size_t line, size_t along) {
     for (size_t i = 0; i < n; ++i) {
@@ -164,7 +164,7 @@ std::vector<double> plain_sinkhorn(std::vector<double> m, size_t n, const Sinkho
   return m;
 }
 
-// Much closer than the vectors of other programs must be: an eps rounded to f32 would move the sums by 5e-11.
+// The bound is much tighter than for the vectors of other programs: an eps rounded to f32 would move the sums by 5e-11.
 TEST(Sinkhorn, ReferenceEqualsPlainLoopsWithAnEpsThatIsNoF32) {
   Stream stream{Device{DeviceKind::reference}};
   Arena arena{stream.device};
@@ -182,7 +182,7 @@ TEST(Sinkhorn, ReferenceEqualsPlainLoopsWithAnEpsThatIsNoF32) {
   EXPECT_GT(in, 9e-4);
 }
 
-// docs/formats/vectors.md: of a single number, |a - e| <= bound (1 + |e|).
+// The bound of docs/formats/vectors.md for a single number: |a - e| <= bound (1 + |e|).
 bool agree(double found, double expected, double bound) {
   return std::abs(found - expected) <= bound * (1 + std::abs(expected));
 }
@@ -193,7 +193,7 @@ void expect_sum_errors(const std::vector<double>& comb, const nlohmann::json& v,
   EXPECT_TRUE(agree(out, v.at("max_out_sum_err"), out_bound)) << out << " for " << v.at("max_out_sum_err");
 }
 
-// As another program may sum it: not to the last digit.
+// Another program may form the sums in another order, so the last digits may differ.
 TEST(SinkhornVectorFile, MayHaveTheErrorsOfItsSumsToTheBoundOfThePage) {
   const std::vector<double> comb{0.75, 0.25, 0.25, 0.75 + 1e-3};
   const auto with = [](double in, double out) {

@@ -1,4 +1,5 @@
-// A whole wrapped sublayer and whole stacks of them, against vectors computed elsewhere: how the ops compose.
+// Tests how the ops work together: a whole wrapped sublayer and whole stacks of them against vectors computed
+// elsewhere.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -46,7 +47,7 @@ struct Sublayer {
   }
 };
 
-// One site: parameters, what its forward leaves, and gradients.
+// One site: its parameters, what its forward stores, and its gradients.
 struct Site {
   Tensor fn, base, scale, dfn, dbase, dscale;
   Sublayer inner;
@@ -79,7 +80,7 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
     return s;
   }
 
-  // pre_used absent: the site reads with its own.
+  // If pre_used is absent, the site reads with its own pre.
   void forward(Site& s, Tensor x, Tensor pre_used) {
     const int64_t T = x.shape[0], S = x.shape[1], C = x.shape[2];
     s.x = x;
@@ -102,8 +103,8 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
     hyper_write_mix_forward(stream, {s.x_next, x, s.y, s.post, s.comb});
   }
 
-  // Returns dx. With pre_used, dpre of this site's coefficients comes from later, and that of pre_used leaves in
-  // s.dpre.
+  // Returns dx. If pre_used is given, dpre of this site's coefficients comes from a later site, and the gradient of
+  // pre_used is left in s.dpre.
   Tensor backward(Site& s, Tensor dx_next, Tensor pre_used, Tensor dpre) {
     const int64_t T = s.x.shape[0], S = s.x.shape[1], C = s.x.shape[2];
     const Tensor dx = take(s.x.shape);
@@ -144,7 +145,7 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
     expect(s.inner.dW, v[prefix + "W"], "dW");
   }
 
-  // The gradient of mixes, which no op hands out: from those of pre (all uses), post and comb.
+  // The gradient of mixes, which no op returns, computed from the gradients of pre (all uses), post and comb.
   Tensor dmixes(const Site& s, const json& v) {
     const int64_t T = s.x.shape[0], S = s.x.shape[1];
     const auto mixes = values_of(s.mixes), base = values_of(s.base), scale = values_of(s.scale);
@@ -175,11 +176,11 @@ class HyperVectors : public testing::TestWithParam<DeviceKind> {
   int64_t streams = 4;
 };
 
-// Streams of a stack: a sublayer's fn has n * C columns.
+// The number of streams of a stack: a sublayer's fn has n * C columns.
 int64_t streams_of(const json& v) {
   return static_cast<int64_t>(v.at("params").at(0).at("fn").at(0).size() / v.at("emb").at(0).size());
 }
-// Options of a form: where a file does not state them, those of the released models.
+// The options of a form. Defaults are those of the released models.
 HyperOptions options_of(const json& file, const json& form, double norm_eps) {
   const auto value = [&](const char* name, double otherwise) { return form.value(name, file.value(name, otherwise)); };
   const int iterations = form.value("iters", file.value("iters", 20));
@@ -216,7 +217,7 @@ TEST_P(HyperSiteVectors, MatchOneSublayer) {
   });
 }
 
-// Reading apart from the coefficients gives what the fused form gives.
+// Reading separately from the coefficients gives the same as the fused form.
 TEST_P(HyperSiteVectors, MatchOneSublayerReadApart) {
   for_each_vector("mhc_site", [&](const json& v) {
     streams = v.at("n");
@@ -290,7 +291,8 @@ TEST_P(HyperStackVectors, MatchTwoBlocksWithALearnedHead) {
   });
 }
 
-// Each sublayer reads with the coefficients of the one before, the first with stream 0, the collapse with the last.
+// Each sublayer reads with the coefficients of the one before it. The first reads stream 0; the collapse uses the
+// coefficients of the last.
 TEST_P(HyperStackVectors, MatchTwoBlocksOfTheSinglePassForm) {
   for_each_vector_file("mhc_stack", [&](const json& v) {
     streams = streams_of(v);

@@ -54,7 +54,8 @@ OpCase head_case(int64_t T, int64_t C, int64_t V) {
   return c;
 }
 
-// Weights, logits' gradients and the result are each rounded to bf16, and the gradients of a row cancel to zero.
+// The weights, the gradients of the logits and the result are each rounded to bf16, and the gradients of a row sum to
+// zero.
 constexpr double kThreeRoundings = 8;
 
 TEST(HeadLoss, CpuEqualsReference) {
@@ -86,7 +87,7 @@ TEST(HeadLoss, GradientsMatchFiniteDifferences) {
   c.expect_gradients({"x", "head"}, {"loss"});
 }
 
-// One chunk at a vocabulary of 70000 is 64 rows; 150 tokens are three chunks.
+// With a vocabulary of 70000 a chunk has 64 rows, so 150 tokens are three chunks.
 TEST(HeadLoss, SeveralChunksGiveTheLossOfEachRowAlone) {
   const int64_t T = 150, C = 4, V = 70000;
   ASSERT_EQ(head_loss_rows(V), 64);

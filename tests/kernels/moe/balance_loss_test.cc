@@ -92,8 +92,8 @@ TEST(BalanceLossValue, IsAlphaWhenBalancedAndTheWorstWhenCollapsed) {
 
 TEST(BalanceLossValue, IsZeroForASequenceWithoutTokensThatCount) { EXPECT_EQ(loss_of({1, 0, 0, 1}, 2, 1, {0, 0}), 0); }
 
-// Two tokens that count and one that is masked, of three experts. The second run gets the choices of the first with
-// scores that would choose otherwise.
+// Three experts, two tokens that count and one that is masked. The second run is given the choices of the first, with
+// scores that would choose differently.
 TEST(BalanceLossChoice, IsTakenFromAnotherComputationWhereItIsGiven) {
   for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
     Arena arena{Device{kind}};

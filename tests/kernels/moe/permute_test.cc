@@ -24,7 +24,7 @@ struct Size {
 
 class Permute : public testing::TestWithParam<Size> {
  protected:
-  // A case that sorts by expert before its op runs.
+  // A case that sorts by expert before it runs its op.
   static OpCase with_order(Size n) {
     OpCase c;
     c.index("index", random_experts(n.T * n.K, n.E), DType::i32, {n.T, n.K});
@@ -108,10 +108,10 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Permute,
                                          Size{3, 2, 1100, 9}));
 
 TEST(ExpertOrder, IsStableAndInverse) {
-  // More pairs than one part, experts without tokens among them.
+  // There are more pairs than fit into one part, and experts without tokens.
   const int64_t T = 9001, K = 3, E = 7;
   auto experts = random_experts(T * K, E - 1);
-  for (auto& e : experts) e += e >= 4;  // nobody chooses expert 4
+  for (auto& e : experts) e += e >= 4;  // no token chooses expert 4
   Arena arena{Device{}};
   Stream stream;
   const ExpertOrderArgs a{arena.take(DType::i64, {E + 1}), arena.take(DType::i32, {T, K}),

@@ -57,7 +57,7 @@ TEST_P(Router, CpuEqualsReference) {
   const Size n = GetParam();
   for (const RouterScore score : kScores) {
     for (const bool renormalize : {false, true}) {
-      // The gradient of a renormalized gate cancels: it vanishes where all scores are equal.
+      // The gradient of a renormalized gate cancels: it is zero if all scores are equal.
       router_case(n, score, renormalize, false).expect_cpu_equals_reference(n.E, 2);
       router_case(n, score, renormalize, true).expect_cpu_equals_reference(n.E, 2);
     }
@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, Router,
                          testing::Values(Size{0, 4, 2, 1, 1}, Size{1, 1, 1, 1, 1}, Size{5, 7, 3, 1, 1},
                                          Size{9, 12, 4, 4, 2}, Size{6, 6, 2, 6, 3}, Size{67, 64, 6, 8, 4}));
 
-// One token on the cpu device, chosen by sigmoid.
+// The choice for one token on the cpu device, with sigmoid scores.
 struct Choice {
   std::vector<double> index, gate, load;
 };

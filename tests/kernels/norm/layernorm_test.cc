@@ -52,8 +52,8 @@ TEST_P(LayerNorm, BackwardMatchesFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Sizes, LayerNorm,
                          testing::Values(std::pair{0, 8}, std::pair{1, 3}, std::pair{3, 7}, std::pair{130, 65}));
 
-// One channel is its own mean: y is the bias, and dx = rstd (g - mean(g)) is zero but for the rounding of
-// g = dy * weight, which rstd = 1 / sqrt(eps) multiplies.
+// A single channel is its own mean, so y is the bias. dx = rstd (g - mean(g)) is zero except for the rounding of g = dy
+// * weight, which rstd = 1 / sqrt(eps) magnifies.
 TEST(LayerNorm, OfOneChannelGivesTheBiasAndNoGradientToX) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const auto value = [&](const char* name) { return layernorm_case(1, 1).result(Device{}, dtype, name)[0]; };

@@ -24,7 +24,7 @@ class RmsNorm : public testing::TestWithParam<std::pair<int64_t, int64_t>> {};
 
 TEST_P(RmsNorm, CpuEqualsReference) {
   const auto [T, C] = GetParam();
-  const double slack = C == 1 ? 8 : 1;  // one channel: dx cancels to eps alone
+  const double slack = C == 1 ? 8 : 1;  // with one channel, dx cancels down to the term of eps
   rmsnorm_case(T, C, true).expect_cpu_equals_reference(C + T, slack);
   rmsnorm_case(T, C, false).expect_cpu_equals_reference(C + T, slack);
 }
@@ -38,7 +38,7 @@ TEST_P(RmsNorm, BackwardMatchesFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Sizes, RmsNorm,
                          testing::Values(std::pair{0, 8}, std::pair{1, 1}, std::pair{3, 7}, std::pair{130, 65}));
 
-// The expected values stand in the tests of a public Rust port (unweighted, eps 1e-6).
+// The expected values come from the tests of a public Rust port (unweighted, eps 1e-6).
 TEST(RmsNorm, MatchesAPublishedExample) {
   OpCase c;
   c.parameter("x", {1, 3}, [](int64_t i) { return static_cast<double>(i + 1); });

@@ -13,7 +13,7 @@ namespace {
 
 AdamWHyper hyper_of(int64_t step) { return {1e-2, 0.9, 0.95, 1e-8, 0.1, 0.5, step}; }
 
-// Activations stand for what may be f32 or bf16: the moments and the copy.
+// The test's activations are what may be f32 or bf16: the moments and the copy.
 OpCase adamw_case(int64_t count, bool copied) {
   OpCase c;
   c.parameter("grad", {count}).parameter("weight0", {count});
@@ -38,7 +38,7 @@ TEST(AdamW, CpuEqualsReference) {
   }
 }
 
-// One scalar written out in full, three steps.
+// Three steps of one scalar, written out in full.
 TEST(AdamW, FollowsTheFormula) {
   for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
     Arena arena{Device{kind}};
@@ -66,7 +66,7 @@ TEST(AdamW, FollowsTheFormula) {
   }
 }
 
-// Shards of any size give the same weights, so a resumed run may have another number of ranks.
+// Shards of any size give the same weights, so a run may resume on another number of ranks.
 TEST(AdamW, GivesTheSameBitsHoweverTheRangeIsCut) {
   Arena arena{Device{}};
   Stream stream;

@@ -14,7 +14,7 @@ namespace {
 
 using Matrix = std::vector<std::vector<double>>;
 
-// Rows orthonormal: Gram-Schmidt, twice, of random rows.
+// Orthonormal rows: random rows after Gram-Schmidt, applied twice for accuracy.
 Matrix orthonormal_rows(int64_t rows, int64_t columns, uint64_t key) {
   Matrix q;
   for (int64_t r = 0; r < rows; ++r) {
@@ -44,8 +44,8 @@ double polynomial_of(double s) {
   return s;
 }
 
-// Matrices [m, n] with the same singular vectors: values spaced evenly in the logarithm from 1 to `smallest`, and what
-// the iteration should turn them into.
+// Two matrices [m, n] with the same singular vectors. The singular values of `input` are spaced evenly in the logarithm
+// from 1 to `smallest`; those of `output` are what the iteration should make of them.
 struct Pair {
   std::vector<double> input, output;
 };
@@ -100,7 +100,7 @@ TEST_P(NewtonSchulzSizes, KeepsSingularVectorsAndAppliesThePolynomialToSingularV
   const Pair p = with_singular_values(m, n, 1e-3);
   const auto exact = orthogonalized(p.input, {m, n}, DeviceKind::reference, DType::f32);
   EXPECT_LE(largest_difference(exact, p.output), kVectorBound);
-  // Errors of the first steps grow with the small singular values they sit on: by the inverse of the smallest.
+  // Errors of the first steps grow together with small singular values, that is, by the inverse of the smallest.
   const auto single = orthogonalized(p.input, {m, n}, DeviceKind::cpu, DType::f32);
   EXPECT_LE(largest_difference(single, p.output), 1e3 * bound(DType::f32, n));
 }
@@ -117,7 +117,7 @@ TEST_P(NewtonSchulzSizes, GivesARotationTimesItsTransposeCloseToOne) {
       for (int64_t j = 0; j < side; ++j) {
         double dot = 0;
         for (int64_t k = 0; k < longest; ++k) dot += at(i, k) * at(j, k);
-        // Within 2.02e-3 in each singular value, so twice that in its square; bf16 keeps eight bits.
+        // Each singular value is within 2.02e-3 of 1, so its square within twice that; bf16 keeps eight bits.
         EXPECT_NEAR(dot, i == j, dtype == DType::f32 ? 5e-3 : 5e-2) << i << "," << j << " " << dtype;
       }
     }
@@ -167,7 +167,7 @@ TEST(Muon, FollowsItsFormulaForTwoSteps) {
       const auto o = orthogonalized(u, shape, DeviceKind::reference, DType::f32);
       for (size_t i = 0; i < 60; ++i) weight[i] -= 0.02 * (0.1 * weight[i] + 0.18 * std::sqrt(10.0) * o[i]);
     }
-    const double slack = 0.02 * 0.18 * std::sqrt(10.0) * 4;  // an update's share of the weight, carried four times
+    const double slack = 0.02 * 0.18 * std::sqrt(10.0) * 4;  // the size of an update relative to the weight, four times
     EXPECT_LE(largest_difference(values_of(w.a.momentum), m), 4 * bound(momentum, 1));
     EXPECT_LE(largest_difference(values_of(w.a.weight), weight), bound(DType::f32, 10) + slack * bound(momentum, 10));
     EXPECT_LE(scaled_error(values_of(w.a.weight_copy), values_of(w.a.weight)), bound(DType::bf16, 1));

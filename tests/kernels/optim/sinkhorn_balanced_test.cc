@@ -18,7 +18,7 @@ namespace {
 
 SinkhornBalancedHyper hyper_of(int iterations) { return {0.01, 0.95, 0.18, 1e-3, 1e-20, 0.5, iterations}; }
 
-// A table with a gradient in which every third row is zero, as rows that no token touched are.
+// A table whose gradient is zero in every third row, like the rows that no token touched.
 struct World {
   World(DeviceKind kind, DType momentum, int64_t m, int64_t n)
       : arena(Device{kind}), workspace(Device{kind}), stream{Device{kind}} {
@@ -55,7 +55,7 @@ struct World {
   SinkhornBalancedArgs a;
 };
 
-// The algorithm as published: U is a matrix, rewritten k times.
+// The algorithm as published: it stores the matrix U and rewrites it k times.
 struct Published {
   std::vector<double> momentum, weight;
 };
@@ -152,7 +152,7 @@ TEST_P(SinkhornBalanced, ListedRowsEqualTheDenseGradient) {
 INSTANTIATE_TEST_SUITE_P(Sizes, SinkhornBalanced,
                          testing::Values(Size{0, 3}, Size{1, 1}, Size{5, 3}, Size{24, 8}, Size{700, 33}));
 
-// Ranks as threads: the sum is formed in rank order, as a collective would.
+// All-reduce for ranks that are threads. It adds in rank order, as a collective would.
 class SumOverThreads {
  public:
   explicit SumOverThreads(int ranks) : barrier_(ranks), parts_(static_cast<size_t>(ranks)) {}
@@ -271,7 +271,7 @@ TEST(SinkhornBalancedVectors, AgreeOnBothDevices) {
         const double rate = a.hyper.gamma * a.hyper.learning_rate;
         std::vector<bool> kept(after.size() / width);
         for (size_t i = 0; i < after.size(); ++i) {
-          // Weights are of order one: in f32 their difference keeps less of an update.
+          // Weights are of order one, so in f32 their difference keeps fewer digits of an update.
           EXPECT_NEAR((before[i] - after[i]) / rate, delta[i], kind == DeviceKind::cpu ? allowed / rate : allowed);
           if (before[i] != after[i]) kept[i / width] = true;
         }

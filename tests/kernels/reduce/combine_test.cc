@@ -29,7 +29,7 @@ TEST(Combine, AddsInTheOrderOfTheSources) {
 }
 
 TEST(Combine, RoundsBf16Once) {
-  // Each addition on its own would round 256 + 0.75 back to 256.
+  // If each addition were rounded on its own, 256 + 0.75 would become 256 again.
   const auto b = [](float v) { return bfloat16(v); };
   const auto out = combined<bfloat16>(Reduce::sum, {{b(256)}, {b(0.75f)}, {b(0.75f)}});
   EXPECT_EQ(static_cast<float>(out[0]), 258.0f);

@@ -102,9 +102,9 @@ TEST(Rope, WorksInPlace) {
   EXPECT_EQ(apart.result(Device{}, DType::bf16, "y"), in_place.result(Device{}, DType::bf16, "x"));
 }
 
-// DeepSeek-V3: theta 10000, 64 dims, factor 40 over 4096, beta 32 and 1. A pair i turns 4096 / (2 pi theta^(i/32))
-// times: 32 turns at i = 10.47 and one at i = 22.51, so pairs 0-10 stay, 23-31 slow down 40 times, a ramp of 13
-// between.
+// DeepSeek-V3: theta 10000, 64 dims, factor 40 over 4096, beta 32 and 1. Pair i turns 4096 / (2 pi theta^(i/32)) times:
+// 32 turns at i = 10.47 and one at i = 22.51. So pairs 0-10 keep their frequency, 23-31 slow down 40 times, and a ramp
+// of 13 lies between.
 TEST(Rope, YarnKeepsFastPairsAndSlowsSlowOnes) {
   const RopeOptions plain, yarn{RopeLayout::interleaved, 10000, {40, 4096, 32, 1, 1, 1}};
   const auto before = rope_frequencies(plain, 64), after = rope_frequencies(yarn, 64);
@@ -122,8 +122,8 @@ TEST(Rope, YarnKeepsFastPairsAndSlowsSlowOnes) {
   EXPECT_EQ(rope_softmax_factor(plain.yarn), 1);
 }
 
-// Pairs of mscale and mscale_all_dim, with the factor of the table and that of the softmax scale. All but the pair (0,
-// 1), which is DeepSeek's formula, are what transformers 5.24 gives for DeepseekV3Attention.
+// Values of mscale and mscale_all_dim, with the factor of the table and that of the softmax scale. All are what
+// transformers 5.24 gives for DeepseekV3Attention, except those for (0, 1), which follow DeepSeek's formula.
 TEST(Rope, YarnHasAFactorOfTheTableAndOneOfTheSoftmax) {
   struct Magnitude {
     double factor, mscale, mscale_all_dim, table, softmax;
