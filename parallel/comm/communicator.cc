@@ -27,7 +27,7 @@ void check_pair(const Tensor& a, const Tensor& b, std::string_view op) {
   BK_ASSERT(a.dtype == b.dtype, op, " between ", a.dtype, " and ", b.dtype);
 }
 
-// Every transport of today reads the memory of the host.
+// All existing transports read host memory.
 void check_device(const Stream& stream, std::initializer_list<Tensor> tensors) {
   BK_ASSERT(stream.device.kind != DeviceKind::cuda, "no transport carries device memory yet");
   for (const Tensor& t : tensors) check_on(stream.device, t);
@@ -35,7 +35,7 @@ void check_device(const Stream& stream, std::initializer_list<Tensor> tensors) {
 
 }  // namespace
 
-// Wrong arguments are a defect of the caller, never of the user: hence BK_ASSERT throughout.
+// Wrong arguments are a bug of the caller, never a mistake of the user: hence BK_ASSERT throughout.
 Communicator::Pending Communicator::all_reduce(Stream& stream, Tensor inout, Reduce reduce, Site where) {
   check_device(stream, {inout});
   return start({.op = Op::all_reduce, .reduce = reduce, .out = inout, .in = inout, .where = where});

@@ -12,7 +12,7 @@ namespace birkhoff {
 class Work {
  public:
   virtual ~Work() = default;
-  // Later work on the stream comes after the operation. CommError if a peer failed, disagrees or is gone.
+  // Orders later work on the stream after the operation. CommError if a peer failed, disagrees or is gone.
   virtual void wait(Stream& stream) = 0;
   // Whether the operation is over; never blocks.
   virtual bool done() = 0;
@@ -22,12 +22,12 @@ using Counts = std::span<const int64_t>;
 
 // A fixed group of ranks. Every rank of the group calls the same collectives in the same order.
 //
-// An operation comes after what its stream has done so far, and its Work is waited for on a stream; tensors live on the
-// stream's device. Numbers of the host have functions of their own in host_values.h.
-// Buffers stay untouched until the Work is waited for. A Work that is destroyed unfinished (because its rank unwinds)
-// fails the group. Counts are elements per rank; blocks of the ranks lie in rank order.
+// An operation runs after everything its stream has done so far, and its Work is waited for on a stream. Tensors live
+// on the stream's device. For host values use the functions of host_values.h.
+// Buffers must stay untouched until the Work has been waited for. Destroying an unfinished Work (because its rank
+// unwinds) fails the group. Counts are elements per rank; the blocks of the ranks lie in rank order.
 // Reductions combine in rank order 0..n-1, so every backend gives the same bits.
-// A communicator and those split from it may be used by several threads, each communicator by one at a time.
+// Several threads may use a communicator and those split from it, but each communicator only one thread at a time.
 // On the meta device, where tensors have no data, operations complete at once.
 class Communicator {
  public:
@@ -37,10 +37,10 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // Place among the ranks of the same host.
+  // This rank's number among the ranks of its host, and how many these are.
   virtual int local_rank() const = 0;
   virtual int local_size() const = 0;
-  // "world" or the axis of a mesh; for messages and traces.
+  // "world" or an axis of a mesh; used in messages and traces.
   virtual const std::string& name() const = 0;
 
   Pending all_reduce(Stream& stream, Tensor inout, Reduce reduce = Reduce::sum, Site where = Site::current());
@@ -52,27 +52,27 @@ class Communicator {
   Pending all_to_all_v(Stream& stream, Tensor out, Counts out_counts, Tensor in, Counts in_counts,
                        Site where = Site::current());
   Pending broadcast(Stream& stream, Tensor inout, int root, Site where = Site::current());
-  // Messages between two ranks match by tag, in order. A buffer may hold no elements.
+  // A send matches the recv of the other rank that has the same tag; equal tags match in order. A buffer may be empty.
   Pending send(Stream& stream, Tensor in, int to, int tag, Site where = Site::current());
   Pending recv(Stream& stream, Tensor out, int from, int tag, Site where = Site::current());
   // Returns when every rank of the group has called it.
   void barrier(Site where = Site::current());
 
-  // The ranks of equal color form a group, ordered by (key, rank). Collective and blocking.
+  // Ranks with the same color form a group, ordered by (key, rank). Collective and blocking.
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
-  // Drives pending operations of this rank in all its groups; never blocks. To be called between ops.
+  // Advances the pending operations of this rank in all its groups, without blocking. To be called between ops.
   virtual void progress() = 0;
-  // What this rank is waiting for in this group: the operation and the ranks that have not joined it; empty if nothing.
-  // May be called from any thread.
+  // The operation of this group that this rank is waiting for, and the ranks that have not joined it; empty if there is
+  // none. May be called from any thread.
   virtual std::string waiting_for() const = 0;
-  // Frees every peer that waits for this rank. Across processes it ends them all with the exit code.
+  // Releases every peer that waits for this rank. If ranks are processes, ends all of them with the exit code.
   virtual void abort(const std::string& why, int exit_code) noexcept = 0;
 
-  // Executes an operation whose arguments have been checked. Called by the functions above and by decorators.
+  // Starts an operation whose arguments have been checked. Called by the functions above and by decorators.
   virtual Pending start(Operation operation) = 0;
 };
 
-// Blocks until the host sees the result.
+// Blocks until the result is visible to the host.
 void wait_on_host(Communicator::Pending work);
 
 }  // namespace birkhoff

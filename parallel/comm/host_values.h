@@ -1,6 +1,7 @@
 #pragma once
-// Collectives on numbers of the host. Each blocks until the result is there. Tensors of a device go through
-// Communicator with the stream that made them, so that a library of the device can carry those, and never sees these.
+// Collectives on values in host memory. Each blocks until the result is available. Device tensors go through
+// Communicator with the stream that made them, so that a library of the device can carry those and never sees host
+// values.
 #include <span>
 #include <string>
 #include <type_traits>
@@ -14,7 +15,7 @@ template <class T>
 inline constexpr bool kIsNumber = std::is_same_v<T, float> || std::is_same_v<T, double> || std::is_same_v<T, int32_t> ||
                                   std::is_same_v<T, int64_t> || std::is_same_v<T, uint8_t>;
 
-// The numbers as a tensor of the host: without conversion, and bytes for what is no number.
+// The values as a host tensor, without conversion. Values that are not numbers become bytes.
 template <class T>
 Tensor host_tensor(std::span<T> values) {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -28,7 +29,7 @@ Tensor host_tensor(std::span<T> values) {
   }
 }
 
-// Combines the numbers of the ranks element by element, in rank order.
+// Combines the values of the ranks element by element, in rank order.
 template <class T, size_t N>
 void all_reduce_on_host(Communicator& comm, std::span<T, N> values, Reduce reduce = Reduce::sum,
                         SourceLocation where = SourceLocation::current()) {
@@ -43,7 +44,7 @@ requires kIsNumber<T> T all_reduce_on_host(Communicator& comm, T value, Reduce r
   return value;
 }
 
-// The values of all ranks, in rank order; counts[r] is how many rank r gives.
+// The values of all ranks, in rank order; rank r gives counts[r] of them.
 template <class T>
 std::vector<T> all_gather_v_on_host(Communicator& comm, std::span<const T> own, Counts counts,
                                     SourceLocation where = SourceLocation::current()) {
@@ -51,7 +52,7 @@ std::vector<T> all_gather_v_on_host(Communicator& comm, std::span<const T> own, 
   for (const int64_t count : counts) total += count;
   std::vector<T> all(static_cast<size_t>(total));
   const Tensor out = host_tensor(std::span<T>(all)), in = host_tensor(own);
-  const int64_t each = total > 0 ? out.count() / total : 1;  // elements of the tensor for one T
+  const int64_t each = total > 0 ? out.count() / total : 1;  // tensor elements per T
   std::vector<int64_t> elements(counts.begin(), counts.end());
   for (int64_t& count : elements) count *= each;
   Stream host;
@@ -64,7 +65,7 @@ std::vector<T> all_gather_on_host(Communicator& comm, const T& own, SourceLocati
   return all_gather_v_on_host(comm, std::span<const T>(&own, 1), ones, where);
 }
 
-// Gives the values of rank `root` to all.
+// Copies the values of rank `root` to all ranks.
 template <class T, size_t N>
 void broadcast_on_host(Communicator& comm, std::span<T, N> values, int root,
                        SourceLocation where = SourceLocation::current()) {
@@ -83,8 +84,8 @@ requires(kIsNumber<T> || std::is_same_v<T, std::string>) T
   return value;
 }
 
-// Rank r gets the next counts[r] of `values` in rank order; returned is what the ranks have for this one, in rank
-// order, out_counts[r] from rank r.
+// Sends rank r the next counts[r] elements of `values`, in rank order. Returns what the ranks sent to this one, in rank
+// order: out_counts[r] elements from rank r.
 template <class T>
 std::vector<T> all_to_all_v_on_host(Communicator& comm, Counts out_counts, std::span<const T> values, Counts counts,
                                     SourceLocation where = SourceLocation::current()) {

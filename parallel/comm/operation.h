@@ -13,11 +13,11 @@ namespace birkhoff {
 enum class Op : uint8_t { all_reduce, all_gather_v, reduce_scatter_v, all_to_all_v, broadcast, send, recv, split };
 std::string_view name_of(Op op);
 
-// One communication as data: what backends execute, decorators record and ranks compare.
+// One communication as data, which backends execute, decorators record and ranks compare.
 struct Operation {
   Op op = Op::all_reduce;
   Reduce reduce = Reduce::sum;
-  Tensor out = {}, in = {};                              // the same tensor where the operation works in place
+  Tensor out = {}, in = {};                              // the same tensor if the operation works in place
   std::vector<int64_t> out_counts = {}, in_counts = {};  // elements per rank, for the _v operations
   int peer = 0;                                          // root of a broadcast, other end of send and recv
   int tag = 0;

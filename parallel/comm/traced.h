@@ -11,17 +11,17 @@
 
 namespace birkhoff {
 
-// The last operations of one rank over all its groups. Thread-safe: the watchdog reads it while the rank waits.
+// The latest operations of one rank in all its groups. Thread-safe: the watchdog reads it while the rank waits.
 class Trace {
  public:
   static constexpr size_t kCapacity = 64;
 
-  // JSON array, oldest first, of objects {"sequence", "group", "operation", "bytes", "where", "age_s", "state"}; state
-  // is "started", "waiting" (the rank is in its wait), "done" or "failed".
+  // A JSON array, oldest first, of objects {"sequence", "group", "operation", "bytes", "where", "age_s", "state"}. The
+  // state is "started", "waiting" (the rank is in its wait), "done" or "failed".
   std::string to_json() const;
-  // What the rank waits in and who is missing, as a sentence; says so if it is in no operation.
+  // A sentence that names the operations the rank is waiting in and the missing ranks, or says that it waits in none.
   std::string waiting_for() const;
-  // Seconds this rank has spent in waits for each group so far, by its name.
+  // Seconds that this rank has spent waiting so far, by name of the group.
   std::map<std::string, double> waited_s() const;
 
  private:
@@ -49,8 +49,8 @@ class Trace {
   std::map<std::string, double> waited_s_;
 };
 
-// A communicator that records every operation of `inner`, and of the groups split from it, in `trace`. `inner` and
-// `trace` outlive it.
+// A communicator that records in `trace` every operation of `inner` and of the groups split from it. `inner` and
+// `trace` must outlive it.
 std::unique_ptr<Communicator> make_traced(Communicator& inner, Trace& trace);
 
 }  // namespace birkhoff

@@ -15,11 +15,11 @@ namespace birkhoff {
 namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kTick = std::chrono::milliseconds(50);
-// What a tick counts at most: a longer one means that the process stood still.
+// The most that a tick counts. A longer tick means that the process stood still.
 constexpr double kLongestTick_s = 1.0;
-// How long a rank lets the others write their dumps and, by rank, speak first.
+// How long a rank waits for the others to write their dumps and, ordered by rank, for the lower ranks to print first.
 constexpr auto kGrace = std::chrono::milliseconds(500);
-// Dumps of one expiry are written within this time of each other.
+// Dumps that belong to one expiry are written within this time of each other.
 constexpr auto kSameExpiry = std::chrono::seconds(30);
 
 std::optional<std::filesystem::file_time_type> changed_at(const std::string& path) {
@@ -67,7 +67,7 @@ void Watchdog::watch() {
     const std::string advice =
         phase.setting.empty() ? "" : concat(" (", phase.setting, ": raise it if that is too short)");
     const std::string why = concat(phase.name, " did not end within ", phase.deadline_s, " s", advice);
-    lock.unlock();
+    lock.unlock();  // the callback may take long, and scopes of the rank must not wait for it
     return on_expiry_(why);
   }
 }
@@ -76,8 +76,8 @@ std::string dump_path(const std::string& folder, int rank) { return concat(folde
 
 namespace {
 
-// Whether a lower rank has left its dump about when this one did: then it speaks.
-bool lower_rank_speaks(const std::string& folder, int rank) {
+// Whether a lower rank wrote its dump at about the same time as this rank. If so, that rank prints.
+bool lower_rank_prints(const std::string& folder, int rank) {
   const auto own = changed_at(dump_path(folder, rank));
   for (int lower = 0; own && lower < rank; ++lower) {
     const auto other = changed_at(dump_path(folder, lower));
@@ -100,7 +100,7 @@ void dump_and_abort(Communicator& world, const Trace& trace, const std::string& 
                             {"operations", nlohmann::json::parse(trace.to_json())}};
   if (!folder.empty()) dumped = static_cast<bool>(std::ofstream(path) << dump.dump(1) << std::endl);
   std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
-  if (!dumped || !lower_rank_speaks(folder, world.rank()))
+  if (!dumped || !lower_rank_prints(folder, world.rank()))
     end.print(concat("error: ", why, ": rank ", world.rank(), " of ", world.size(), ": ", waiting, ".",
                      dumped ? concat(" Last operations: ", path) : "", "\n"));
   world.abort(why, kExitLostPeer);

@@ -10,9 +10,9 @@
 
 namespace birkhoff {
 
-// A thread that ends the run when a phase lasts longer than its deadline. Phases are armed by scopes; scopes nest, and
-// time counts for the innermost one only: a checkpoint does not eat the deadline of the step around it. Time in which
-// the whole process stands still (a debugger, a suspended machine) does not count. Without a scope nothing expires.
+// A thread that ends the run when a phase lasts longer than its deadline. A scope begins a phase. Scopes nest, and time
+// counts only for the innermost: a checkpoint does not use up the deadline of the step around it. If the whole process
+// stands still (a debugger, a suspended machine), this counts as one second at most. Without a scope nothing expires.
 class Watchdog {
  public:
   // Called once, on the watchdog's thread. `why` names the phase and its deadline.
@@ -33,8 +33,8 @@ class Watchdog {
     explicit Scope(Watchdog& watchdog) : watchdog_(watchdog) {}
     Watchdog& watchdog_;
   };
-  // "start-up", "step 12", "checkpoint". A deadline of 0 never expires. `setting` is the one that gives the deadline:
-  // `why` tells to raise it.
+  // `phase` is, for example, "start-up", "step 12" or "checkpoint". A deadline of 0 never expires. `setting` is the
+  // setting of the deadline, which `why` advises to raise.
   Scope guard(std::string phase, double deadline_s, std::string setting = {});
 
  private:
@@ -53,15 +53,16 @@ class Watchdog {
   std::thread thread_;
 };
 
-// How the process prints its last words and ends. The program passes these in: a library neither prints nor exits.
+// How the process prints its last message and ends. The program passes these in, because a library neither prints nor
+// exits.
 struct ProcessEnd {
   std::function<void(const std::string& text)> print;
   std::function<void(int exit_code)> leave;  // does not return
 };
 
-// What a run does on expiry: writes dump_path(folder, rank) with the trace (nothing where `folder` is empty), leaves
-// the peers a moment to do so too, then the lowest rank prints which operation it waits in and who is missing, and all
-// end with exit code 4.
+// What a run does on expiry: writes the trace to dump_path(folder, rank), unless `folder` is empty; gives the peers a
+// moment to do the same; then the lowest rank prints which operation it waits in and who is missing; and all ranks end
+// with exit code 4.
 inline constexpr int kExitLostPeer = 4;
 std::string dump_path(const std::string& folder, int rank);
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,

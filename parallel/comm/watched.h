@@ -7,17 +7,18 @@
 
 namespace birkhoff {
 
-// The ranks of a run, looked after from the first collective to the last: every operation is traced, and phases have
-// deadlines. On expiry it does as dump_and_abort() does.
+// The world of a run, supervised from the first collective to the last: every operation is traced, and phases have
+// deadlines. When one expires, calls dump_and_abort().
 class WatchedWorld {
  public:
-  // `world` outlives it.
+  // `world` must outlive this object.
   WatchedWorld(Communicator& world, ProcessEnd end);
 
   Communicator& world() { return *traced_; }
   Watchdog& watchdog() { return watchdog_; }
   const Trace& trace() const { return trace_; }
-  // Where dumps go from now on; before, there are none. One that an earlier run left there gets the ending .before.
+  // Writes dumps to this folder from now on; before this call, none are written. Renames a dump that an earlier run
+  // left there: adds the ending .before.
   void set_folder(const std::string& folder);
 
  private:

@@ -28,7 +28,7 @@ int within_stage(const Coordinates& c, const Coordinates& degrees) {
   return at(c, Axis::tp) + at(degrees, Axis::tp) * (at(c, Axis::cp) + at(degrees, Axis::cp) * at(c, Axis::dp));
 }
 
-// What the ranks of one group have in common.
+// A key that is the same for exactly those ranks that are in one group.
 std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& degrees) {
   const int tp = at(c, Axis::tp), cp = at(c, Axis::cp), dp = at(c, Axis::dp), pp = at(c, Axis::pp);
   const int etp = at(c, Axis::etp), ep = at(c, Axis::ep), edp = at(c, Axis::edp);
@@ -63,7 +63,8 @@ std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& de
   throw BugError("unknown group");
 }
 
-// The lowest rank of the group of each rank: two groups of equal members on every rank have equal lists.
+// For each rank, the lowest rank of its group. Two groups have the same members on every rank if and only if these
+// lists are equal.
 std::vector<int> lowest_of_each(Group group, const Coordinates& degrees) {
   std::map<std::vector<int>, int> first;
   std::vector<int> lowest;
@@ -128,6 +129,7 @@ Mesh::Mesh(Communicator& world, MeshDegrees degrees) : place_{resolve_degrees(de
     const auto group = static_cast<Group>(g);
     const std::vector<int> lowest = lowest_of_each(group, place_.degrees);
     Communicator*& shared = made[lowest];
+    // Every rank computes the same lists, so all ranks split in the same order.
     if (shared == nullptr && group == Group::world) shared = &world;
     if (shared == nullptr) {
       const int color = lowest[static_cast<size_t>(world.rank())];

@@ -9,15 +9,15 @@
 
 namespace birkhoff {
 
-// Named ways to divide the ranks. world = tp x cp x dp x pp. Experts fold over tp x cp x dp of a pipeline stage:
-// that product = etp x ep x edp, where edp is derived. Engram tables fold over the same product, which `engram`
-// divides.
+// The axes along which the ranks are divided. world = tp x cp x dp x pp. Experts fold over the tp x cp x dp ranks of a
+// pipeline stage: that product equals etp x ep x edp, where edp is derived. Engram tables fold over the same product,
+// which `engram` must divide.
 enum class Axis : uint8_t { tp, cp, dp, pp, etp, ep, edp, engram };
 inline constexpr int kNumAxes = 8;
 std::string_view name_of(Axis axis);
 
-// The groups of ranks that a run needs, by what they are for. Each holds this rank and those that differ from it in
-// nothing but the axes named.
+// The groups of ranks that a run needs, named by their purpose. Each holds this rank and all ranks that differ from it
+// only along the given axes.
 enum class Group : uint8_t {
   tp,
   cp,
@@ -38,10 +38,10 @@ std::string_view name_of(Group group);
 
 struct MeshDegrees {
   int tp = 1, cp = 1, pp = 1, etp = 1, ep = 1, engram = 1;
-  int dp = 0;  // 0: what the world leaves
+  int dp = 0;  // 0: the ranks that the other degrees leave
 };
 
-// Where a rank stands along every axis, and how many ranks there are along it.
+// A rank's coordinate along every axis, and the number of ranks along it.
 struct Place {
   std::array<int, kNumAxes> degrees{}, coordinates{};
 
@@ -49,14 +49,15 @@ struct Place {
   int coordinate(Axis axis) const { return coordinates[static_cast<size_t>(axis)]; }
 };
 
-// The groups that this rank is in. Ranks of tp are neighbors, then cp, dp, and pp: the chattiest axes stay
-// inside a node.
+// The groups that this rank is in. Neighboring ranks differ in tp first, then cp, dp and pp, so that the axes with the
+// most traffic stay within a host.
 class Mesh {
  public:
-  // Collective. UserError, with the table of what each axis needs, if the degrees do not fit the world.
+  // Collective. UserError, with a table of what each axis requires, if the degrees do not fit the world.
   Mesh(Communicator& world, MeshDegrees degrees);
 
-  // Groups of equal members, on every rank, are one communicator, under the name of the first in the order above.
+  // Groups that have the same members on every rank share one communicator, named after the first of them in the order
+  // above.
   Communicator& group(Group group) const { return *groups_[static_cast<size_t>(group)]; }
   Communicator& world() const { return group(Group::world); }
   const Place& place() const { return place_; }
@@ -71,10 +72,11 @@ class Mesh {
   std::array<Communicator*, kNumGroups> groups_{};
 };
 
-// The same without communication. Degrees by axis, dp and edp filled in; UserError as the constructor of Mesh.
+// The same without communication. Returns the degrees by axis, with dp and edp filled in. UserError as in the
+// constructor of Mesh.
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees degrees, int world_size);
 std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxes>& degrees);
-// The ranks of the group that holds `rank`, in their order in it.
+// The ranks of the group that contains `rank`, in the order of the group.
 std::vector<int> members_of(Group group, int rank, const std::array<int, kNumAxes>& degrees);
 
 }  // namespace birkhoff

@@ -9,28 +9,28 @@ namespace {
 
 using Kind = Action::Kind;
 
-// How far each chunk is: of how many microbatches, counted from 0, F, I and W have run.
+// The number of microbatches for which each chunk has run F, I and W. Microbatches ascend, so it is also the next one.
 class Progress {
  public:
   explicit Progress(const Program& program)
       : program_(&program), forward_(chunks()), input_(chunks()), weight_(chunks()) {}
 
-  void carry_out(const Action& a) {
+  void apply(const Action& a) {
     BK_ASSERT(a.chunk >= 0 && a.chunk < program_->num_chunks, to_text(a), ": there is no such chunk");
     BK_ASSERT(a.microbatch >= 0 && a.microbatch < program_->num_microbatches, to_text(a), ": no such microbatch");
     if (a.kind == Kind::forward) {
-      if (a.chunk > 0) after(forward_, a, a.chunk - 1, "the forward of the chunk before");
-      ascend(forward_, a);
+      if (a.chunk > 0) require_done(forward_, a, a.chunk - 1, "the forward of the chunk before");
+      advance(forward_, a);
       return;
     }
     if (a.kind != Kind::backward_weight) {
-      after(forward_, a, a.chunk, "its forward");
-      if (a.chunk + 1 < program_->num_chunks) after(input_, a, a.chunk + 1, "the backward of the chunk after");
-      ascend(input_, a);
+      require_done(forward_, a, a.chunk, "its forward");
+      if (a.chunk + 1 < program_->num_chunks) require_done(input_, a, a.chunk + 1, "the backward of the chunk after");
+      advance(input_, a);
     }
     if (a.kind != Kind::backward_input) {
-      after(input_, a, a.chunk, "its backward to the input");
-      ascend(weight_, a);
+      require_done(input_, a, a.chunk, "its backward to the input");
+      advance(weight_, a);
     }
   }
 
@@ -47,10 +47,10 @@ class Progress {
  private:
   using Counts = std::vector<int>;
   size_t chunks() const { return static_cast<size_t>(program_->num_chunks); }
-  static void after(const Counts& done, const Action& a, int chunk, const char* what) {
+  static void require_done(const Counts& done, const Action& a, int chunk, const char* what) {
     BK_ASSERT(done[static_cast<size_t>(chunk)] > a.microbatch, to_text(a), " comes before ", what);
   }
-  static void ascend(Counts& done, const Action& a) {
+  static void advance(Counts& done, const Action& a) {
     int& next = done[static_cast<size_t>(a.chunk)];
     BK_ASSERT(next == a.microbatch, to_text(a), " is out of order: microbatch ", next, " is the next");
     ++next;
@@ -84,7 +84,7 @@ Program forward_program(int num_chunks, int num_microbatches) {
 void check_program(const Program& program) {
   BK_ASSERT(program.num_chunks > 0 && program.num_microbatches >= 0, program.num_chunks, " chunks");
   Progress progress(program);
-  for (const Action& action : program.actions) progress.carry_out(action);
+  for (const Action& action : program.actions) progress.apply(action);
   progress.end();
 }
 

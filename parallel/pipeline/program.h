@@ -1,16 +1,16 @@
 #pragma once
-// What a rank does in a step, as data: its actions in order. A schedule is a function that makes a program; one runner
-// (trainer/step/runner.h) carries out every program.
+// What a rank does in a step, as data: a list of actions in order. A schedule is a function that makes a program. One
+// runner (trainer/step/runner.h) executes every program.
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace birkhoff {
 
-// One action on a microbatch in a chunk, which is a stage of the model that lies on this rank.
+// An action on one microbatch in one chunk. A chunk is a stage of the model that this rank holds.
 struct Action {
   enum class Kind : uint8_t {
-    forward,          // F; that of the last chunk contains the loss with the backward of the head
+    forward,          // F; in the last chunk it includes the loss and the backward of the head
     backward,         // B: I and W together, unit by unit
     backward_input,   // I: the gradient of the chunk's input
     backward_weight,  // W: the gradients of the weights that I did not compute
@@ -26,15 +26,16 @@ struct Program {
   std::vector<Action> actions;
 };
 
-// A rank that holds the whole model: F and B of one microbatch after the other through all chunks, so that a chunk
-// needs one frame.
+// For a rank that holds the whole model: one microbatch after the other runs F through all chunks and then B, so each
+// chunk needs only one frame.
 Program sequential_program(int num_chunks, int num_microbatches);
-// The forwards alone, of one microbatch after the other through all chunks.
+// Only the forwards, of one microbatch after the other through all chunks.
 Program forward_program(int num_chunks, int num_microbatches);
 
-// BugError unless the actions can be carried out on one rank that holds all chunks: in each chunk every microbatch has
-// one F, and all have one I and one W or none has; F, I and W each ascend by microbatch, so that sums over microbatches
-// have one order; F comes behind that of the chunk before, I behind F and behind that of the chunk after, W behind I.
+// BugError unless the actions can be executed on one rank that holds all chunks. That requires:
+//   - In each chunk every microbatch has one F. Either all have one I and one W (B counts as both), or none has any.
+//   - F, I and W each ascend by microbatch, so that the order of sums over microbatches is fixed.
+//   - F comes after F of the chunk before, I after F and after I of the next chunk, W after I.
 void check_program(const Program& program);
 
 }  // namespace birkhoff

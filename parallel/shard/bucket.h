@@ -11,20 +11,21 @@ namespace birkhoff {
 
 struct BucketItem {
   std::string name;
-  Held held;          // what this rank has of the parameter, as do all ranks of the bucket's group
-  double cost = 0;    // of the update of all of it
+  Held held;          // the part of the parameter that this rank and all others of the bucket's group hold
+  double cost = 0;    // cost of updating the whole held part
   int64_t grain = 0;  // see PartitionItem
 };
 
-// Values and gradients of a unit's parameters, each contiguous, so that one collective moves the unit. All ranks of
-// `replicas` hold the same part of each parameter; a rank owns, updates and keeps optimizer state for one piece of it.
+// Values and gradients of a unit's parameters, each contiguous, so that one collective moves the whole unit. All ranks
+// of `replicas` hold the same part of each parameter. A rank owns one piece of the bucket: it updates that piece and
+// keeps its optimizer state.
 //
-// A step: gradients accumulate; start_reduce after the last microbatch of the unit; wait_reduced; the owner updates its
-// parts; start_gather; wait_gathered before the values are read again.
-// Types:  f32; f64 on the reference device. Parameters begin on 64-byte borders; the padding between them stays zero.
+// In a step: gradients accumulate; start_reduce after the last microbatch of the unit; wait_reduced; every owner
+// updates its ranges; start_gather; wait_gathered before the values are read again.
+// Types:  f32; f64 on the reference device. Parameters are aligned to 64 bytes; the padding between them stays zero.
 class Bucket {
  public:
-  // `load` is the cost given to each rank so far (see cut_bucket); it has replicas.size() entries.
+  // `load` is the cost that each rank has been given so far (see cut_bucket); it has replicas.size() entries.
   Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load);
 
   size_t size() const { return items_.size(); }
@@ -34,7 +35,7 @@ class Bucket {
   Tensor all_values() const { return values_; }
   Tensor all_gradients() const { return gradients_; }
 
-  // The ranges of held parameters that this rank owns. `begin` is the offset in the held part.
+  // A range of a held parameter that this rank owns. `begin` is its offset in the held part.
   struct Owned {
     size_t item = 0;
     int64_t begin = 0;
@@ -45,10 +46,11 @@ class Bucket {
   const PieceCounts& pieces() const { return pieces_; }
 
   void zero_gradients(Stream& stream);
-  // Sums gradients over the replicas, in rank order, into the owner's piece; the other pieces keep this rank's share.
+  // Sums gradients over the replicas, in rank order, into the owner's piece. Each rank's other pieces keep its own
+  // gradients.
   void start_reduce(Stream& stream);
   void wait_reduced(Stream& stream);
-  // Gives the owners' values to every replica.
+  // Sends the owners' values to every replica.
   void start_gather(Stream& stream);
   void wait_gathered(Stream& stream);
 

@@ -13,14 +13,14 @@ namespace {
 constexpr uint64_t kPrime = (uint64_t{1} << 61) - 1;
 uint64_t times(uint64_t a, uint64_t b) { return static_cast<uint64_t>(static_cast<unsigned __int128>(a) * b % kPrime); }
 
-// Give each index of each dim a random weight, and each element the product of the weights of its indices. The weight
-// of a box is then a product over the dims of sums over its indices, and such a sum is the difference of two numbers
-// that belong to its ends, random too. Boxes weigh as much as the tensor, up to chance, if and only if each element is
-// there once: the difference is a polynomial of degree 1 in each random number, and none of its terms is left only
-// then.
+// Assigns a random weight to each index of each dim, and to each element the product of the weights of its indices. The
+// weight of a box is then a product over the dims of a sum over its indices, and each such sum is the difference of two
+// random numbers that belong to the ends of the box. If each element is covered once, the boxes together weigh as much
+// as the tensor. Otherwise the difference is a polynomial of degree 1 in each random number with a term that remains,
+// so it is zero only by chance.
 class Weights {
  public:
-  // The seed follows from the boxes, so that nobody can choose boxes that fit it.
+  // The seed is computed from the boxes, so that nobody can choose boxes to fit the random numbers.
   Weights(const Shape& shape, const std::vector<Box>& boxes) : seed_(seed_of(shape, boxes)) {}
 
   uint64_t of(const Box& box) const {
@@ -64,12 +64,12 @@ bool covers(const Shape& shape, const std::vector<Box>& boxes) {
   return sum == (shape.count() > 0 ? weights.of(Slice::all(shape).boxes[0]) : 0);
 }
 
-// Looks for an element that no box holds or that several hold, dim by dim.
+// Searches, dim by dim, for an element that no box or more than one box holds.
 class Search {
  public:
   explicit Search(const Shape& shape) : shape_(shape), element_(shape) {}
 
-  // What is wrong with one element; nothing where the effort did not suffice.
+  // Describes what is wrong with one element; nullopt if the search gave up.
   std::optional<std::string> run(const std::vector<Box>& boxes) {
     Boxes filled;
     for (const Box& box : boxes) {
@@ -81,7 +81,7 @@ class Search {
  private:
   using Boxes = std::vector<const Box*>;
 
-  // Begins and ends of the boxes in one dim with the first index, ascending, each once.
+  // Index 0 and the begins and ends of the boxes in one dim, ascending, each once.
   static std::vector<int64_t> borders(const Boxes& boxes, int dim) {
     std::vector<int64_t> all{0};
     for (const Box* b : boxes) {
@@ -93,15 +93,15 @@ class Search {
     return all;
   }
 
-  // Of boxes that agree in the dims before `dim`, whose indices element_ has. Between two neighboring borders the set
-  // of boxes is constant, so that one index represents the interval.
+  // Searches boxes that all contain the indices of element_ in the dims before `dim`. Between two neighboring borders
+  // the set of boxes is constant, so one index stands for the whole interval.
   std::optional<std::string> in_dim(const Boxes& boxes, int dim) {
     if (dim == shape_.rank()) {
       if (boxes.size() == 1) return std::nullopt;
       return concat("element ", element_, boxes.empty() ? " is missing" : " is there twice");
     }
     effort_ += boxes.size() + 1;
-    if (effort_ > kMostEffort) return std::nullopt;
+    if (effort_ > kMaxEffort) return std::nullopt;
     Boxes sorted = boxes, here;
     std::sort(sorted.begin(), sorted.end(), [&](auto* a, auto* b) { return a->begin[dim] < b->begin[dim]; });
     size_t next = 0;
@@ -111,18 +111,18 @@ class Search {
       while (next < sorted.size() && sorted[next]->begin[dim] == at) here.push_back(sorted[next++]);
       element_ = element_.with(dim, at);
       effort_ += here.size();
-      if (effort_ > kMostEffort) return std::nullopt;
+      if (effort_ > kMaxEffort) return std::nullopt;
       if (auto found = in_dim(here, dim + 1)) return found;
     }
     return std::nullopt;
   }
 
-  static constexpr size_t kMostEffort = 3'000'000;  // boxes that are looked at: well below a second
+  static constexpr size_t kMaxEffort = 3'000'000;  // number of boxes visited: takes well below a second
   Shape shape_, element_;
   size_t effort_ = 0;
 };
 
-// The sum of the counts, or one more than the tensor has where there are more than that.
+// The sum of the counts, limited to one more than the tensor has. The comparison cannot overflow.
 int64_t count_of(const Shape& shape, const std::vector<Box>& boxes) {
   int64_t left = shape.count();
   for (const Box& box : boxes) {

@@ -11,6 +11,7 @@ struct Range {
   int64_t begin = 0, count = 0;
 };
 
+// A rank's share of `count` indices, in whole units.
 Range share_of(int64_t count, int64_t unit, const Place& rank, Axis axis) {
   BK_ASSERT(count % unit == 0, count, " indices in units of ", unit);
   const int64_t units = count / unit, n = rank.degree(axis), i = rank.coordinate(axis);
@@ -25,7 +26,7 @@ std::vector<int64_t> sizes_of(const Blocks& blocks, int64_t extent) {
   return sizes;
 }
 
-// What a rank holds of one dim.
+// The ranges of one dim that a rank holds.
 std::vector<Range> ranges_of(const Place& rank, const Shape& global, const Division& division, int dim) {
   const int64_t extent = global[dim];
   const Cut* cut = nullptr;
@@ -48,7 +49,7 @@ std::vector<Range> ranges_of(const Place& rank, const Shape& global, const Divis
   return ranges;
 }
 
-// One range for each index.
+// Splits ranges into one range for each index.
 std::vector<Range> singles(const std::vector<Range>& ranges) {
   std::vector<Range> all;
   for (const Range& r : ranges) {
@@ -75,15 +76,15 @@ void check_division(const Shape& shape, const Division& division) {
     }
     const bool whole = blocks.dim != cut.dim || blocks.sizes.empty();
     const std::vector<int64_t> sizes = whole ? std::vector<int64_t>{shape[cut.dim]} : blocks.sizes;
-    if (blocks.dim == cut.dim && blocks.groups > 1) continue;  // by groups
+    if (blocks.dim == cut.dim && blocks.groups > 1) continue;  // cut between groups, whatever the unit
     for (const int64_t size : sizes) {
       BK_ASSERT(cut.unit > 0 && size % cut.unit == 0, size, " indices of dim ", cut.dim, " in units of ", cut.unit);
     }
   }
 }
 
-// Memory is row-major over the held shape. So where a dim has several ranges, every dim before it is split into single
-// indices.
+// The held part is row-major over the held shape in memory, but a slice is a list of boxes. So if a dim has several
+// ranges, every dim before it must be split into single indices.
 Held held_by(const Place& rank, const Shape& global, const Division& division) {
   std::vector<std::vector<Range>> dims;
   Held held{{global, {{}}}, {}};

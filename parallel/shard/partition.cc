@@ -8,7 +8,8 @@
 namespace birkhoff {
 namespace {
 
-// Fills the ranks in order, each up to the load `limit`. Counts of the pieces, or nothing if something is left over.
+// Fills the ranks in order, each up to the load `limit`. Returns the counts of the pieces, or an empty list if not
+// everything fits.
 PieceCounts fill(std::span<const PartitionItem> items, std::span<const double> load, double limit) {
   PieceCounts counts(load.size(), 0);
   size_t rank = 0;
@@ -19,6 +20,7 @@ PieceCounts fill(std::span<const PartitionItem> items, std::span<const double> l
     while (left > 0) {
       int64_t fits = unit * static_cast<double>(left) <= room ? left : 0;
       if (fits == 0 && item.grain > 0 && room > 0) {
+        // unit > 0 here: an item without cost would have fit, since there is room.
         fits = static_cast<int64_t>(room / unit) / item.grain * item.grain;
       }
       counts[rank] += fits;
@@ -48,13 +50,13 @@ void add_costs(std::span<const PartitionItem> items, const PieceCounts& counts, 
 
 }  // namespace
 
-// The smallest limit that fits, by bisection: filling in rank order is feasible whenever any contiguous cut is.
+// Finds the smallest feasible limit by bisection. Filling the ranks in order succeeds whenever any contiguous cut does.
 PieceCounts cut_bucket(std::span<const PartitionItem> items, std::span<double> load) {
   BK_ASSERT(!load.empty());
   double total = 0;
   for (const PartitionItem& item : items) total += item.cost;
   double low = *std::min_element(load.begin(), load.end());
-  // A margin, since costs are added in another order here than when filling.
+  // The margin is for rounding: filling adds the costs in another order.
   double high = *std::max_element(load.begin(), load.end()) + total * 1.001 + 1e-6;
   PieceCounts best = fill(items, load, high);
   BK_ASSERT(!best.empty());

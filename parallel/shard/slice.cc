@@ -7,12 +7,12 @@
 namespace birkhoff {
 namespace {
 
-// Indices [first, first + count) of the box in one dim, all of it in the others.
+// The part of the box with indices [first, first + count) in one dim, counted from its begin.
 Box rows(const Box& box, int dim, int64_t first, int64_t count) {
   return {box.begin.with(dim, box.begin[dim] + first), box.extent.with(dim, count)};
 }
 
-// Elements [begin, end) of a box, row-major, as boxes. 0 <= begin < end <= box.count().
+// Appends elements [begin, end) of a box, counted row-major, as boxes. 0 <= begin < end <= box.count().
 void append_range(const Box& box, int64_t begin, int64_t end, std::vector<Box>& out) {
   if (end - begin == box.count()) {
     out.push_back(box);
@@ -20,9 +20,9 @@ void append_range(const Box& box, int64_t begin, int64_t end, std::vector<Box>& 
   }
   int dim = 0;
   while (box.extent[dim] == 1) ++dim;
-  const int64_t row = box.count() / box.extent[dim];  // elements
+  const int64_t row = box.count() / box.extent[dim];  // elements of one row
   int64_t first = begin / row;
-  const int64_t last = end / row;  // the row that the range ends in
+  const int64_t last = end / row;  // the row in which the range ends
   if (first == last) return append_range(rows(box, dim, first, 1), begin - first * row, end - first * row, out);
   if (begin % row != 0) {
     append_range(rows(box, dim, first, 1), begin % row, row, out);
@@ -38,8 +38,8 @@ Shape zeros(int rank) {
   return shape;
 }
 
-// How many elements of a box are neighbors in the tensor as well: all of the last dims that it holds whole, times its
-// extent in the one before them.
+// The number of consecutive elements of a box that are neighbors in the tensor too: the last dims that it holds whole,
+// times its extent in the dim before them.
 int64_t run_length(const Shape& global, const Box& box) {
   int64_t run = 1;
   for (int d = global.rank(); d-- > 0;) {

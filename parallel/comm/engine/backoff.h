@@ -9,13 +9,13 @@
 
 namespace birkhoff {
 
-// How ranks wait for each other. `bench busy` compares the two; everything else leaves the first.
+// How ranks wait for each other. Only `bench busy` uses the second, to compare the two.
 enum class RankWaits : uint8_t { spin_then_sleep, sleep };
 inline std::atomic<RankWaits> rank_waits{RankWaits::spin_then_sleep};
 
-// The one way of waiting without a wake-up call: spins for about 0.1 ms, since a yield may give away a whole time
-// slice; then yields, then sleeps, so that ranks that outnumber the cores make progress. Where others want the cores it
-// sleeps from the start.
+// The one way to wait where nobody sends a wake-up. Spins for about 0.1 ms first, because a yield may give away a whole
+// time slice. Then yields, then sleeps, so that ranks that outnumber the cores make progress. If other programs want
+// the cores, sleeps from the start.
 class Backoff {
  public:
   void pause() {

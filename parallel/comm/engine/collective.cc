@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-// Below this, one step in which everybody combines everything beats two steps of less work.
+// Up to this size, one step in which every rank combines everything is faster than two steps of less work.
 constexpr int64_t kSmallAllReduce_bytes = 16 << 10;
 
 uint64_t key_of_counts(const std::vector<int64_t>& counts) {
@@ -24,7 +24,7 @@ std::vector<int64_t> even_counts(int64_t total, int ranks) {
   return counts;
 }
 
-std::vector<int> counting_from_zero(int ranks) {
+std::vector<int> identity_names(int ranks) {
   std::vector<int> names(static_cast<size_t>(ranks));
   std::iota(names.begin(), names.end(), 0);
   return names;
@@ -39,7 +39,7 @@ std::string describe(const StepHeader& h) {
   return text;
 }
 
-// Copies that may be onto themselves, or of nothing.
+// Copies bytes. The two ranges may be the same, or empty.
 void copy_bytes(void* to, const void* from, int64_t bytes) {
   if (to != from && bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
@@ -60,7 +60,7 @@ StepHeader header_of(const Operation& o, uint64_t sequence) {
 }
 
 Collective::Collective(Operation operation, uint64_t sequence, Exchange& exchange)
-    : Collective(operation, header_of(operation, sequence), exchange, counting_from_zero(exchange.size())) {}
+    : Collective(operation, header_of(operation, sequence), exchange, identity_names(exchange.size())) {}
 
 Collective::Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names)
     : operation_(std::move(operation)), exchange_(exchange), header_(call), names_(std::move(names)) {
@@ -127,7 +127,7 @@ void Collective::add_phase(Phase phase) {
   for (const Layout* layout : {&phase.in_layout, &phase.out_layout}) {
     for (const int64_t count : layout->count) largest = std::max(largest, count);
   }
-  // At least one, so that operations on nothing are compared too.
+  // At least one round, so that operations without elements are compared too.
   phase.rounds = largest == 0 ? 1 : (largest - 1) / phase.round_elements + 1;
   if (phase.pattern == Pattern::transpose) header_.rounds = phase.rounds;
   phases_.push_back(std::move(phase));
@@ -165,7 +165,7 @@ bool Collective::advance() {
         break;
       case State::releasing:
         if (!exchange_.reusable()) return false;
-        settle();
+        store_combined();
         state_ = State::offering;
         if (++round_ == phases_[phase_].rounds) round_ = 0, ++phase_;
         if (phase_ == phases_.size()) return true;
@@ -188,7 +188,7 @@ void Collective::offer() {
   }
 }
 
-// Every rank compares all headers with rank 0's, so all of them fail alike.
+// Every rank compares all headers with that of rank 0, so all ranks fail with the same message.
 void Collective::check_headers() const {
   const auto header_from = [&](int r) { return r == exchange_.rank() ? header_ : exchange_.from(r).header; };
   const StepHeader first = header_from(0);
@@ -217,6 +217,7 @@ void Collective::take() {
   Phase& p = phases_[phase_];
   if (p.pattern == Pattern::gather) return take_copies();
   if (p.pattern != Pattern::transpose) return take_combined();
+  // Counts differ between ranks. All ranks must make as many rounds as the one that needs most.
   for (int r = 0; r < exchange_.size(); ++r) {
     if (r != exchange_.rank()) p.rounds = std::max(p.rounds, exchange_.from(r).header.rounds);
   }
@@ -248,13 +249,14 @@ void Collective::take_combined() {
   }
   std::byte* out = p.out + round_ * p.round_elements * size_of_element_;
   if (all) {
+    // In place, but the peers may still read our input. store_combined() copies the result when they have.
     scratch_.resize(static_cast<size_t>(operation_.bytes()));
     out = scratch_.data();
   }
   combine({out, sources, mine.count, operation_.dtype(), operation_.reduce});
 }
 
-void Collective::settle() {
+void Collective::store_combined() {
   if (phases_[phase_].pattern != Pattern::combine) return;
   copy_bytes(phases_[phase_].out, scratch_.data(), operation_.bytes());
 }

@@ -6,20 +6,22 @@
 
 namespace birkhoff {
 
-// A collective on its way.
+// A collective that has begun.
 class RunningCollective {
  public:
   virtual ~RunningCollective() = default;
-  // Goes as far as it can without waiting; true when over. CommError on a mismatch or a failed group.
+  // Advances as far as possible without waiting. Returns true when the collective is over. CommError on a mismatch or a
+  // failed group.
   virtual bool advance() = 0;
-  // Ranks of the group that this rank waits for.
+  // Ranks of the group that this rank is waiting for.
   virtual std::vector<int> missing() const = 0;
 };
 
-// What a rank calls, for comparison with what the others call.
+// Describes a rank's call, for comparison with the calls of the other ranks.
 StepHeader header_of(const Operation& operation, uint64_t sequence);
 
-// One collective as steps of an Exchange. Large operations take several rounds, each of at most one block per pair.
+// Carries out one collective as steps of an Exchange. Large operations take several rounds, each of at most one block
+// per pair of ranks.
 //   all_gather_v      one block for all, copied into place
 //   all_to_all_v      a block for each, copied into place
 //   reduce_scatter_v  a block for each, combined in rank order
@@ -28,7 +30,8 @@ StepHeader header_of(const Operation& operation, uint64_t sequence);
 class Collective final : public RunningCollective {
  public:
   Collective(Operation operation, uint64_t sequence, Exchange& exchange);
-  // As a part of what the ranks call: `call` is compared, and told of ranks by their `names`.
+  // One stage of a larger collective. Ranks compare `call` before moving data; errors refer to peers by the global
+  // ranks in `names`.
   Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
 
   bool advance() override;
@@ -36,13 +39,13 @@ class Collective final : public RunningCollective {
 
  private:
   enum class Pattern : uint8_t { gather, scatter, transpose, combine };
-  // Counts and begins of the ranks' blocks, in elements.
+  // Where the ranks' blocks begin and how many elements they have.
   struct Layout {
     std::vector<int64_t> begin, count;
   };
   struct Phase {
     Pattern pattern;
-    std::byte *out, *in;  // of `combine` and `scatter`: out is this rank's block
+    std::byte *out, *in;  // for `combine` and `scatter`, out is this rank's block
     Layout out_layout, in_layout;
     int64_t round_elements = 0, rounds = 1;
   };
@@ -61,7 +64,7 @@ class Collective final : public RunningCollective {
   void take();
   void take_copies();
   void take_combined();
-  void settle();
+  void store_combined();
 
   Operation operation_;
   Exchange& exchange_;
@@ -72,7 +75,7 @@ class Collective final : public RunningCollective {
   size_t phase_ = 0;
   int64_t round_ = 0;
   State state_ = State::offering;
-  std::vector<std::byte> scratch_;  // results of `combine`, until the peers have read our input
+  std::vector<std::byte> scratch_;  // results of `combine`, kept until the peers have read our input
 };
 
 }  // namespace birkhoff

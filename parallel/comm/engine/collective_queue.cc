@@ -18,6 +18,7 @@ class CollectiveQueue::QueueWork final : public Work {
   ~QueueWork() override {
     const std::lock_guard lock(queue_->engine_->mutex());
     if (entry_->over) return;
+    // The rank unwinds and its buffers go away, so the peers cannot finish this operation.
     queue_->fail_locked(
         concat("rank ", queue_->carrier_->rank(), " left while its ", entry_->operation, " was pending"));
   }
@@ -69,8 +70,8 @@ void CollectiveQueue::poll() noexcept {
 }
 
 std::string CollectiveQueue::waiting_for() const {
-  // Asked when something hangs, perhaps with the mutex held. A thread that waits in MPI holds it for most of the time,
-  // and on a busy machine lets it go for moments only.
+  // This is called when something hangs, perhaps with the mutex held, so it must not wait for the mutex forever. A
+  // thread that waits in MPI holds the mutex most of the time, and on a busy machine releases it only for moments.
   constexpr int kTries = 5000;
   constexpr std::chrono::microseconds kBetween(100);
   std::unique_lock lock(engine_->mutex(), std::defer_lock);
@@ -91,7 +92,7 @@ void CollectiveQueue::fail(const std::string& why) noexcept {
 
 void CollectiveQueue::fail_locked(const std::string& why) noexcept {
   if (failure_.empty()) failure_ = why;
-  carrier_->fail(why);
+  carrier_->fail(why);  // returns when no peer reads our buffers any more, so that their owners may free them
   pending_.clear();
 }
 

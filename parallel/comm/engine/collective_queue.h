@@ -17,7 +17,7 @@ class CollectiveQueue final : public Pollable, public std::enable_shared_from_th
 
   Communicator::Pending start(Operation operation);
   void poll() noexcept override;
-  // Sentence about the operation in progress, empty if none. Thread-safe.
+  // Describes the operation in progress; empty if there is none. Thread-safe.
   std::string waiting_for() const;
   bool failed() const { return !failure_.empty(); }
   // Fails the group: every pending and later operation, here and on the peers, throws CommError(why).

@@ -6,15 +6,16 @@
 
 namespace birkhoff {
 
-// Something that moves forward when it is polled. Never blocks and never throws: it keeps its failure for its waiters.
+// Something that makes progress when it is polled. poll() never blocks and never throws: a failure is stored for those
+// who wait.
 class Pollable {
  public:
   virtual ~Pollable() = default;
   virtual void poll() noexcept = 0;
 };
 
-// Everything of one rank that wants polling. Whoever waits polls all of it: a peer may need our step in another group
-// before it can take part in the one we wait for.
+// Polls everything of one rank. Whoever waits must poll all of it: a peer may need our next step in another group
+// before it can take part in the operation that we wait for.
 class Engine {
  public:
   // Held while pollables run and while their state is read or changed.

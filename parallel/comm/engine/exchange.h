@@ -7,16 +7,17 @@
 
 namespace birkhoff {
 
-// What every rank says beside its blocks, so that ranks that call different operations find out instead of hanging.
+// Sent along with the blocks of every step, so that ranks that call different operations get an error instead of
+// hanging.
 struct StepHeader {
   uint64_t sequence = 0;  // collectives started in this group before this one
   Op op = Op::all_reduce;
   Reduce reduce = Reduce::sum;
   DType dtype = DType::f32;
   int32_t root = 0;
-  int64_t count = 0;        // elements of the larger side; 0 for all_to_all_v, where they differ
-  uint64_t counts_key = 0;  // of the counts per rank
-  int64_t rounds = 1;       // steps this rank needs; in all_to_all_v the largest counts
+  int64_t count = 0;        // elements of the larger side; 0 for all_to_all_v, where ranks differ
+  uint64_t counts_key = 0;  // hash of the counts per rank
+  int64_t rounds = 1;       // steps that this rank needs; in all_to_all_v the largest number counts
 
   bool same_call(const StepHeader& o) const {
     return sequence == o.sequence && op == o.op && reduce == o.reduce && dtype == o.dtype && root == o.root &&
@@ -25,11 +26,11 @@ struct StepHeader {
 };
 static_assert(std::is_trivially_copyable_v<StepHeader>);
 
-// The one thing a transport must do: a step in which every rank offers a block of bytes to every other rank and then
-// sees what the others offered to it. All collectives are made of such steps (collective.h).
+// The interface of a transport. In a step, every rank offers a block of bytes to every other rank and then sees what
+// the others offered to it. All collectives are made of such steps (collective.h).
 //
-// A step: offer or offer_to_all, post, arrived until true, from, release, reusable until true.
-// Errors: arrived and reusable throw CommError when the group has failed.
+// The calls of a step: offer or offer_to_all, post, arrived until true, from, release, reusable until true.
+// Errors: arrived and reusable throw CommError if the group has failed.
 class Exchange {
  public:
   struct Block {
@@ -41,7 +42,7 @@ class Exchange {
   virtual ~Exchange() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // The largest block to one rank, and to all ranks together. Equal on all ranks.
+  // The largest block to one rank, and the largest block to all ranks together. Equal on all ranks.
   virtual int64_t block_bytes() const = 0;
   virtual int64_t common_block_bytes() const = 0;
 
@@ -50,14 +51,14 @@ class Exchange {
   virtual void post(const StepHeader& header) = 0;
   virtual bool arrived() = 0;
   virtual Block from(int rank) const = 0;
-  // This rank has read its blocks.
+  // Says that this rank has read its blocks.
   virtual void release() = 0;
-  // Whether what was offered may be overwritten.
+  // Whether the offered memory may be overwritten. If so, the step is over.
   virtual bool reusable() = 0;
-  // Whether `rank` has posted the step that this rank has posted. Thread-safe.
+  // Whether `rank` has posted this rank's current step. Thread-safe.
   virtual bool has_posted(int rank) const = 0;
 
-  // Makes every rank's next call throw CommError(why), and returns when no peer reads this rank's buffers any more.
+  // Makes the next call on every rank throw CommError(why). Returns when no peer reads this rank's buffers any more.
   virtual void fail(const std::string& why) noexcept = 0;
 };
 

@@ -6,7 +6,8 @@
 
 namespace birkhoff {
 
-// What the backends have in common: collectives go to a queue with the backend's carrier, messages to the backend.
+// The common part of the backends: collectives go to a queue with the backend's carrier, messages to the backend
+// itself.
 class GroupCommunicator : public Communicator {
  public:
   int rank() const final { return rank_; }
@@ -35,7 +36,7 @@ class GroupCommunicator : public Communicator {
   std::shared_ptr<CollectiveQueue> queue_;
 };
 
-// Work that is over before it began: operations of the meta device, messages that have arrived.
+// Work that is already over: operations of the meta device.
 class FinishedWork final : public Work {
  public:
   void wait(Stream&) override {}

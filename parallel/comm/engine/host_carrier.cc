@@ -9,8 +9,8 @@ using PerRank = std::vector<int64_t>;
 
 int64_t sum(const PerRank& counts) { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
 
-// `value` in one place.
-PerRank only(size_t size, size_t place, int64_t value) {
+// Counts that are zero except for one rank.
+PerRank one_nonzero(size_t size, size_t place, int64_t value) {
   PerRank counts(size, 0);
   counts[place] = value;
   return counts;
@@ -23,20 +23,20 @@ PerRank even_counts(int64_t total, size_t parts) {
   return counts;
 }
 
-// The hosts of a group, and where this rank is.
+// The hosts of a group, and this rank's position among them.
 struct Hosts {
-  std::vector<int> first, size;  // rank, number of ranks
+  std::vector<int> first, size;  // the first rank and the number of ranks of each host
   size_t here = 0;               // this rank's host
-  size_t place = 0;              // of this rank on it
+  size_t local_rank = 0;         // this rank's number on its host
 
-  bool leader() const { return place == 0; }
+  bool leader() const { return local_rank == 0; }
   size_t ranks_here() const { return static_cast<size_t>(size[here]); }
   size_t host_of(int rank) const {
     size_t h = 0;
     while (h + 1 < first.size() && first[h + 1] <= rank) ++h;
     return h;
   }
-  // Of counts per rank: those of this host's ranks; the sum of each host.
+  // Given counts per rank: the counts of this host's ranks, the sum of each host, and the elements before this host.
   PerRank local(const PerRank& counts) const {
     const auto begin = counts.begin() + first[here];
     return {begin, begin + size[here]};
@@ -59,8 +59,8 @@ struct Hosts {
   }
 };
 
-// A sequence of collectives, each on the ranks of the host, on the leaders, or on all. The first is on the host, so
-// that ranks of a host that call different operations meet.
+// A sequence of collectives, each among the ranks of the host, among the leaders, or among all ranks. The first is
+// always within the host, so that ranks of one host that call different operations meet there and report it.
 class HostCollective final : public RunningCollective {
  public:
   HostCollective(Operation operation, uint64_t sequence, HostExchanges& exchanges, const Hosts& hosts)
@@ -69,7 +69,7 @@ class HostCollective final : public RunningCollective {
         exchanges_(exchanges),
         hosts_(hosts) {}
 
-  // Planned when its turn comes, so that of many that wait only one has memory.
+  // Plans only now, so that of many collectives in the queue only the current one holds memory.
   bool advance() override {
     if (stages_.empty()) plan(operation_);
     for (; stage_ < stages_.size(); ++stage_) {
@@ -97,21 +97,21 @@ class HostCollective final : public RunningCollective {
   void on_leaders(Operation operation) {
     if (hosts_.leader()) stages_.push_back({exchanges_.leaders.get(), std::move(operation), hosts_.first});
   }
-  // Ranks give `part` to their leader, which takes them one behind the other.
+  // Ranks give `part` to their leader, which stores the parts one behind the other in `all`.
   void to_leader(const Operation& o, Tensor part, Tensor all, const PerRank& counts) {
     const size_t n = hosts_.ranks_here();
     on_host({.op = Op::all_to_all_v,
              .out = hosts_.leader() ? all : none(o),
              .in = part,
              .out_counts = hosts_.leader() ? counts : PerRank(n, 0),
-             .in_counts = only(n, 0, part.count())});
+             .in_counts = one_nonzero(n, 0, part.count())});
   }
   void from_leader(const Operation& o, Tensor part, Tensor all, const PerRank& counts) {
     const size_t n = hosts_.ranks_here();
     on_host({.op = Op::all_to_all_v,
              .out = part,
              .in = hosts_.leader() ? all : none(o),
-             .out_counts = only(n, 0, part.count()),
+             .out_counts = one_nonzero(n, 0, part.count()),
              .in_counts = hosts_.leader() ? counts : PerRank(n, 0)});
   }
 
@@ -132,7 +132,7 @@ class HostCollective final : public RunningCollective {
 
   void plan_reduce_scatter(const Operation& o) {
     const PerRank slices = even_counts(o.in.count(), hosts_.ranks_here());
-    const int64_t mine = slices[hosts_.place], held = hosts_.leader() ? o.in.count() : mine;
+    const int64_t mine = slices[hosts_.local_rank], held = hosts_.leader() ? o.in.count() : mine;
     memory_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(held) * size_of(o.dtype()));
     const Tensor sums{memory_.get(), o.dtype(), {held}};
     on_host({.op = o.op, .reduce = o.reduce, .out = sums.flat(0, mine), .in = o.in, .in_counts = slices});
@@ -167,6 +167,7 @@ class HostCollective final : public RunningCollective {
   }
 
   void plan_all_to_all(const Operation& o) {
+    // Moves nothing. It only lets the ranks of a host compare their calls.
     on_host({.op = Op::broadcast, .out = none(o), .in = none(o)});
     std::vector<int> names(static_cast<size_t>(exchanges_.all->size()));
     std::iota(names.begin(), names.end(), 0);
@@ -180,7 +181,7 @@ class HostCollective final : public RunningCollective {
   std::vector<Stage> stages_;
   size_t stage_ = 0;
   std::unique_ptr<Collective> running_;
-  std::unique_ptr<std::byte[]> memory_;  // sums of the host: of a slice, on the leader of all
+  std::unique_ptr<std::byte[]> memory_;  // sums of the host: of one slice, or on the leader of all slices
 };
 
 class HostCarrier final : public Carrier {
@@ -193,7 +194,7 @@ class HostCarrier final : public Carrier {
       first += size;
     }
     hosts_.here = hosts_.host_of(rank());
-    hosts_.place = static_cast<size_t>(rank() - hosts_.first[hosts_.here]);
+    hosts_.local_rank = static_cast<size_t>(rank() - hosts_.first[hosts_.here]);
   }
   int rank() const override { return exchanges_.all->rank(); }
   int size() const override { return exchanges_.all->size(); }

@@ -13,16 +13,16 @@
 namespace birkhoff {
 
 struct alignas(64) Board::Control {
-  std::atomic<int> failed;  // 0 no; 1 the message is being written; 2 yes
+  std::atomic<int> failed;  // 0: no; 1: the message is being written; 2: yes
   std::array<char, 1020> why;
 };
-// Alone on its cache line, since its rank writes it while the others spin on theirs.
+// On a cache line of its own, because its rank writes it while the others spin on theirs.
 struct alignas(64) Board::RankState {
   std::atomic<uint64_t> posted, released;  // steps
-  std::atomic<int> reading;                // whether it reads its peers' memory (direct only)
+  std::atomic<int> reading;                // whether the rank reads its peers' memory (direct only)
 };
 struct Board::Offer {
-  uint64_t place = 0;  // an address (direct) or an offset from the begin of the board (staged)
+  uint64_t place = 0;  // an address (direct), or an offset from the begin of the board (staged)
   int64_t bytes = 0;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters lie in memory shared by processes");
@@ -112,7 +112,7 @@ class MemoryExchange final : public Exchange {
     board_.state(rank_).released.store(step_, std::memory_order_release);
   }
   bool reusable() override;
-  bool has_posted(int rank) const override {
+  bool has_posted(int rank) const override {  // relaxed: only texts of errors depend on it
     return board_.state(rank).posted.load(std::memory_order_relaxed) >=
            board_.state(rank_).posted.load(std::memory_order_relaxed);
   }
@@ -141,7 +141,8 @@ bool MemoryExchange::arrived() {
       return false;
     }
   }
-  // Announced before the flag is looked at: a rank that fails raises the flag and then waits for readers.
+  // The order matters: announce reading first, then check the flag. A rank that fails raises the flag first and then
+  // waits for readers, so one of the two always sees the other.
   if (direct()) board_.state(rank_).reading.store(1);
   try {
     board_.throw_if_failed();
@@ -153,6 +154,7 @@ bool MemoryExchange::arrived() {
 }
 
 bool MemoryExchange::reusable() {
+  // Staged blocks were copied into one of two sets of areas, so only direct blocks need to wait for the readers.
   for (int r = 0; direct() && r < size(); ++r) {
     if (board_.state(r).released.load(std::memory_order_acquire) < step_) {
       board_.throw_if_failed();

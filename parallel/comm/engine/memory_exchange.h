@@ -7,24 +7,25 @@ namespace birkhoff {
 
 // How blocks get from rank to rank.
 enum class BlockPath : uint8_t {
-  direct,  // ranks share an address space: peers read the offered memory itself
-  staged   // ranks share the board only: offered blocks are copied onto it
+  direct,  // ranks share an address space: peers read the offered memory directly
+  staged   // ranks share only the board: offered blocks are copied onto it
 };
 
-// The memory of one group: counters, and two sets of headers and (if staged) areas that steps use by turns. A rank
-// writes the set of step k + 2 only when all have posted k + 1, and so have read k.
+// The shared memory of one group: counters, and two sets of headers and (if staged) areas, which even and odd steps use
+// in turn. Two sets suffice: a rank writes the set of step k again in step k + 2, which it begins only when all ranks
+// have posted step k + 1 and so have read step k.
 class Board {
  public:
   static constexpr int64_t kArea_bytes =
-      512 << 10;  // a rank's blocks of one step; stays in the second-level cache: 1 MiB halves the speed
+      512 << 10;  // a rank's blocks of one step. Must stay in the L2 cache: 1 MiB halves the speed
 
-  // `memory` holds bytes_for(ranks, path) zeros before the first rank uses it, and is shared by all.
+  // `memory` must hold bytes_for(ranks, path) zero bytes before the first rank uses it. All ranks share it.
   Board(std::shared_ptr<std::byte> memory, int ranks, BlockPath path);
   static size_t bytes_for(int ranks, BlockPath path);
 
   int ranks() const { return ranks_; }
   BlockPath path() const { return path_; }
-  // The first failure is kept; every rank's next step throws it.
+  // Keeps the first failure, which the next step of every rank throws.
   void fail(const std::string& why) const noexcept;
   void throw_if_failed() const;
 
@@ -33,7 +34,7 @@ class Board {
   struct Offer;
   Control& control() const;
   RankState& state(int rank) const;
-  // What `from` offers: its header, and one offer for each rank.
+  // What `from` offers in a step: a header, and one offer for each rank.
   StepHeader& header(uint64_t step, int from) const;
   Offer& offer(uint64_t step, int from, int to) const;
   std::byte* area(uint64_t step, int rank) const;

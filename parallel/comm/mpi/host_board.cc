@@ -25,7 +25,7 @@ Name fresh_name() {
   return name;
 }
 
-// Up to version 0.1 a board was named "birkhoff-PID-RANDOM".
+// Version 0.1 and earlier named a board "birkhoff-PID-RANDOM".
 bool is_leftover(const std::string& name) {
   if (!name.starts_with("birkhoff-")) return false;
   int pid = 0, end = 0;
@@ -34,10 +34,10 @@ bool is_leftover(const std::string& name) {
   return old ? !is_alive(pid) : has_ended(name);
 }
 
-// What a rank left that was killed before it could take the name away.
+// Removes what a rank left behind that was killed before it could unlink the name.
 void remove_leftovers() {
   std::vector<std::string> leftovers;
-  std::error_code error;  // the names of shared memory are listed here on Linux; elsewhere they stay
+  std::error_code error;  // Linux lists shared memory here; on other systems leftovers stay
   for (std::filesystem::directory_iterator entry("/dev/shm", error), end; !error && entry != end;
        entry.increment(error)) {
     if (is_leftover(entry->path().filename().string())) leftovers.push_back(entry->path().filename().string());
@@ -45,7 +45,8 @@ void remove_leftovers() {
   for (const std::string& name : leftovers) shm_unlink(("/" + name).c_str());
 }
 
-// Reserves the pages now: a full /dev/shm must be an answer here, not a SIGBUS later.
+// Creates (with O_CREAT) or opens the shared memory, and maps it. Returns null on failure. Creating reserves the pages
+// at once: if /dev/shm is full, we must learn it here, not by a SIGBUS later.
 std::shared_ptr<std::byte> map(const Name& name, size_t bytes, int flags) {
   const int file = shm_open(name.data(), flags, 0600);
   if (file < 0) return nullptr;
@@ -71,6 +72,7 @@ std::optional<Board> make_host_board(MPI_Comm comm) {
   if (rank != 0) memory = map(name, bytes, O_RDWR);
   int everywhere = memory != nullptr;
   check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, comm));
+  // All ranks have mapped it, or failed to, so the name can go.
   if (rank == 0) shm_unlink(name.data());
   if (!everywhere) return std::nullopt;
   return Board(std::move(memory), size, BlockPath::staged);

@@ -7,10 +7,10 @@
 
 namespace birkhoff {
 
-// A board in POSIX shared memory for the ranks of `comm`, which are on one host. Its name is gone before this returns,
-// so nothing is left behind by a run that is killed later; what was left by one that was killed earlier is removed.
-// Nothing, on every rank, where the host grants no such memory (a small
-// /dev/shm, ranks in containers of their own). Collective.
+// Makes a board in POSIX shared memory for the ranks of `comm`, which must be on one host. Its name is unlinked before
+// this returns, so a run that is killed later leaves nothing behind; leftovers of runs that were killed earlier are
+// removed. Returns nullopt, on every rank, if the host does not provide such memory (a small /dev/shm, ranks in
+// separate containers). Collective.
 std::optional<Board> make_host_board(MPI_Comm comm);
 
 }  // namespace birkhoff

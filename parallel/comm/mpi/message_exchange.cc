@@ -11,6 +11,7 @@
 namespace birkhoff {
 namespace {
 
+// A block for each peer, as large as fits into kBuffers_bytes in total, within the two limits.
 constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 4 << 20, kSmallestBlock_bytes = 64 << 10;
 
 constexpr int kStepTag = 0, kFailureTag = 1;
@@ -41,7 +42,7 @@ class MessageExchange final : public Exchange {
   }
   int64_t common_block_bytes() const override { return block_bytes(); }
   void offer(int to, const void* data, int64_t bytes) override { source_[index(to)] = fill(to, data, bytes); }
-  // The buffer of this rank to itself serves all peers.
+  // All peers get the same buffer: the one of this rank to itself, which is otherwise unused.
   void offer_to_all(const void* data, int64_t bytes) override {
     std::fill(source_.begin(), source_.end(), fill(rank_, data, bytes));
   }
@@ -71,18 +72,19 @@ class MessageExchange final : public Exchange {
   void throw_if_failed() const {
     if (!failure_.empty()) throw CommError(failure_);
   }
-  void hear_of_failures();
+  void receive_failure();
 
   MPI_Comm comm_;
   int rank_ = 0, size_ = 1;
   std::vector<Buffer> outgoing_, incoming_;
-  std::vector<size_t> source_;  // which outgoing buffer goes to a rank
+  std::vector<size_t> source_;  // [rank]: index of the outgoing buffer that goes to it
   std::vector<MPI_Request> sends_, receives_;
   std::string failure_;
 };
 
 void MessageExchange::post(const StepHeader& header) {
   const size_t largest = sizeof(Head) + static_cast<size_t>(block_bytes());
+  // Receives come first, so that every message finds its buffer and MPI need not store it.
   for (int r = 0; r < size_; ++r) {
     if (r == rank_) continue;
     Buffer& in = incoming_[index(r)];
@@ -107,12 +109,12 @@ bool MessageExchange::arrived() {
     if (request != MPI_REQUEST_NULL) check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
     all = all && flag;
   }
-  if (!all) hear_of_failures();
+  if (!all) receive_failure();
   return all;
 }
 
-// Another rank may have failed for a reason that this one cannot see, in a group that they do not share.
-void MessageExchange::hear_of_failures() {
+// Receives the failure of another rank, if there is one. Its reason may lie in a group that this rank is not part of.
+void MessageExchange::receive_failure() {
   int flag = 0, bytes = 0;
   MPI_Status status;
   check(MPI_Iprobe(MPI_ANY_SOURCE, kFailureTag, comm_, &flag, &status));
@@ -124,7 +126,7 @@ void MessageExchange::hear_of_failures() {
   throw_if_failed();
 }
 
-// The text outlives the exchange: nobody waits for its delivery.
+// Leaks the text on purpose: nobody waits for its delivery, so it must outlive the exchange.
 void MessageExchange::fail(const std::string& why) noexcept {
   if (!failure_.empty()) return;
   failure_ = why;
@@ -147,10 +149,10 @@ bool MessageExchange::reusable() {
 MessageExchange::~MessageExchange() {
   const auto active = [](MPI_Request r) { return r != MPI_REQUEST_NULL; };
   if (std::any_of(sends_.begin(), sends_.end(), active) || std::any_of(receives_.begin(), receives_.end(), active)) {
-    // The group failed in the middle of a step. MPI may still use the buffers until the process ends: leave them to it.
+    // The group failed in the middle of a step. MPI may use the buffers until the process ends, so they are leaked.
     new std::vector<Buffer>(std::move(outgoing_));
     new std::vector<Buffer>(std::move(incoming_));
-  } else if (failure_.empty() && std::uncaught_exceptions() == 0) {
+  } else if (failure_.empty() && std::uncaught_exceptions() == 0) {  // freeing is collective
     MPI_Comm_free(&comm_);
   }
 }

@@ -20,7 +20,8 @@ MPI_Datatype type_of_size(size_t bytes) {
   return bytes == 4 ? MPI_UINT32_T : MPI_UINT64_T;
 }
 
-// One send or recv. Polled with everything else of its rank, since a large message moves only while both ends call MPI.
+// One send or recv. It is polled with everything else of its rank, because MPI moves a large message only while both
+// ends are in MPI calls.
 class MessageWork final : public Work, public Pollable {
  public:
   MessageWork(std::shared_ptr<Engine> engine, Operation operation, MPI_Comm comm);
@@ -103,7 +104,7 @@ class MpiCommunicator final : public GroupCommunicator {
   MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier,
                   const std::string& name)
       : GroupCommunicator(std::move(engine), std::move(carrier), name), comm_(comm), transport_(transport) {}
-  // Freeing is collective: not while this rank unwinds, alone perhaps.
+  // Freeing is collective, so it must not happen while this rank unwinds, perhaps alone.
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() == 0 && !queue().failed()) MPI_Comm_free(&comm_);
   }
@@ -113,7 +114,7 @@ class MpiCommunicator final : public GroupCommunicator {
     check(MPI_Comm_split(comm_, color, key, &part));
     return make_mpi_communicator(part, transport_, engine(), name);
   }
-  // A world of one frees nobody; its caller leaves with the code.
+  // With a single rank there is nobody to release; the caller exits with the code itself.
   void abort(const std::string&, int exit_code) noexcept override {
     int ranks = 1;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
@@ -143,7 +144,7 @@ int size_of_comm(MPI_Comm comm) {
   return size;
 }
 
-// The ranks of `comm` that share this rank's host, in rank order; to be freed.
+// The ranks of `comm` on this rank's host, in rank order. The caller frees the communicator.
 MPI_Comm ranks_of_host(MPI_Comm comm, Transport transport) {
   MPI_Comm host = MPI_COMM_NULL;
   if (transport == Transport::host_pairs) {
@@ -154,7 +155,7 @@ MPI_Comm ranks_of_host(MPI_Comm comm, Transport transport) {
   return host;
 }
 
-// The sizes of the hosts; nothing, on every rank, where the ranks of some host are not consecutive.
+// The number of ranks of each host; nullopt, on every rank, if the ranks of some host are not consecutive.
 std::optional<std::vector<int>> sizes_of_hosts(MPI_Comm comm, MPI_Comm host) {
   int first = rank_in(comm);
   check(MPI_Bcast(&first, 1, MPI_INT, 0, host));
@@ -172,7 +173,7 @@ std::optional<std::vector<int>> sizes_of_hosts(MPI_Comm comm, MPI_Comm host) {
   return sizes;
 }
 
-// Shared memory for the ranks of `host`, or nothing on every rank of `comm` where some host grants none.
+// A board for the ranks of `host`; nullopt, on every rank of `comm`, if some host cannot provide one.
 std::optional<Board> board_of_host(MPI_Comm comm, MPI_Comm host) {
   const bool alone = size_of_comm(host) == 1;
   auto board = alone ? make_heap_board(1, BlockPath::direct) : make_host_board(host);
@@ -191,6 +192,7 @@ std::unique_ptr<Exchange> messages_among(MPI_Comm comm) {
 std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport) {
   const auto sizes = sizes_of_hosts(comm, host);
   const size_t ranks = static_cast<size_t>(size_of_comm(comm));
+  // Shared memory helps only if some host has several ranks. A world of one uses a board on the heap.
   const bool shared =
       sizes && (transport != Transport::messages || ranks == 1) && (sizes->size() < ranks || ranks == 1);
   auto board = shared ? board_of_host(comm, host) : std::nullopt;

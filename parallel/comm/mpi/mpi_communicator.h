@@ -8,14 +8,14 @@
 
 namespace birkhoff {
 
-// How the collectives of a group travel.
+// How the data of a group's collectives travels.
 enum class Transport : uint8_t {
   automatic,  // through shared memory within a host, by messages between hosts (make_host_carrier)
   messages,   // every rank with every other
-  host_pairs  // as automatic, but as if every two ranks had a host of their own: for tests
+  host_pairs  // as automatic, but as if every pair of ranks were a host: for tests
 };
 
-// A communicator over `comm`, which it takes over. Collective.
+// Makes a communicator over `comm` and takes ownership of it. Collective.
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
                                                     const std::string& name);
 

@@ -35,7 +35,7 @@ MpiWorld::MpiWorld() {
     const auto refused = singleton_error(size, [](const char* name) -> const char* { return std::getenv(name); });
     BK_CHECK(!refused, *refused);
   } catch (...) {
-    MPI_Finalize();  // every rank comes here, so none waits
+    MPI_Finalize();  // all ranks fail alike here, so finalizing does not wait for any
     throw;
   }
   MPI_Comm world = MPI_COMM_NULL;

@@ -8,7 +8,7 @@ namespace birkhoff {
 
 std::optional<std::string> singleton_error(int mpi_size, const std::function<const char*(const char*)>& variable) {
   if (mpi_size != 1) return std::nullopt;
-  // The first that is set decides: the launcher nearest to this process.
+  // The first variable that is set decides: it belongs to the launcher nearest to this process.
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS"}) {
     const char* text = variable(name);
     if (!text) continue;

@@ -12,7 +12,7 @@ class Mailbox::MailWork final : public Work {
  public:
   MailWork(std::shared_ptr<Mailbox> box, std::shared_ptr<Message> message, std::shared_ptr<Engine> engine)
       : box_(std::move(box)), message_(std::move(message)), engine_(std::move(engine)) {}
-  // The buffer goes with its owner: nobody may find it here.
+  // The owner may free the buffer after this, so no peer may find the message any more.
   ~MailWork() override {
     const std::lock_guard lock(box_->mutex_);
     box_->unmatched_.remove(message_);

@@ -19,7 +19,7 @@ struct Group {
   std::shared_ptr<Mailbox> mail;
 };
 
-// Every group there is, so that a failing rank can free its peers in all of them.
+// All groups of the process, so that a failing rank can release its peers in every one of them.
 class Groups {
  public:
   std::shared_ptr<Group> make(int ranks) {
@@ -43,7 +43,7 @@ class Groups {
   std::vector<std::weak_ptr<Group>> groups_;
 };
 
-// Ranks of a group that share a color, by (key, rank).
+// The arguments of split() on one rank, and the ranks that share a color, ordered by (key, rank).
 struct Choice {
   int64_t color, key;
 };
@@ -89,7 +89,7 @@ std::unique_ptr<Communicator> ThreadCommunicator::split(int color, int key, cons
   const auto place = std::find(members.begin(), members.end(), rank());
   std::shared_ptr<Group> group;
   if (place == members.begin()) group = groups_->make(static_cast<int>(members.size()));
-  // The first member made the group; the others copy the pointer out of its stack frame, which the barrier keeps.
+  // The first member made the group. The others copy the pointer from its stack frame, which the barrier keeps alive.
   const auto pointers = all_gather_on_host<const std::shared_ptr<Group>*>(*this, &group);
   if (place != members.begin()) group = *pointers[static_cast<size_t>(members[0])];
   barrier();

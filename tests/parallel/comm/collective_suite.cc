@@ -13,7 +13,7 @@
 namespace birkhoff {
 namespace {
 
-// Larger than a block of any transport, so that several rounds are needed; odd.
+// Odd, and larger than a block of any transport, so that several rounds are needed.
 constexpr int64_t kLarge = 1'300'001;
 
 template <class T>
@@ -25,7 +25,7 @@ Tensor tensor_of(std::vector<T>& v, int64_t begin, int64_t count) {
   return tensor_of(v).flat(begin, count);
 }
 
-// The elements that `rank` contributes: of mixed sign and size, so that sums in another order have other bits.
+// The elements that `rank` contributes. They have mixed signs and sizes, so that sums in another order give other bits.
 template <class T>
 T element(int rank, int64_t i) {
   const auto bits =
@@ -154,7 +154,7 @@ void check_reduce_scatter(Communicator& comm) {
 }
 
 void check_all_to_all(Communicator& comm) {
-  // Rank a gives rank b (a + 2 b) * scale % 7 elements times scale: other counts for every pair, some of them zero.
+  // The number of elements that rank a sends to rank b differs from pair to pair; some numbers are zero.
   const auto count_of = [](int from, int to, int64_t scale) { return int64_t{(from + 2 * to) % 4} * scale; };
   for_each_dtype([&]<class T>() {
     for (const int64_t scale : {int64_t{0}, int64_t{1}, int64_t{333}, int64_t{120'011}}) {
@@ -193,7 +193,7 @@ void check_messages(Communicator& comm) {
   for (const int64_t count : {int64_t{0}, int64_t{1}, int64_t{70'001}}) {
     auto first = elements<float>(comm.rank(), count), second = elements<float>(comm.rank() + 100, count);
     std::vector<float> got_first(first.size()), got_second(first.size());
-    // Received in the other order: the tag decides, not the order of sending.
+    // Received in the opposite order: messages match by tag, not by the order of sending.
     auto send_a = comm.send(host_stream(), tensor_of(first), next, 1),
          send_b = comm.send(host_stream(), tensor_of(second), next, 2);
     wait_on_host(comm.recv(host_stream(), tensor_of(got_second), previous, 2));
@@ -215,7 +215,7 @@ void check_concurrent_works(Communicator& comm) {
     works.push_back((i % 2 ? comm : *other).all_reduce(host_stream(), tensor_of(buffers[static_cast<size_t>(i)])));
     comm.progress();
   }
-  // Ranks wait in different orders: waiting for one drives all.
+  // Ranks wait in different orders; this works because waiting for one operation drives all.
   for (int i = 0; i < kWorks; ++i) {
     wait_on_host(std::move(works[static_cast<size_t>((i + 7 * comm.rank()) % kWorks)]));
   }
@@ -223,7 +223,7 @@ void check_concurrent_works(Communicator& comm) {
 }
 
 void check_split(Communicator& comm) {
-  // Even and odd ranks apart, in reverse order.
+  // Splits even from odd ranks, each in reverse order.
   const auto half = comm.split(comm.rank() % 2, -comm.rank(), "half");
   EXPECT_EQ(half->name(), "half");
   EXPECT_EQ(half->size(), (comm.size() + 1 - comm.rank() % 2) / 2);

@@ -1,5 +1,5 @@
-// A rank that steps for ever under a watchdog, except where it is told to fail. Driven by fault_test.cc.
-//   fault_rank FOLDER stop|kill|wait|throw|none RANK: what that rank does in step 3
+// A rank that runs steps forever under a watchdog, unless it is told to fail. Driven by fault_test.cc.
+//   fault_rank FOLDER stop|kill|wait|throw|none RANK: what RANK does in step 3
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// Ranks that stop, die or fail under mpirun: the others end within the deadline, with the exit code and one message.
+// Tests ranks that stop, die or fail under mpirun: the others must end within the deadline, with the exit code and one
+// message.
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -33,8 +34,8 @@ class Fault : public ::testing::Test {
   }
   ~Fault() override { std::filesystem::remove_all(folder_); }
 
-  // mpirun 4.1.4 itself sometimes hangs or crashes in PMIx_server_finalize when all ranks are gone. Such a run says
-  // nothing about the ranks and is repeated.
+  // mpirun 4.1.4 itself sometimes hangs or crashes in PMIx_server_finalize when all ranks are gone. Such a run tells
+  // nothing about the ranks, so it is repeated.
   Outcome run(const std::string& launch, const std::string& fault) {
     Outcome outcome;
     for (int attempt = 0; attempt < 3; ++attempt) {
@@ -61,7 +62,7 @@ class Fault : public ::testing::Test {
     std::ifstream file(folder_ / ("watchdog_rank_" + std::to_string(rank) + ".json"));
     return nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
   }
-  // Lines that begin with our own "error: "; mpirun adds its own.
+  // The number of lines that begin with our own "error: ". mpirun adds lines of its own.
   static int errors_in(const std::string& output) {
     int count = 0;
     std::istringstream lines(output);
@@ -69,7 +70,7 @@ class Fault : public ::testing::Test {
     return count;
   }
 
-  // The deadline of a step is 1 s; launch, grace and a loaded machine come on top.
+  // The deadline of a step is 1 s. Launching, the grace period and a loaded machine add to it.
   static constexpr int kLongest_s = 12;
   std::filesystem::path folder_;
   const std::string mpirun_ = test::mpirun(3);
@@ -111,8 +112,8 @@ TEST_F(Fault, AKilledRankEndsTheRun) {
   EXPECT_LT(o.seconds, kLongest_s);
 }
 
-// With this option mpirun neither kills the others nor reports their exit codes: each leaves by its own watchdog,
-// the lowest speaking for all.
+// With this option mpirun neither kills the other ranks nor reports their exit codes. Each leaves by its own watchdog,
+// and the lowest rank prints for all.
 TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   const Outcome o = run(mpirun_ + "--enable-recovery", "kill 1");
   EXPECT_EQ(errors_in(o.output), 1) << o.output;

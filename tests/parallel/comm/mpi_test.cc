@@ -48,7 +48,7 @@ TEST(Mpi, CarriesAMesh) {
   check_all_reduce(mesh.group(Group::dp));
 }
 
-// Shared memory whose maker was killed before it could take the name away.
+// Shared memory whose creator was killed before it could unlink the name.
 TEST(Mpi, RemovesTheSharedMemoryThatKilledRanksLeft) {
   const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
   if (transport && std::string(transport) == "messages") GTEST_SKIP() << "no shared memory is used";
@@ -72,7 +72,7 @@ TEST(Mpi, RemovesTheSharedMemoryThatKilledRanksLeft) {
     for (const std::string& name : names) ::shm_unlink(name.c_str());
 }
 
-// The last rank is on another host than the first, where hosts are pairs.
+// If hosts are pairs of ranks, the last rank is on another host than the first.
 TEST(Mpi, AMismatchBetweenHostsIsNamed) {
   if (world().size() < 3) GTEST_SKIP() << "one host";
   const auto group = world().split(0, world().rank(), "doomed");
@@ -87,7 +87,7 @@ TEST(Mpi, AMismatchBetweenHostsIsNamed) {
   }
 }
 
-// In a group of its own, which the failure leaves unusable.
+// Uses a group of its own, because the failure makes the group unusable.
 TEST(Mpi, AMismatchedOperationIsNamedNotHung) {
   if (world().size() == 1) GTEST_SKIP() << "one rank agrees with itself";
   const auto group = world().split(0, world().rank(), "doomed");

@@ -30,7 +30,7 @@ TEST(Singletons, AWorldOfSeveralOrAPlainStartIsFine) {
 
 TEST(Singletons, ABatchScriptOfSlurmMayRunOneProcess) {
   EXPECT_FALSE(error_in({{"SLURM_NTASKS", "8"}, {"SLURM_PROCID", "0"}}));
-  // mpirun -n 1 in an allocation of two nodes: its daemons are tasks of srun.
+  // mpirun -n 1 in an allocation of two nodes: mpirun's daemons are tasks of srun.
   EXPECT_FALSE(error_in({{"OMPI_COMM_WORLD_SIZE", "1"}, {"SLURM_STEP_NUM_TASKS", "2"}}));
 }
 

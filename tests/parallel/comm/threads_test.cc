@@ -29,7 +29,7 @@ TEST_P(Ranks, ManyWorksPendingInTwoGroups) { run_ranks(GetParam(), check_concurr
 TEST_P(Ranks, SplitIntoSubGroups) { run_ranks(GetParam(), check_split); }
 TEST_P(Ranks, SucceedOrFailTogether) { run_ranks(GetParam(), check_agree); }
 
-// The message of what run_ranks throws.
+// The message of the exception that run_ranks throws.
 std::string failure_of(int ranks, const std::function<void(Communicator&)>& body) {
   try {
     run_ranks(ranks, body);
@@ -45,8 +45,7 @@ TEST(Ranks, AFailingRankFreesItsPeersAndReportsTheFirstCause) {
     run_ranks(4, [](Communicator& comm) {
       Arena arena({}, 4096);
       BK_CHECK(comm.rank() != 2, "shard 7 is corrupt");
-      wait_on_host(
-          comm.recv(host_stream(), arena.take(DType::f32, {4}), /*from=*/2, /*tag=*/0));  // would wait for ever
+      wait_on_host(comm.recv(host_stream(), arena.take(DType::f32, {4}), /*from=*/2, /*tag=*/0));  // would wait forever
     });
     FAIL() << "expected an error";
   } catch (const UserError& e) {

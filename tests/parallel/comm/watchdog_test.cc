@@ -14,7 +14,7 @@ using ::testing::IsEmpty;
 
 void sleep_s(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
-// Collects why the watchdog expired.
+// Records why the watchdog expired.
 struct Expiry {
   std::mutex mutex;
   std::string why;

@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
-// World ranks of the group that this rank is in.
+// The world ranks of the members of this rank's group.
 std::vector<int> members(const Mesh& mesh, Group group) {
   return all_gather_on_host(mesh.group(group), mesh.world().rank());
 }
@@ -81,7 +81,8 @@ TEST(Mesh, NamesTheGroupsThatRunsNeed) {
   });
 }
 
-// All axes at once, at every way to divide 8 ranks that the mesh accepts: what the groups hold is what they are for.
+// Tests all axes at once, for every way of dividing 8 ranks that the mesh accepts: every group must hold the ranks that
+// its purpose requires.
 TEST(Mesh, GroupsHoldTheRanksThatDifferInTheirAxesAlone) {
   int meshes = 0;
   for (const int tp : {1, 2, 4}) {

@@ -17,7 +17,7 @@ std::string text_of(const Program& program) {
   return text;
 }
 
-// Of "F0.0 B0.0": see to_text.
+// Parses a program such as "F0.0 B0.0" (see to_text).
 Program program_of(int chunks, int microbatches, const std::string& text) {
   Program program{chunks, microbatches, {}};
   for (size_t at = 0; at + 3 < text.size(); at += 5) {

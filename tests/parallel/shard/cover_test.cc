@@ -21,7 +21,7 @@ TEST(Cover, TellsWhatIsMissingOrThereTwice) {
   EXPECT_EQ(find_cover_defect(matrix, {{{0, 0}, {4, 5}}, {{3, 4}, {1, 1}}}), "element [3, 4] is there twice");
   EXPECT_EQ(find_cover_defect(matrix, {{{0, 0}, {4, 3}}, {{2, 2}, {2, 3}}}),
             "18 of 20 elements are there; element [0, 3] is missing");
-  // Four boxes around one: no line divides them.
+  // Four boxes around a fifth: no straight line divides them.
   EXPECT_EQ(find_cover_defect(
                 {3, 3}, {{{0, 0}, {1, 2}}, {{0, 2}, {2, 1}}, {{2, 1}, {1, 2}}, {{1, 0}, {2, 1}}, {{1, 1}, {1, 1}}}),
             "");
@@ -42,12 +42,12 @@ TEST(Cover, DoesNotCountBeyondWhatFits) {
             concat(INT64_MAX - 1, " of ", INT64_MAX, " elements are there; element [", INT64_MAX - 1, "] is missing"));
 }
 
-// To go over the intervals between the borders of all dims would take n^5 steps: hours for these.
+// Visiting the intervals between the borders of all dims would take n^5 steps: hours for these boxes.
 TEST(Cover, AnswersInTimeThatGrowsWithTheNumberOfBoxes) {
   constexpr int64_t n = 300;
   const Shape shape{2 * n, 2 * n, 2 * n, 2 * n, n};
   std::vector<Box> boxes;
-  for (int64_t i = 0; i < n; ++i) {  // a cube that shrinks from slab to slab, and what is left of the slab
+  for (int64_t i = 0; i < n; ++i) {  // a cube that shrinks from slab to slab, and the rest of the slab
     const int64_t inner = 2 * n - 2 * i;
     boxes.push_back({{i, i, i, i, i}, {inner, inner, inner, inner, 1}});
     Box rest{{0, 0, 0, 0, i}, {2 * n, 2 * n, 2 * n, 2 * n, 1}};
@@ -63,7 +63,7 @@ TEST(Cover, AnswersInTimeThatGrowsWithTheNumberOfBoxes) {
   EXPECT_THAT(find_cover_defect(shape, boxes), testing::HasSubstr(" elements are there"));
 }
 
-// Against a count of every element, of boxes that are cut at random and then, half of the time, disturbed.
+// Compares with a count of every element, for boxes that are cut at random and, half of the time, made wrong.
 TEST(Cover, AgreesWithACountOfEveryElement) {
   const Philox random(1, 2);
   uint64_t draw = 0;

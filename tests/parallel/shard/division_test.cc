@@ -32,7 +32,7 @@ TEST(Division, WithoutCutsEveryRankHoldsAll) {
   EXPECT_EQ(held.shape, (Shape{4, 6}));
 }
 
-// Seven rows of a vocabulary over three ranks: they differ by one.
+// Seven rows of a vocabulary over three ranks: the ranks' numbers of rows differ by one.
 TEST(Division, RowsThatDoNotDivideDifferByOne) {
   const Division rows = divided({}, {{0, Axis::tp}});
   std::vector<Box> boxes;

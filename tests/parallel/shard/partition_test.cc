@@ -73,7 +73,7 @@ TEST(Partition, BucketsEvenOutOneAnother) {
 }
 
 TEST(Partition, AgreesOnWhatTheMatricesOfABlockCost) {
-  // The matrices of 8 blocks, of unlike cost, over 3 ranks: within one largest matrix of even.
+  // The matrices of 8 blocks have different costs. Over 3 ranks the loads must be even up to one largest matrix.
   std::vector<double> load(3, 0.0);
   double sum = 0;
   for (int block = 0; block < 8; ++block) {

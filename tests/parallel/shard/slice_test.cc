@@ -10,7 +10,7 @@ namespace {
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 
-// Flat indices, in the logical tensor, of the elements of a slice, one by one.
+// The flat indices in the logical tensor of the elements of a slice, one by one.
 std::vector<int64_t> elements_of(const Slice& slice) {
   const Box whole = Slice::all(slice.global).boxes[0];
   std::vector<int64_t> elements;
@@ -46,7 +46,7 @@ TEST(Slice, APartOfATensorIsItsFlatRangeForEveryShape) {
   }
 }
 
-// Two columns of the first rows, then a row: what memory holds in this order.
+// Two columns of the first rows, then one row: memory holds them in this order.
 TEST(Slice, OfSeveralBoxesLiesOneAfterTheOther) {
   const Slice slice{{4, 5}, {{{0, 1}, {2, 2}}, {{3, 0}, {1, 5}}}};
   const std::vector<int64_t> expected{1, 2, 6, 7, 15, 16, 17, 18, 19};
@@ -63,7 +63,7 @@ TEST(Slice, OfSeveralBoxesLiesOneAfterTheOther) {
   EXPECT_THROW(slice.indices_of(9), BugError);
 }
 
-// The fewest runs: rows that are whole are one.
+// There should be as few runs as possible: whole rows form one run.
 TEST(Slice, RunsAreAsLongAsTheyCanBe) {
   std::vector<int64_t> lengths;
   const auto note = [&](int64_t, int64_t, int64_t count) { lengths.push_back(count); };

@@ -1,4 +1,4 @@
-// Groups over several hosts, played by threads so that the sanitizers see them.
+// Groups over several hosts, simulated by threads so that the sanitizers see them.
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 
 using Body = std::function<void(CollectiveQueue& queue, int rank)>;
 
-// A host stages its blocks, as processes do.
+// Blocks are staged within a host, as between processes.
 void on_hosts(const std::vector<int>& sizes, const Body& body) {
   const int ranks = std::accumulate(sizes.begin(), sizes.end(), 0);
   const Board all = make_heap_board(ranks, BlockPath::direct);
@@ -51,7 +51,7 @@ float element(int rank, int64_t i) {
   return static_cast<float>(static_cast<int64_t>(bits >> 40) % 20011 - 10005) * (bits % 3 ? 1e-3f : 1.0f);
 }
 
-// Hosts one after the other, each the serial sum of its ranks.
+// The sum in the order of the carrier: the serial sums of the hosts, one after the other.
 float sum_by_host(const std::vector<int>& sizes, int64_t i) {
   float sum = 0;
   int rank = 0;
@@ -147,7 +147,7 @@ TEST(HostCarrier, ExchangesBetweenAllPairs) {
   });
 }
 
-// Whether the peers of the rank that differs are on its host or not.
+// The rank that differs has its peers on its own host in one case, and on another host in the other.
 TEST(HostCarrier, NamesAMismatchByTheRanksOfTheGroup) {
   for (const int other : {1, 3}) {
     std::array<std::string, 4> messages;

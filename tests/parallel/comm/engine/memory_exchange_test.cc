@@ -48,9 +48,9 @@ TEST(StagedBoard, CarriesOperationsOfManyRounds) {
   });
 }
 
-// Beside other programs a rank that waits must not hold a core: not for a peer, nor for a failure that is being
-// written.
-TEST(Board, IsWaitedOnAsleep) {
+// If other programs want the cores, a waiting rank must not hold one: neither while it waits for a peer, nor while the
+// message of a failure is being written.
+TEST(Board, LetsWaitingRanksSleep) {
   const auto processor_ms = [](const std::function<void()>& wait) {
     timespec begin{}, end{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
@@ -64,7 +64,7 @@ TEST(Board, IsWaitedOnAsleep) {
       body();
     });
   };
-  // Its first word: 1 while the message of a failure is being written.
+  // The first word of the board is 1 while the message of a failure is being written.
   const auto memory = std::shared_ptr<std::byte>(new std::byte[Board::bytes_for(2, BlockPath::direct) + 64]{},
                                                  std::default_delete<std::byte[]>());
   auto* aligned = reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(memory.get()) + 63) / 64 * 64);
