@@ -1,7 +1,7 @@
 #pragma once
-// What `birkhoff bench` measures: docs/benchmarks.md says what each figure is and how it is made. Every scenario runs
-// real training code on made-up tokens; a comparison is a ratio of two things timed in turn in the same run, since
-// machines are shared and noisy, and its figure is the median of the rounds.
+// The scenarios of `birkhoff bench`; docs/benchmarks.md explains every figure. Each scenario runs real training code on
+// made-up tokens. A comparison times two things alternately in the same run and reports the median of the ratios,
+// because machines are shared and noisy.
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -14,27 +14,28 @@ namespace birkhoff {
 
 struct BenchOptions {
   Config config;
-  int64_t rounds = 10;                    // timed, after some to warm up
+  int64_t rounds = 10;                    // timed rounds, after some for warm-up
   std::filesystem::path directory = ".";  // files go to a folder in it, which is removed at the end
-  std::filesystem::path data;             // a dataset; empty: made for the scenario
-  bool speed_only = false;                // of a step: its tokens/s, and no more
-  std::vector<std::string> step_worker;   // of busy: the command of a process that runs serve_steps() on this config
+  std::filesystem::path data;             // a dataset; if empty, the scenario makes one
+  bool speed_only = false;                // bench_step: measure only tokens/s
+  std::vector<std::string> step_worker;   // bench_busy: command of a process that runs serve_steps() on this config
 };
 
-// A training step of one process: tokens/s, work by op class against what the machine reaches, peak memory against what
-// was predicted.
+// A training step of one process: tokens/s, work by op class compared with what the machine reaches, and peak memory
+// compared with the prediction.
 Report bench_step(Communicator& alone, const BenchOptions& options);
-// A step with mHC, and with single-pass mHC, over one with a plain residual.
+// The time of a step with mHC, and with single-pass mHC, over that of a step with a plain residual.
 Report bench_residual(Communicator& alone, const BenchOptions& options);
-// A checkpoint against the same bytes written plainly, and what training waits for it.
+// A checkpoint compared with a plain write of the same bytes, and how long training waits for it.
 Report bench_checkpoint(Communicator& alone, const BenchOptions& options);
-// The loader with its Engram addresses against the step it feeds, and against reading the same bytes plainly.
+// The loader, Engram addresses included, compared with the step that it feeds and with a plain read of the same bytes.
 Report bench_loader(Communicator& alone, const BenchOptions& options);
-// All ranks as replicas of one run, a thread each, against as many runs that know nothing of each other. Collective;
-// the same report on all ranks.
+// All ranks as replicas of one run, with one thread each, compared with the same number of independent runs.
+// Collective; the report is the same on all ranks.
 Report bench_ranks(Communicator& world, const BenchOptions& options);
-// A step beside two busy processes, as threads and ranks wait, over one whose every wait sleeps at once: of the threads
-// of one rank, or of several ranks of one thread. Collective; the same report on all ranks.
+// A step while two busy processes compete for the cores, with the waits as shipped over the same with waits that sleep
+// at once. On one rank this measures the waits of its threads, on several ranks (of one thread each) the waits of the
+// ranks. Collective; the report is the same on all ranks.
 Report bench_busy(Communicator& world, const BenchOptions& options);
 
 }  // namespace birkhoff

@@ -21,7 +21,7 @@ struct Times {
   std::vector<double> shipped_s, sleeping_s;
 };
 
-// Threads of one rank wait for each other.
+// Times the waits of the threads of one rank. How threads wait is fixed at the start of a process, hence two processes.
 Times time_threads(const BenchOptions& o) {
   StepWorker shipped(o.step_worker, ThreadWaits::as_shipped), sleeping(o.step_worker, ThreadWaits::sleeping);
   Times times;
@@ -34,7 +34,7 @@ Times time_threads(const BenchOptions& o) {
   return times;
 }
 
-// Of the slowest rank; all begin together.
+// Seconds of one step on the slowest rank; all ranks begin together.
 double timed(Communicator& world, Subject& subject, RankWaits waits) {
   world.barrier();
   rank_waits = waits;
@@ -44,7 +44,7 @@ double timed(Communicator& world, Subject& subject, RankWaits waits) {
   return *std::max_element(all.begin(), all.end());
 }
 
-// Ranks of one thread wait for each other.
+// Times the waits of ranks with one thread each.
 Times time_ranks(Communicator& world, const BenchOptions& o) {
   Config c = o.config;
   c.run.threads = 1;

@@ -14,6 +14,8 @@ namespace birkhoff {
 namespace {
 
 [[noreturn]] void keep_busy(pid_t parent) {
+  // Both guard against outliving the parent: the signal, and the loop in case the parent died before the signal was
+  // set.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   volatile unsigned turns = 0;
   while (getppid() == parent) {

@@ -5,7 +5,7 @@
 
 namespace birkhoff {
 
-// Processes that do nothing but keep a core each busy, until the destructor or the end of this process.
+// Processes that each keep one core busy until the destructor runs or this process ends.
 class BusyProcesses {
  public:
   explicit BusyProcesses(int count);

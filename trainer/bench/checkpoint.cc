@@ -18,9 +18,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kWarmUp = 1;
+// A save must not spend its timed part on removing older checkpoints.
 constexpr int64_t kKeepAll = 1 << 30;
 
-// As many bytes from memory to the same directory, by pwrite in blocks of 1 MiB and one fsync.
+// Writes the same number of bytes from memory to the same directory, by pwrite in blocks of 1 MiB and one fsync.
 double plain_write_s(const fs::path& directory, const std::vector<char>& bytes) {
   constexpr size_t kBlock = size_t{1} << 20;
   const fs::path path = directory / "plain";
@@ -42,13 +43,13 @@ class Saves {
         directory_(directory),
         writer_(alone, device_of(subject.config()), {directory, kKeepAll, true}) {}
 
-  // A save with nothing beside it.
+  // A save while nothing else runs.
   SaveReport quiet() {
     begin();
     return removed(writer_.finish());
   }
-  // A save under a step, whose forward and backward run while the state is copied, and the steps after it, as in
-  // training. `steps` receives the times of the steps that ran while the save did.
+  // A save during training: the forward and backward of the first step run while the state is copied, and further steps
+  // follow until the save ends. Appends the times of these steps to `steps`.
   SaveReport training(std::vector<double>& steps) {
     begin();
     std::optional<SaveReport> report;
@@ -63,7 +64,7 @@ class Saves {
   void begin() {
     writer_.begin(++saves_, [&](StateVisitor& v) { subject_.trainer().state(v); }, {});
   }
-  // Checkpoints are removed here, since the plain write has no older one to remove within its time.
+  // Removes the checkpoint outside of the timed part, because the plain write has no older file to remove in its time.
   SaveReport removed(const std::optional<SaveReport>& report) const {
     if (!report || !report->saved)
       throw DataError("the checkpoint was not saved: " + (report ? report->error : std::string("no report")));

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Works of one rank that nobody has waited for yet.
+// The operations of one rank that nobody has waited for yet.
 class MeteredWork;
 using Unwaited = std::set<MeteredWork*>;
 
@@ -21,14 +21,15 @@ class MeteredWork final : public Work {
 
   void wait(Stream& stream) override {
     const Stopwatch watch;
-    if (unwaited_->contains(this)) judge_all();
+    if (unwaited_->contains(this)) count_finished();
     inner_->wait(stream);
     row_->wait_s += watch.seconds();
   }
   bool done() override { return inner_->done(); }
 
  private:
-  void judge_all() {
+  // Decides for all operations in flight whether they finished before any wait: the wait that follows drives them all.
+  void count_finished() {
     for (MeteredWork* work : *unwaited_) {
       if (work->inner_->done()) work->row_->over_before_wait += work->bytes_;
     }
@@ -79,7 +80,8 @@ class MeteredCommunicator final : public Communicator {
  private:
   Communicator& inner_;
   CommMeter& meter_;
-  std::shared_ptr<Unwaited> unwaited_;  // of all groups split from one communicator
+  // shared by all groups split from one communicator, since a wait in one drives the others
+  std::shared_ptr<Unwaited> unwaited_;
   std::unique_ptr<Communicator> owned_;
 };
 

@@ -7,12 +7,13 @@
 
 namespace birkhoff {
 
-// What the thread of one rank spends on its communication, by operation.
+// What the thread of one rank spends on communication, by operation.
 struct CommMeter {
   struct Row {
     int64_t calls = 0, bytes = 0;
-    double start_s = 0, wait_s = 0;  // in the calls that start an operation, and in those that wait for it
-    // Bytes of operations that were over when this or another was first waited for, since who waits drives all.
+    double start_s = 0, wait_s = 0;  // time in the calls that start an operation, and in those that wait for it
+    // Bytes of operations that had already finished when the first wait came, for this operation or any other. Whoever
+    // waits for one operation drives all of them, so what finishes during a wait does not count as hidden.
     int64_t over_before_wait = 0;
   };
   std::map<std::string, Row> rows;
@@ -20,7 +21,7 @@ struct CommMeter {
   int64_t progress_calls = 0;
 };
 
-// A communicator that measures every operation of `inner` and of groups split from it. `inner` and `meter`
+// A communicator that measures every operation of `inner` and of the groups split from it. `inner` and `meter` must
 // outlive it.
 std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter);
 

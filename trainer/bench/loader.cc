@@ -23,8 +23,8 @@ constexpr int kWarmUp = 1, kTrainingSteps = 3;
 constexpr int64_t kMadeTokens = int64_t{1} << 20, kLongestDocument = 2000;
 constexpr char kSplit[] = "train";
 
-// Documents of 1 to kLongestDocument tokens, whose ids are spread evenly over the logarithm of their rank, about as
-// words of a text are.
+// Makes a dataset of documents of 1 to kLongestDocument tokens. The logarithm of the token ids is uniform, which is
+// about the distribution of words in a text (Zipf).
 void make_dataset(const fs::path& directory, int64_t vocab) {
   ShardWriter writer(directory / kSplit, {vocab, "made", int64_t{4} << 20});
   const Philox random(1, 3);
@@ -52,7 +52,7 @@ struct Dataset {
   }
 };
 
-// Tokens/s of reading every byte of the split and hashing it.
+// Tokens/s when every byte of the split is read and hashed.
 double plain_rate(const Dataset& data) {
   std::vector<char> block(size_t{1} << 20);
   const double seconds = seconds_of([&] {
@@ -81,7 +81,7 @@ LoaderOptions loader_options(const Config& c, const Dataset& data) {
   return o;
 }
 
-// Tokens/s of one thread that builds steps, of at least so many tokens.
+// Tokens/s of one thread that builds steps, measured over at least kTokens tokens.
 double loader_rate(LoaderOptions options, const StepShape& shape, std::shared_ptr<const EngramAddresses> engram) {
   options.prefetch_steps = 0;
   options.engram = std::move(engram);
@@ -94,7 +94,7 @@ double loader_rate(LoaderOptions options, const StepShape& shape, std::shared_pt
   return static_cast<double>(tokens) / seconds;
 }
 
-// Training from the loader, its thread beside the step.
+// Training steps that the loader feeds, with its thread running beside them.
 struct Fed {
   double step_s = 0, wait_s = 0;
 };

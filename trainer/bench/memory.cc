@@ -14,7 +14,8 @@ double table_bytes(Subject& s) {
   return sum;
 }
 
-// What crosses a table's row store in a step: rows on the way in, or gradients as they arrive and summed.
+// Bytes that pass through the tables' row stores in a step: the rows fetched, or later the gradients as they arrive and
+// summed.
 double row_bytes(Subject& s, const StepBatch& batch) {
   double sum = 0;
   for (size_t i = 0; i < s.model().tables.size(); ++i) {
@@ -34,7 +35,7 @@ double batch_bytes(const StepBatch& batch) {
   return sum;
 }
 
-// By class, in the order of the report.
+// Bytes by class, in the order of the report.
 std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBatch& batch) {
   double gradients = 0;
   for (const auto& e : s.model().parameters->entries()) gradients += static_cast<double>(e.parameter->grad.bytes());
@@ -63,6 +64,7 @@ MemoryUse measure_memory(Communicator& replicas, const Config& config) {
   const ProcessMemory before = process_memory();
   Subject subject(replicas, config, device_of(config));
   const StepBatch batch = subject.make_batch();
+  // Two steps, because memory peaks only in the second one (run_step() in trainer/plan/describe.cc says why).
   for (int i = 0; i < 2; ++i) subject.step(batch);
   const ProcessMemory after = process_memory();
   Subject meta(replicas, config, Device{DeviceKind::meta});
@@ -73,7 +75,7 @@ MemoryUse measure_memory(Communicator& replicas, const Config& config) {
     use.predicted += predicted[i].second;
   }
   if (!is_known(before) || !is_known(after)) return use;
-  // A peak of before that could not be cleared, and was never exceeded, tells nothing.
+  // If the earlier peak could not be reset and was not exceeded, it says nothing about this model.
   if (reset || *after.peak_resident > *before.peak_resident) {
     const int64_t files = *after.mapped_files - *before.mapped_files;
     use.mapped_files = static_cast<double>(files);

@@ -9,7 +9,7 @@
 
 namespace birkhoff {
 
-// Bytes of one kind: as the meta device predicts them before anything is allocated, and as counted in the run.
+// Bytes of one kind: as the meta device predicts them before anything is allocated, and as counted in the real run.
 struct MemoryClass {
   std::string name;
   double predicted = 0, counted = 0;
@@ -18,13 +18,13 @@ struct MemoryClass {
 struct MemoryUse {
   std::vector<MemoryClass> classes;
   double predicted = 0;  // their sum
-  // Growth of the peak of resident memory from before the model is made to after its second step, as the kernel
-  // counted it; what was mapped from files (program code) apart. Nothing where /proc does not tell.
+  // Growth of peak resident memory, as the kernel counts it, from before the model is made to after its second step.
+  // Pages mapped from files (program code) are counted apart. nullopt if /proc does not tell.
   std::optional<double> measured, mapped_files;
 };
 
-// Makes the model, runs two steps of it and predicts the same. To be called before anything else has used much memory,
-// since freed memory that is used again is no growth.
+// Makes the model, runs two steps, and predicts the same on the meta device. Call it before anything else in the
+// process has used much memory: memory that was freed and is used again does not count as growth.
 MemoryUse measure_memory(Communicator& replicas, const Config& config);
 
 }  // namespace birkhoff

@@ -4,7 +4,8 @@
 
 namespace birkhoff {
 
-// The first that the name begins with.
+// The first prefix in the list that matches wins, so a longer prefix must stand before a shorter one that it begins
+// with.
 std::string_view op_class(std::string_view op) {
   static constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
       {"gemm", "gemm"},

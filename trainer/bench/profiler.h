@@ -8,7 +8,8 @@
 
 namespace birkhoff {
 
-// Time and FLOPs by op, as one stream runs them. On the meta device it counts FLOPs alone.
+// Counts calls, time and FLOPs by op, for one stream. On the meta device, which computes nothing, only the FLOPs have a
+// meaning.
 class Profiler final : public OpObserver {
  public:
   struct Row {
@@ -19,10 +20,10 @@ class Profiler final : public OpObserver {
   void end() override;
   void flops(double count) override;
 
-  // By op; an op that runs others (Muon) does not count their time twice.
+  // Rows by op. The time of an op that runs other ops (Muon) does not include theirs.
   const std::map<std::string, Row, std::less<>>& rows() const { return rows_; }
   double total_flops() const;
-  // Forgets what it has seen. Not within an op.
+  // Discards all rows. Must not be called while an op runs, since open ops point to their rows.
   void clear() { rows_.clear(); }
 
  private:

@@ -21,7 +21,7 @@ double mean(const std::vector<double>& v) {
 }
 double largest(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
 
-// Seconds a step on this rank; all ranks begin together.
+// Seconds per step on this rank; all ranks begin together.
 double timed(Communicator& world, Subject& subject) {
   world.barrier();
   return seconds_of([&] {
@@ -30,7 +30,7 @@ double timed(Communicator& world, Subject& subject) {
          kStepsPerRound;
 }
 
-// The reduction of all units with nothing beside it, and no rank late.
+// The time to reduce the gradients of all units when nothing else runs and no rank is late.
 double reduction_alone_s(Communicator& world, Subject& subject) {
   ParameterStore& parameters = *subject.model().parameters;
   Stream host;
@@ -46,7 +46,7 @@ double reduction_alone_s(Communicator& world, Subject& subject) {
   return largest(all_gather_on_host(world, median(times)));
 }
 
-// Means over the ranks, of one step.
+// The table of communication: means over the ranks, per step.
 ReportTable communication(Communicator& world, const CommMeter& meter, double steps) {
   ReportTable t{"communication", {"operation", "calls", "mb", "start_ms", "wait_ms", "over_before_wait_percent"}, {}};
   for (const auto& [op, row] : meter.rows) {
@@ -85,6 +85,7 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   Subject alone(*self, own, device_of(own)), connected(*metered, all, device_of(all));
   std::vector<double> alone_s, connected_s;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
+    // No operation is in flight here, so none points to a row that this removes.
     if (i == kWarmUp) meter = {};
     const std::vector<double> apart = all_gather_on_host(world, timed(world, alone));
     const std::vector<double> together = all_gather_on_host(world, timed(world, connected));

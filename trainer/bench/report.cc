@@ -12,7 +12,7 @@
 namespace birkhoff {
 namespace {
 
-// Four digits; no exponent, which is hard to compare by eye.
+// Four significant digits without an exponent, which would be hard to compare by eye.
 std::string digits(double value) {
   std::ostringstream out;
   const double size = std::abs(value);

@@ -5,14 +5,14 @@
 
 namespace birkhoff {
 
-// One number of a report, under the key that it has in JSON too.
+// One number of a report; JSON has it under the same key.
 struct Figure {
   std::string key;
   double value = 0;
   std::string unit, meaning;
 };
 
-// Nothing where a row has no such value.
+// A table cell; monostate if the row has no such value.
 using Cell = std::variant<std::monostate, double, std::string>;
 struct ReportTable {
   std::string key;
@@ -20,7 +20,7 @@ struct ReportTable {
   std::vector<std::vector<Cell>> rows;
 };
 
-// What a scenario found.
+// The results of one scenario.
 struct Report {
   std::string scenario;
   std::vector<Figure> figures;
@@ -32,9 +32,9 @@ struct Report {
   }
 };
 
-// For people: a line a figure, then tables and notes.
+// For people: one line per figure, then the tables and notes.
 std::string to_text(const Report& report);
-// One line: an object with the figures by key, each table as an array of objects by column, and "scenario".
+// One line of JSON: an object with "scenario", the figures by key, and each table as an array of objects by column.
 std::string to_json(const Report& report);
 
 }  // namespace birkhoff

@@ -14,7 +14,7 @@ constexpr int kWarmUp = 2;
 constexpr std::array<ResidualType, 3> kTypes{ResidualType::plain, ResidualType::mhc, ResidualType::mhc_single_pass};
 constexpr std::array<const char*, 3> kNames{"plain", "mhc", "mhc_single_pass"};
 
-// Times of each type, round by round in turn.
+// Times of one residual type. All types run one step in each round, so that noise of the machine hits them alike.
 struct Times {
   std::vector<double> step, gradients;
 };

@@ -3,14 +3,14 @@
 
 namespace birkhoff {
 
-// What this machine reaches with the threads of the caller's team: the fastest of several calls.
+// The speed that this machine reaches with the threads of the caller's team: the fastest of several calls.
 struct Roofline {
-  double flops_per_second = 0;  // of one large matrix product, its right side packed before
-  double bytes_per_second = 0;  // of a copy much larger than the caches, reads and writes counted
+  double flops_per_second = 0;  // of one large matrix product whose right side was packed before
+  double bytes_per_second = 0;  // of a copy much larger than the caches; reads and writes both count
 };
-// `dtype`: f32 or bf16, of the operands.
+// `dtype`: dtype of the operands, f32 or bf16.
 Roofline measure_roofline(DType dtype);
-// Of two measurements, whichever saw more.
+// The larger of two measurements, for each number apart.
 Roofline better(const Roofline& a, const Roofline& b);
 
 }  // namespace birkhoff

@@ -8,8 +8,8 @@
 
 namespace birkhoff {
 
-// A new folder in `parent`, removed with all that is in it at the end of the scope. Those of killed processes are
-// removed at its beginning.
+// A new folder in `parent`, removed with its content at the end of the scope. The constructor first removes the folders
+// that killed processes left behind.
 class ScratchFolder {
  public:
   explicit ScratchFolder(const std::filesystem::path& parent) : path_(parent / (kPrefix + process_tag())) {

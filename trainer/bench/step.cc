@@ -18,20 +18,20 @@ constexpr double kMega = 1e6, kGiga = 1e9;
 constexpr int kWarmUp = 2, kProfiled = 3;
 
 struct Work {
-  double calls = 0, seconds = 0, flops = 0, bytes = 0;  // of one step; bytes where they are known
+  double calls = 0, seconds = 0, flops = 0, bytes = 0;  // per step; 0 bytes if unknown
 };
 using WorkByName = std::map<std::string, Work>;
 
 Cell rate(double amount, double seconds) { return amount > 0 && seconds > 0 ? Cell(amount / seconds / kGiga) : Cell(); }
 
-// The time that the machine would need for the work at its best, over the time that it took.
+// The time that the machine would need at its best for this work, in percent of the time it took.
 Cell roofline_percent(const Work& w, const Roofline& best) {
   const double needed = std::max(w.flops / best.flops_per_second, w.bytes / best.bytes_per_second);
   return needed > 0 ? Cell(100 * needed / w.seconds) : Cell();
 }
 
-// AdamW reads a gradient, and reads and writes a weight and two moments; packing reads a weight and writes a copy,
-// whose elements are of the recipe's dtype.
+// Bytes moved by the classes for which they are known. AdamW reads a gradient, and reads and writes a weight and two
+// moments. Packing reads a weight and writes a copy with elements of the recipe's dtype.
 void count_bytes(WorkByName& classes, const Config& c, const MemoryUse& memory) {
   std::map<std::string, double> held;
   for (const MemoryClass& m : memory.classes) held[m.name] = m.predicted;
@@ -129,7 +129,8 @@ Report bench_step(Communicator& alone, const BenchOptions& o) {
     add_speed(median_step_s(alone, o));
     return report;
   }
-  const MemoryUse memory = measure_memory(alone, c);  // first, while the process is small
+  // first, because freed memory that is used again would hide growth
+  const MemoryUse memory = measure_memory(alone, c);
   const DType dtype = c.precision.recipe == Recipe::f32 ? DType::f32 : DType::bf16;
   const Roofline before = measure_roofline(dtype);
   const double seconds = median_step_s(alone, o);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kWarmUp = 2;
 
-// What the OpenMP libraries read; launch/thread_waits.cc sets the default of each that is not set.
+// The variables that the OpenMP libraries read. launch/thread_waits.cc sets those that are not set to its own defaults.
 constexpr const char* kWaitVariables[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", kOurThreadWaits};
 
 std::vector<std::string> environment_for(ThreadWaits waits) {
@@ -71,7 +71,7 @@ StepWorker::StepWorker(const std::vector<std::string>& command, ThreadWaits wait
 }
 
 StepWorker::~StepWorker() {
-  close(to_);  // the end of its input ends it
+  close(to_);  // the worker ends when its input ends
   close(from_);
   waitpid(pid_, nullptr, 0);
 }

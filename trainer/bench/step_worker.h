@@ -11,16 +11,17 @@ namespace birkhoff {
 // How the threads of a worker wait for each other.
 enum class ThreadWaits : uint8_t { as_shipped, sleeping };
 
-// A process that times a training step whenever it is told to: how threads wait is decided at the start of a process.
+// A process that times a training step on each request. It is a process of its own because how OpenMP threads wait is
+// decided at the start of a process.
 class StepWorker {
  public:
-  // `command` runs serve_steps().
+  // `command` must run serve_steps().
   StepWorker(const std::vector<std::string>& command, ThreadWaits waits);
   ~StepWorker();
   StepWorker(const StepWorker&) = delete;
   StepWorker& operator=(const StepWorker&) = delete;
 
-  // Seconds of one step.
+  // Runs one step and returns its seconds.
   double step();
 
  private:
@@ -28,7 +29,7 @@ class StepWorker {
   int to_ = -1, from_ = -1;
 };
 
-// Answers each byte of standard input with the seconds of a step, as the bytes of a double on standard output.
+// For each byte on standard input, runs a step and writes its seconds to standard output, as the bytes of a double.
 void serve_steps(const BenchOptions& options);
 
 }  // namespace birkhoff

@@ -9,21 +9,21 @@
 
 namespace birkhoff {
 
-// Addresses of the config's Engram layers where every token is its own compressed id; null without such layers.
+// Addresses for the config's Engram layers with every token as its own compressed id; null if there are no such layers.
 std::shared_ptr<const EngramAddresses> plain_addresses(const Config& config);
 
 int threads_of(const Config& config);
 
-// A model with its trainer, fed with random tokens of its vocabulary: what scenarios time. It stands for one replica,
-// and its share of the global batch is what that replica does in a step.
+// The model and trainer that a scenario times, fed with random tokens of its vocabulary. It stands for one replica: a
+// step of it processes the replica's share of the global batch.
 // Errors: UserError if model.vocab_size is 0.
 class Subject {
  public:
   Subject(Communicator& world, const Config& config, Device device, OpObserver* observer = nullptr);
 
   struct Time {
-    double step = 0;       // all of it
-    double gradients = 0;  // until the first change of a weight: forward, backward, sum over the replicas, norm
+    double step = 0;       // the whole step
+    double gradients = 0;  // until a weight first changes: forward, backward, sum over the replicas, gradient norm
   };
   Time step(const std::function<void()>& before_update = {}) { return step(make_batch(), before_update); }
   Time step(const StepBatch& batch, const std::function<void()>& before_update = {});
@@ -33,7 +33,7 @@ class Subject {
   Model& model() { return *model_; }
   Trainer& trainer() { return *trainer_; }
   int64_t parameters() const { return model_->parameters->num_parameters(); }
-  int64_t tokens() const;  // of this replica in a step
+  int64_t tokens() const;  // tokens of this replica per step
 
  private:
   Batch make_microbatch();

@@ -30,8 +30,8 @@ double seconds_of(Body&& body) {
   return watch.seconds();
 }
 
-// The fastest of a few calls, over at least a quarter of a second: what the machine can do, with its disturbances left
-// out.
+// The time of the fastest of at least three calls over at least a quarter of a second. The minimum is what the machine
+// can do, without disturbances.
 template <class Body>
 double best_seconds_of(Body&& body) {
   const Stopwatch all;

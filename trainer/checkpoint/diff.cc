@@ -46,7 +46,8 @@ struct Distance {
   int64_t elements = 0;
   double absolute = 0, relative = 0;
 
-  // Of two elements whose bits differ. NaN against a number, or against other bits of NaN, counts as infinitely far.
+  // Adds two elements whose bits differ. NaN against a number, or against a NaN with other bits, counts as infinitely
+  // far.
   void add(double a, double b) {
     constexpr double kFar = std::numeric_limits<double>::infinity();
     const double far = std::abs(a - b), scale = std::max(std::abs(a), std::abs(b));
@@ -62,7 +63,7 @@ class Diff {
       : a_{a, open_checkpoint(a), OpenFiles(a)}, b_{b, open_checkpoint(b), OpenFiles(b)}, out_(out) {}
 
   Difference run() {
-    if (a_.manifest.step != b_.manifest.step) say("step", a_.manifest.step, b_.manifest.step);
+    if (a_.manifest.step != b_.manifest.step) print_change("step", a_.manifest.step, b_.manifest.step);
     values(&Manifest::integers);
     values(&Manifest::reals);
     values(&Manifest::texts);
@@ -83,10 +84,10 @@ class Diff {
     return out_;
   }
   template <class T>
-  void say(const std::string& name, const T& a, const T& b) {
+  void print_change(const std::string& name, const T& a, const T& b) {
     line() << name << ": " << a << " -> " << b << '\n';
   }
-  void say(const std::string& name, const std::string& a, const std::string& b) {
+  void print_change(const std::string& name, const std::string& a, const std::string& b) {
     line() << name << ": ";
     if (a.size() + b.size() <= 200) {
       out_ << '\'' << a << "' -> '" << b << "'\n";
@@ -95,7 +96,7 @@ class Diff {
     }
   }
 
-  // Calls both(name, a, b) for the names of both sides, and tells those of one.
+  // Calls both(name, a, b) for each name that both sides have, and prints the names that only one side has.
   template <class Map, class Both>
   void match(const Map& a, const Map& b, Both both) {
     for (const auto& [name, value] : a) {
@@ -114,7 +115,8 @@ class Diff {
   template <class T>
   void values(std::map<std::string, T> Manifest::*field) {
     match(a_.manifest.*field, b_.manifest.*field, [&](const std::string& name, const T& a, const T& b) {
-      if (a != b && !(a != a && b != b)) say(name, a, b);
+      // `a != a` holds only for NaN. Two NaNs count as equal, whatever their bits.
+      if (a != b && !(a != a && b != b)) print_change(name, a, b);
     });
   }
 
@@ -166,9 +168,10 @@ class Diff {
           });
   }
 
-  // Lines of one side that have no place in the longest common sequence, in order.
+  // Prints the lines that are not in the longest common subsequence of the two files, in order, like `diff`.
   void lines(const std::string& name) {
     const std::vector<std::string> a = split(read_attachment(a_.path, name)), b = split(read_attachment(b_.path, name));
+    // The table below takes 4 bytes a cell: at most 16 MB.
     if (a.size() * b.size() > 4'000'000) return;
     std::vector<std::vector<int32_t>> common(a.size() + 1, std::vector<int32_t>(b.size() + 1));
     for (size_t i = a.size(); i-- > 0;) {

@@ -24,11 +24,12 @@ std::string numbered(const char* prefix, int64_t step) {
   return name.str();
 }
 
-// The step of a name with this prefix, if it is exactly the name that the step has.
+// The step in a name with this prefix, or nullopt unless the name is exactly the one that numbered() gives to the step.
 std::optional<int64_t> step_of(const fs::path& path, const std::string& prefix) {
   const std::string name = path.filename().string();
   if (!name.starts_with(prefix)) return std::nullopt;
   const std::string digits = name.substr(prefix.size());
+  // 18 digits always fit into 63 bits, so that stoll() cannot overflow.
   if (digits.empty() || digits.size() > 18 || digits.find_first_not_of("0123456789") != digits.npos)
     return std::nullopt;
   const int64_t step = std::stoll(digits);
@@ -36,7 +37,7 @@ std::optional<int64_t> step_of(const fs::path& path, const std::string& prefix) 
   return step;
 }
 
-// Nothing where there is no such directory.
+// Returns no entries if the directory does not exist.
 std::vector<fs::path> entries_of(const fs::path& directory) {
   std::vector<fs::path> entries;
   std::error_code error;
@@ -76,6 +77,7 @@ std::map<int64_t, fs::path> find_checkpoints(const fs::path& directory) {
   std::map<int64_t, fs::path> found;
   for (const fs::path& path : entries_of(directory)) {
     if (const auto step = step_of(path, kFinished)) found[*step] = path;
+    // emplace() does not overwrite: a checkpoint under its final name wins over a replaced one.
     if (const auto step = step_of(path, kReplaced)) found.emplace(*step, path);
   }
   return found;
@@ -97,15 +99,16 @@ std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest&
   return strays;
 }
 
-// One exchange where the file system can, so that the name is never without a checkpoint. Else two renames; between
-// them find_checkpoints() finds the older checkpoint by its second name.
+// Exchanges the two names in one call if the file system supports it, so that at no moment the name is without a
+// checkpoint. Otherwise it takes two renames, and between them find_checkpoints() finds the old checkpoint under its
+// set-aside name.
 void give_name(const fs::path& directory, int64_t step) {
   const fs::path unfinished = directory / unfinished_name(step), name = directory / checkpoint_name(step);
   if (!is_there(name)) {
     rename_or_throw(unfinished, name);
   } else if (::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, name.c_str(), RENAME_EXCHANGE) != 0) {
     const fs::path aside = directory / numbered(kReplaced, step);
-    std::error_code ignored;  // what is in the way fails the rename
+    std::error_code ignored;  // if something remains, the rename below fails and reports it
     fs::remove_all(aside, ignored);
     rename_or_throw(name, aside);
     rename_or_throw(unfinished, name);
@@ -122,6 +125,7 @@ std::vector<fs::path> set_aside(const fs::path& directory, int64_t step) {
     if (!later || *later <= step) continue;
     const std::string name = numbered(kAbandoned, *later);
     fs::path to = directory / name;
+    // An abandoned checkpoint is never overwritten: this step may have been abandoned before.
     for (int i = 2; is_there(to); ++i) to = directory / concat(name, '.', i);
     if (::rename(path.c_str(), to.c_str()) != 0) {
       throw DataError(concat(path.string(), ": cannot be renamed to ", to.string(), ": ", std::strerror(errno)));
@@ -142,6 +146,7 @@ void tidy(const fs::path& directory) {
     if (is_there(name)) {
       fs::remove_all(path, ignored);
     } else {
+      // The process died between the two renames of give_name().
       fs::rename(path, name, ignored);
     }
   }
@@ -152,10 +157,11 @@ void prune(const fs::path& directory, int64_t keep, int64_t newest) {
   tidy(directory);
   std::map<int64_t, fs::path> old = find_checkpoints(directory);
   old.erase(old.upper_bound(newest), old.end());
-  // What has the name of a checkpoint and no manifest is somebody else's.
+  // A folder with a checkpoint's name but without a manifest was not made by a save: leave it alone.
   std::erase_if(old, [](const auto& found) { return !is_there(found.second / kManifestName); });
   for (auto rest = static_cast<int64_t>(old.size()); rest > keep; --rest) {
-    // Renamed first, so that a kill in between leaves no half checkpoint under a checkpoint's name.
+    // Rename first: if the process dies during remove_all(), no half-deleted checkpoint is left under a checkpoint's
+    // name.
     const auto oldest = old.begin();
     const fs::path doomed = directory / unfinished_name(oldest->first);
     fs::rename(oldest->second, doomed, ignored);

@@ -5,7 +5,8 @@
 namespace birkhoff {
 namespace {
 
-// Runs of elements that lie together in a box of a file and in a box in memory, all of one length, where each begins.
+// Runs of elements that are contiguous both in a box stored in a file and in a box in memory. All runs have the same
+// length; `begins` says where each one starts in the two boxes.
 struct Runs {
   struct Begin {
     int64_t stored, wanted;
@@ -14,7 +15,8 @@ struct Runs {
   int64_t length = 1;
 };
 
-// A run spans the last dims that both boxes hold alike, and what they have in common of the one before these.
+// A run spans the trailing dims that the common box shares in full with both boxes, and its extent in the dim before
+// these.
 Runs runs_of(const Box& common, const Box& stored, const Box& wanted) {
   Runs runs;
   for (int d = common.extent.rank(); d-- > 0;) {
@@ -28,12 +30,13 @@ Runs runs_of(const Box& common, const Box& stored, const Box& wanted) {
   return runs;
 }
 
-// Short runs are read together with what lies between them: one long read costs less than many short ones.
+// Reads runs from a file. Short runs are read together with the bytes between them, because one long read costs less
+// than many short ones.
 class Reading {
  public:
   Reading(const BulkFile& file, int64_t element_bytes) : file_(file), size_(element_bytes) {}
 
-  // `offset` is the place of the stored box in the file.
+  // `offset`: byte offset of the stored box in the file.
   void read(const Runs& runs, int64_t offset, char* out) {
     const auto& begins = runs.begins;
     for (size_t i = 0, end; i < begins.size(); i = end) {

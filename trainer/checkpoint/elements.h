@@ -5,8 +5,8 @@
 
 namespace birkhoff {
 
-// The elements of a slice of a tensor, in its order, from whichever parts of a checkpoint hold them. `out` has room for
-// all of them. The manifest's layout has been checked (layout.h).
+// Reads the elements of one slice of a tensor, in the slice's order, from whichever parts of the checkpoint hold them.
+// `out` must have room for all of them. The manifest's layout must have been checked (layout.h).
 void read_elements(OpenFiles& files, const Manifest::Entry& entry, const Slice& slice, void* out);
 
 }  // namespace birkhoff

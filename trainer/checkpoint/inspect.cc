@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "weights", or whose moments: "adamw.m".
+// The class of a tensor: "weights", or for moments the first two words of the name, such as "adamw.m".
 std::string class_of(const std::string& name) {
   if (name.starts_with("model.")) return "weights";
   const size_t first = name.find('.');
@@ -65,7 +65,7 @@ void print_tensors(std::ostream& out, const Manifest& m) {
   }
 }
 
-// A text that fits on the line.
+// The text in quotes if it fits on the line, otherwise its size.
 std::string brief(const std::string& text) {
   const bool plain = std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
   return plain && text.size() <= 60 ? "'" + text + "'" : concat(text.size(), " bytes");
@@ -87,16 +87,17 @@ void inspect_checkpoint(const fs::path& checkpoint, std::ostream& out) {
 
 namespace {
 
-// Which folder stands under a name; 0 where none does.
+// The inode of the folder under a name, or 0 if there is none.
 ino_t folder_at(const fs::path& path) {
   struct stat folder {};
   return ::stat(path.c_str(), &folder) == 0 ? folder.st_ino : 0;
 }
 
 enum class Verdict { valid, faulty, gone };
-enum class Listed { no, yes };  // it was found in the directory of a run
+enum class Listed { no, yes };  // yes: found in the directory of a run, not named by the user
 
-// A run that goes on may remove the checkpoint meanwhile, or replace it, which is then looked at anew.
+// Verifies one checkpoint. A run that is training in this directory may remove the checkpoint meanwhile (`gone`) or
+// replace it by another folder, which is then verified from the start.
 Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out) {
   while (true) {
     const ino_t folder = folder_at(checkpoint);
@@ -110,6 +111,7 @@ Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out)
     } catch (const DataError& e) {
       const ino_t now = folder_at(checkpoint);
       if (now == 0 && listed == Listed::yes) return Verdict::gone;
+      // The name leads to another folder than the one that was read: judge the new one instead.
       if (now != folder) continue;
       out << printable(concat(checkpoint.string(), ": NOT VALID: ", e.what())) << '\n';
       return Verdict::faulty;
@@ -122,7 +124,7 @@ Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out)
 void verify_checkpoints(const fs::path& path, std::ostream& out) {
   std::set<fs::path> seen;
   size_t faulty = 0, valid = 0;
-  // Where all that were listed are gone, there are newer ones.
+  // If the run removed all checkpoints that were listed, it has saved newer ones: list them again.
   for (bool more = true; more && valid + faulty == 0;) {
     std::vector<fs::path> checkpoints;
     for (const auto& [step, folder] : find_checkpoints(path)) checkpoints.push_back(folder);

@@ -16,18 +16,21 @@ void check_cover(const std::string& name, const Manifest::Entry& entry, Defects&
   if (!defect.empty()) defects.add(concat(name, ": ", defect));
 }
 
-// Whether parts lie within their tensor files. A file that cannot hold any is told once, of the first part in it.
+// Checks that parts lie within their tensor files. A file that cannot hold any part is reported once, for the first
+// part in it.
 class Places {
  public:
   Places(const Manifest& manifest, Defects& defects) : manifest_(&manifest), defects_(&defects) {}
 
-  // Whether the part, of so many bytes, has no defect.
+  // Returns whether the part, of `bytes` bytes, has no defect.
   bool check(const std::string& tensor, const Manifest::Part& part, int64_t bytes) {
     const auto found = manifest_->files.find(part.file);
     if (found == manifest_->files.end()) return refuse_file(tensor, part, "the checkpoint has no such file");
     const Manifest::File& file = found->second;
+    // The unreadable size was already reported as a defect of the file.
     if (file.bytes == Manifest::File::kUnreadable) return true;
     if (!file.xxh3.empty()) return refuse_file(tensor, part, "that is an attachment, expected a tensor file");
+    // Written as a difference because offset + bytes may overflow.
     if (part.offset <= file.bytes && bytes <= file.bytes - part.offset) return true;
     defects_->add(concat(tensor, ": its part in ", part.file, ": ", bytes, " bytes at byte ", part.offset,
                          " lie outside the ", file.bytes, " bytes of the file"));
@@ -36,37 +39,38 @@ class Places {
 
  private:
   bool refuse_file(const std::string& tensor, const Manifest::Part& part, const char* why) {
-    if (told_.insert(part.file).second) defects_->add(concat(tensor, ": its part in ", part.file, ": ", why));
+    if (reported_.insert(part.file).second) defects_->add(concat(tensor, ": its part in ", part.file, ": ", why));
     return false;
   }
 
   const Manifest* manifest_;
   Defects* defects_;
-  std::set<std::string> told_;
+  std::set<std::string> reported_;
 };
 
-// A range of bytes of a file, and whose it is.
+// A range of bytes of a file, and the tensor that it belongs to.
 struct Range {
   std::string_view file;
   int64_t begin, end;
   std::string_view tensor;
 };
 
-// Two tensors are told once, however many of their parts share bytes.
+// Reports each pair of tensors once per file, however many of their parts share bytes.
 void check_overlap(std::vector<Range>& ranges, Defects& defects, std::set<std::string>& misplaced) {
   std::sort(ranges.begin(), ranges.end(),
             [](const Range& a, const Range& b) { return std::tie(a.file, a.begin) < std::tie(b.file, b.begin); });
-  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> told;
-  const Range* last = nullptr;  // of those before in the file, the one that ends last
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> reported;
+  const Range* last = nullptr;  // the range that ends last among the earlier ones of this file
   for (const Range& range : ranges) {
     if (last && last->file == range.file && range.begin < last->end) {
       misplaced.emplace(last->tensor);
       misplaced.emplace(range.tensor);
-      if (told.emplace(range.file, last->tensor, range.tensor).second) {
+      if (reported.emplace(range.file, last->tensor, range.tensor).second) {
         defects.add(concat(last->tensor, " and ", range.tensor, " share bytes of ", range.file, " from byte ",
                            range.begin, " on"));
       }
     }
+    // A range may reach beyond several later ones, so comparing neighbors alone would miss an overlap.
     if (!last || last->file != range.file || range.end > last->end) last = &range;
   }
 }
@@ -109,6 +113,7 @@ void check_layout(const std::filesystem::path& folder, const Manifest& m, const 
       defects.check([&, &name = name, &entry = entry] {
         const H5Dataset d = root.dataset(name);
         const int64_t count = part.count();
+        // HDF5 gives an empty dataset no storage, so its offset means nothing.
         const bool place = count == 0 || d.offset == part.offset;
         if (d.dtype == entry.dtype && d.shape.count() == count && place) return;
         throw DataError(concat(name, " in ", (folder / file).string(), ": HDF5 finds ", d.dtype, d.shape, " at byte ",

@@ -8,16 +8,17 @@
 
 namespace birkhoff {
 
-// Whether a manifest agrees with itself: the parts of each tensor cover it exactly once; each lies within a tensor file
-// that the manifest lists, and no two share bytes. Every defect is added. Returns the tensors of which no byte is to be
-// read: a part has a defect, lies outside its file, or shares bytes with another.
+// Checks that a manifest is consistent: the parts of each tensor cover it exactly once, each part lies within a tensor
+// file that the manifest lists, and no two parts share bytes. Adds every defect to `defects`. Returns the names of the
+// tensors whose bytes must not be read because one of their parts has a defect, lies outside its file, or shares bytes
+// with another part.
 std::set<std::string> check_layout(const Manifest& manifest, Defects& defects);
-// The same; DataError.
+// The same check; throws the defects as one DataError.
 void check_layout(const Manifest& manifest);
 
-// Whether HDF5 finds in a tensor file of the checkpoint `folder` what the manifest says, since other programs go by
-// it: name, type, number of elements and place of each part. Reads the metadata alone, no tensor. DataError lists what
-// differs.
+// Checks that HDF5 finds in one tensor file of the checkpoint `folder` what the manifest says: name, dtype, number of
+// elements and offset of each part. Our reader does not need HDF5's metadata, but other programs read the file by it.
+// Reads the metadata only, no tensor data. Throws a DataError that lists the differences.
 void check_layout(const std::filesystem::path& folder, const Manifest& manifest, const std::string& file);
 
 }  // namespace birkhoff

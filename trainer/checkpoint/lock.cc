@@ -24,7 +24,7 @@ std::string describe(const std::optional<Owner>& owner) {
   return owner ? concat("process ", owner->pid, " on ", owner->host) : "another process";
 }
 
-// Whether the path still leads to the open file: its owner may have removed it while we waited to open it.
+// Whether the path still names the open file. Its owner may have removed it while we waited to open it.
 bool same_file(int fd, const std::filesystem::path& path) {
   struct stat opened {
   }, named{};
@@ -36,8 +36,9 @@ timespec changed_at(int fd) {
   ::fstat(fd, &file);
   return file.st_mtim;
 }
-// A file system that does not carry flock() between hosts leaves the age of the last refresh. Of the open file, which
-// its owner may remove meanwhile.
+// Seconds since the lock was last refreshed. If the file system does not carry flock() between hosts, this age is the
+// only sign of life of an owner on another host. Asks the open descriptor, because the owner may remove the name
+// meanwhile.
 double age_s(int fd) {
   const timespec at = changed_at(fd);
   timespec now{};
@@ -47,7 +48,8 @@ double age_s(int fd) {
 
 }  // namespace
 
-// The kernel releases flock() when the process dies, however it dies; the text tells other hosts and people who it is.
+// The kernel releases flock() when the process dies, however it dies. The text in the file tells other hosts, and
+// people, who the owner is.
 DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options options)
     : directory_(directory), path_(directory / ".lock"), options_(std::move(options)) {
   std::optional<Owner> before;
@@ -57,18 +59,20 @@ DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options opt
       open();
       before = read_owner();
       claim(before);
+      // If the owner removed the file between open() and flock(), we hold the lock of a nameless file that nobody else
+      // will see: start over with a new one.
     } while (!same_file(fd_, path_));
   } catch (...) {
     release();
     throw;
   }
   if (before) log(concat("the lock of ", describe(before), ", which has ended, was taken over"));
-  sign();
+  write_owner();
   refresher_ = start_thread("keeps the lock of a directory fresh", [this] { refresh(); });
 }
 
-// The text of the lock is replaced, so it must be a lock: not a link, whose target would be overwritten, nor a pipe or
-// a device. Opening one of these must not wait.
+// Opens the file without following a link, because write_owner() overwrites it: it must be a lock, not a link to
+// another file, a pipe or a device. O_NONBLOCK because opening a pipe would wait for its other end.
 void DirectoryLock::open() {
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   const int code = errno;
@@ -81,7 +85,8 @@ void DirectoryLock::open() {
            options_.setting);
 }
 
-// Nothing where the owner has not signed yet, or could not: an empty file, or zeros after a crash of the machine.
+// Returns nullopt if the owner has not written its name yet or never could: the file is empty, or all zeros after the
+// machine crashed.
 std::optional<Owner> DirectoryLock::read_owner() const {
   std::string text(512, '\0');
   text.resize(static_cast<size_t>(std::max<ssize_t>(0, ::pread(fd_, text.data(), text.size(), 0))));
@@ -95,7 +100,8 @@ std::optional<Owner> DirectoryLock::read_owner() const {
   return owner;
 }
 
-// Without flock() a process of this host is asked for directly.
+// Takes the lock if it is free; returns whether another process holds it. If the file system does not support flock(),
+// asks whether the owner, if on this host, is still alive.
 bool DirectoryLock::is_held(const std::optional<Owner>& owner) const {
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return false;
   if (errno == EWOULDBLOCK) return true;
@@ -104,14 +110,16 @@ bool DirectoryLock::is_held(const std::optional<Owner>& owner) const {
 
 void DirectoryLock::claim(const std::optional<Owner>& before) {
   if (is_held(before)) {
+    // The file system carries flock() between hosts, so the owner on the other host is alive. It is not waited for:
+    // only the ranks of a killed run of this host are expected to end soon.
     if (before && before->host != host_name()) refuse(before);
     await_end(before);
   } else if (before && before->host != host_name()) {
-    await_sign_of_life(*before);
+    await_refresh(*before);
   }
 }
 
-// Until the lock is free, or gone. The time is one for all owners that follow each other.
+// Waits until the lock is free or its file is gone. All owners that follow one another share one waiting time.
 void DirectoryLock::await_end(const std::optional<Owner>& owner) {
   constexpr double kPause = 0.1;
   if (waited_s_ == 0 && options_.wait_s > 0) {
@@ -124,8 +132,9 @@ void DirectoryLock::await_end(const std::optional<Owner>& owner) {
   }
 }
 
-// Clocks of hosts differ: a lock is too old by its age, or because it did not change while we watched for so long.
-void DirectoryLock::await_sign_of_life(const Owner& owner) const {
+// Waits until the lock is refreshed or is too old. The clocks of two hosts may differ, so a lock also counts as too old
+// if it did not change while we watched it for `stale_after_s`.
+void DirectoryLock::await_refresh(const Owner& owner) const {
   const double age = age_s(fd_), limit = options_.stale_after_s;
   if (age >= limit) return;
   log(concat(directory_.string(), " was locked by ", describe(owner), ", last seen ", std::lround(age),
@@ -151,8 +160,9 @@ void DirectoryLock::log(const std::string& line) const {
   if (options_.log) options_.log(line);
 }
 
-void DirectoryLock::sign() {
+void DirectoryLock::write_owner() {
   const std::string text = concat(host_name(), ' ', ::getpid(), '\n');
+  // Keep the inode: replacing the file would leave waiters with a lock on the old one.
   const bool written = ::ftruncate(fd_, 0) == 0 && ::pwrite(fd_, text.data(), text.size(), 0) >= 0;
   if (written) return;
   const int code = errno;

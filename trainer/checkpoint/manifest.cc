@@ -10,7 +10,7 @@
 namespace birkhoff {
 namespace {
 
-// The first index and the one behind the last, of each dim.
+// Each dim as [begin, end).
 Json to_json(const Box& box) {
   Json dims = Json::array();
   for (int d = 0; d < box.begin.rank(); ++d) {
@@ -30,7 +30,7 @@ Json to_json(const Manifest::Entry& e) {
   return {{"dtype", std::string(name_of(e.dtype))}, {"shape", shape}, {"parts", parts}};
 }
 
-// A double as its bits, and as a number for readers.
+// A double as its bits, plus the decimal number for human readers.
 Json real_of(double value) { return {{"bits", hex16(std::bit_cast<uint64_t>(value))}, {"value", concat(value)}}; }
 
 std::string shown(int64_t value) { return concat(value); }
@@ -42,7 +42,7 @@ bool same(int64_t a, int64_t b) { return a == b; }
 bool same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 bool same(const std::string& a, const std::string& b) { return a == b; }
 
-// A value is one for all ranks: where they differ, one of them went astray, and no choice among them is right.
+// Values must be equal on all ranks. If they differ, one rank has gone wrong, and there is no telling which.
 template <class T>
 void check_equal(const std::map<std::string, T>& first, const std::map<std::string, T>& other, size_t writer) {
   for (const auto& [name, value] : other) {

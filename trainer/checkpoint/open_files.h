@@ -7,13 +7,13 @@
 
 namespace birkhoff {
 
-// The files of one checkpoint, each opened at its first use. A checkpoint of many ranks has more of them than a process
-// may have open, so that only some stay open.
+// The files of one checkpoint, each opened at its first use. A checkpoint of many ranks can have more files than a
+// process may hold open, so at most kMaxOpen stay open.
 class OpenFiles {
  public:
   explicit OpenFiles(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  // To be used until the next call.
+  // The reference is valid only until the next call, which may close the file.
   const BulkFile& at(const std::string& name) {
     const auto found = files_.find(name);
     if (found != files_.end()) return found->second;

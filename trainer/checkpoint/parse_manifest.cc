@@ -54,7 +54,7 @@ Box box_from(const JsonView& json, const Shape& shape) {
   return box;
 }
 
-// A part of version 1 is a range of the flat tensor.
+// Version 1 describes a part as a range of the flat tensor.
 std::vector<Box> boxes_of_range(const JsonView& json, const Shape& shape) {
   const int64_t elements = shape.count();
   const int64_t begin = json.at("begin").integer(0, elements);
@@ -67,15 +67,17 @@ std::vector<Box> boxes_from(const JsonView& json, const Shape& shape) {
   for (const JsonView& each : json.elements()) {
     boxes.push_back(box_from(each, shape));
     left -= boxes.back().count();
+    // Checked box by box: the sum of all counts of a hostile file could overflow.
     if (left < 0) json.refuse("boxes with no more elements than the tensor has");
   }
   return boxes;
 }
 
-// Nothing where its place cannot be read. `sized`: the shape of `entry` is known, by which the boxes are judged.
+// Returns nullopt if the part's place cannot be read. `sized`: the shape of `entry` is known, so the boxes can be
+// checked against it.
 std::optional<Manifest::Part> part_from(const JsonView& json, const Manifest::Entry& entry, bool sized, int64_t version,
                                         Defects& defects) {
-  json.members();  // or one defect, not one for each member
+  json.members();  // throws if this is no object: one defect, not one for each missing member
   const size_t before = defects.count();
   Manifest::Part part;
   part.file = defects.value([&] { return json.at("file").plain_name(); });
@@ -85,13 +87,14 @@ std::optional<Manifest::Part> part_from(const JsonView& json, const Manifest::En
         [&] { return flat ? boxes_of_range(json, entry.shape) : boxes_from(json.at("boxes"), entry.shape); });
   }
   part.offset = defects.value(
+      // So that offset + bytes cannot overflow in later checks.
       [&] { return json.at("offset").integer(0, std::numeric_limits<int64_t>::max() - bytes_of(entry, part)); });
   const bool placed = defects.count() == before;
   part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
   return placed ? std::optional(part) : std::nullopt;
 }
 
-// Names are shown in messages, to a terminal too.
+// Names appear in messages, also on a terminal, so they must not hold control characters.
 void check_name(const std::string& name, const JsonView& named) {
   constexpr size_t kLongest = 1000;
   const bool is_plain = printable(name) == name && name.find_first_of("\n\t") == name.npos;
@@ -101,7 +104,8 @@ void check_name(const std::string& name, const JsonView& named) {
                          " bytes"));
 }
 
-// Has each member of the object `key` of the body read, whose names are those of values, tensors or files.
+// Calls read(name, value) for each member of the object `key` of the body, which holds the values, tensors or files by
+// name.
 template <class Read>
 void read_members(const JsonView& body, const char* key, Defects& defects, const Read& read) {
   defects.check([&] {
@@ -115,15 +119,15 @@ void read_members(const JsonView& body, const char* key, Defects& defects, const
   });
 }
 
-// A tensor is a dataset of its name in the root group of a file, so that the name must not be a path.
+// A tensor is stored as a dataset of its name in the root group of an HDF5 file, so the name must not be a path.
 void check_tensor_name(const std::string& name, const JsonView& tensors) {
   if (name.empty() || name == "." || name.find('/') != name.npos || name.find('\0') != name.npos) {
     throw DataError(concat(tensors.place(), ": '", name, "' is no name of a tensor"));
   }
 }
 
-// The range of what a part says depends on dtype and shape. Nothing where one of them cannot be read; what does not
-// depend on them is looked at all the same.
+// Returns nullopt if the dtype or shape cannot be read, since the ranges in the parts depend on them. The rest of the
+// entry is still checked, so that all its defects are listed.
 std::optional<Manifest::Entry> entry_from(const JsonView& json, int64_t version, Defects& defects) {
   json.members();
   const size_t before = defects.count();
@@ -160,8 +164,8 @@ void read_tensors(const JsonView& body, Manifest& m, Defects& defects) {
   });
 }
 
-// A file of which something cannot be read is kept as an unreadable one, so that it is not told of each of its parts
-// that the checkpoint has no such file.
+// A file with a defect is kept, marked unreadable. Otherwise each of its parts would be reported for having no such
+// file.
 void read_files(const JsonView& body, Manifest& m, Defects& defects) {
   const size_t before = defects.count();
   read_members(body, "files", defects, [&](const std::string& name, const JsonView& value) {
@@ -173,6 +177,7 @@ void read_files(const JsonView& body, Manifest& m, Defects& defects) {
     const Manifest::File file = file_from(value, defects);
     if (defects.count() == before_file) m.files[name] = file;
   });
+  // If the whole list could not be read, every file that a part names counts as listed, for the same reason.
   if (defects.count() == before || !m.files.empty()) return;
   for (const auto& [name, entry] : m.tensors) {
     for (const Manifest::Part& part : entry.parts) m.files[part.file].bytes = Manifest::File::kUnreadable;
@@ -202,7 +207,7 @@ void check_checksum(const Json& body, const Json& expected, const std::string& p
   throw DataError(concat(path, ": the checksum is ", found, ", the file says ", json_excerpt(expected)));
 }
 
-// What else a file of another format or version holds is not judged.
+// Throws at once if the format or version is another: the rest of such a file cannot be judged.
 int64_t version_of(const JsonView& body, const std::string& path, Defects& defects) {
   const std::string format = defects.value([&] { return body.at("format").text(); }, std::string(kFormat));
   if (format != kFormat) body.at("format").refuse(concat("'", kFormat, "'"));

@@ -7,14 +7,16 @@
 
 namespace birkhoff {
 
-// The file of a rank as HDF5 lays it out, with its datasets and without their bytes. It is kept from save to save,
-// since a run saves the same tensors every time. In memory, as H5File::close() tells.
+// The HDF5 file of one rank without the bytes of its datasets: only HDF5's metadata, and where each dataset lies. A run
+// saves the same tensors every time, so the layout is kept from save to save. It is made in memory because HDF5 fails
+// badly on a full disk (see H5File::close()).
 class RankLayout {
  public:
-  // Lays the file out for these pieces, unless it is. Throws DataError, IoError; it is then as new.
+  // Lays out the file for these pieces, or does nothing if the layout already fits them. Throws DataError or IoError,
+  // and is then in its initial state.
   void fit(const std::vector<Piece>& pieces);
 
-  // A place for each piece, in their order.
+  // The dataset of each piece, in the order of the pieces.
   const std::vector<H5Dataset>& places() const { return places_; }
   int64_t bytes() const { return file_->bytes(); }
   void copy_to(const BulkFile& out) const { file_->copy_to(out); }

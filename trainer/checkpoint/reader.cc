@@ -16,7 +16,7 @@ namespace birkhoff {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int64_t kBlock = int64_t{1} << 20;  // elements that are read at once
+constexpr int64_t kBlock = int64_t{1} << 20;  // elements read at a time
 
 class Load final : public StateVisitor {
  public:
@@ -36,9 +36,9 @@ class Load final : public StateVisitor {
 
   std::vector<std::string> problems;
   std::set<std::string> seen;   // tensors
-  std::set<const void*> taken;  // values of the manifest
+  std::set<const void*> taken;  // values of the manifest that the state asked for, by address
   int64_t rounded = 0;          // tensors
-  std::string nonfinite;        // the first value that is not finite
+  std::string nonfinite;        // description of the first value that is not finite
 
  private:
   template <class T>
@@ -78,7 +78,7 @@ class Load final : public StateVisitor {
     }
   }
 
-  // What the reference device holds in f64 and the others do not.
+  // Only the reference device computes in f64, so only conversions from and to f64 are needed.
   static bool converts(DType from, DType to) {
     return from == to || (is_float(from) && is_float(to) && (from == DType::f64 || to == DType::f64));
   }
@@ -88,6 +88,7 @@ class Load final : public StateVisitor {
     const Tensor converted{converted_.data(), dtype, stored.shape};
     Stream host;
     copy(host, converted, stored);
+    // A value that was infinite before the conversion is loaded as it is; one that only overflowed is an error.
     if (size_of(dtype) < size_of(stored.dtype) && !finite(name, converted) && finite(name, stored)) {
       throw DataError(concat(name, " holds a value that is too large for ", dtype, ", which this run's device needs"));
     }
@@ -104,7 +105,8 @@ class Load final : public StateVisitor {
   std::vector<char> buffer_, converted_;
 };
 
-// Tensors of the checkpoint that no rank asked for.
+// Tensors of the checkpoint that no rank asked for. A rank may leave out names of which it holds nothing, so this takes
+// all ranks together.
 std::vector<std::string> unknown_tensors(Communicator& world, const Manifest& manifest,
                                          const std::set<std::string>& seen) {
   std::vector<int32_t> asked;
@@ -118,7 +120,8 @@ std::vector<std::string> unknown_tensors(Communicator& world, const Manifest& ma
   return unknown;
 }
 
-// Values of the checkpoint that no one asked for, which every rank does alike.
+// Adds the values of the checkpoint that were not asked for. All ranks ask for the same values, so this needs no
+// communication.
 template <class T>
 void add_unknown(const std::map<std::string, T>& values, Load& load) {
   for (const auto& [name, value] : values) {
@@ -133,7 +136,8 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-// Whether the run that a checkpoint belongs to has removed it meanwhile: as rank 0 sees it.
+// Whether the run that owns the checkpoint has removed it meanwhile. Rank 0 looks, so that all ranks get the same
+// answer.
 bool is_gone(Communicator& world, const fs::path& checkpoint) {
   std::error_code error;
   const int64_t gone = world.rank() == 0 && fs::status(checkpoint, error).type() == fs::file_type::not_found;
@@ -171,6 +175,7 @@ std::optional<Found> find_newest_valid(Communicator& world, const fs::path& dire
   agree(world, [&] { checkpoints = find_checkpoints(directory); });
   std::string names;
   for (const auto& [step, path] : checkpoints) names += path.filename().string() + ' ';
+  // A shared file system may show the ranks different listings; going on would make them verify different checkpoints.
   require_same(world, "checkpoints in " + directory.string(), names);
   std::vector<std::string> passed_over;
   for (auto newest = checkpoints.rbegin(); newest != checkpoints.rend(); ++newest) {

@@ -30,7 +30,7 @@ std::string rank_name(int rank, const char* ending) {
   return name.str();
 }
 
-// Shares begin on this many elements, so that no two ranks write one page of a small tensor.
+// Shares begin at multiples of this many elements, so that no two ranks write parts of one page of a small tensor.
 constexpr int64_t kShareAlignment = 1024;
 
 class Collect final : public StateVisitor {
@@ -39,10 +39,12 @@ class Collect final : public StateVisitor {
 
   void replicated(const std::string& name, Tensor local, const Slice& slice, const Communicator& holders) override {
     BK_ASSERT(local.count() == slice.count(), name, " has ", local.count(), " elements of a slice of ", slice.count());
+    // Every rank of `holders` has the same bits, so that any division of the tensor among them is right.
     const int64_t n = local.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
     const int64_t rank = holders.rank(), size = holders.size();
     const int64_t begin = std::min(n, blocks * rank / size * kShareAlignment);
     const int64_t end = rank + 1 == size ? n : std::min(n, blocks * (rank + 1) / size * kShareAlignment);
+    // A tensor without elements is recorded once, so that the manifest has its shape and dtype.
     if (end > begin || (slice.global.count() == 0 && rank == 0))
       add({name, local.flat(begin, end - begin), slice.part(begin, end - begin)});
   }
@@ -56,7 +58,7 @@ class Collect final : public StateVisitor {
   void text(const std::string& name, std::string& value) override { out_.manifest.texts[name] = value; }
 
  private:
-  // Names are datasets in the root group.
+  // Each name becomes a dataset in the root group of the file.
   void add(Piece piece) {
     BK_ASSERT(piece.name.find('/') == std::string::npos && names_.insert(piece.name).second, piece.name);
     out_.pieces.push_back(std::move(piece));
@@ -68,7 +70,8 @@ class Collect final : public StateVisitor {
 
 void check_room(const fs::path& path, const std::vector<Piece>& pieces) {
   int64_t bytes = int64_t{64} << 10;
-  for (const Piece& p : pieces) bytes += static_cast<int64_t>(p.data.bytes()) + 2048;  // more than its metadata
+  // 2048 bytes are more than HDF5's metadata for one dataset.
+  for (const Piece& p : pieces) bytes += static_cast<int64_t>(p.data.bytes()) + 2048;
   check_size_limit(path, bytes);
 }
 
@@ -78,13 +81,13 @@ void check_values(const Manifest& manifest) {
   }
 }
 
-// Blocks of kWrite bytes are written, and the disk works on one while the next is hashed. Values are looked at in
-// pieces of kLook bytes right after these were hashed, while they are in the nearest cache: so it costs a tenth of the
-// hash.
-constexpr int64_t kWrite = int64_t{1} << 20, kLook = int64_t{32} << 10;
+// Data is written in blocks of kWriteBytes, and the disk works on one block while the next one is hashed. Values are
+// checked in pieces of kCheckBytes right after these were hashed, while they are still in the nearest cache: the check
+// then costs a tenth of the hash.
+constexpr int64_t kWriteBytes = int64_t{1} << 20, kCheckBytes = int64_t{32} << 10;
 
 void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end) {
-  const int64_t count = kLook / static_cast<int64_t>(size_of(piece.data.dtype));
+  const int64_t count = kCheckBytes / static_cast<int64_t>(size_of(piece.data.dtype));
   for (; begin < end; begin += count) {
     const Tensor part = piece.data.flat(begin, std::min(count, end - begin));
     hasher.update(part.data, part.bytes());
@@ -93,22 +96,22 @@ void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end
   }
 }
 
-// Returns the hash. Throws NonfiniteState.
+// Writes a piece at `offset` and returns its hash. Throws NonfiniteState.
 std::string write_checked(const BulkFile& out, int64_t offset, const Piece& piece) {
   Hasher hasher;
-  const auto size = static_cast<int64_t>(size_of(piece.data.dtype)), count = kWrite / size;
+  const auto size = static_cast<int64_t>(size_of(piece.data.dtype)), count = kWriteBytes / size;
   for (int64_t done = 0; done < piece.data.count(); done += count) {
     const Tensor block = piece.data.flat(done, std::min(count, piece.data.count() - done));
     hash_checked(hasher, piece, done, done + block.count());
     out.write(offset + done * size, block.data, block.bytes());
-    if (block.count() == count) out.begin_sync(offset + done * size, kWrite);
+    if (block.count() == count) out.begin_sync(offset + done * size, kWriteBytes);
   }
   return hex16(hasher.digest());
 }
 
-// Calls both at once, or one after the other where the system refuses a thread. Of two exceptions the first's is
-// thrown.
-void both(const std::function<void()>& first, const std::function<void()>& second) {
+// Calls both functions at the same time, or one after the other if the system refuses a thread. If both throw, rethrows
+// the exception of `first`.
+void run_both(const std::function<void()>& first, const std::function<void()>& second) {
   std::array<std::exception_ptr, 2> errors;
   const auto guarded = [&errors](size_t i, const std::function<void()>& body) {
     try {
@@ -164,12 +167,13 @@ Manifest write_own(const fs::path& folder, int rank, const Snapshot& snapshot, R
     entry.parts.push_back({name, p.slice.boxes, places[i].offset, write_checked(out, places[i].offset, p)});
   }
   record.files[name] = {layout.bytes(), ""};
-  // While the disk works, the layout is read again and the record written. It need not outlive the machine.
-  both([&] { out.sync(); },
-       [&] {
-         check_layout(folder, record, name);
-         if (rank > 0) write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
-       });
+  // While the disk syncs, read the layout back and write the record. The record needs no sync: rank 0 reads it in this
+  // save, and an unfinished save is discarded anyway.
+  run_both([&] { out.sync(); },
+           [&] {
+             check_layout(folder, record, name);
+             if (rank > 0) write_text(folder / rank_name(rank, ".json"), to_text(record), Durability::none);
+           });
   reach_save_point(SavePoint::own_written, rank);
   return record;
 }
@@ -181,7 +185,7 @@ void publish(const fs::path& directory, int64_t step, int num_ranks, Manifest ow
   for (int rank = 1; rank < num_ranks; ++rank) {
     const fs::path path = folder / rank_name(rank, ".json");
     records.push_back(parse_manifest(read_regular_file(path), path.string()));
-    std::error_code ignored;  // one that stays does no harm
+    std::error_code ignored;  // a leftover record is a stray file, which does no harm
     fs::remove(path, ignored);
   }
   Manifest manifest = join(records);
@@ -191,8 +195,8 @@ void publish(const fs::path& directory, int64_t step, int num_ranks, Manifest ow
   }
   reach_save_point(SavePoint::manifest, 0);
   write_text(folder / kManifestName, to_text(manifest), Durability::none);
-  // The checkpoint is opened again while the disk works.
-  both(
+  // Open the checkpoint as a start would while the disk syncs.
+  run_both(
       [&] {
         BulkFile::open_to_write(folder / kManifestName).sync();
         sync_directory(folder);

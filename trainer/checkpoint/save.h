@@ -1,5 +1,5 @@
 #pragma once
-// The steps of a save, in the order in which the writer takes them.
+// The steps of a save, in the order in which the writer calls them.
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -12,7 +12,7 @@
 
 namespace birkhoff {
 
-// A part of a logical tensor that this rank writes.
+// The part of one logical tensor that this rank writes.
 struct Piece {
   std::string name;
   Tensor data;  // flat
@@ -21,15 +21,16 @@ struct Piece {
 
 struct Snapshot {
   std::vector<Piece> pieces;
-  Manifest manifest;  // step and values; no tensors yet
+  Manifest manifest;  // has the step and the values, but no tensors yet
 };
 
 class RankLayout;  // rank_layout.h
 
-// Names what this rank writes: its shards, and an even share of everything that it holds with others.
+// Lists what this rank writes: its own shards, and an even share of every tensor that it holds together with other
+// ranks.
 Snapshot collect(const std::function<void(StateVisitor&)>& state);
 
-// Makes the folder, empty.
+// Makes an empty folder, removing an older one of the same name.
 void begin_folder(const std::filesystem::path& folder);
 // what(): "the state is not finite: adamw.m.layers.1.ffn.up.weight, element [3, 5], is nan".
 class NonfiniteState : public DataError {
@@ -37,13 +38,15 @@ class NonfiniteState : public DataError {
   using DataError::DataError;
 };
 
-// Writes this rank's file by `layout`, which may be that of the save before. The file is on disk on return. Space is
-// claimed first; every byte is hashed and every value looked at on its way out. Then the file is opened again and its
-// layout compared with the record of it, which is returned, and which a rank other than 0 leaves for rank 0 beside the
-// file. Throws NonfiniteState, IoError, DataError.
+// Writes this rank's file, using `layout`, which may come from the previous save. The file is on disk on return. Disk
+// space is claimed before any data is written, and every byte is hashed and checked for values that are not finite
+// while it is written. Then the file is opened again and compared with the record of its parts, which is returned.
+// Ranks other than 0 also store this record next to the file, for rank 0 to read. Throws NonfiniteState, IoError,
+// DataError.
 Manifest write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot, RankLayout& layout);
-// By rank 0: joins the ranks' records, `own` and those of the others, adds the attachments and writes the manifest.
-// When everything is on disk and what was written can be opened as a checkpoint, the folder gets its name.
+// Called by rank 0 only: joins its own record with those of the other ranks, adds the attachments and writes the
+// manifest. Gives the folder its final name only after everything is on disk and the folder can be opened as a
+// checkpoint.
 void publish(const std::filesystem::path& directory, int64_t step, int num_ranks, Manifest own,
              const std::map<std::string, std::string>& attachments);
 

@@ -31,7 +31,7 @@ void compare(const std::string& what, const std::string& found, const std::strin
   if (found != expected) throw DataError(concat(what, ": the checksum is ", found, ", expected ", expected));
 }
 
-// Missing files, and those of another kind or size, are added. Whether the file is as it should be.
+// Adds a defect if the file is missing or has another kind or size. Returns whether the file is as it should be.
 bool check_file(const fs::path& path, const Manifest::File& file, Defects& defects) {
   if (file.bytes == Manifest::File::kUnreadable) return false;
   try {
@@ -46,7 +46,8 @@ bool check_file(const fs::path& path, const Manifest::File& file, Defects& defec
   return false;
 }
 
-// Which checkpoint a run goes on from, and which it removes, goes by the names of their folders.
+// A run chooses which checkpoint to resume from, and which to remove, by the names of the folders. So a folder's name
+// must agree with its manifest.
 void check_name(const fs::path& checkpoint, const Manifest& manifest) {
   const std::optional<int64_t> step = step_in_name(checkpoint);
   if (!step || *step == manifest.step || manifest.step == Manifest::kUnreadableStep) return;
@@ -54,7 +55,7 @@ void check_name(const fs::path& checkpoint, const Manifest& manifest) {
                          ". Give it the name of its step, ", checkpoint_name(manifest.step), ", or move it elsewhere"));
 }
 
-// What to name instead of the folder of a run or of its checkpoints.
+// Advice for a user who named the folder of a run, or of its checkpoints, instead of a checkpoint.
 std::string checkpoints_in(const fs::path& folder) {
   std::error_code ignored;
   for (const fs::path& path : {folder, folder / "checkpoints"}) {
@@ -75,13 +76,15 @@ std::string read_manifest_text(const fs::path& checkpoint) {
   }
 }
 
-// A checkpoint's manifest as far as it can be read, and what of the files may be read by it.
+// A checkpoint's manifest as far as it can be read, and the files whose size and kind are right, which may be read by
+// it.
 struct Readable {
   Manifest manifest;
   std::set<std::string> files;
 };
 
-// Adds what is wrong with the manifest, its layout and the sizes of the files, one list for each.
+// Adds the defects of the manifest, of its layout and of the file sizes. Each kind is collected in a list of its own,
+// so that many defects of one kind do not crowd out the others.
 Readable read_manifest(const fs::path& checkpoint, Defects& defects) {
   const fs::path path = checkpoint / kManifestName;
   Defects values, layout, sizes;
@@ -111,6 +114,7 @@ Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
   const Manifest& m = r.manifest;
   OpenFiles files(checkpoint);
   int turn = 0;
+  // Every rank counts all files and parts, also those that it may not read, so that the ranks' shares agree.
   auto mine = [&](const std::string& file) { return turn++ % shares == share && r.files.contains(file); };
   for (const auto& [name, file] : m.files) {
     if (!mine(name)) continue;

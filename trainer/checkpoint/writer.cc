@@ -21,7 +21,7 @@
 namespace birkhoff {
 namespace {
 
-// What went wrong; empty if nothing did.
+// Runs `body` and returns the message of what it threw, or an empty string.
 std::string error_of(const std::function<void()>& body) noexcept {
   try {
     body();
@@ -50,6 +50,8 @@ class CheckpointWriter::Impl {
   void begin(int64_t step, const State& state, Attachments attachments) {
     const double started = now_s();
     collect_report();
+    // The previous save must have ended before: it uses the snapshot and the staging memory. The new snapshot holds
+    // names and views only; the thread copies the data.
     snapshot_ = collect(state);
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
@@ -80,7 +82,7 @@ class CheckpointWriter::Impl {
   }
 
  private:
-  // Whether the system gave a thread.
+  // Returns false if the system refuses a thread.
   bool start(int64_t step) {
     try {
       thread_ = start_thread("writes a checkpoint", [this, step] { run(step); });
@@ -90,7 +92,8 @@ class CheckpointWriter::Impl {
     }
   }
 
-  // A save that training waits for is better than none, or than the end of the run.
+  // Saves on the training thread. Blocking training is better than losing the save or ending the run. run() reduces the
+  // thread's OpenMP team to one thread, so restore it afterwards.
   void run_here(int64_t step) {
     const int threads = num_threads();
     run(step);
@@ -102,7 +105,7 @@ class CheckpointWriter::Impl {
     return finished_;
   }
 
-  // Waits for the save under way, and keeps its report until it is asked for.
+  // Waits for the running save, if any, and keeps its report until poll() returns it.
   void collect_report() {
     if (thread_.joinable()) thread_.join();
     if (!std::exchange(finished_, false)) return;
@@ -110,7 +113,7 @@ class CheckpointWriter::Impl {
     reports_.push_back(std::move(report_));
   }
 
-  // On the writer's thread. Its OpenMP team is one thread, so that it does not take cores from the step.
+  // Runs on the writer's thread. Its OpenMP team has one thread, so that it does not take cores from the training step.
   void run(int64_t step) noexcept {
     set_num_threads(1);
     SaveReport report;
@@ -119,6 +122,7 @@ class CheckpointWriter::Impl {
     const std::string not_copied = error_of([&] { report.bytes = copy_pieces(); });
     {
       const std::lock_guard lock(mutex_);
+      // Also if the copy failed: the training thread must not wait for ever. save() reports the failure.
       copied_ = true;
     }
     changed_.notify_all();
@@ -131,7 +135,8 @@ class CheckpointWriter::Impl {
     finished_ = true;
   }
 
-  // The arena keeps its memory from save to save, so it is reserved once.
+  // Copies the pieces to host memory and points them there. The arena keeps its memory from save to save, so it is
+  // allocated only once.
   int64_t copy_pieces() {
     Stream stream{device_};
     staging_.reset();
@@ -145,30 +150,30 @@ class CheckpointWriter::Impl {
     return bytes;
   }
 
-  // Every phase is agreed, so that a rank whose disk is full stops the others from publishing.
+  // All ranks agree on the outcome of every phase, so that one rank with a full disk keeps the others from publishing.
   void save(int64_t step, const std::string& not_copied, SaveReport& report) {
-    const bool first = group_->rank() == 0;
+    const bool is_root = group_->rank() == 0;
     const std::filesystem::path unfinished = options_.directory / unfinished_name(step);
     try {
       agree(*group_, [&] {
         if (!not_copied.empty()) throw DataError("the state cannot be copied: " + not_copied);
-        if (first) begin_folder(unfinished);
+        if (is_root) begin_folder(unfinished);
       });
       Manifest own = write_finite(unfinished, report);
       agree(*group_, [&] {
-        if (first) publish(options_.directory, step, group_->size(), std::move(own), attachments_);
+        if (is_root) publish(options_.directory, step, group_->size(), std::move(own), attachments_);
       });
     } catch (...) {
       std::error_code ignored;
-      if (first) std::filesystem::remove_all(unfinished, ignored);
+      if (is_root) std::filesystem::remove_all(unfinished, ignored);
       throw;
     }
-    // The checkpoint is there: what cannot be removed now is tried again after the next.
-    if (first) error_of([&] { prune(options_.directory, options_.keep, step); });
+    // The checkpoint is published, so a failure to remove older ones is no failed save; the next save tries again.
+    if (is_root) error_of([&] { prune(options_.directory, options_.keep, step); });
   }
 
-  // The record of what this rank wrote. What is not finite is found by the rank that writes it, and told to all: of
-  // several, the lowest rank's.
+  // Returns the record of what this rank wrote. Only the rank that writes a value sees that it is not finite, so the
+  // ranks exchange their findings and all throw that of the lowest rank.
   Manifest write_finite(const std::filesystem::path& folder, SaveReport& report) {
     Manifest own;
     std::string found;
@@ -196,10 +201,10 @@ class CheckpointWriter::Impl {
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  // Shared with the writer's thread, under the mutex while it runs.
+  // Shared with the writer's thread; guarded by mutex_ while that thread runs.
   bool copied_ = true, finished_ = false;
   SaveReport report_;
-  // Of the training thread.
+  // Used by the training thread only.
   double blocked_s_ = 0;
   std::deque<SaveReport> reports_;
 };

@@ -11,7 +11,7 @@ namespace {
 
 std::string six_digits(const Number& number) {
   if (const int64_t* whole = std::get_if<int64_t>(&number.value)) return std::to_string(*whole);
-  std::ostringstream out;  // six significant digits are its default
+  std::ostringstream out;  // six significant digits are the default of ostream
   out << std::get<double>(number.value);
   return out.str();
 }

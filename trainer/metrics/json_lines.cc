@@ -18,6 +18,7 @@ class JsonLines final : public MetricSink {
   ~JsonLines() override { close(file_); }
 
   void publish(const Record& record) override {
+    // A newline in front ends a torn line. One write() for the line, so that other writers cannot cut into it.
     const std::string line = concat(torn_ ? "\n" : "", json_line(record, unix_seconds_now()), "\n");
     const ssize_t written = write(file_, line.data(), line.size());
     if (written == static_cast<ssize_t>(line.size())) {
@@ -26,6 +27,7 @@ class JsonLines final : public MetricSink {
       torn_ = false;
       return;
     }
+    // Warn once, at the first lost record. A short write sets no errno; its usual reason is a full disk.
     if (lost_++ == 0) {
       const bool full = written >= 0 || errno == ENOSPC || errno == EDQUOT;
       warn_(concat("cannot write ", path_, ": ", written < 0 ? std::strerror(errno) : "the disk is full",
@@ -48,7 +50,7 @@ const char* reason_of_open(int error) { return error == ENXIO ? "a pipe that nob
 }  // namespace
 
 std::unique_ptr<MetricSink> open_json_lines(const std::filesystem::path& path, Warn warn) {
-  // O_NONBLOCK: a pipe that nobody reads would hold up the run, here or once it is full.
+  // O_NONBLOCK because a pipe that nobody reads would block the run, either here or once the pipe is full.
   const int file = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   if (file >= 0) return std::make_unique<JsonLines>(file, path.string(), std::move(warn));
   warn(concat("cannot open ", path.string(), ": ", reason_of_open(errno), "; the run goes on without this log"));

@@ -1,9 +1,9 @@
 #pragma once
-// Numbers are born once, as a record, and published to every sink: step line, progress bar, JSON lines, Prometheus.
-// A sink never stops a run: one that cannot write warns, goes on trying, and says what was lost.
+// A number is made once, as part of a record, and published to every sink: step line, progress bar, JSON lines,
+// Prometheus. A sink never stops a run: if it cannot write, it warns, keeps trying, and says what was lost.
 //
-// Names and units (docs/metrics.md): base units, the unit a suffix (seconds, bytes, ratio), "_total" on counters. A
-// number has the same name in all logs and, behind "birkhoff_", in Prometheus.
+// Names and units (docs/metrics.md): base units, with the unit as a suffix (seconds, bytes, ratio), and "_total" on
+// counters. A number has the same name in all logs and, with "birkhoff_" in front, in Prometheus.
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,7 +14,7 @@
 
 namespace birkhoff {
 
-// How a number is served to Prometheus; logs carry every number alike.
+// How a number is served to Prometheus. Logs treat all kinds alike.
 enum class MetricKind {
   gauge,      // the latest value
   counter,    // the total so far, which never falls
@@ -22,11 +22,11 @@ enum class MetricKind {
   log_only,
 };
 
-// Where a number is seen. The console shows what a person watches a run by.
+// Where a number is shown. The console shows only what a person watches a run by.
 enum class Shown {
   everywhere,
   logs,    // JSON lines and Prometheus
-  served,  // Prometheus alone: a label with one value a rank
+  served,  // Prometheus only: for labels with one value for each rank
 };
 
 struct Number {
@@ -38,7 +38,7 @@ struct Number {
 };
 
 struct Record {
-  std::string_view event;  // "step", "eval", "checkpoint"; one other than "step" stands before the names it serves
+  std::string_view event;  // "step", "eval", "checkpoint"; except for "step" it prefixes the names in Prometheus
   int64_t step = 0;
   std::vector<Number> numbers;  // in the order in which logs print them
 };
@@ -54,7 +54,7 @@ using Warn = std::function<void(const std::string&)>;
 
 class Metrics {
  public:
-  // No sink is added where opening one has failed.
+  // Ignores null, which an open function returns after a failure.
   void add(std::unique_ptr<MetricSink> sink) {
     if (sink) sinks_.push_back(std::move(sink));
   }

@@ -17,7 +17,7 @@
 namespace birkhoff {
 namespace {
 
-// Most descriptors are for the files of the run, however many clients there are: `ulimit -n` may be low.
+// Leaves most file descriptors to the run, however many clients connect: `ulimit -n` may be low.
 unsigned share_of_descriptors(unsigned wanted) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
@@ -34,7 +34,7 @@ MHD_Result send(MHD_Connection* connection, Answer answer) {
       MHD_create_response_from_buffer(answer.body.size(), answer.body.data(), MHD_RESPMEM_MUST_COPY);
   if (!response) return MHD_NO;
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type.c_str());
-  // The next scrape comes later than the timeout of a client.
+  // Close the connection, because the next scrape comes later than the client timeout.
   MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
   if (answer.status == MHD_HTTP_METHOD_NOT_ALLOWED)
     MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
@@ -43,7 +43,7 @@ MHD_Result send(MHD_Connection* connection, Answer answer) {
   return result;
 }
 
-// Its static functions are called by the library, which is written in C: no exception may leave them.
+// libmicrohttpd, which is written in C, calls the static functions: no exception may leave them.
 class Server final : public PageServer {
  public:
   explicit Server(PageServerOptions options) : options_(std::move(options)) {
@@ -52,7 +52,7 @@ class Server final : public PageServer {
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    // The library binds to the port of the address, and names the other one in its messages.
+    // The library binds to the port in `address`; the port that is passed separately only appears in its messages.
     daemon_ = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, port, nullptr, nullptr, &on_request,
                                this, MHD_OPTION_EXTERNAL_LOGGER, &on_log, this, MHD_OPTION_SOCK_ADDR, &address,
                                MHD_OPTION_THREAD_STACK_SIZE, size_t{0}, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -73,7 +73,7 @@ class Server final : public PageServer {
 
   PageServerOptions options_;
   std::mutex log_mutex_;
-  std::string first_message_;  // the reason of a failed start
+  std::string first_message_;  // first thing the library logged: the reason of a failed start
   MHD_Daemon* daemon_ = nullptr;
   int port_ = 0;
 };
@@ -84,7 +84,7 @@ MHD_Result Server::on_request(void* self, MHD_Connection* connection, const char
   try {
     return send(connection, static_cast<Server*>(self)->answer_to(method, path));
   } catch (...) {
-    return MHD_NO;  // memory is short: the client is dropped
+    return MHD_NO;  // out of memory: drop the client
   }
 }
 
@@ -95,7 +95,7 @@ void Server::on_log(void* self, const char* format, va_list arguments) noexcept 
   while (message.ends_with('\n')) message.remove_suffix(1);
   try {
     static_cast<Server*>(self)->log(std::string(message));
-  } catch (...) {  // memory is short
+  } catch (...) {  // out of memory: the message is lost
   }
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 using prometheus::Histogram;
 
-// From a millisecond to over an hour, doubling.
+// Bucket boundaries that double from a millisecond to over an hour.
 Histogram::BucketBoundaries duration_buckets() {
   Histogram::BucketBoundaries buckets;
   for (double seconds = 1e-3; seconds < 5000; seconds *= 2) buckets.push_back(seconds);
@@ -32,24 +32,24 @@ prometheus::Labels labels_of(const Number& number) {
   return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
 }
 
-// What goes wrong in the server's thread, told by the thread that publishes: Warn belongs to it. Each message is told
-// once, and no more than a few in all, since clients can cause them as often as they like.
+// Passes messages from the server's thread to the thread that publishes, because only that one may call Warn. Each
+// message is passed once, and at most kMost in all, since clients can cause as many as they like.
 class Messages {
  public:
   void add(const std::string& message) {
     const std::lock_guard lock(mutex_);
-    if (known_.size() < kMost && known_.insert(message).second) untold_.push_back(message);
+    if (seen_.size() < kMost && seen_.insert(message).second) pending_.push_back(message);
   }
   std::vector<std::string> take() {
     const std::lock_guard lock(mutex_);
-    return std::exchange(untold_, {});
+    return std::exchange(pending_, {});
   }
 
  private:
   static constexpr size_t kMost = 20;
   std::mutex mutex_;
-  std::set<std::string> known_;
-  std::vector<std::string> untold_;
+  std::set<std::string> seen_;
+  std::vector<std::string> pending_;
 };
 
 class ServedRegistry final : public PrometheusSink {
@@ -73,7 +73,7 @@ class ServedRegistry final : public PrometheusSink {
   }
 
  private:
-  // Registering a name again gives the family that is there.
+  // Registering a name again returns the existing family.
   void serve(const std::string& name, const Number& number) {
     const double value = to_double(number);
     switch (number.kind) {
@@ -83,6 +83,7 @@ class ServedRegistry final : public PrometheusSink {
       case MetricKind::counter: {
         prometheus::Counter& counter =
             prometheus::BuildCounter().Name(name).Register(*registry_).Add(labels_of(number));
+        // Records carry the total, but a Prometheus counter can only be incremented.
         if (value > counter.Value()) counter.Increment(value - counter.Value());
         break;
       }
@@ -101,7 +102,7 @@ class ServedRegistry final : public PrometheusSink {
   Warn warn_;
   Messages messages_;
   std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
-  std::unique_ptr<PageServer> server_;  // last: its thread uses the others
+  std::unique_ptr<PageServer> server_;  // last, so that it is destroyed first: its thread uses the other members
 };
 
 }  // namespace

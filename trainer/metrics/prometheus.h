@@ -5,14 +5,14 @@
 
 namespace birkhoff {
 
-// Serves the published numbers at http://127.0.0.1:PORT/metrics, and besides them birkhoff_build_info with the given
+// Serves the published numbers at http://127.0.0.1:PORT/metrics, together with birkhoff_build_info, which has the given
 // labels.
 class PrometheusSink : public MetricSink {
  public:
   virtual int port() const = 0;
 };
 
-// Port 0 takes any free one. Returns null, with a warning that names the port, if it cannot be had.
+// Port 0 takes any free port. Returns null, with a warning that names the port, if it cannot be had.
 std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
                                                 const Warn& warn);
 

@@ -31,6 +31,7 @@ class WorkCount final : public OpObserver {
   double total = 0;
 };
 
+// Sums the bytes of the tensors that a part of a run's state visits.
 class StateBytes final : public StateVisitor {
  public:
   void replicated(const std::string&, Tensor t, const Slice&, const Communicator&) override { add(t); }
@@ -52,8 +53,9 @@ int64_t state_bytes(Owner& owner) {
   return bytes.total;
 }
 
-// A step of one microbatch whose contents are nobody's concern, save their number. All its rows differ.
-StepBatch empty_step(const Config& c) {
+// A step with one microbatch of zeros: only its sizes matter on the meta device. It has as many rows as one in which no
+// two tokens share a table row.
+StepBatch placeholder_step(const Config& c) {
   Batch b;
   b.num_sequences = c.batch.micro_batch_size;
   b.sequence_length = c.batch.sequence_length;
@@ -84,6 +86,7 @@ void count_parameters(const Model& model, ModelDescription& d) {
     if (at == d.counts.end()) at = d.counts.insert(at, {p.part, p.predictor, p.role, 0, 0});
     at->parameters += p.shape.count();
     at->active += static_cast<double>(p.shape.count()) * (p.role == Role::experts ? chosen : 1.0);
+    // Each use of a parameter (a tied embedding, MTP) has an accumulator of its own.
     d.bytes.gradients += p.num_uses * static_cast<int64_t>(p.grad.bytes());
   }
   for (const PersistentBuffer* b : model.parameters->buffers()) {
@@ -104,15 +107,15 @@ void list_sites(const Model& model, ModelDescription& d) {
   for (const std::string& site : order) d.sites.push_back({site, sizes[site]});
 }
 
-// One forward as an evaluation runs it, and two training steps up to the optimizer's part: memory is at its peak when
-// the frame's two arenas of gradients have changed places, and when a logged step, which keeps the mixing matrices
-// apart to measure the gain, has come after one that is not logged, where there are such.
+// Runs one forward as an evaluation does, and two training steps. Memory reaches its peak only in the second step, when
+// the two gradient arenas of the frame have changed places, and when a logged step follows one that is not logged (if
+// there are such), because a logged step keeps the mixing matrices apart to measure the gain.
 void run_step(const Config& c, const TrainerOptions& options, const Mesh& alone, Model& model, ModelDescription& d) {
   WorkCount work;
   Stream stream{model.build.device};
   stream.observer = &work;
   Trainer trainer(stream, alone, model, options);
-  const StepBatch batch = empty_step(c);
+  const StepBatch batch = placeholder_step(c);
   const double tokens = static_cast<double>(batch.local_tokens);
   trainer.evaluate(batch);
   d.counted_forward = work.total / tokens;

@@ -9,16 +9,16 @@
 
 namespace birkhoff {
 
-// What a configuration's model consists of, found by building it and running a step of it on the meta device, where
-// nothing is allocated and nothing computed.
+// What the model of a configuration consists of. Found by building the model and running a step of it on the meta
+// device, which allocates and computes nothing.
 struct ModelDescription {
   // The parameters of one role in one part of the model.
   struct Count {
     Part part;
-    bool predictor;  // further-token predictors are counted apart
+    bool predictor;  // the parameters of MTP modules are counted apart
     Role role;
     int64_t parameters = 0;
-    double active = 0;  // that a token meets: routed experts by top_k / num_experts
+    double active = 0;  // parameters that one token passes through: routed experts count by top_k / num_experts
   };
   std::vector<Count> counts;  // in the order of the model
   int64_t router_biases = 0, mtp_router_biases = 0;
@@ -29,14 +29,14 @@ struct ModelDescription {
   };
   std::vector<Table> tables;
 
-  // A residual connection with streams: parameters of its mixing, its norm apart.
+  // A hyper-connection: the parameters of its mixing, without those of the norm.
   struct Site {
     std::string name;
     int64_t parameters = 0;
   };
   std::vector<Site> sites;
 
-  // Bytes of one replica that is alone; with more, moments and tables are divided among them.
+  // Bytes of a single replica. Several replicas divide moments and tables among them.
   struct Bytes {
     int64_t weights = 0, packed_weights = 0, gradients = 0, moments = 0, tables = 0, table_moments = 0, activations = 0;
     int64_t kernel_scratch = 0;
@@ -44,24 +44,24 @@ struct ModelDescription {
   Bytes bytes;
   int64_t microbatch_tokens = 0, sequence_length = 0;
 
-  std::string optimizers;  // the table of optimizer_table()
+  std::string optimizers;  // the table of Trainer::optimizer_table()
 
   std::vector<FlopsTerm> flops;                      // per token, by formula
-  double counted_forward = 0, counted_training = 0;  // per token, as the ops of the meta step report
+  double counted_forward = 0, counted_training = 0;  // per token, as reported by the ops of the step on the meta device
 
-  // Router biases included, MTP and Engram tables apart.
+  // Includes router biases; MTP and Engram tables are counted apart.
   int64_t total() const;
   int64_t mtp_total() const;
   double active() const;
-  int64_t parameters_of(Part part) const;  // predictors apart
+  int64_t parameters_of(Part part) const;  // without MTP
   int64_t table_parameters() const;
 };
 
-// Errors: UserError if the configuration leaves the vocabulary to a tokenizer that cannot be read.
-// Cost: seconds for the largest published models; memory for the shapes alone.
+// Errors: UserError if the vocabulary is that of a tokenizer which cannot be read.
+// Cost: seconds for the largest published models; memory for the shapes only.
 ModelDescription describe_model(const Config& config);
 
-// As `birkhoff describe model` prints it.
+// The text that `birkhoff describe model` prints.
 std::string print(const ModelDescription& description);
 
 }  // namespace birkhoff

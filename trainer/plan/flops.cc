@@ -8,7 +8,7 @@ namespace {
 
 double f64(int64_t value) { return static_cast<double>(value); }
 
-// A term of so many layers, whose forward is repeated where they are recomputed.
+// A term of the decoder's blocks. With recomputation their forward runs twice in training.
 class Terms {
  public:
   Terms(const DecoderOptions& o, int64_t length) : o_(o), C_(f64(o.hidden_size)), L_(f64(length)) {}
@@ -23,7 +23,7 @@ class Terms {
     block_term("hyper-connections", coefficients_formula(), layers * 2 * coefficients());
     block_term("Engram projections", "2 (S + 1) C (columns x width)", f64(engram_layers()) * engram());
     term("head", o_.residual.type == ResidualType::mhc ? "2 V C + 2 S^2 C" : "2 V C", head());
-    further_prediction();
+    mtp();
     return terms_;
   }
 
@@ -79,8 +79,9 @@ class Terms {
   double collapse() const { return o_.residual.type == ResidualType::mhc ? 2 * streams() * streams() * C_ : 0; }
   double head() const { return 2 * f64(o_.vocab_size) * C_ + collapse(); }
 
-  // One more layer, the two projections into it, and the head again, all at training only.
-  void further_prediction() {
+  // MTP: for each depth one more layer, the two projections into it, and the head once more, in training only. A factor
+  // of 3 is one forward and a backward of twice its cost; attention has 3.5, and recomputation adds one forward.
+  void mtp() {
     const bool sparse = o_.moe.at(o_.num_layers);
     const double layer = projections() + (sparse ? experts() + router() : dense_ffn()) + 2 * coefficients();
     const double outside = 2 * C_ * C_ * (1 + streams()) + head(), depth = f64(o_.mtp.depth);

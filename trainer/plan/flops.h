@@ -6,17 +6,17 @@
 
 namespace birkhoff {
 
-// One part of a model's work on matrices, in FLOPs per token, a multiply-add counting two.
+// One part of a model's matrix work, in FLOPs per token. A multiply-add counts as two.
 struct FlopsTerm {
   std::string name, formula;
   double forward = 0;
-  double training = 0;  // forward, backward, and what recomputation repeats
+  double training = 0;  // forward, backward, and the forward that recomputation repeats
 };
 
-// The terms of sequences of `length` tokens without document borders. What they sum to is what the ops report
-// (Stream::count_flops): products with weights, attention, coefficients of hyper-connections. A backward costs twice
-// the forward, that of attention 2.5 times, since it computes the scores again. Further-token prediction is the last
-// term, and trains only.
+// The terms for sequences of `length` tokens without document borders. Their sum equals what the ops report to
+// Stream::count_flops: products with weights, attention, and the coefficients of hyper-connections. A backward costs
+// twice the forward; that of attention costs 2.5 times the forward, since it computes the scores again. MTP is the last
+// term and counts only in training.
 std::vector<FlopsTerm> flops_terms(const DecoderOptions& options, int64_t length);
 
 }  // namespace birkhoff

@@ -15,7 +15,8 @@
 namespace birkhoff {
 namespace {
 
-constexpr int kGroups = 3;  // of ranks that exchange: all, the replicas, those of the checkpoint
+// communicators with buffers of their own: all ranks, the replicas, and that of the checkpoint writer
+constexpr int kGroups = 3;
 
 std::string mib(int64_t bytes) {
   std::ostringstream out;
@@ -23,11 +24,11 @@ std::string mib(int64_t bytes) {
   return out.str();
 }
 
-int64_t share(int64_t bytes, int64_t ranks) { return (bytes + ranks - 1) / ranks; }
+int64_t ceil_div(int64_t value, int64_t parts) { return (value + parts - 1) / parts; }
 
-// The rows of all microbatches of a step and their gradients, where no two tokens share one.
+// Bytes of the rows that all microbatches of a step look up, and of their gradients, if no two tokens share a row.
 int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t replicas) {
-  const int64_t tokens = share(c.batch.global_batch_size, replicas) * c.batch.sequence_length;
+  const int64_t tokens = ceil_div(c.batch.global_batch_size, replicas) * c.batch.sequence_length;
   int64_t bytes = 0;
   for (const ModelDescription::Table& t : d.tables) {
     bytes += 2 * std::min(t.rows, tokens * t.rows_per_token) * t.width * static_cast<int64_t>(sizeof(float));
@@ -35,7 +36,7 @@ int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t repli
   return bytes;
 }
 
-// What the host has left, in bytes.
+// Memory that the host has left, in bytes.
 std::optional<int64_t> available() {
   std::ifstream in("/proc/meminfo");
   for (std::string word; in >> word;) {
@@ -52,7 +53,8 @@ std::optional<int64_t> number_in(const std::string& path) {
   return std::nullopt;
 }
 
-// What this control group leaves, pages of files that the kernel would give back included.
+// Memory left to this process's own control group (cgroup v2). Inactive file pages count as free, because the kernel
+// would reclaim them.
 std::optional<int64_t> group_room() {
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
@@ -85,11 +87,11 @@ int64_t MemoryPlan::total() const {
 MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
   const ModelDescription d = describe_model(config);
   const ModelDescription::Bytes& b = d.bytes;
-  // The reference device computes in f64, by loops that lay nothing out anew.
+  // The reference device computes in f64, with plain loops that need no scratch to repack operands.
   const bool reference = config.run.device == DeviceKind::reference;
   const int64_t widen = reference ? 2 : 1;
-  const int64_t moments = share(b.moments, replicas), tables = share(b.tables, replicas);
-  const int64_t table_moments = share(b.table_moments, replicas);
+  const int64_t moments = ceil_div(b.moments, replicas), tables = ceil_div(b.tables, replicas);
+  const int64_t table_moments = ceil_div(b.table_moments, replicas);
   MemoryPlan plan;
   plan.ranks_on_host = ranks_on_host;
   plan.bytes = {{"weights", widen * b.weights},
@@ -101,10 +103,11 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
                 {"activations of a microbatch", widen * b.activations},
                 {"kernel scratch", reference ? 0 : b.kernel_scratch},
                 {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
-                {"checkpoint staging", widen * (share(b.weights, replicas) + moments + tables + table_moments)}};
+                // The replicas share out the weights: each stages and writes only its part.
+                {"checkpoint staging", widen * (ceil_div(b.weights, replicas) + moments + tables + table_moments)}};
   if (replicas > 1) {
     const auto board = static_cast<int64_t>(Board::bytes_for(ranks_on_host, BlockPath::staged));
-    plan.bytes.emplace_back("communication buffers", kGroups * share(board, ranks_on_host));
+    plan.bytes.emplace_back("communication buffers", kGroups * ceil_div(board, ranks_on_host));
   }
   return plan;
 }

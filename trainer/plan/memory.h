@@ -8,29 +8,29 @@
 
 namespace birkhoff {
 
-// The memory that training takes on a rank, by what it is for. Beside it stands what the process takes anyway: the
+// The memory that training takes on one rank, by purpose. It does not include what the process takes anyway: the
 // program, its libraries, the tokenizer and a few steps of tokens.
 struct MemoryPlan {
-  std::vector<std::pair<std::string, int64_t>> bytes;  // of the rank that holds most
+  std::vector<std::pair<std::string, int64_t>> bytes;  // of the rank that holds the most
   int ranks_on_host = 1;
   int64_t total() const;
 };
 
-// From a step of the config's model on the meta device. model.vocab_size is given.
+// Plans by running a step of the config's model on the meta device. model.vocab_size must be set.
 MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host);
 
-// What there is.
+// Memory that this host and this process can still use.
 struct MemoryRoom {
-  int64_t of_host = 0;  // that the ranks of this host share
+  int64_t of_host = 0;  // shared by all ranks of this host
   std::string limited_by;
-  int64_t of_process = INT64_MAX;  // that this process may still ask for
+  int64_t of_process = INT64_MAX;  // what this process may still allocate
 };
 MemoryRoom memory_room();
 
-// The table, and whether it fits.
+// The plan as a table, and whether it fits.
 std::string print(const MemoryPlan& plan, const MemoryRoom& room);
 
-// What to do where it does not.
+// Advice appended to the error when the plan does not fit.
 extern const char* const kMemoryRemedies;
 
 }  // namespace birkhoff

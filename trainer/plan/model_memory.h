@@ -5,11 +5,11 @@
 
 namespace birkhoff {
 
-// Bytes of the weights' working copies: packed, rounded, quantized.
+// Bytes of the working copies of the weights: packed, rounded or quantized.
 int64_t packed_weight_bytes(const Model& model);
 
-// Bytes that the kernels of a step take beside its tensors, at their peak: those of the largest weight gradient, which
-// lays both operands out anew for the product. `tokens` is a microbatch's.
+// Peak bytes of scratch that the kernels of a step allocate in addition to its tensors: those of the largest weight
+// gradient, whose product repacks both operands. `tokens`: tokens of a microbatch.
 int64_t kernel_scratch_bytes(const Model& model, int64_t tokens);
 
 }  // namespace birkhoff

@@ -69,6 +69,7 @@ void print_sites(Text& text, const ModelDescription& d) {
     if (kind.first++ == 0) kind.second = s.name;
   }
   text.title("hyper-connections, parameters of a site");
+  // Sites with the same number of parameters share a line, which names the first of them.
   for (const auto& [parameters, kind] : kinds) {
     text.row(kind.second + (kind.first > 1 ? " and alike" : ""), grouped(parameters),
              std::to_string(kind.first) + " sites");

@@ -18,6 +18,7 @@ RunDirectories::RunDirectories(Communicator& world, const Config& config, std::f
     if (world.rank() != 0) return;
     hold(config.run.dir, "run.dir");
     std::error_code different;
+    // If both settings lead to one directory, one lock is enough; a second one would find the first in its way.
     if (!fs::equivalent(config.run.dir, config.checkpoint.dir, different)) {
       hold(config.checkpoint.dir, "checkpoint.dir");
     }
@@ -39,6 +40,8 @@ void RunDirectories::hold(const std::string& directory, const std::string& setti
 std::unique_ptr<RunDirectories> take_directories(WatchedWorld& watched, const Config& c, const RunReports& reports) {
   Communicator& world = watched.world();
   const DirectoryLock::Options lock;
+  // Waiting for a lock may take stale_after_s + wait_s, and there are up to two locks. parallel.timeout_init_s is not
+  // meant for that wait, so it is added.
   const auto deadline = watched.watchdog().guard(
       "start-up", c.parallel.timeout_init_s + 2 * (lock.stale_after_s + lock.wait_s), "parallel.timeout_init_s");
   check_same_run(world, c, reports.program);

@@ -11,8 +11,9 @@
 
 namespace birkhoff {
 
-// The directories a run writes to, run.dir and checkpoint.dir: made, tried by writing to them, and held against other
-// runs as long as this lives. Collective. UserError where one cannot be made or written, or is in use.
+// The directories that a run writes to, run.dir and checkpoint.dir. The constructor makes them, checks that they can be
+// written, and locks them against other runs for the lifetime of this object. Collective. Throws UserError if a
+// directory cannot be made or written, or is in use.
 class RunDirectories {
  public:
   RunDirectories(Communicator& world, const Config& config, std::function<void(const std::string&)> log);
@@ -24,8 +25,8 @@ class RunDirectories {
   std::vector<std::unique_ptr<DirectoryLock>> locks_;  // of rank 0
 };
 
-// Before anything slow: checks that all ranks run the same, then takes the directories, whose locks may have to be
-// waited for. Collective.
+// Called before anything slow: checks that all ranks run the same program and configuration, then takes the
+// directories, which may have to wait for the lock of another run. Collective.
 std::unique_ptr<RunDirectories> take_directories(WatchedWorld& watched, const Config& config,
                                                  const RunReports& reports);
 

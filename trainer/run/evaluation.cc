@@ -20,7 +20,7 @@ namespace birkhoff {
 namespace {
 
 std::string digits(double value) {
-  if (std::isnan(value)) return "nan";  // whatever its sign
+  if (std::isnan(value)) return "nan";  // to_chars() would print "-nan" for one with the sign bit set
   char buffer[32];
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
@@ -37,7 +37,7 @@ std::string json_of(const EvaluationResult& r, const std::string& data) {
                        {"tokens", static_cast<int64_t>(r.tokens)},
                        {"bytes", r.bytes}}};
   std::string line = json_line(record, unix_seconds_now());
-  line.pop_back();  // its brace
+  line.pop_back();  // drop the closing brace, to append further members
   return concat(line, ",\"checkpoint\":", quoted(r.checkpoint), ",\"data\":", quoted(data), "}\n");
 }
 
@@ -60,8 +60,8 @@ std::optional<EvaluationResult> evaluate(Session& session, EvalReader& reader, c
   result.step = session.trainer().steps_done();
   result.tokens = sums[1];
   result.loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
-  // Of a part of the split the bytes are not known; the split's bytes per token stand for them. Of the whole split the
-  // bytes are exact, as the product comes first.
+  // If only part of the split was evaluated, its number of bytes is not known, and the split's mean bytes per token
+  // stands for it. For the whole split the product comes before the division, so that the bytes are exact.
   const auto bytes = static_cast<double>(reader.source_bytes());
   const double targets = std::max(1.0, static_cast<double>(reader.num_targets())), bytes_per_token = bytes / targets;
   result.bytes = result.tokens * bytes / targets;
@@ -98,12 +98,13 @@ std::string evaluation_line(const EvaluationResult& r) {
 std::string append_evaluation(const std::filesystem::path& file, const EvaluationResult& result,
                               const std::string& data) {
   const std::string line = json_of(result, data);
-  std::error_code ignored;  // opening the file then tells
+  std::error_code ignored;  // opening the file reports the failure
   std::filesystem::create_directories(file.parent_path(), ignored);
-  // O_NONBLOCK: a pipe that nobody reads would hold up the program.
+  // O_NONBLOCK because opening a pipe that nobody reads would block the program.
   const int descriptor = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
   if (descriptor < 0) return concat("cannot open ", file.string(), ": ", std::strerror(errno));
   const ssize_t written = write(descriptor, line.data(), line.size());
+  // A short write sets no errno; the usual reason is a full disk.
   const int error = written < 0 ? errno : ENOSPC;
   close(descriptor);
   return written == static_cast<ssize_t>(line.size())

@@ -23,6 +23,8 @@ void Progress::state(StateVisitor& v) {
   visit_count(v, "run.skipped_in_a_row", skipped_in_a_row);
   visit_count(v, "run.failed_saves", failed_saves);
   visit_count(v, "run.bad_samples", bad_samples);
+  // A checkpoint has this text only if a step was skipped recently, and a load must not ask for a name that is not
+  // there.
   if (recent_skips.empty() && !loads_recent_skips) return;
   std::string steps = joined(recent_skips);
   v.text("run.recent_skips", steps);

@@ -8,20 +8,21 @@
 
 namespace birkhoff {
 
-// What a run has counted, and where its data stands. Equal on all ranks; survives in checkpoints.
+// The counters of a run and the position of its data. Equal on all ranks; saved in checkpoints.
 struct Progress {
   std::string cursor;
   int64_t skipped_nonfinite = 0, skipped_spikes = 0, skipped_in_a_row = 0;  // steps
   int64_t failed_saves = 0;
-  int64_t bad_samples = 0;            // over all replicas
-  std::vector<int64_t> recent_skips;  // steps, ascending
-  bool loads_recent_skips = false;    // the checkpoint has them: it needs them only where a step was skipped
-  bool began_finite = true;           // whether the state that was loaded was finite; not saved
+  int64_t bad_samples = 0;            // summed over all replicas
+  std::vector<int64_t> recent_skips;  // numbers of the steps that were skipped recently, ascending
+  // set for a load if the checkpoint has recent_skips, which it does only if a step was skipped
+  bool loads_recent_skips = false;
+  bool began_finite = true;  // whether the loaded state was finite; not saved
 
   void state(StateVisitor& visitor);
-  // DataError where it cannot be that of a run of so many steps.
+  // Throws DataError if these values cannot belong to a run of `steps` steps.
   void check(int64_t steps) const;
-  // Of step number `step`; what was skipped more than `window` steps ago is recent no more.
+  // Counts step number `step`, and drops skips that lie `window` or more steps back.
   void count(const StepReport& report, int64_t step, int64_t window);
 };
 

@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// Checkpoints of a directory of them, or of a run that keeps them at their usual place.
+// The checkpoints in a directory of checkpoints, or in the directory of a run that keeps them at the usual place.
 std::map<int64_t, std::filesystem::path> checkpoints_below(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return {};
@@ -60,6 +60,8 @@ Progress resume_from(Session& session, const Found& found) {
     if (!changes.empty()) session.log(changes);
   });
   Progress progress;
+  // load_checkpoint() refuses a checkpoint that lacks a name the state visits, so the state must not visit this one
+  // unless it is there.
   progress.loads_recent_skips = found.manifest.texts.contains("run.recent_skips");
   const Loaded loaded = load_checkpoint(session.world(), found.path, found.manifest, device_of(session.config()),
                                         [&](StateVisitor& v) { session.state(v, progress); });
@@ -83,6 +85,7 @@ Progress resume_from(Session& session, const Found& found) {
     session.log(concat(loaded.rounded, " tensors of the checkpoint are f64, which run.device ",
                        name_of(session.config().run.device), " holds in fewer bits: they were rounded"));
   }
+  // Packed and rounded copies of the weights that were made before the load are stale.
   session.model().parameters->values_changed();
   session.log(concat("resumed from ", found.path.string(), ", step ", found.manifest.step));
   return progress;
@@ -94,6 +97,7 @@ bool is_of_this_run(const Session& session, const Found& found) {
     const auto kept = find_checkpoints(session.checkpoints());
     const auto same = kept.find(found.manifest.step);
     std::error_code different;
+    // Compares the folders, not the paths: the user may have named it through a link or with a trailing slash.
     ours = same != kept.end() && std::filesystem::equivalent(found.path, same->second, different);
   });
   return broadcast_on_host(session.world(), ours, 0) != 0;

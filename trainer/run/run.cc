@@ -34,11 +34,11 @@ class Run {
     while (trainer().steps_done() < session_.config().run.steps && stop_ == Stop::no) {
       const auto deadline = session_.guard_step();
       const StepReport report = step();
-      if (const std::string why = too_many_skips(); !why.empty()) return give_up(why, report);
+      if (const std::string why = too_many_skips(); !why.empty()) return fail_for_skips(why, report);
       if (stop_ != Stop::nonfinite) save_and_evaluate();
     }
-    if (stop_ == Stop::nonfinite) return give_up_state();
-    return trainer().steps_done() < session_.config().run.steps ? leave() : end();
+    if (stop_ == Stop::nonfinite) return fail_for_state();
+    return trainer().steps_done() < session_.config().run.steps ? stop_early() : end();
   }
 
   void within_memory(const std::function<void()>& body) { session_.within_memory(body); }
@@ -47,6 +47,8 @@ class Run {
   Trainer& trainer() { return session_.trainer(); }
   int num_replicas() const { return session_.mesh().degree(Axis::dp); }
 
+  // Everything up to the first step. A start that fails must leave the directory as it was: nothing in it is changed
+  // (claim_directory()) before everything that can fail for a mistake of the user has succeeded.
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.guard_startup();
@@ -68,12 +70,15 @@ class Run {
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
     if (!loader_->notice().empty()) session_.log(loader_->notice());
+    // -1 for a checkpoint from elsewhere: no checkpoint in this directory belongs to the new line, so all are set
+    // aside, and the state is saved here again.
     const int64_t from = found && is_of_this_run(session_, *found) ? found->manifest.step : -1;
     telemetry_ = std::make_unique<Telemetry>(session_.world(), session_.trace(), session_.model().decoder->options());
     saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
       publish(telemetry_->checkpoint(report, progress_.failed_saves));
     });
-    agree(session_.world(), [&] { take_directory(from); });
+    agree(session_.world(), [&] { claim_directory(from); });
+    // A request may have come during the start-up; then no step is run.
     agree_to_stop();
     session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters on ", num_replicas(),
                         num_replicas() == 1 ? " replica" : " replicas", ", from step ", trainer().steps_done(), " to ",
@@ -83,8 +88,9 @@ class Run {
     session_.log("which parameter has which optimizer:\n" + table);
   }
 
-  // From here on the directory tells of this line of training: its configuration, and no later checkpoint of another.
-  void take_directory(int64_t from) {
+  // From here on the directory describes this line of training only: its configuration, and no checkpoint of a later
+  // step from another line.
+  void claim_directory(int64_t from) {
     if (!session_.is_root()) return;
     tidy(session_.checkpoints());
     for (const std::filesystem::path& path : set_aside(session_.checkpoints(), from)) {
@@ -104,8 +110,10 @@ class Run {
     StepBatch batch;
     agree(session_.world(), [&] { batch = loader_->next(step_shape(c, done)); });
     const double rate = LearningRate(c.optimizer.schedule, c.run.steps).at(done);
+    // The same on all ranks, because telemetry is collective in logged steps.
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);
+    // The update is the first to change the state, which a running save may still be copying.
     const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
     progress_.count(report, done + 1, c.optimizer.nonfinite_window);
@@ -118,8 +126,8 @@ class Run {
     return report;
   }
 
-  // While steps are skipped no checkpoint is due: the weights may be what makes them fail, and each new checkpoint
-  // would push out one from before.
+  // No checkpoint is saved while steps are being skipped: the weights may be the reason, and each new checkpoint would
+  // push out an older one from before the trouble.
   void save_and_evaluate() {
     const Config& c = session_.config();
     const int64_t done = trainer().steps_done();
@@ -146,7 +154,7 @@ class Run {
     if (session_.is_root() && reports_.metrics != nullptr) reports_.metrics->publish(record);
   }
 
-  // What the ranks have seen since they last looked: one decision on all.
+  // Sums what the ranks have seen since the last call, so that all of them take the same decision.
   Stop agree_to_stop(int64_t new_bad_samples = 0) {
     const Config& c = session_.config();
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - reports_.started;
@@ -154,9 +162,10 @@ class Run {
     seen[0] = reports_.stop_requested && reports_.stop_requested();
     seen[1] = c.run.time_budget_s > 0 && spent.count() >= c.run.time_budget_s;
     seen[2] = new_bad_samples;
-    seen[3] = !saver_->finite();  // told earlier on some ranks than on others
+    seen[3] = !saver_->finite();  // the report reaches some ranks earlier than others
     all_reduce_on_host(session_.world(), std::span(seen));
     progress_.bad_samples += seen[2];
+    // A state that is not finite overrides any other reason, because it decides how the run ends.
     if (seen[3] > 0) stop_ = Stop::nonfinite;
     if (stop_ == Stop::no && seen[1] > 0) stop_ = Stop::budget;
     if (stop_ == Stop::no && seen[0] > 0) stop_ = Stop::requested;
@@ -168,7 +177,7 @@ class Run {
     saver_->begin();
   }
 
-  // Whether it came to its end.
+  // Returns false if the evaluation was broken off.
   bool evaluate() {
     if (!eval_) return true;
     const double begin_s = now_s();
@@ -181,18 +190,19 @@ class Run {
     return true;
   }
 
-  // The last checkpoint is written while the evaluation runs.
+  // All steps are done. The last checkpoint is written while the evaluation runs.
   Outcome end() {
     if (!saver_->has_begun()) save();
     const bool evaluated = evaluate();
-    if (!evaluated) return leave();
+    if (!evaluated) return stop_early();
     const Outcome outcome = finish_save(Outcome::done);
     if (outcome == Outcome::done)
       session_.log(concat("done: ", trainer().steps_done(), " steps, ", tokens_, " tokens"));
     return outcome;
   }
 
-  Outcome leave() {
+  // Ends a run that was stopped on request or by the time budget.
+  Outcome stop_early() {
     const Outcome outcome = finish_save(Outcome::stopped);
     if (outcome == Outcome::stopped) {
       session_.log(concat("stopped after step ", trainer().steps_done(),
@@ -202,11 +212,11 @@ class Run {
     return outcome;
   }
 
-  // The last checkpoint must be on disk before the process ends: `saved`, or what to end with instead.
+  // Waits until the last checkpoint is on disk. Returns `saved` if it is, otherwise the outcome to end with instead.
   Outcome finish_save(Outcome saved) {
     progress_.cursor = to_string(loader_->cursor());
     if (saver_->finish()) return saved;
-    if (!saver_->finite()) return give_up_state();
+    if (!saver_->finite()) return fail_for_state();
     session_.log(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
                         " is lost: ", saver_->error(), ". Make room in ", session_.checkpoints().string(),
                         " if it is full, mend what else is named, and ", resume_hint()));
@@ -218,14 +228,15 @@ class Run {
     return origin_ ? concat("step ", origin_->step) : "the start";
   }
 
-  // A start anew, or from a named checkpoint, would leave this line of training, once the directory has a part of it.
+  // How to resume. If the directory holds a checkpoint of this line, the same command with --resume none or a named
+  // checkpoint would begin a new line and leave this one.
   std::string resume_hint() const {
     return session_.config().checkpoint.resume == "auto" || saver_->saved_step() < 0
                ? "start again with the same command"
                : "start again with --resume auto";
   }
 
-  // Why the skipped steps are too many; empty if they are not.
+  // Why the run must stop because of skipped steps; empty if it need not.
   std::string too_many_skips() const {
     const OptimizerOptions& o = session_.config().optimizer;
     if (progress_.skipped_in_a_row >= o.max_nonfinite_steps) {
@@ -237,16 +248,17 @@ class Run {
                   " steps having been skipped");
   }
 
-  // No checkpoint of the skipped steps is left: one from before them is what to go on from.
-  Outcome give_up(const std::string& why, const StepReport& r) {
+  // Ends a run with too many skipped steps. No checkpoint was saved during them, so the advice is to resume from one
+  // before them.
+  Outcome fail_for_skips(const std::string& why, const StepReport& r) {
     saver_->settle();
     session_.log(concat("stopped after ", why, "; last: ", reason_of(r),
                         ". Resume from an older checkpoint with a lower learning rate or other data"));
     return Outcome::nonfinite;
   }
 
-  // A save has found something that no step showed.
-  Outcome give_up_state() {
+  // Ends a run in which a save found a value that is not finite, although no step had shown it.
+  Outcome fail_for_state() {
     saver_->settle();
     session_.log(concat("stopped after step ", trainer().steps_done(), ": ", saver_->error(),
                         ". Nothing of it was saved; ", where_to_resume(), " with a lower learning rate or other data"));
@@ -275,9 +287,9 @@ class Run {
   RunReports reports_;
   Session session_;
   Progress progress_;
-  int64_t tokens_ = 0, bad_samples_here_ = 0;  // the latter by this replica since it started
+  int64_t tokens_ = 0, bad_samples_here_ = 0;  // bad_samples_here_: by this replica since the process started
   Stop stop_ = Stop::no;
-  std::optional<Origin> origin_;  // nothing for a start anew
+  std::optional<Origin> origin_;  // nullopt for a new run
   std::unique_ptr<Loader> loader_;
   std::unique_ptr<EvalReader> eval_;
   std::unique_ptr<Telemetry> telemetry_;

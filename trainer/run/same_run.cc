@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kMostRows = 16;  // of a table or list
 
-// What one rank runs, as three lines.
+// What one rank runs; sent as three lines of text.
 struct Identity {
   std::string host, program, configuration;
 };
@@ -27,7 +27,7 @@ Identity identity_of(const std::string& text) {
   return i;
 }
 
-// Rank 0 and those that differ from it.
+// A table of rank 0 and the ranks that differ from it.
 std::string table_of(const std::vector<Identity>& ranks) {
   const auto differs = [&](const Identity& i) {
     return i.program != ranks[0].program || i.configuration != ranks[0].configuration;
@@ -65,12 +65,14 @@ void check_same_run(Communicator& world, const Config& config, const std::string
   std::vector<Identity> ranks;
   for (const std::string& text : gather_texts(world, mine)) ranks.push_back(identity_of(text));
   size_t other = 0, configured = 0;
+  // Downward, so that `configured` ends as the lowest rank with another configuration.
   for (size_t r = ranks.size(); r-- > 1;) {
     if (ranks[r].program != ranks[0].program) other = r;
     if (ranks[r].configuration != ranks[0].configuration) other = configured = r;
   }
   if (other > 0) {
     std::string settings;
+    // The full texts are exchanged only in the error case; all ranks have the same `ranks`, so all of them get here.
     const std::vector<std::string> texts = gather_texts(world, print_config(config));
     if (configured > 0) settings = differing_settings(texts[0], texts[configured], configured);
     throw_on_all(concat("the ranks do not run the same:\n", table_of(ranks), settings,

@@ -15,12 +15,14 @@ Saver::Saver(Session& session, Progress& progress, int64_t saved_step, Ended end
       session.world(), device_of(c), CheckpointOptions{session.checkpoints(), c.checkpoint.keep, c.checkpoint.async});
 }
 
+// The destructor of the writer waits for a running save, so it gets a deadline.
 Saver::~Saver() {
   const auto deadline = session_.guard_checkpoint();
   writer_.reset();
 }
 
-// What failed is counted before it is saved: reports come at other times on other ranks, and counts must be equal.
+// Settles first, because failed_saves is part of the state that is saved and must be equal on all ranks, while reports
+// reach the ranks at different times.
 void Saver::begin() {
   settle();
   if (!finite_) return;
@@ -32,7 +34,7 @@ void Saver::begin() {
 }
 
 void Saver::poll() {
-  if (const auto report = writer_->poll()) tell(*report);
+  if (const auto report = writer_->poll()) report_save(*report);
 }
 
 void Saver::settle() {
@@ -40,7 +42,7 @@ void Saver::settle() {
   const double started = now_s();
   if (auto report = writer_->finish()) {
     report->blocked_s += now_s() - started;
-    tell(*report);
+    report_save(*report);
   }
 }
 
@@ -54,7 +56,7 @@ bool Saver::finish() {
   return saved_step_ == step();
 }
 
-void Saver::tell(const SaveReport& r) {
+void Saver::report_save(const SaveReport& r) {
   if (r.saved) {
     saved_step_ = r.step;
     session_.log(concat("checkpoint of step ", r.step, ": ", r.bytes, " bytes of this rank, copied in ", r.copy_s,

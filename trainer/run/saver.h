@@ -8,38 +8,39 @@
 
 namespace birkhoff {
 
-// The checkpoints of a run, each told of when its save has ended.
+// Saves the checkpoints of a run and reports each finished save.
 class Saver {
  public:
-  // Collective. `progress` outlives it, and is what the checkpoints carry. `saved_step` is that of the checkpoint that
-  // the directory's newest is, or -1. `ended` hears of every save that has ended.
+  // Collective. `progress` is saved in the checkpoints and must outlive the saver. `saved_step`: step of the newest
+  // checkpoint in the directory, or -1 if there is none. `ended` is called for every save that has ended.
   using Ended = std::function<void(const SaveReport& report)>;
   Saver(Session& session, Progress& progress, int64_t saved_step, Ended ended);
   ~Saver();
 
-  // Collective. Starts to save where the run stands, once the save before is over and unless that found a value that is
-  // not finite.
+  // Collective. Waits for the previous save, then starts to save the current step. Does nothing if an earlier save
+  // found a value that is not finite.
   void begin();
-  // Before the state changes.
+  // To be called before the state changes.
   void wait_copied() { writer_->wait_copied(); }
-  // Tells of a save that has ended; never waits.
+  // Reports a save that has ended, if any. Never waits.
   void poll();
   // Waits until nothing is being saved.
   void settle();
-  // Whether a save of where the run stands has begun, or is what it was resumed from. Equal on all ranks at any moment.
+  // Whether a save of the current step has begun, or the run was resumed from a checkpoint of this step. Equal on all
+  // ranks at any moment.
   bool has_begun() const { return step() == begun_step_; }
-  // Collective. Waits until where the run stands is on disk, trying once more where a save failed and the state is
-  // finite. Whether it is.
+  // Collective. Waits until the current step is saved, and tries once more if a save failed although the state is
+  // finite. Returns whether the step is on disk.
   bool finish();
-  // Whether no save that has been told of found a value that is not finite.
+  // False once a reported save has found a value that is not finite. Reports reach the ranks at different times.
   bool finite() const { return finite_; }
-  // Why the last save that failed did.
+  // The error of the last save that failed.
   const std::string& error() const { return error_; }
   // The step of the newest checkpoint, or -1.
   int64_t saved_step() const { return saved_step_; }
 
  private:
-  void tell(const SaveReport& report);
+  void report_save(const SaveReport& report);
   int64_t step() const { return session_.trainer().steps_done(); }
 
   Session& session_;

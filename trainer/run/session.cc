@@ -19,6 +19,7 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   degrees.dp = static_cast<int>(config_.parallel.dp);
   mesh_ = std::make_unique<Mesh>(world(), degrees);
   {
+    // Collective, so it stands outside of agree().
     const int threads = threads_of(config_.run.threads, world());
     agree(world(), [&] { start_watched_team(threads); });
   }
@@ -63,6 +64,7 @@ int64_t Session::vocab_rows() const {
 
 void Session::plan_memory() {
   Config config = config_;
+  // So that the plan need not load the tokenizer again.
   config.model.vocab_size = vocab_rows();
   const MemoryPlan plan = birkhoff::plan_memory(config, mesh_->degree(Axis::dp), world().local_size());
   memory_plan_ = print(plan, memory_room());
@@ -82,6 +84,7 @@ void Session::build_model() {
   if (!m.engram.layers.empty()) {
     TokenizerCompression map = compress_tokenizer(*tokenizer_);
     if (!m.engram.compression) {
+      // Without compression every token stands for itself.
       map.compressed_size = tokenizer_->vocab_size();
       std::iota(map.map.begin(), map.map.end(), 0);
     }
@@ -139,8 +142,8 @@ EvalOptions Session::eval_options() const {
   return o;
 }
 
-// Primes and multipliers, so that a checkpoint tells what its rows mean, and a program that names them otherwise is
-// found.
+// The primes and multipliers of each table. They are saved with the tables, since they define which row an n-gram has:
+// a program that would address the rows in another way is refused.
 std::string Session::table_description() const {
   std::ostringstream out;
   for (size_t i = 0; i < model_->tables.size(); ++i) {
@@ -154,7 +157,8 @@ std::string Session::table_description() const {
   return out.str();
 }
 
-// Weights are of one numbering of tokens: another makes nonsense of them without any other sign.
+// Weights belong to one numbering of the tokens. With another tokenizer the model would produce nonsense without any
+// error.
 void Session::check_tokenizer(StateVisitor& v) const {
   std::string stored = tokenizer_digest_, map = token_map_digest_;
   v.text("tokenizer.digest", stored);

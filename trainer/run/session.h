@@ -15,11 +15,11 @@
 
 namespace birkhoff {
 
-// What training and evaluation both stand on: the ranks, the tokenizer, the model and its state. All that it does
-// together with its peers has a deadline.
+// What training and evaluation have in common: the ranks, the tokenizer, the model and its state. Everything that it
+// does together with its peers has a deadline.
 class Session {
  public:
-  // Collective; the ranks have been found to run the same (same_run.h).
+  // Collective. The caller has checked that all ranks run the same (same_run.h).
   Session(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
   const Config& config() const { return config_; }
@@ -42,12 +42,13 @@ class Session {
   bool is_root() const { return world().rank() == 0; }
   void log(const std::string& line) const;
 
-  // Everything a checkpoint holds. UserError where it was trained with another tokenizer.
+  // Visits everything that a checkpoint holds. Throws UserError if the checkpoint was trained with another tokenizer,
+  // and DataError if its Engram tables are addressed in another way.
   void state(StateVisitor& visitor, Progress& progress);
-  // Files a checkpoint carries so that it needs nothing else.
+  // Files that a checkpoint carries so that nothing else is needed to resume from it.
   std::map<std::string, std::string> attachments() const;
 
-  // Runs `body`; where memory runs out, a UserError says what the run needs of it and what to do.
+  // Runs `body`. If memory runs out, throws a UserError that says what the run needs memory for and what to do.
   void within_memory(const std::function<void()>& body) const;
 
  private:

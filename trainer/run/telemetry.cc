@@ -12,29 +12,30 @@
 namespace birkhoff {
 namespace {
 
-// What a rank tells the others, in this order.
-enum Told : size_t { kTime, kResident, kPeak, kNumTold };
+// The values that each rank sends to the others, in this order.
+enum RankStat : size_t { kTime, kResident, kPeak, kNumStats };
 
 double or_zero(std::optional<int64_t> bytes) { return static_cast<double>(bytes.value_or(0)); }
 
 }  // namespace
 
 void Telemetry::gather() {
-  std::array<double, kNumTold> mine{};
+  std::array<double, kNumStats> mine{};
   mine[kTime] = unix_seconds_now();
   const ProcessMemory memory = process_memory();
   mine[kResident] = or_zero(memory.resident);
   mine[kPeak] = or_zero(memory.peak_resident);
   heartbeats_s_.clear();
   resident_bytes_ = peak_bytes_ = 0;
-  for (const auto& told : all_gather_on_host(*world_, mine)) {
-    heartbeats_s_.push_back(told[kTime]);
-    resident_bytes_ = std::max(resident_bytes_, told[kResident]);
-    peak_bytes_ = std::max(peak_bytes_, told[kPeak]);
+  for (const auto& stats : all_gather_on_host(*world_, mine)) {
+    heartbeats_s_.push_back(stats[kTime]);
+    resident_bytes_ = std::max(resident_bytes_, stats[kResident]);
+    peak_bytes_ = std::max(peak_bytes_, stats[kPeak]);
   }
 }
 
 double Telemetry::flops_per_token(int64_t length) {
+  // Counted once for each sequence length: the length changes only a few times in a run.
   double& sum = flops_[length];
   if (sum > 0) return sum;
   for (const FlopsTerm& term : flops_terms(model_, length)) sum += term.training;

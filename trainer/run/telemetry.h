@@ -1,5 +1,5 @@
 #pragma once
-// What a run tells in numbers. docs/metrics.md lists them.
+// The numbers that a run publishes; docs/metrics.md lists them.
 #include <map>
 #include <string>
 #include <vector>
@@ -18,19 +18,19 @@ struct StepFacts {
   const StepReport* report = nullptr;
   const Progress* progress = nullptr;
   StepShape shape;
-  int64_t tokens = 0, consumed_tokens = 0;  // of all replicas: in this step, in the run
+  int64_t tokens = 0, consumed_tokens = 0;  // over all replicas; of this step, and of the run so far
   double learning_rate = 0;
   double step_s = 0, data_wait_s = 0;
   double data_wait_total_s = 0;
 };
 
-// Makes records. Every rank has one; records are rank 0's to publish.
+// Makes the records. Every rank has a Telemetry, because gather() is collective, but only rank 0 publishes the records.
 class Telemetry {
  public:
   Telemetry(Communicator& world, const Trace& trace, const DecoderOptions& model)
       : world_(&world), trace_(&trace), model_(model) {}
 
-  // Collective where `logged`, when the ranks tell each other what only they know.
+  // Collective if `logged`: then the ranks exchange what only they know.
   Record step(const StepFacts& facts, bool logged);
   Record checkpoint(const SaveReport& report, int64_t failed_saves);
   static Record evaluation(const EvaluationResult& result, double duration_s);
@@ -43,9 +43,9 @@ class Telemetry {
   Communicator* world_;
   const Trace* trace_;
   DecoderOptions model_;
-  // As the ranks told at the last logged step, rank 0's view.
+  // As gathered at the last logged step.
   std::vector<double> heartbeats_s_;
-  double resident_bytes_ = 0, peak_bytes_ = 0;  // of the rank that has most
+  double resident_bytes_ = 0, peak_bytes_ = 0;  // the largest of all ranks
   double saved_at_s_ = 0;                       // unix time of the last success
   std::map<int64_t, double> flops_;             // per token, by sequence length
 };

@@ -32,6 +32,7 @@ int threads_of(int64_t asked, Communicator& world) {
                return other.host == mine.host && CPU_ISSET(core, &other.set);
              }));
   }
+  // The sum of fractions may fall just short of a whole number by rounding.
   return std::max(1, static_cast<int>(share + 1e-9));
 }
 

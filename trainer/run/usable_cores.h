@@ -5,9 +5,9 @@
 
 namespace birkhoff {
 
-// How many threads this rank runs: `asked` if it is above 0; else the cores that it may use, each divided by the ranks
-// of its host that may use it too. That is the cores of the host divided by its ranks, or those that the launcher bound
-// the rank to. Collective.
+// The number of threads for this rank: `asked` if it is positive. Otherwise each core that the rank may use counts as
+// one divided by the number of ranks of the same host that may use it too. So the ranks share the cores of the host
+// evenly, or each takes the cores that the launcher bound it to. Collective.
 int threads_of(int64_t asked, Communicator& world);
 
 }  // namespace birkhoff

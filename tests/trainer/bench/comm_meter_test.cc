@@ -12,7 +12,8 @@
 namespace birkhoff {
 namespace {
 
-// Operations that end when they are told, or all together when one is waited for, after a while.
+// A communicator whose operations finish when the test sets `over`, or all together, after a while, when one of them is
+// waited for.
 class Scripted final : public Communicator {
  public:
   static constexpr std::chrono::milliseconds kWait{5};
@@ -63,15 +64,15 @@ TEST_F(Metered, CountsOperationsTheirBytesAndTheTimeThatTheyAreWaitedFor) {
   EXPECT_EQ(meter.progress_calls, 1);
 }
 
-TEST_F(Metered, TellsWhatWasOverBeforeItWasWaitedFor) {
+TEST_F(Metered, CountsBytesThatFinishedBeforeTheWait) {
   auto work = reduce();
   inner.over = true;
   wait_on_host(std::move(work));
   EXPECT_EQ(row().over_before_wait, 16);
 }
 
-// Whoever waits for one operation drives all, so the others are over when it is their turn.
-TEST_F(Metered, DoesNotTakeForHiddenWhatTheWaitForAnotherHasDriven) {
+// Whoever waits for one operation drives all of them, so the others have finished when it is their turn.
+TEST_F(Metered, DoesNotCountAsHiddenWhatAWaitForAnotherOperationDrove) {
   auto one = reduce(), two = reduce();
   wait_on_host(std::move(two));
   wait_on_host(std::move(one));

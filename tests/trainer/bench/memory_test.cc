@@ -19,7 +19,7 @@ Config tiny() {
   return load_config(std::string(source ? source : ".") + "/configs/test.yaml", {"model.vocab_size=400"}).config;
 }
 
-// Arenas on the meta device count what arenas on the cpu hand out.
+// Arenas on the meta device must count exactly the bytes that arenas on the cpu hand out.
 TEST(Memory, OfEachClassIsPredictedToTheByte) {
   run_ranks(1, [](Communicator& alone) {
     const MemoryUse use = measure_memory(alone, tiny());

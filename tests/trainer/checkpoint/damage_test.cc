@@ -1,4 +1,4 @@
-// Damage of every kind is found, named, and passed over for the checkpoint before.
+// Every kind of damage is found and named, and the loader falls back to the previous checkpoint.
 #include "data/json/json.h"
 #include "tests/trainer/checkpoint/saves.h"
 
@@ -22,7 +22,7 @@ class Damage : public testing::Test {
     bytes.at(static_cast<size_t>(byte)) = static_cast<char>(bytes[static_cast<size_t>(byte)] ^ (1 << bit));
     write_file(path, bytes);
   }
-  // Loads on two ranks, which gives step 10; returns why step 20 was passed over.
+  // Loads on two ranks, expecting to fall back to step 10. Returns why step 20 was passed over.
   std::string walked_back() const {
     const auto found = load_newest(2, dir_.path(), [](int64_t step) { return step; });
     if (!found || found->manifest.step != 10 || found->passed_over.size() != 1) return "not walked back";
@@ -32,7 +32,7 @@ class Damage : public testing::Test {
   const TempDir dir_;
 };
 
-TEST_F(Damage, WithoutItTheNewestIsLoaded) {
+TEST_F(Damage, WithoutDamageTheNewestIsLoaded) {
   const auto found = load_newest(2, dir_.path(), [](int64_t step) { return step; });
   EXPECT_EQ(found->manifest.step, 20);
   EXPECT_THAT(found->passed_over, testing::IsEmpty());
@@ -76,7 +76,8 @@ TEST_F(Damage, AFlippedBitInTheManifestWalksBack) {
   EXPECT_THAT(walked_back(), HasSubstr((newest() / kManifestName).string() + ": "));
 }
 
-// A flip may leave the meaning (a space of the layout); then it reads as before. No flip may change it unnoticed.
+// A flipped bit may leave the meaning as it was, for example in white space; then the manifest must read as before. No
+// flip may change the meaning unnoticed.
 TEST_F(Damage, NoFlippedBitOfTheManifestPassesUnnoticed) {
   const std::string text = read_file(newest() / kManifestName);
   const std::string meaning = to_text(parse_manifest(text, "m"));

@@ -1,4 +1,4 @@
-// Every defect of a checkpoint is told, and what follows from another is not.
+// Every defect of a checkpoint is reported, except those that only follow from another one.
 #include "tests/trainer/checkpoint/hostile.h"
 
 namespace birkhoff {
@@ -55,7 +55,7 @@ TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
                                            HasSubstr("rank-00001.h5: the file is missing")));
 }
 
-// However many parts say so, two tensors that share bytes are told once and not read.
+// Two tensors that share bytes are reported once, however many of their parts overlap, and their bytes are not read.
 TEST_F(Hostile, ManyPartsOfTheSameBytesAreToldOnceAndNotRead) {
   edit([](Json& body) {
     Json& parts = body["tensors"]["model.matrix"]["parts"];
@@ -67,7 +67,7 @@ TEST_F(Hostile, ManyPartsOfTheSameBytesAreToldOnceAndNotRead) {
                     Not(HasSubstr("model.matrix in "))));
 }
 
-// Twenty of each kind are told, so that many of one hide none of another.
+// Up to twenty defects of each kind are listed, so that many defects of one kind do not hide another.
 TEST_F(Hostile, ManyDefectsOfOneKindHideNoOther) {
   edit([&](Json& body) {
     for (int i = 0; i < 30; ++i) {

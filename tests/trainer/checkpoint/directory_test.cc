@@ -1,4 +1,4 @@
-// Which folders count, which are kept, and what is left of saves that were killed.
+// Which folders count as checkpoints, which ones are kept, and how leftovers of killed saves are handled.
 #include "trainer/checkpoint/directory.h"
 
 #include <unistd.h>
@@ -29,7 +29,7 @@ TEST(CheckpointDirectory, ListsFoldersByTheirExactName) {
   EXPECT_THAT(list_checkpoints(dir.path()), ElementsAre(20, 300, 123456789));
 }
 
-TEST(CheckpointDirectory, OneThatDoesNotExistHoldsNothing) {
+TEST(CheckpointDirectory, AMissingDirectoryHoldsNoCheckpoints) {
   EXPECT_THAT(list_checkpoints("/nowhere/at/all"), testing::IsEmpty());
   EXPECT_FALSE(load_newest(2, "/nowhere/at/all", same));
 }
@@ -47,7 +47,8 @@ TEST(CheckpointDirectory, KeepsTheNewestK) {
   EXPECT_EQ(load_newest(3, dir.path(), same)->manifest.step, 5);
 }
 
-// A run that walked back saves a step before the damaged one: that must not cost it the only valid checkpoint.
+// A run that fell back past a damaged checkpoint saves an earlier step than the damaged one. The damaged one must not
+// push out the only valid checkpoint.
 TEST(CheckpointDirectory, KeepsTheOneJustSavedWhateverLaterStepsThereAre) {
   const TempDir dir;
   for (const int64_t step : {10, 20, 30}) save_once(1, dir.path(), step, step, 3);
@@ -96,7 +97,7 @@ TEST(CheckpointDirectory, WhatKilledSavesLeftIsTidiedUp) {
   tidy("/nowhere/at/all");
 }
 
-// Its name is that of a checkpoint, but the manifest makes one.
+// The folder has a checkpoint's name, but only a manifest makes it a checkpoint.
 TEST(CheckpointDirectory, AFolderWithoutAManifestIsNeverPruned) {
   const TempDir dir;
   write_file(dir / "step-00000001" / "notes", "somebody's");
@@ -104,7 +105,7 @@ TEST(CheckpointDirectory, AFolderWithoutAManifestIsNeverPruned) {
   EXPECT_THAT(names_in(dir.path()), ElementsAre("step-00000001", "step-00000004"));
 }
 
-TEST(CheckpointDirectory, TheSameStepSavedTwiceIsTheLater) {
+TEST(CheckpointDirectory, OfAStepSavedTwiceTheLaterIsKept) {
   const TempDir dir;
   save_once(2, dir.path(), 10, 1);
   save_once(3, dir.path(), 10, 2);
@@ -112,7 +113,7 @@ TEST(CheckpointDirectory, TheSameStepSavedTwiceIsTheLater) {
   EXPECT_TRUE(load_newest(2, dir.path(), [](int64_t) { return 2; }));
 }
 
-// Where the file system cannot exchange two names, a kill may come between the two renames.
+// If the file system cannot exchange two names, a kill may come between the two renames.
 TEST(CheckpointDirectory, AHalfReplacedCheckpointIsFoundAndGetsItsNameBack) {
   const TempDir dir;
   save_once(2, dir.path(), 10, 1);

@@ -9,7 +9,7 @@
 
 namespace birkhoff {
 
-// Checkpoints of steps 10 and 20 in a folder; the manifest of the second can be edited.
+// A directory with checkpoints of steps 10 and 20. Tests edit the manifest of the second one.
 class Hostile : public testing::Test {
  protected:
   Hostile() {
@@ -20,20 +20,21 @@ class Hostile : public testing::Test {
   std::filesystem::path newest() const { return dir_ / "step-00000020"; }
   std::filesystem::path path() const { return newest() / kManifestName; }
 
-  // The manifest as JSON, changed, and under a checksum that is right again.
+  // Changes the manifest as JSON and gives it a right checksum again.
   void edit(const std::function<void(Json& body)>& change) const {
     Json whole = parse_json(good_, "m");
     change(whole["manifest"]);
     whole["xxh3"] = json_checksum(whole["manifest"]);
     write_file(path(), whole.dump());
   }
-  // As the loader sees it: walks back to step 10; why.
+  // Loads as a run does, expecting to fall back to step 10. Returns why step 20 was passed over.
   std::string walked_back() const {
     const auto found = load_newest(2, dir_.path(), [](int64_t step) { return step; });
     if (!found || found->manifest.step != 10 || found->passed_over.size() != 1) return "not walked back";
     return found->passed_over[0];
   }
-  // What the three commands say, which must be the same.
+  // Expects inspect, diff and verify to refuse the newest checkpoint; returns the message, which inspect and diff must
+  // share.
   std::string refused_by_commands() const {
     std::ostringstream out;
     const std::string inspected = message_of<DataError>([&] { inspect_checkpoint(newest(), out); });

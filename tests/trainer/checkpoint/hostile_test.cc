@@ -1,5 +1,5 @@
-// Manifests whose checksum is right and whose content is not, and paths that name no regular file: each is refused by
-// every command, and passed over for the checkpoint before.
+// Manifests with a right checksum and wrong content, and names that lead to something other than a regular file: every
+// command refuses them, and the loader falls back to the previous checkpoint.
 #include "tests/trainer/checkpoint/hostile.h"
 
 #include <sys/resource.h>
@@ -14,13 +14,13 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-TEST_F(Hostile, TheEditOfNothingIsLoaded) {
+TEST_F(Hostile, AnUnchangedManifestIsLoaded) {
   edit([](Json&) {});
   EXPECT_EQ(load_newest(2, dir_.path(), [](int64_t step) { return step; })->manifest.step, 20);
 }
 
-// Both cut off and closed: a parser may end early at the first, and functions that walk a value recurse into the
-// second.
+// Nested values that are cut off and ones that are closed properly: a parser may stop early at the former, and
+// functions that walk a value recurse into the latter.
 TEST_F(Hostile, DeepNestingIsRefusedByEveryCommandAndWalksBack) {
   const auto nested = [](const std::string& open, const std::string& inner, const std::string& close) {
     std::string text;
@@ -50,7 +50,7 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
       {[](Json& t, Json&) { t["parts"].erase(1); }, "of 9107 elements are there"},
       {[](Json& t, Json&) { t["parts"] = Json::array(); }, "model.matrix: 0 of 9107 elements are there"},
       {[](Json& t, Json&) { t["parts"].push_back(t["parts"][1]); }, "model.matrix: element [3, 193] is there twice"},
-      // The second rank's part, of a row that another has.
+      // The second rank's part names a row that the first rank has.
       {[](Json& t, Json&) {
          t["parts"][1]["boxes"][0] = {{2, 3}, {193, 1301}};
        },
@@ -61,7 +61,7 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
       {[](Json& t, Json&) { t["parts"][0]["file"] = "config.yaml"; }, "that is an attachment"},
       {[](Json& t, Json&) { t["parts"][0]["file"] = "rank-00002.h5"; }, "the checkpoint has no such file"},
       {[](Json&, Json& b) { b["tensors"]["adamw.m.matrix"] = b["tensors"]["model.matrix"]; }, "share bytes of rank-"},
-      // Two equal shards exchanged: what HDF5 says tells them apart.
+      // Two shards of equal size are exchanged; only HDF5's metadata tells them apart.
       {[](Json&, Json& b) { std::swap(b["tensors"]["model.matrix"], b["tensors"]["adamw.m.matrix"]); }, "HDF5 finds"},
   };
   for (const Case& c : cases) {
@@ -70,7 +70,7 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
   }
 }
 
-// Which checkpoint is the newest goes by the names of folders: a copy under the name of another step is not taken.
+// The newest checkpoint is chosen by the names of folders, so a copy under the name of another step must not be taken.
 TEST_F(Hostile, AFolderNamedForAnotherStepThanItsManifestWalksBack) {
   edit([](Json& body) { body["step"] = 19; });
   const char* expected = "its manifest is of step 19, its name of step 20. Give it the name of its step, step-00000019";
@@ -80,7 +80,7 @@ TEST_F(Hostile, AFolderNamedForAnotherStepThanItsManifestWalksBack) {
   EXPECT_EQ(open_checkpoint(dir_ / "kept").step, 19) << "a name that tells no step";
 }
 
-// A process may have fewer files open than a checkpoint of many ranks has.
+// A checkpoint of many ranks has more files than a process may hold open.
 TEST_F(Hostile, ManyFilesNeedFewDescriptors) {
   edit([&](Json& body) {
     for (int i = 0; i < 100; ++i) {
@@ -97,7 +97,7 @@ TEST_F(Hostile, ManyFilesNeedFewDescriptors) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-// Else a run would go on from the checkpoint before, and set this one aside.
+// Otherwise a run would resume from the previous checkpoint and set this one aside.
 TEST_F(Hostile, ALimitOfThisProcessIsNoDamage) {
 #ifdef BIRKHOFF_SANITIZED
   GTEST_SKIP() << "the sanitizer needs a file descriptor to look at an exception";
@@ -185,8 +185,8 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   }
 }
 
-// Whose parts are flat ranges.
-TEST_F(Hostile, OfVersionOneItIsReadAndJudgedAlike) {
+// In version 1 parts are flat ranges.
+TEST_F(Hostile, AManifestOfVersionOneIsReadAndCheckedAlike) {
   const auto to_version_one = [](Json& body) {
     body["version"] = 1;
     for (Json& tensor : body["tensors"]) {
@@ -252,7 +252,7 @@ TEST_F(Hostile, ReadingEndsWhateverKindOfFileANameLeadsTo) {
   }
 }
 
-// A visitor that gives the integers of a checkpoint.
+// A visitor that supplies given integers, as a checkpoint would.
 class Given final : public StateVisitor {
  public:
   explicit Given(std::map<std::string, int64_t> integers) : integers_(std::move(integers)) {}

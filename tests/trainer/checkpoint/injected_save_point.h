@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// What to do at the moments of a save; nullptr for nothing.
+// Sets the function that is called at each save point; nullptr for none.
 using SavePointFn = void (*)(SavePoint point, int rank);
 void inject_save_point(SavePointFn fn);
 

@@ -1,8 +1,9 @@
-// Saves for ever and is killed in the middle. Driven by kill_test.cc.
+// Saves checkpoints for ever until it kills itself in the middle of a save. Driven by kill_test.cc.
 //   kill_rank DIRECTORY RANKS next|same POINT RANK COUNT
-// RANKS threads of this process, or with 0 the ranks of mpirun. It goes on from the newest checkpoint and saves the
-// next step each time, or the same step with other contents. The kill comes where `RANK` reaches the save point for the
-// COUNTth time, or, with POINT `time`, after COUNT microseconds.
+// The ranks are RANKS threads of this process, or with 0 the ranks of mpirun. The program resumes from the newest
+// checkpoint and then saves the next step each time, or with `same` one step again and again with new contents. It
+// kills itself when rank RANK reaches the save point POINT for the COUNTth time; with the POINT `time`, after COUNT
+// microseconds.
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -43,8 +44,8 @@ void die_in_time(int rank) {
   }).detach();
 }
 
-// One write() a line: what the parent has read was true before the kill.
-void tell(Communicator& comm, const std::string& text) {
+// One write() per line: whatever the parent has read had happened before the kill.
+void print_progress(Communicator& comm, const std::string& text) {
   if (comm.rank() == 0 && ::write(STDOUT_FILENO, text.data(), text.size()) < 0) std::abort();
 }
 
@@ -57,7 +58,7 @@ void save_for_ever(Communicator& comm, const std::string& directory, bool same) 
     if (!state.differences(seed).empty()) throw BugError("the state is a mixture");
   }
   CheckpointWriter writer(comm, Device{}, {directory, 2, true});
-  tell(comm, concat("from ", seed, '\n'));
+  print_progress(comm, concat("from ", seed, '\n'));
   die_in_time(comm.rank());
   while (true) {
     state.fill(++seed);
@@ -65,7 +66,7 @@ void save_for_ever(Communicator& comm, const std::string& directory, bool same) 
     writer.wait_copied();
     const auto report = writer.finish();
     if (!report->saved) throw BugError(report->error);
-    tell(comm, concat("saved ", seed, '\n'));
+    print_progress(comm, concat("saved ", seed, '\n'));
   }
 }
 

@@ -1,5 +1,5 @@
-// A hundred kills at seeded moments of a save. Afterwards there is a valid checkpoint: that which was last reported as
-// saved, or the one that was being saved; whole, never a mixture of two.
+// A hundred kills at seeded moments of a save. Afterwards the directory must hold a valid checkpoint: either the one
+// last reported as saved or the one that was being saved, whole, and never a mixture of two.
 #include <random>
 #include <sstream>
 
@@ -9,7 +9,8 @@
 namespace birkhoff {
 namespace {
 
-// Whose contents the directory holds, 0 if none; every tensor is compared on a seeded number of ranks.
+// The seed of the contents that the directory holds, or 0 if it holds none. Compares every tensor after loading it on
+// `ranks` ranks.
 int64_t seed_in(const std::filesystem::path& directory, int ranks) {
   std::atomic<int64_t> seed = 0;
   run_ranks(ranks, [&](Communicator& comm) {
@@ -27,7 +28,8 @@ int64_t seed_in(const std::filesystem::path& directory, int ranks) {
 
 class Kill : public testing::Test {
  protected:
-  // Runs it until it dies, and checks what it leaves. The directory stays for the next: leftovers are part of the test.
+  // Runs kill_rank until it dies, and checks what it leaves behind. The next call uses the same directory, so that
+  // leftovers are part of the test.
   void kill(const std::string& launch, const std::string& arguments) {
     SCOPED_TRACE(arguments);
     const auto result = test::run_program("timeout -s KILL 20 " + launch + BIRKHOFF_KILL_RANK " " +
@@ -61,7 +63,7 @@ TEST_F(Kill, AllRanksWhileTheSameStepIsReplaced) {
   for (int i = 0; i < 24; ++i) kill("", concat("2 same time 0 ", 1 + random_below(90'000)));
 }
 
-// Before a rank writes, between the data files, before the manifest, before the rename, after the rename.
+// The points lie before a rank writes, between the data files, before the manifest, before the rename, and after it.
 TEST_F(Kill, AllRanksAtEveryPointOfASave) {
   for (const char* mode : {"next", "same"}) {
     for (const char* point : {"data", "own_written", "manifest", "rename", "published"}) {

@@ -1,4 +1,4 @@
-// What is saved comes back, on any number of ranks, bit by bit; what does not fit is refused and listed.
+// A state that was saved is loaded bit by bit on any number of ranks; whatever does not fit is refused and listed.
 #include "kernels/elementwise/copy.h"
 #include "tests/trainer/checkpoint/saves.h"
 #include "trainer/checkpoint/save.h"
@@ -40,7 +40,7 @@ TEST(Checkpoint, IsEqualBytesWhenSavedTwice) {
   }
 }
 
-// Loads the state with one more thing, or one other.
+// Loads the state as changed by `visit`, and returns the error.
 std::string load_error(int ranks, const std::filesystem::path& directory,
                        const std::function<void(StateVisitor&, RankedState&)>& visit) {
   return message_of<DataError>([&] {
@@ -52,7 +52,7 @@ std::string load_error(int ranks, const std::filesystem::path& directory,
   });
 }
 
-// Passes on all but one tensor, which gets another shape or dtype or is dropped.
+// Forwards everything to another visitor, but drops one tensor or changes its shape or dtype.
 class Changing final : public StateVisitor {
  public:
   enum class How { drop, reshape, retype };
@@ -102,7 +102,7 @@ TEST(Checkpoint, RefusesAndListsWhateverDoesNotFit) {
   }
 }
 
-// One tensor, saved as one dtype and loaded as another. Returns what was loaded and whether it was rounded.
+// Saves one tensor in one dtype and loads it in another. Returns the values loaded, and how many tensors were rounded.
 struct Converted {
   std::vector<double> values;
   int64_t rounded = 0;
@@ -122,10 +122,10 @@ Converted load_as(DType to, DType from, const std::vector<double>& values) {
     writer.begin(1, [&](StateVisitor& v) { v.replicated("t", tensor(stored, from), all, comm); }, {});
     ASSERT_TRUE(writer.finish()->saved);
     const auto found = find_newest_valid(comm, dir.path());
-    const Loaded told = load_checkpoint(comm, found->path, found->manifest, Device{},
-                                        [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to), all, comm); });
-    EXPECT_EQ(told.nonfinite, "");
-    result.rounded = told.rounded;
+    const Loaded report = load_checkpoint(comm, found->path, found->manifest, Device{},
+                                          [&](StateVisitor& v) { v.replicated("t", tensor(loaded, to), all, comm); });
+    EXPECT_EQ(report.nonfinite, "");
+    result.rounded = report.rounded;
     result.values = read_values(host, tensor(loaded, to));
   });
   return result;

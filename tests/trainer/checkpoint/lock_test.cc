@@ -1,4 +1,5 @@
-// One run per directory: who holds it is named, and what the dead left is taken over.
+// Only one run may use a directory: the error names the process that holds it, and the lock of a dead process is taken
+// over.
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -24,7 +25,7 @@ std::string host() {
   return name;
 }
 
-// The error, or "locked" and what was said.
+// Returns the error, or "locked" followed by what was logged.
 std::string try_lock(const std::filesystem::path& directory, double stale_after_s = 120,
                      const std::string& setting = "run.dir", double wait_s = 0) {
   std::string said;
@@ -120,8 +121,8 @@ TEST(DirectoryLock, WaitsForNoLongerThanItSays) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
-// A lock is a file of our own. What a link leads to, and a file of others, is not overwritten; a pipe is not waited
-// for.
+// A lock is a regular file of Birkhoff's own. The target of a link and a file of another program are not overwritten,
+// and a pipe is not waited for.
 TEST(DirectoryLock, WhatIsNoLockUnderItsNameIsRefusedAndKept) {
   const TempDir dir;
   write_file(dir / "target", "precious");
@@ -174,7 +175,7 @@ TEST(DirectoryLock, AnotherHostsLockThatIsRefreshedIsRefused) {
   EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n") << "a refusal leaves the owner's name";
 }
 
-// Its clock is ahead of ours: the age says nothing, watching does.
+// The other host's clock is ahead of ours, so the age of the lock says nothing; only watching it does.
 TEST(DirectoryLock, AnotherHostsClockDoesNotKeepItsLockAlive) {
   const TempDir dir;
   write_file(dir / ".lock", "elsewhere 17\n");

@@ -1,4 +1,4 @@
-// What the writers of one checkpoint recorded, joined: a value that they do not share is refused.
+// join() merges the records of the writers of one checkpoint and refuses values that differ between them.
 #include "trainer/checkpoint/manifest.h"
 
 #include <gmock/gmock.h>

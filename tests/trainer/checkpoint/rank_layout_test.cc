@@ -19,7 +19,7 @@ Piece piece(const std::string& name, DType dtype, int64_t count) {
 
 class RankLayoutTest : public testing::Test {
  protected:
-  // What HDF5 finds under the names of the pieces in a file of the layout.
+  // Writes a file with this layout and compares what HDF5 finds in it with the pieces.
   void expect_file_of(const std::vector<Piece>& pieces) {
     layout_.fit(pieces);
     const auto path = dir_ / "f.h5";
@@ -43,7 +43,7 @@ class RankLayoutTest : public testing::Test {
   RankLayout layout_;
 };
 
-TEST_F(RankLayoutTest, IsThatOfThePieces) {
+TEST_F(RankLayoutTest, HasTheDatasetsOfThePieces) {
   expect_file_of({piece("a", DType::f32, 5), piece("b", DType::bf16, 0), piece("c", DType::f64, 1000)});
 }
 
@@ -61,7 +61,7 @@ TEST_F(RankLayoutTest, IsKeptForTheSamePiecesAndMadeAnewForOthers) {
   expect_file_of({});
 }
 
-TEST_F(RankLayoutTest, IsMadeAfterOneThatCouldNotBe) {
+TEST_F(RankLayoutTest, CanBeMadeAfterAFailedAttempt) {
   EXPECT_THROW(layout_.fit({piece("a", DType::f32, 5), piece("a", DType::f32, 5)}), DataError);
   expect_file_of({piece("a", DType::f32, 5)});
 }

@@ -11,9 +11,9 @@
 
 namespace birkhoff {
 
-// State of one rank of several with a tensor of every kind. Its contents are a function of the seed and the place in
-// the logical tensor, so every rank of every layout knows what it must hold. All bits occur but those of what is not
-// finite, which no checkpoint may hold: spoil() puts one value of it somewhere.
+// The state of one of several ranks, with a tensor of every kind. The contents are a function of the seed and of the
+// position in the logical tensor, so that every rank knows what it must hold however many ranks there are. All bit
+// patterns occur except those of values that are not finite, which no checkpoint may hold; spoil() writes one.
 class RankedState {
  public:
   RankedState(int rank, int ranks, int64_t seed = 0) : rank_(rank), ranks_(ranks), holders_(rank, ranks) { fill(seed); }
@@ -55,7 +55,7 @@ class RankedState {
     for (auto& [name, held] : tensors_) held.write(name, seed);
   }
 
-  // Names that do not hold, bit by bit, what fill(seed) gives.
+  // Names whose contents differ in any bit from what fill(seed) gives.
   std::vector<std::string> differences(int64_t seed) const {
     RankedState expected(rank_, ranks_, seed);
     std::vector<std::string> names;
@@ -71,7 +71,7 @@ class RankedState {
     return names;
   }
 
-  // Puts a value of `bits` at an element of the logical tensor, where this rank holds it.
+  // Writes the bits at an element of the logical tensor, if this rank holds it.
   void spoil(const std::string& name, int64_t element, uint64_t bits) {
     Held& held = tensors_.at(name);
     held.slice.for_each_run([&](int64_t first, int64_t local, int64_t count) {
@@ -81,7 +81,7 @@ class RankedState {
     });
   }
 
-  // The seed that a state was filled with before it was saved.
+  // The seed of the state that was saved, after it was loaded.
   int64_t seed_loaded() const { return integer / 1'000'003; }
 
   int64_t integer = 0, least = 0;
@@ -120,14 +120,15 @@ class RankedState {
   void replicated(StateVisitor& v, const std::string& name, DType dtype, const Shape& shape) {
     v.replicated(name, hold(name, dtype, Slice::all(shape)).view(shape), Slice::all(shape), holders_);
   }
-  // Cuts at squares: uneven, and the first ranks of many hold nothing of a small tensor.
+  // Cuts the tensor at squares of the rank: the parts are uneven, and with many ranks the first ones hold nothing of a
+  // small tensor.
   void shard(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
     const int64_t n = global.count(), squares = int64_t{ranks_} * ranks_;
     const int64_t begin = n * rank_ * rank_ / squares, end = n * (rank_ + 1) * (rank_ + 1) / squares;
     const Slice slice = Slice::all(global).part(begin, end - begin);
     v.shard(name, hold(name, dtype, slice), slice);
   }
-  // Every rank has a run of columns of each row.
+  // Each rank holds a range of columns, so that its elements are contiguous only within a row.
   void columns(StateVisitor& v, const std::string& name, DType dtype, const Shape& global) {
     const int64_t n = global[1], begin = n * rank_ / ranks_, end = n * (rank_ + 1) / ranks_;
     const Slice slice{global, {{{0, begin}, {global[0], end - begin}}}};

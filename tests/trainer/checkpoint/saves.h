@@ -13,7 +13,7 @@ namespace birkhoff {
 inline const std::map<std::string, std::string> kAttachments{{"config.yaml", "run:\n  steps: 3\n"},
                                                              {"tokenizer.json", "{}"}};
 
-// One save of fill(seed) by so many ranks, which is to succeed.
+// Saves fill(seed) once on `ranks` ranks; the save must succeed.
 inline void save_once(int ranks, const std::filesystem::path& directory, int64_t step, int64_t seed,
                       int64_t keep = 10) {
   run_ranks(ranks, [&](Communicator& comm) {
@@ -25,7 +25,7 @@ inline void save_once(int ranks, const std::filesystem::path& directory, int64_t
   });
 }
 
-// What loading the newest valid checkpoint on so many ranks gives: its step; empty where there is none. Every rank must
+// Loads the newest valid checkpoint on `ranks` ranks and returns it, or nullopt if there is none. Every rank must then
 // hold fill(seed_of(step)).
 inline std::optional<Found> load_newest(int ranks, const std::filesystem::path& directory,
                                         const std::function<int64_t(int64_t)>& seed_of) {
@@ -41,7 +41,7 @@ inline std::optional<Found> load_newest(int ranks, const std::filesystem::path& 
   return result;
 }
 
-// The message of the error that a call throws as E; a failure where it throws another or none.
+// The message of the E that `call` throws; the test fails if it throws another error or none.
 template <class E>
 std::string message_of(const std::function<void()>& call) {
   try {

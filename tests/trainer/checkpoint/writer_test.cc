@@ -1,4 +1,4 @@
-// Saving in the background, beside a training thread that goes on; and disks that fail.
+// Saving in the background while training goes on, and disks that fail.
 #include "trainer/checkpoint/writer.h"
 
 #include <atomic>
@@ -51,7 +51,7 @@ ssize_t short_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
   if (of_rank_1(fd)) ++calls;
   return ::pwrite(fd, data, of_rank_1(fd) ? std::min<size_t>(bytes, 1000) : bytes, offset);
 }
-// Says that it wrote the beginning of the file, where HDF5 keeps what tells of all else.
+// Claims to have written the beginning of the file, where HDF5 keeps the metadata that leads to everything else.
 ssize_t lost_on_rank_1(int fd, const void* data, size_t bytes, off_t offset) {
   return of_rank_1(fd) && offset == 0 ? static_cast<ssize_t>(bytes) : ::pwrite(fd, data, bytes, offset);
 }
@@ -78,8 +78,8 @@ class WriterTest : public testing::Test {
     calls = gate = 0;
   }
 
-  // Saves step 1, step 2 under the fault, and step 3 without. Every rank must be told of the fault, which touches
-  // neither.
+  // Saves step 1, then step 2 under the fault, then step 3 without it. Every rank must report the fault, and the other
+  // two saves must be intact.
   void expect_failure(PwriteFn write, FsyncFn sync, const std::string& reason) {
     run_ranks(3, [&](Communicator& comm) {
       RankedState state(comm.rank(), 3, 1);
@@ -116,7 +116,7 @@ class WriterTest : public testing::Test {
   const TempDir dir_;
 };
 
-// In a process of its own, which may start no thread once its rank runs.
+// Runs in a process of its own, which may not start a thread once its rank runs.
 TEST_F(WriterTest, WritesWithoutAThreadWhereTheSystemRefusesOne) {
   std::filesystem::permissions(dir_.path(), std::filesystem::perms::all);
   const pid_t pid = ::fork();
@@ -126,7 +126,7 @@ TEST_F(WriterTest, WritesWithoutAThreadWhereTheSystemRefusesOne) {
       RankedState state(0, 1, 7);
       CheckpointWriter writer(comm, Device{}, {dir_.path(), 10, true});
       const rlimit none{0, 0};
-      // Who may start as many as the machine holds has no limit.
+      // The limit does not apply to root, so become another user.
       if (::setrlimit(RLIMIT_NPROC, &none) != 0 || (::getuid() == 0 && ::setuid(65534) != 0)) return;
       writer.begin(1, state.visitor(), kAttachments);
       saved = writer.finish()->saved;
@@ -181,7 +181,8 @@ struct Spoilt {
   std::string named;
 };
 
-// Whatever it is, on whichever rank: all are told, nothing is published, and the next save may follow.
+// Wherever the value is and whichever rank holds it, all ranks report it, nothing is published, and the next save may
+// follow.
 TEST_F(WriterTest, AStateThatIsNotFiniteIsNamedByAllAndNotSaved) {
   const std::vector<Spoilt> cases{{"model.matrix", 9106, 0x7fc00000, "model.matrix, element [6, 1300], is nan"},
                                   {"model.matrix", 0, 0xff800000, "model.matrix, element [0, 0], is -inf"},
@@ -194,7 +195,7 @@ TEST_F(WriterTest, AStateThatIsNotFiniteIsNamedByAllAndNotSaved) {
   for (const Spoilt& s : cases) {
     run_ranks(2, [&](Communicator& comm) {
       RankedState state(comm.rank(), 2, 2);
-      collect(state.visitor());  // so that it holds its tensors
+      collect(state.visitor());  // creates the tensors of the state
       state.spoil(s.tensor, s.element, s.bits);
       CheckpointWriter writer(comm, Device{}, {dir_.path(), 1, true});
       writer.begin(2, state.visitor(), kAttachments);
@@ -219,7 +220,7 @@ TEST_F(WriterTest, AStateThatIsNotFiniteIsNamedByAllAndNotSaved) {
   });
 }
 
-// Each block of a large tensor is looked at, to its last value.
+// Every block of a large tensor is checked, up to its last value.
 TEST_F(WriterTest, AValueThatIsNotFiniteIsFoundAnywhereInALargeTensor) {
   run_ranks(1, [&](Communicator& comm) {
     std::vector<float> values(600'011, 1.5f);
@@ -241,7 +242,7 @@ TEST_F(WriterTest, ShortWritesAreContinued) {
   EXPECT_TRUE(load_newest(2, dir_.path(), [](int64_t) { return 1; }));
 }
 
-// Everything that the folder holds must be on disk when it gets its name, and its name when the save is reported.
+// Everything in the folder must be on disk before the folder gets its name.
 std::mutex dirty_mutex;
 std::set<std::string> dirty;
 std::set<std::string> dirty_at_rename;
@@ -369,7 +370,8 @@ int open_files() {
   return count;
 }
 
-// The disk is full at every page of a save in turn: in HDF5's own writes, the data, the records, the manifest.
+// The disk becomes full at a later page of the save each time: in HDF5's own writes, the data, the records, the
+// manifest.
 TEST_F(WriterTest, ADiskThatReallyIsFullCostsNoOlderCheckpoint) {
   const TinyDisk disk;
   const int open_before = open_files();

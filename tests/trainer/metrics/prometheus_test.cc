@@ -23,8 +23,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// As much thread-local memory as CUDA's libraries bring along. The system takes it from the stack of each thread, so
-// that a server whose threads ask for stacks of 100 KB cannot start one.
+// As much thread-local memory as CUDA's libraries use. The system takes it from the stack of every thread, so a server
+// that asks for stacks of 100 KB could not start its thread.
 thread_local volatile char of_each_thread[96 << 10];
 
 // One server for all tests.
@@ -95,7 +95,7 @@ TEST(PageServer, DropsAClientThatSaysNothingAndThenTakesTheNext) {
   EXPECT_EQ(idle.answer(), "");
 }
 
-// Whatever clients do, the run can open its files.
+// Whatever clients do, the run must be able to open its files.
 TEST(PageServer, LeavesMostDescriptorsToTheRun) {
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -111,7 +111,7 @@ TEST(PageServer, LeavesMostDescriptorsToTheRun) {
   const auto without = open_files();
   std::vector<std::unique_ptr<test::IdleClient>> idle;
   for (int i = 0; i < kClients; ++i) idle.push_back(std::make_unique<test::IdleClient>(server->port()));
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // in which the server takes whom it will
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));  // time for the server to accept as many as it will
   EXPECT_LE(open_files(), without + kClients + 64 / 8);
   EXPECT_THAT(scrape(server->port()), HasSubstr("page"));
 }
@@ -128,7 +128,7 @@ TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
   EXPECT_THAT(answer("HEAD /metrics HTTP/1.1"), AllOf(HasSubstr("300000"), Not(HasSubstr("xx"))));
   EXPECT_THAT(answer("GET / HTTP/1.1"), HasSubstr("404"));
   EXPECT_THAT(answer("POST /metrics HTTP/1.1"), HasSubstr("405"));
-  // The library refuses these itself, some by closing the connection.
+  // The library refuses these by itself, some of them by closing the connection.
   EXPECT_THAT(answer("nonsense"), Not(HasSubstr("xx")));
   EXPECT_THAT(answer(std::string(100000, 'a')), Not(HasSubstr("xx")));
 }
@@ -144,7 +144,7 @@ TEST(PageServer, SurvivesAPageThatCannotBeMade) {
   EXPECT_THAT(scrape(server->port()), HasSubstr("200 OK"));
 }
 
-// What a client does wrong is told at the next record, and once.
+// A mistake of a client is warned of once, when the next record is published.
 TEST_F(PrometheusTest, WarnsOnceOfWhatTheServerLogs) {
   testing::internal::CaptureStderr();
   const auto served = open_prometheus(0, {}, warn);

@@ -38,7 +38,7 @@ void expect_formula_equals_count(const ModelDescription& d) {
   EXPECT_DOUBLE_EQ(sum.training, d.counted_training);
 }
 
-// Published: 671,026,404,352 weights and 14,848 router biases; with the MTP module 11.6B more; 37B active.
+// As published: 671,026,404,352 weights and 14,848 router biases, another 11.6B with the MTP module, 37B active.
 TEST(DescribeModel, DeepSeekV3HasItsPublishedNumberOfParameters) {
   const ModelDescription d = describe("deepseek_v3.yaml");
   EXPECT_EQ(d.total(), 671026419200);
@@ -58,7 +58,7 @@ TEST(DescribeModel, EngramTablesHaveThePublishedNumberOfRows) {
   EXPECT_EQ(d.tables[0].rows_per_token, 24);
 }
 
-// 24 rows over 4 C inputs, 24 biases, 3 scales.
+// A site has 24 rows of 4 C inputs, 24 biases and 3 scales.
 TEST(DescribeModel, SitesOfHyperConnectionsHaveTheirNumberOfParameters) {
   const std::pair<const char*, int64_t> sizes[] = {{"4096", 393243}, {"5120", 491547}, {"7168", 688155}};
   for (const auto& [channels, parameters] : sizes) {
@@ -96,7 +96,7 @@ TEST(DescribeModel, BytesFollowFromParametersAndTheRecipe) {
   const int64_t parameters = d.total() + d.mtp_total();
   EXPECT_EQ(d.bytes.weights, 4 * parameters);
   const int64_t trained = parameters - d.router_biases - d.mtp_router_biases;
-  // Embedding and head are used once more by the predictor, and each use has its accumulator.
+  // The MTP module uses embedding and head once more, and each use has its own accumulator.
   EXPECT_EQ(d.bytes.gradients, 4 * (trained + 2 * 1000 * 256));
   EXPECT_EQ(d.bytes.moments, 2 * 4 * trained);
   EXPECT_EQ(d.bytes.tables, 4 * d.table_parameters());
@@ -115,8 +115,8 @@ TEST(DescribeModel, RecomputationTakesLessMemory) {
   EXPECT_LT(bytes("mhc"), bytes("none"));
 }
 
-// Beside the places that the matrices have among the activations of other steps: 4 x 4 in f32 for 32 tokens, of 2
-// layers and a predictor with 2 sublayers each.
+// The matrices of logged steps come on top of those that other steps keep among the activations: 4 x 4 in f32 for 32
+// tokens, in 2 layers and one MTP module with 2 sublayers each.
 TEST(DescribeModel, ActivationsCountTheMixingMatricesThatLoggedStepsKeep) {
   const auto alone = make_thread_world(1);
   for (const char* recompute : {"none", "mhc", "block"}) {

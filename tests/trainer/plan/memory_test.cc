@@ -26,7 +26,7 @@ int64_t row(const MemoryPlan& plan, const std::string& name) {
   return 0;
 }
 
-TEST(MemoryPlan, OfOneReplicaIsThatOfTheModel) {
+TEST(MemoryPlan, OfOneReplicaEqualsTheModelDescription) {
   const Config c = config();
   const ModelDescription::Bytes b = describe_model(c).bytes;
   const MemoryPlan plan = plan_memory(c, 1, 1);
@@ -36,14 +36,14 @@ TEST(MemoryPlan, OfOneReplicaIsThatOfTheModel) {
   EXPECT_EQ(row(plan, "kernel scratch"), b.kernel_scratch);
   EXPECT_EQ(row(plan, "checkpoint staging"), b.weights + b.moments + b.tables + b.table_moments);
   EXPECT_EQ(row(plan, "communication buffers"), 0);
-  // 12 sequences of 32 tokens, 4 rows each of width 8, in f32; the gradients of the same size.
+  // 12 sequences of 32 tokens; each token looks up 4 rows of width 8 in f32, and their gradients take the same again.
   EXPECT_EQ(row(plan, "Engram rows of a step"), 2 * 12 * 32 * 4 * 8 * 4);
 }
 
 TEST(MemoryPlan, KernelScratchIsBothOperandsOfTheLargestWeightGradient) {
-  // The head: 32 tokens, 400 words, 32 channels, in bf16.
+  // The head: 32 tokens, 400 vocabulary entries, 32 channels, in bf16.
   EXPECT_EQ(row(plan_memory(config(), 1, 1), "kernel scratch"), 32 * (400 + 32) * 2);
-  // Each token goes through 8 experts with 64 columns up.
+  // Each token passes through 8 experts, whose up-projection has 64 columns.
   EXPECT_EQ(row(plan_memory(config({"model.moe.top_k=8"}), 1, 1), "kernel scratch"), 8 * 32 * (64 + 32) * 2);
   EXPECT_EQ(row(plan_memory(config({"run.device=reference"}), 1, 1), "kernel scratch"), 0);
 }
