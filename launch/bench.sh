@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds Birkhoff, runs every bench scenario and prints one table of ratios beside their goals (docs/benchmarks.md).
+# Builds Birkhoff, runs every bench scenario and prints one table of the ratios with their goals (docs/benchmarks.md).
 #   launch/bench.sh [--torch | --no-torch] [--rounds N] [--directory DIR]
-# --torch installs python3-torch by apt, for the comparison with PyTorch, which is left out where there is none, or with
-# --no-torch. Reports go to build/cpu/bench; the checkpoints of bench checkpoint to DIR, that folder by default.
+# --torch installs python3-torch by apt for the comparison with PyTorch, which is left out without PyTorch or with
+# --no-torch. Reports go to build/cpu/bench, and the files of bench checkpoint to DIR, by default the same folder.
 source "$(dirname "$0")/shell/common.sh"
 
 ROUNDS=10 TORCH='' OUT=$ROOT/build/cpu/bench DIRECTORY=''
@@ -20,7 +20,7 @@ done
 BIRKHOFF=$ROOT/build/cpu/birkhoff
 GPT=$ROOT/configs/bench/gpt_14m.yaml
 
-# report NAME RANKS SCENARIO ARGUMENT...: prints it, and keeps it in $OUT/NAME.json.
+# report NAME RANKS SCENARIO ARGUMENT...: runs a scenario, prints its report and keeps it in $OUT/NAME.json.
 report() {
   local name=$1 ranks=$2 launcher=()
   shift 2
@@ -29,7 +29,7 @@ report() {
   "${launcher[@]}" "$BIRKHOFF" bench "$@" --output "$OUT/$name.json"
 }
 
-# row TEXT FILE KEY GOAL: of the table. The first number under that key, or "-".
+# row TEXT FILE KEY GOAL: prints a row of the table with the first number under KEY in the report FILE, or "-".
 row() {
   local value=''
   if [ -e "$OUT/$2.json" ]; then value=$(sed -n "s/.*\"$3\": *\([-0-9.e+]*\).*/\1/p" "$OUT/$2.json" | head -n 1); fi
@@ -39,7 +39,8 @@ row() {
 
 stage "packages"
 install_packages "${BUILD_PACKAGES[@]}" python3
-if [ "$TORCH" = yes ]; then install_packages python3-torch libopenblas0-pthread; fi  # its f32 products are BLAS
+# for its f32 products PyTorch calls BLAS
+if [ "$TORCH" = yes ]; then install_packages python3-torch libopenblas0-pthread; fi
 stage "build: the program birkhoff, into build/cpu"
 installed libgtest-dev && installed libgmock-dev || TESTS=OFF
 configure_and_build cpu birkhoff

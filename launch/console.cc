@@ -35,7 +35,7 @@ const Number* find(const Record& record, std::string_view key) {
   return found == record.numbers.end() ? nullptr : &*found;
 }
 
-// A full disk or a closed pipe behind the log must not stop the run.
+// Errors are cleared: a full disk or a closed pipe must not stop the run.
 void write(std::FILE* file, const std::string& text) {
   std::fputs(text.c_str(), file);
   std::fflush(file);
@@ -45,15 +45,17 @@ void write(std::FILE* file, const std::string& text) {
 }  // namespace
 
 bool leads_to_terminal(std::FILE* stream) {
-  const int own = fileno(stream);
+  const int own_fd = fileno(stream);
   const char* const kRankOf[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"};
   const bool launched =
       std::any_of(std::begin(kRankOf), std::end(kRankOf), [](auto name) { return std::getenv(name); });
-  if (!launched) return isatty(own);
-  const int launchers =
-      open(concat("/proc/", getppid(), "/fd/", own).c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-  const bool terminal = launchers >= 0 && isatty(launchers);
-  if (launchers >= 0) close(launchers);
+  if (!launched) return isatty(own_fd);
+  // O_NONBLOCK so that opening a pipe without a reader fails instead of waiting; O_NOCTTY so that the terminal does not
+  // become ours.
+  const int launcher_fd =
+      open(concat("/proc/", getppid(), "/fd/", own_fd).c_str(), O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+  const bool terminal = launcher_fd >= 0 && isatty(launcher_fd);
+  if (launcher_fd >= 0) close(launcher_fd);
   return terminal;
 }
 

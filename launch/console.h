@@ -7,11 +7,12 @@
 
 namespace birkhoff {
 
-// Whether what is written to the stream reaches a terminal. Of a process that an MPI launcher started the launcher's
-// own stream counts, since what the process has itself says nothing: a pipe, or a terminal made for it alone.
+
+// Whether text written to the stream reaches a terminal. For a process that an MPI launcher started, the launcher's own
+// stream decides, because the stream of the process itself is always a pipe, or a terminal made for it alone.
 bool leads_to_terminal(std::FILE* stream);
-// Where a progress bar is seen: the output, so that lines and bar keep their order, else the error output; null:
-// nowhere.
+// The stream on which a progress bar would be seen: standard output if possible, so that lines and bar keep their
+// order, otherwise standard error, or null if neither reaches a terminal.
 std::FILE* stream_of_bar();
 
 struct ConsoleOptions {
@@ -19,16 +20,17 @@ struct ConsoleOptions {
   std::FILE* bar = nullptr;   // progress bar; null: none
   LogFormat format = LogFormat::text;
   int64_t steps = 0;     // of the whole run
-  int64_t interval = 1;  // steps from one line to the next; the last step and other events always have one
+  int64_t interval = 1;  // steps between lines; the last step and other events always get a line
 };
 
-// One line a step, and below it a progress bar with elapsed and remaining time, tokens per second and loss.
+// Prints one line per record and, below the lines, a progress bar with elapsed and remaining time, tokens per second
+// and loss.
 class Console final : public MetricSink {
  public:
   explicit Console(const ConsoleOptions& options);
   ~Console() override;
   void publish(const Record& record) override;
-  // A message, above the bar.
+  // Prints a message above the bar.
   void log(const std::string& line);
 
  private:

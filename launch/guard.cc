@@ -17,10 +17,11 @@
 namespace birkhoff {
 namespace {
 
-// What the operating system refused: a file, a folder, a thread. Never a defect, though it was not foreseen where it
-// came.
+// The error if the operating system refused something: a file, a folder, a thread. Such a refusal is reported as the
+// user's problem and never as a defect of the program, even if the code that met it did not expect it.
 const std::system_error* refusal(const std::exception& error) {
   const auto* e = dynamic_cast<const std::system_error*>(&error);
+  // std::ios_base::failure is a std::system_error too, but with a category of its own: it stays an internal error.
   const bool system =
       e && (e->code().category() == std::system_category() || e->code().category() == std::generic_category());
   return system ? e : nullptr;
@@ -60,9 +61,9 @@ std::string message_of(const std::exception& error) {
   return concat(file->path1().string(), other, ": ", reason);
 }
 
-// Ranks that meet the same error one by one would all print it. The lowest speaks first; its abort then ends the others
-// within the delay. A lost peer is often only the echo of an error which that peer is about to report: it waits
-// longest.
+// If several ranks meet the same error independently, each of them would print it. Higher ranks wait, so that the
+// lowest rank prints first and its abort ends the others within the delay. CommErrors wait longest, because a lost peer
+// often is only the consequence of an error that the peer is about to report.
 void let_lower_ranks_speak(int rank, ExitCode code) {
   const int milliseconds = std::min(rank * 50, 500) + (code == ExitCode::comm_error ? 500 : 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));

@@ -5,11 +5,12 @@
 
 namespace birkhoff {
 
-// Writes to standard error what a process says before it ends by itself. Where nobody reads on, as behind a paused
-// pager or a launcher that hangs, it waits a second for room and leaves out the rest: a deadline that has passed holds.
+// Writes a last message to standard error before the process ends itself. If nobody reads the other end (a paused
+// pager, a hanging launcher), it waits up to a second for room and then drops the rest, because the deadline that ends
+// the process must hold.
 void print_last_words(const std::string& text);
 
-// How a rank of the program ends when a deadline has passed: with its last words, then at once.
+// How a rank ends after a deadline has passed: prints its last message, then exits at once.
 ProcessEnd process_end();
 
 }  // namespace birkhoff

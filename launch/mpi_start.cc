@@ -14,7 +14,7 @@
 namespace birkhoff {
 namespace {
 
-// As the launcher told it; MPI is not there to be asked.
+// The rank according to the launcher's environment, since MPI has not started and cannot be asked.
 int launched_rank() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"}) {
     if (const char* rank = std::getenv(name)) return std::atoi(rank);
@@ -22,8 +22,9 @@ int launched_rank() {
   return 0;
 }
 
-// The first to end decides what the launcher reports, and ends the others: the lowest rank speaks.
-[[noreturn]] void give_up(const std::string& why, ExitCode code) {
+// Ends the process after a deadline. The launcher reports the first process that ends and kills the others, so higher
+// ranks wait to let the lowest one print.
+[[noreturn]] void exit_after_deadline(const std::string& why, ExitCode code) {
   const int rank = launched_rank();
   std::this_thread::sleep_for(std::chrono::milliseconds(std::min(rank * 50, 500)));
   print_last_words(concat("communication error: [rank ", rank, "] ", why,
@@ -34,14 +35,15 @@ int launched_rank() {
 }  // namespace
 
 std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline) {
-  Watchdog watchdog([](const std::string& why) { give_up(why, ExitCode::comm_error); });
+  Watchdog watchdog([](const std::string& why) { exit_after_deadline(why, ExitCode::comm_error); });
   const auto scope = watchdog.guard("the start of MPI", deadline.seconds, deadline.setting);
   return std::make_unique<MpiWorld>();
 }
 
 void end_mpi(std::unique_ptr<MpiWorld> mpi, const StartDeadline& deadline, ExitCode code) {
+  // "done" would claim an orderly end; any other code already says what a script must do.
   const ExitCode late = code == ExitCode::done ? ExitCode::comm_error : code;
-  Watchdog watchdog([late](const std::string& why) { give_up(why, late); });
+  Watchdog watchdog([late](const std::string& why) { exit_after_deadline(why, late); });
   const auto scope = watchdog.guard("the end of MPI", deadline.seconds, deadline.setting);
   mpi.reset();
 }

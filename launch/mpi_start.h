@@ -10,15 +10,16 @@ class MpiWorld;
 
 struct StartDeadline {
   double seconds = 300;
-  std::string setting = {};  // what it is raised by
+  std::string setting = {};  // the setting that gives the deadline, named in the message
 };
 
-// MPI waits in its start for every rank that the launcher announced, for ever where one ended or hangs before. After
-// the deadline this process says so and ends with the code of a communication error, and the launcher ends the others.
+// Starts MPI. MPI_Init waits for every rank that the launcher announced, for ever if one of them ended or hangs before
+// it. When the deadline passes, this process prints a message and exits with the code of a communication error, upon
+// which the launcher ends the other ranks.
 std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline);
 
-// In its end MPI waits for every rank too. After the deadline the process ends with `code`, that of the run, or with
-// that of a communication error where the run had come to its end.
+// Finalizes MPI, which waits for every rank as well. When the deadline passes, the process exits with `code`, the code
+// of the run, or with that of a communication error if the run itself was done.
 void end_mpi(std::unique_ptr<MpiWorld> mpi, const StartDeadline& deadline, ExitCode code);
 
 }  // namespace birkhoff

@@ -3,8 +3,8 @@
 # a small model with every part of the architecture on two ranks, stops half-way, resumes, and compares the model with
 # gzip, xz and a bigram model on text that none of them saw.
 #   launch/quickstart.sh [RUN] [--set section.name=value ...]
-# RUN is the directory that everything goes to, runs/quickstart by default; settings are those of configs/quickstart.yaml.
-# A second run does again only what is missing. Packages are installed by apt (root or sudo).
+# RUN is the directory for all files, runs/quickstart by default; the settings are those of configs/quickstart.yaml.
+# A second run repeats only what is missing. Packages are installed by apt (root or sudo).
 source "$(dirname "$0")/shell/common.sh"
 
 RUN=$ROOT/runs/quickstart
@@ -21,7 +21,7 @@ BIRKHOFF=$ROOT/build/cpu/birkhoff
 SETTINGS=(--set "run.dir=$RUN" --set "data.tokenizer=$RUN/tokenizer.json" --set "data.sources=[{path: '$RUN/data'}]"
   --set "eval.data=$RUN/data" "$@")
 
-# Words and definition of each synset: "foray, raid, maraud", then the gloss, then an empty line.
+# Prints the words and the definition of each synset: "foray, raid, maraud", then the gloss, then an empty line.
 wordnet_text() {
   awk '
     function digit(c) { return index("0123456789abcdef", c) - 1 }
@@ -53,7 +53,7 @@ train_tokenizer() {
   "$BIRKHOFF" tokenizer train "$RUN/text" --vocab-size 8192 --output "$RUN/tokenizer.json"
 }
 
-# A document is a run of entries; one in a hundred, drawn at random, is held out.
+# Neighboring entries are joined to documents; one document in a hundred, drawn at random, is held out.
 ingest() {
   [ -e "$RUN/data/dataset.json" ] && { "$BIRKHOFF" data inspect "$RUN/data"; return; }
   rm -rf "$RUN/data"
@@ -61,7 +61,7 @@ ingest() {
     --split blank_lines --min-bytes 2048 --heldout 0.01 --heldout-text
 }
 
-# bits_per_byte PROGRAM ARGUMENT...: of what the program makes of the held-out text.
+# bits_per_byte PROGRAM ARGUMENT...: how far the program compresses the held-out text, in bits per byte.
 bits_per_byte() {
   local packed text
   packed=$("$@" <"$RUN/data/heldout.txt" | wc -c)
@@ -71,12 +71,12 @@ bits_per_byte() {
 
 train() { mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}"; }
 
-# newest EVENT NUMBER: the number as last logged.
+# newest EVENT NUMBER: the last value that was logged.
 newest() {
   [ -e "$RUN/metrics.jsonl" ] || return 0
   sed -n "s/^{\"event\":\"$1\",.*\"$2\":\([0-9.e+-]*\).*/\1/p" "$RUN/metrics.jsonl" | tail -n 1
 }
-# setting NAME: the first setting of that name, a whole number.
+# setting NAME: the value of the first setting of that name, a whole number.
 setting() {
   "$BIRKHOFF" describe config "$CONFIG" "${SETTINGS[@]}" | sed -n "s/^  $1: *\([0-9]*\) .*/\1/p" | sed -n 1p
 }
@@ -103,7 +103,7 @@ train_first_half() {
   echo "stopped as asked: exit code 75, which mpirun reports above, and a checkpoint"
 }
 
-# Where the first half was trained now, the second must go on from its checkpoint.
+# If this script has just trained the first half, the second half must resume from its checkpoint.
 train_second_half() {
   train | tee "$RUN/second_half.log"
   [ -z "$FIRST_HALF" ] || grep -q '^resumed from' "$RUN/second_half.log" ||
@@ -164,7 +164,8 @@ row "gzip -9" - "$GZIP"
 row "xz -9" - "$XZ"
 row "bigram model of the tokens the run has read" "$(field "$BIGRAM" loss)" "$(field "$BIGRAM" bits_per_byte)"
 row "bigram model of all training tokens" "$(field "$BIGRAM_ALL" loss)" "$(field "$BIGRAM_ALL" bits_per_byte)"
-row "this model" "$(printf %.5f "$(field "$MODEL" loss)")" "$(printf %.5f "$(field "$MODEL" bits_per_byte)")"  # it prints all digits
+# eval prints all digits
+row "this model" "$(printf %.5f "$(field "$MODEL" loss)")" "$(printf %.5f "$(field "$MODEL" bits_per_byte)")"
 
 for baseline in "$XZ" "$(field "$BIGRAM" bits_per_byte)"; do
   below "$(field "$MODEL" bits_per_byte)" "$baseline" || die "the model is not below $baseline bits per byte" 1

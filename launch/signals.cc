@@ -6,6 +6,7 @@ namespace birkhoff {
 namespace {
 
 std::atomic<bool> requested{false};
+// A signal handler may only touch lock-free atomics.
 static_assert(std::atomic<bool>::is_always_lock_free);
 void on_request(int) { requested = true; }
 
@@ -41,6 +42,7 @@ void release_stop_signals() {
 void catch_stop_requests() {
   struct sigaction action = {};
   action.sa_handler = on_request;
+  // A request must not make system calls of libraries fail with EINTR.
   action.sa_flags = SA_RESTART;
   for (const SignalRule& rule : kSignals) {
     if (rule.use != SignalUse::stop || (rule.number == SIGHUP && is_ignored(SIGHUP))) continue;

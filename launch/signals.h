@@ -1,15 +1,14 @@
 #pragma once
-// What the program makes of every signal whose default action ends a process. docs/exit_codes.md has the table for
-// users.
+// What the program does on each signal whose default action ends a process. docs/exit_codes.md has the table for users.
 #include <csignal>
 #include <cstdint>
 
 namespace birkhoff {
 
 enum class SignalUse : uint8_t {
-  stop,   // a training run writes a checkpoint and ends; another command ends at once, since it has nothing to save
-  error,  // ignored: the call that met the limit fails with an errno, and is judged where it is made
-  kill    // ends the process at once: a defect, or somebody who wants that
+  stop,   // a training run writes a checkpoint and ends; other commands end at once, since they have nothing to save
+  error,  // ignored: the call that hit the limit fails with an errno, and its caller handles the error
+  kill    // ends the process at once: a defect, or somebody who wants exactly that
 };
 
 struct SignalRule {
@@ -18,13 +17,13 @@ struct SignalRule {
   SignalUse use;
 };
 
-// Real-time signals are of use "kill": nothing sends them but who wants that.
+// Real-time signals also count as "kill": they are sent only by somebody who wants that.
 inline constexpr SignalRule kSignals[] = {
-    // Unless it was ignored at the start: nohup.
+    // Stays ignored if it was ignored at the start, as nohup does.
     {SIGHUP, "HUP", SignalUse::stop},       {SIGINT, "INT", SignalUse::stop},
     {SIGTERM, "TERM", SignalUse::stop},     {SIGUSR1, "USR1", SignalUse::stop},
     {SIGUSR2, "USR2", SignalUse::stop},     {SIGXCPU, "XCPU", SignalUse::stop},  // ulimit -t, the soft limit
-    {SIGALRM, "ALRM", SignalUse::stop},   // of a wrapper that set a timer before it started the program
+    {SIGALRM, "ALRM", SignalUse::stop},   // from a wrapper that set a timer before it started the program
     {SIGPWR, "PWR", SignalUse::stop},     // the power supply fails
     {SIGPIPE, "PIPE", SignalUse::error},  // EPIPE
     {SIGXFSZ, "XFSZ", SignalUse::error},  // EFBIG, ulimit -f
@@ -33,16 +32,17 @@ inline constexpr SignalRule kSignals[] = {
     {SIGSEGV, "SEGV", SignalUse::kill},     {SIGSYS, "SYS", SignalUse::kill},
     {SIGTRAP, "TRAP", SignalUse::kill},     {SIGQUIT, "QUIT", SignalUse::kill},  // with a core file
     {SIGKILL, "KILL", SignalUse::kill},     {SIGIO, "IO", SignalUse::kill},
-    {SIGPROF, "PROF", SignalUse::kill},  // of a profiler, which handles it
+    {SIGPROF, "PROF", SignalUse::kill},  // from a profiler, which handles it
     {SIGVTALRM, "VTALRM", SignalUse::kill}, {SIGSTKFLT, "STKFLT", SignalUse::kill},
 };
 
-// First of all: signals of use "error" are ignored, those of use "stop" wait until release_stop_signals(). A signal
-// that waits is kept when the program starts itself again.
+// To be called first in main(). Ignores the signals of use "error" and blocks those of use "stop" until
+// release_stop_signals(), so that an early request is not lost: a blocked signal stays pending, even when the program
+// re-executes itself.
 void hold_stop_signals();
 void release_stop_signals();
 
-// From now on signals of use "stop" are requests, once or often.
+// From now on signals of use "stop" are requests to stop, however often they come.
 void catch_stop_requests();
 bool stop_requested();
 

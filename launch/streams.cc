@@ -15,7 +15,8 @@ namespace birkhoff {
 void reserve_standard_streams() {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     if (fcntl(stream, F_GETFD) >= 0) continue;
-    // The lowest free number is this one. Opened the wrong way round: its use is an error.
+    // open() takes the lowest free number, which is this one. The stream is opened in the wrong direction, so that
+    // using it is an error.
     if (open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
   }
 }
@@ -24,7 +25,7 @@ void check_standard_streams() {
   errno = 0;
   std::cout.flush();
   if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout) {
-    // What was refused may be long ago, and with it the reason: it is asked for by one more line.
+    // The write may have failed long ago and errno with it been overwritten. Write one more line to learn the reason.
     if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1) errno = EIO;
     throw UserError(concat("standard output cannot be written: ", std::strerror(errno),
                            "; what this command prints is incomplete"));

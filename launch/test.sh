@@ -15,7 +15,7 @@ for argument in "$@"; do
   esac
 done
 
-# skipped LOG: what the tests of CTest's log skipped, and why.
+# skipped LOG: prints which tests in CTest's log were skipped, and why.
 skipped() {
   awk '
     function say(reason) {
@@ -29,7 +29,8 @@ skipped() {
     /^(skipped|SKIPPED): / { say(substr($0, 10)) }' "$1"
 }
 
-# run_tests PRESET [ctest argument...]: CTest's summary is held back until what was skipped is said, and ends the output.
+# run_tests PRESET [ctest argument...]: runs the tests. CTest's summary is held back until the skipped tests are listed,
+# so that it ends the output.
 run_tests() {
   local preset=$1 held status=0
   shift
@@ -43,7 +44,8 @@ run_tests() {
   return $status
 }
 
-# check WHAT TOOL COMMAND...: one stage, skipped where TOOL is missing; a failure is kept for the end.
+# check WHAT TOOL COMMAND...: runs one stage, or skips it if TOOL is missing. A failure is remembered and reported at
+# the end.
 FAILED=()
 check() {
   local what=$1 tool=$2

@@ -17,15 +17,16 @@
 namespace birkhoff {
 namespace {
 
-// A thread that sleeps is late when it is woken, most of all on a virtual machine: docs/decisions/waits.md has the
-// figures. So threads spin for longer than almost every wait of a step lasts. Beside other programs that would use up
-// the share of the cores that the waited-for thread needs: the watch (kernels/core/cpu/crowded.h) has them sleep at
-// once there. Where the system gives the watch nothing to see, the spin itself is short.
+// A sleeping thread wakes up late, above all on a virtual machine; docs/decisions/waits.md has the figures. So threads
+// spin for longer than almost every wait of a step lasts. Next to other programs such a spin would use up the core time
+// that the waited-for thread needs; there the watch in kernels/core/cpu/crowded.h makes them sleep at once. If the
+// system does not let us watch, the spin is short instead.
 constexpr double kSpin_s = 3e-3, kUnwatchedSpin_s = 50e-6;
-// libomp counts in milliseconds; 0 would be to sleep at once. The watch does not reach it.
+// libomp counts in milliseconds, and 0 would mean to sleep at once. The watch has no effect on libomp.
 constexpr const char* kBlocktime_ms = "1";
 
-// libgomp counts turns, each a pause of the processor, which takes from 10 to 150 cycles.
+// The number of turns that make up the spin time. libgomp counts turns with one pause instruction each, which takes 10
+// to 150 cycles depending on the processor, so it is measured.
 long turns_of_spin() {
   constexpr int kTurns = 1000, kTries = 5;
   double fastest_s = 1;
@@ -42,11 +43,13 @@ bool set_by_default(const char* name, const std::string& value) {
   return !std::getenv(name) && setenv(name, value.c_str(), 0) == 0;
 }
 
-// `ld.so birkhoff ...`: the program that the kernel knows is the loader, which would take the arguments for its own.
+// With `ld.so birkhoff ...` the kernel considers the loader to be the program. Executing it again would give our
+// arguments to the loader.
 bool started_by_loader() { return getauxval(AT_BASE) == 0; }
 
-// By its path, which keeps its name in lists of processes; by the link of the kernel where the file is gone.
-void start_again(char** argv) {
+// Executes the program by its path, so that lists of processes show its name, or by the kernel's link if the file is
+// gone.
+void reexecute(char** argv) {
   constexpr const char* kSelf = "/proc/self/exe";
   std::array<char, PATH_MAX> path{};
   const ssize_t length = readlink(kSelf, path.data(), path.size() - 1);
@@ -61,7 +64,9 @@ void bound_thread_waits(char** argv) {
   const bool gnu = set_by_default("GOMP_SPINCOUNT", std::to_string(turns_of_spin()));
   if (gnu) setenv(kOurThreadWaits, "bounded", 1);
   const bool llvm = set_by_default("KMP_BLOCKTIME", kBlocktime_ms);
-  if (gnu || llvm) start_again(argv);  // returns where that is refused: then they wait as the library would
+  // Both variables are set in the new process, so this happens once. It returns if exec is refused; then threads wait
+  // as the library decides.
+  if (gnu || llvm) reexecute(argv);
 }
 
 }  // namespace birkhoff

@@ -21,7 +21,7 @@ struct Arguments {
   bool json = false, speed_only = false;
 };
 
-// A vocabulary that the config leaves to a tokenizer is that of the data, or this.
+// The vocabulary size if the config leaves it to a tokenizer and no dataset gives one.
 constexpr int64_t kVocabSize = 8192;
 
 BenchOptions options_of(const Arguments& a) {
@@ -32,6 +32,7 @@ BenchOptions options_of(const Arguments& a) {
   BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only, {}};
   if (o.config.model.vocab_size == 0)
     o.config.model.vocab_size = a.data.empty() ? kVocabSize : read_manifest(a.data).vocab_size;
+  // The worker must be this very binary with the same configuration.
   o.step_worker = {"/proc/self/exe", "bench", "busy-worker", "--config", a.config};
   for (const std::string& setting : a.overrides) o.step_worker.insert(o.step_worker.end(), {"--set", setting});
   return o;

@@ -19,12 +19,13 @@ SerialAction print(std::string text) {
   };
 }
 
-// An empty word comes from a variable of the shell that is not set, and must not be taken for an option left out.
+// An empty value usually comes from an unset shell variable. It must not be taken for an option that was left out.
 std::string refuse_empty(const std::string& value) {
   return value.empty() ? "the value is empty; give one, or leave the option out" : "";
 }
 
-// Numbers are read as those of a config. CLI11 alone takes 010 for eight, and a number beyond 64 bits for the largest.
+// Numbers are parsed like those of a config. CLI11 by itself reads 010 as eight, and a number beyond 64 bits as the
+// largest one.
 std::string whole_number(const std::string& text) {
   const auto value = parse_number<int64_t>(text);
   if (!value) throw CLI::ValidationError(concat("'", text, "' is no whole number of 64 bits in decimal digits"));
@@ -36,7 +37,7 @@ std::string real_number(const std::string& text) {
   return shortest(*value);
 }
 
-// The innermost subcommand that the arguments named.
+// The innermost subcommand that the arguments name.
 CLI::App* selected(CLI::App* app) {
   while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
   return app;
@@ -46,7 +47,7 @@ std::string path_of(const CLI::App* app) {
   return app->get_parent() ? path_of(app->get_parent()) + " " + app->get_name() : app->get_name();
 }
 
-// The word that stands where a subcommand of `app` is expected, and is none.
+// Finds a word in the place of a subcommand of `app` that is not one.
 std::string unknown_command(const CLI::App* app, const std::vector<std::string>& arguments) {
   const auto at =
       app->get_parent() ? std::find(arguments.begin(), arguments.end(), app->get_name()) + 1 : arguments.begin();
@@ -61,8 +62,8 @@ std::string unknown_command(const CLI::App* app, const std::vector<std::string>&
 
 bool is_option(std::string_view word) { return word.size() > 1 && word.starts_with('-') && word != "--"; }
 
-// An option whose value is not what was meant: CLI11 takes the next word for the value of "--output=", which comes from
-// a variable of the shell that is not set, and "=x" for that of "-o=x".
+// Finds an option that would get an unintended value. CLI11 takes the next word as the value of "--output=" (with an
+// unset shell variable behind it), and "=x" as the value of "-o=x".
 std::string misleading_value(const CLI::App* app, const std::vector<std::string>& arguments) {
   for (const std::string& word : arguments) {
     if (word == "--") break;
@@ -76,7 +77,8 @@ std::string misleading_value(const CLI::App* app, const std::vector<std::string>
   return "";
 }
 
-// A word like an option that the command does not have. CLI11 names first what it misses in its place.
+// Finds a word that looks like an option but is none of this command. CLI11 would instead complain about the argument
+// that it then misses.
 std::string unknown_option(const CLI::App* app, const std::vector<std::string>& arguments) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app->get_options())
@@ -94,10 +96,10 @@ std::string unknown_option(const CLI::App* app, const std::vector<std::string>& 
   return "";
 }
 
-// What is wrong with the arguments, in better words than CLI11's; empty where it has the best.
+// A better message than CLI11's for what is wrong with the arguments, or empty if CLI11's is the best.
 std::string better_message(const CLI::App* app, const std::vector<std::string>& arguments) {
-  for (const auto& look : {unknown_command, misleading_value, unknown_option}) {
-    const std::string message = look(app, arguments);
+  for (const auto& find_mistake : {unknown_command, misleading_value, unknown_option}) {
+    const std::string message = find_mistake(app, arguments);
     if (!message.empty()) return message;
   }
   return "";
@@ -168,7 +170,7 @@ Command Cli::command(const std::string& name, const std::string& help) {
 
 AnyAction Cli::parse(std::vector<std::string> arguments) {
   const std::vector<std::string> given = arguments;
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 expects the arguments in reverse order
   try {
     app_->parse(arguments);
   } catch (const CLI::CallForHelp&) {
@@ -180,6 +182,7 @@ AnyAction Cli::parse(std::vector<std::string> arguments) {
     const std::string message = better_message(at, given);
     refuse(at, message.empty() ? e.what() : message);
   }
+  // CLI11 accepts these, so they must be found even if the parse succeeded.
   const std::string misleading = misleading_value(selected(app_.get()), given);
   if (!misleading.empty()) refuse(selected(app_.get()), misleading);
   for (const auto& [app, action] : actions_) {

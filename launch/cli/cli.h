@@ -1,5 +1,5 @@
 #pragma once
-// The command line, apart from the library that parses it: cli.cc is the only unit that includes CLI11.
+// The command line, independent of the library that parses it: only cli.cc includes CLI11.
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,11 +15,12 @@ class App;
 
 namespace birkhoff {
 
-// What a command does. One that takes the world is started with MPI, the other without.
+// What a command does. A ParallelAction, which takes the world communicator, is started with MPI; a SerialAction is
+// not.
 using SerialAction = std::function<ExitCode()>;
-// Runs before MPI starts, and returns the deadline of that start.
+// Runs before MPI starts, and returns the deadline for that start.
 using BeforeMpi = std::function<StartDeadline()>;
-// What standard output is to a command: what it was started for, or a log, without which a run goes on.
+// Whether a command's standard output is its result, or only a log without which a run continues.
 enum class Prints : uint8_t { result, log };
 struct ParallelAction {
   std::function<ExitCode(Communicator& world)> run;
@@ -28,16 +29,16 @@ struct ParallelAction {
 };
 using AnyAction = std::variant<std::monostate, SerialAction, ParallelAction>;
 
-// One command or subcommand. The variables that receive arguments must outlive the action; their values are the
+// One command or subcommand. The variables that receive arguments must outlive the action; their initial values are the
 // defaults.
 class Command {
  public:
   Command(CLI::App* app, std::vector<std::pair<CLI::App*, AnyAction>>* actions) : app_(app), actions_(actions) {}
 
-  // Required, by place. A list takes one or more.
+  // A required positional argument. A list takes one or more.
   Command& positional(const std::string& name, std::string& value, const std::string& help);
   Command& positional(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // "--name"; a list is given by repeating the option.
+  // An option "--name". A list is given by repeating the option.
   Command& option(const std::string& name, std::string& value, const std::string& help);
   Command& option(const std::string& name, int64_t& value, const std::string& help);
   Command& option(const std::string& name, double& value, const std::string& help);
@@ -46,7 +47,7 @@ class Command {
   Command& choice(const std::string& name, std::string& value, const std::vector<std::string>& words,
                   const std::string& help);
   Command& flag(const std::string& name, bool& value, const std::string& help);
-  // Makes the last named option or argument mandatory.
+  // Makes the option or argument that was added last mandatory.
   Command& required();
 
   Command subcommand(const std::string& name, const std::string& help);
@@ -64,8 +65,8 @@ class Cli {
   explicit Cli(const std::string& version);
   ~Cli();
   Command command(const std::string& name, const std::string& help);
-  // The action of the command that the arguments (without the program's name) select; for --help and --version one that
-  // prints them. Errors: UserError that says what is wrong and names the nearest command.
+  // Returns the action of the command that the arguments (without the program's name) select; for --help and --version
+  // an action that prints the text. Errors: UserError that says what is wrong and names the nearest command.
   AnyAction parse(std::vector<std::string> arguments);
 
  private:

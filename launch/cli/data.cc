@@ -96,7 +96,7 @@ void add_ingest(Command& data) {
       .run([a] { return ingest_files(*a); });
 }
 
-// A command that prints what a function says of a path.
+// Adds a command that prints the report of a function about a path.
 void add_report(Command& data, const std::string& name, const std::string& help,
                 std::string (*report)(const std::filesystem::path&)) {
   auto path = std::make_shared<std::string>();
@@ -111,7 +111,7 @@ struct BigramArguments {
   int64_t sequences = 0, sequence_length = 0, seed = 1;
 };
 
-// In the words of `birkhoff eval`, so that both can be read by the same script.
+// Uses the wording of `birkhoff eval`, so that one script can read both.
 ExitCode print_bigram(const BigramArguments& a) {
   BK_CHECK(a.sequences >= 0 && a.seed >= 0, "--sequences and --seed must not be negative");
   const BigramScore s = score_bigram({a.dataset, a.sequences, a.sequence_length, static_cast<uint64_t>(a.seed)});

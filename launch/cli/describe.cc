@@ -13,7 +13,7 @@ struct DescribeOptions {
   std::vector<std::string> overrides;
 };
 
-// Without a file the reference of all settings, otherwise what the file and the overrides come to.
+// Without a file and overrides prints the reference of all settings, otherwise the resulting configuration.
 ExitCode describe_config_or_file(const DescribeOptions& options) {
   if (options.config.empty() && options.overrides.empty()) {
     std::fputs(describe_config().c_str(), stdout);

@@ -24,7 +24,7 @@ namespace {
 
 constexpr double kGiB = 1 << 30;
 
-// "Name   : value" of a file under /proc; empty if there is none.
+// The value of a line "Name   : value" in a file under /proc, or an empty string.
 std::string proc_value(const char* path, const std::string& name) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -41,7 +41,7 @@ int usable_cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Seconds of the fastest of a few calls, for at least a quarter of a second.
+// Seconds of the fastest of at least three calls, over at least a quarter of a second.
 template <class Body>
 double best_seconds(Body body) {
   double best = 1e30, total = 0;
@@ -70,7 +70,7 @@ double gemm_gflops(DType dtype) {
   return 2e-9 * double(kSize) * kSize * kSize / best_seconds([&] { gemm(stream, args); });
 }
 
-// Bytes read and written per second by all threads, over far more memory than caches hold.
+// Gigabytes read and written per second by all threads, over far more memory than the caches hold.
 double copy_gb_per_second() {
   constexpr int64_t kCount = int64_t{16} << 20;
   std::vector<double> from(kCount, 1.0), to(kCount, 2.0);
@@ -114,7 +114,7 @@ struct Place {
   int32_t local_rank = 0, threads = 0;
 };
 
-// Where every rank runs; on all ranks. Collective.
+// Where each rank runs, known to all ranks. Collective.
 std::vector<Place> places_of(Communicator& world) {
   Place mine;
   gethostname(mine.host.data(), mine.host.size() - 1);
@@ -140,7 +140,7 @@ ExitCode doctor(Communicator& world) {
     if (world.size() > 1) print_places(places);
     std::fflush(stdout);
   }
-  world.barrier();  // measured while the other ranks wait
+  world.barrier();  // the other ranks wait here, so that they do not disturb the measurement
   return ExitCode::done;
 }
 

@@ -13,8 +13,9 @@
 namespace birkhoff {
 namespace {
 
-// By default the allocator raises the size from which it maps a block of its own to that of the largest block freed; a
-// few large blocks that come and go then leave holes as large, up to a fifth of the memory of a small model.
+// By default glibc raises the threshold above which it maps a block on its own to the size of the largest block freed
+// so far. A few large blocks that come and go then leave holes of their size in the heap, up to a fifth of the memory
+// of a small model. Fixed thresholds return such blocks to the system.
 void return_large_blocks() {
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 16 << 20);
@@ -27,6 +28,7 @@ ExitCode run_parallel(const ParallelAction& action) {
   Communicator& world = mpi->world();
   const ExitCode code = guarded(world, [&] {
     const ExitCode result = action.run(world);
+    // Output that is a result must be complete on every rank; a log that could not be written is no error.
     if (action.prints == Prints::result) agree(world, check_standard_streams);
     return result;
   });
@@ -38,9 +40,9 @@ ExitCode run(const std::vector<std::string>& arguments) {
   Cli cli(BIRKHOFF_VERSION);
   for (const auto add : kCommands) add(cli);
   const AnyAction action = cli.parse(arguments);
-  if (const auto* alone = std::get_if<SerialAction>(&action)) {
+  if (const auto* serial = std::get_if<SerialAction>(&action)) {
     release_stop_signals();
-    const ExitCode code = (*alone)();
+    const ExitCode code = (*serial)();
     check_standard_streams();
     return code;
   }
@@ -51,6 +53,8 @@ ExitCode run(const std::vector<std::string>& arguments) {
 }  // namespace birkhoff
 
 int main(int argc, char** argv) {
+  // The order matters: signals are held before the program executes itself again, and the streams are reserved before
+  // any file is opened.
   birkhoff::hold_stop_signals();
   birkhoff::bound_thread_waits(argv);
   birkhoff::reserve_standard_streams();

@@ -1,5 +1,5 @@
 #pragma once
-// Options that all commands have which read text.
+// Options shared by all commands that read text.
 #include <cstdint>
 #include <string>
 
@@ -12,10 +12,10 @@ TextFormat format_of(const std::string& word);  // auto, text or jsonl
 
 BadData policy_of(const std::string& word);  // fail or skip
 
-// Of --max-file-mib. Errors: UserError for a negative or too large number.
+// The bytes of --max-file-mib. Errors: UserError if the number is negative or too large.
 int64_t bytes_of_mib(int64_t mib);
 
-// To standard error, so that standard output keeps to the result.
+// Prints to standard error, so that standard output holds only the result.
 void print_note(const std::string& note);
 
 }  // namespace birkhoff

@@ -20,7 +20,7 @@ struct TrainOptions {
   int64_t vocab_size = TokenizerTraining().vocab_size, min_frequency = TokenizerTraining().min_frequency;
 };
 
-// A text file is one document, a file of JSON lines one a line.
+// A text file is one document; in a file of JSON lines each line is one.
 CorpusOptions corpus_of(const TrainOptions& options) {
   CorpusOptions corpus;
   corpus.inputs = options.inputs;

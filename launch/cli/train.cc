@@ -20,7 +20,7 @@
 namespace birkhoff {
 namespace {
 
-// Where the time budget counts from.
+// The moment from which the time budget counts.
 const auto process_started = std::chrono::steady_clock::now();
 
 void print_line(const std::string& line) {
@@ -28,7 +28,7 @@ void print_line(const std::string& line) {
   std::fflush(stdout);
 }
 
-// Ranks of one run have one binary: its version, and the digest of its bytes.
+// Identifies the binary by its version and the digest of its bytes; all ranks of a run must have the same.
 std::string program() {
   std::ifstream in("/proc/self/exe", std::ios::binary);
   Hasher hasher;
@@ -43,32 +43,33 @@ struct Arguments {
   std::vector<std::string> overrides;
 
   LoadedConfig loaded;
-  std::exception_ptr mistake;
+  std::exception_ptr config_error;
 
-  // Ahead of MPI's start, whose deadline is a setting.
+  // Reads the configuration before MPI starts, because the deadline of that start is one of its settings. An error is
+  // kept for agreed(), which can report it once for all ranks.
   StartDeadline read(ConfigUse use) {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
     try {
       loaded = load_config(config, all, use);
     } catch (...) {
-      mistake = std::current_exception();
+      config_error = std::current_exception();
     }
     return {loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s"};
   }
 
-  // A mistake is found on all ranks alike, and told once.
+  // Collective. Every rank finds the same errors in the configuration, if any, and they are reported once.
   const LoadedConfig& agreed(WatchedWorld& watched) const {
     const auto deadline =
         watched.watchdog().guard("start-up", loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s");
     agree(watched.world(), [&] {
-      if (mistake) std::rethrow_exception(mistake);
+      if (config_error) std::rethrow_exception(config_error);
     });
     return loaded;
   }
 };
 
-// The console that everything else is told on, owned by `metrics`.
+// Adds the console, which also prints all messages. Owned by `metrics`.
 Console& add_console(Metrics& metrics, const Config& c) {
   ConsoleOptions options;
   options.format = c.metrics.log_format;
@@ -106,6 +107,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
     Console& console = add_console(metrics, config.config);
     for (const std::string& warning : config.warnings) console.log("warning: " + warning);
     reports.log = [&console](const std::string& line) { console.log(line); };
+    // Log files lie in run.dir, which another run may hold until the directories are taken.
     reports.directories_ready = [&] { add_sinks(metrics, config.config, console); };
   }
   const Outcome outcome = run_training(watched, config, reports);

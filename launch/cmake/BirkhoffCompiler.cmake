@@ -1,4 +1,4 @@
-# Language, warnings and sanitizers: what every target of this project is compiled with.
+# Language standard, warnings and sanitizers of every target of this project.
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
@@ -20,12 +20,12 @@ add_library(birkhoff_flags INTERFACE)
 target_compile_options(birkhoff_flags INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Werror -fno-math-errno -fno-trapping-math -ffp-contract=off>)
 target_link_libraries(birkhoff_flags INTERFACE Threads::Threads)
-# Debug builds check the standard library's preconditions, and on which device each tensor is.
+# Debug builds check the preconditions of the standard library, and that each tensor is on the expected device.
 target_compile_definitions(birkhoff_flags INTERFACE $<$<CONFIG:Debug>:_GLIBCXX_ASSERTIONS BIRKHOFF_CHECKED>)
 if(BIRKHOFF_SANITIZE)
   target_compile_options(birkhoff_flags INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${BIRKHOFF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all -g1 -O1>)
-  # Under its sanitizers g++ takes initialized values for uninitialized ones, as its manual says.
+  # With sanitizers g++ reports initialized values as uninitialized, as its manual warns.
   target_compile_options(birkhoff_flags INTERFACE
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized>)
   target_link_options(birkhoff_flags INTERFACE -fsanitize=${BIRKHOFF_SANITIZE})

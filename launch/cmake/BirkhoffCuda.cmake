@@ -19,7 +19,7 @@ if(BIRKHOFF_WITH_CUDA)
   endif()
   enable_language(CUDA)
   find_package(CUDAToolkit REQUIRED)
-  # CMake 3.25 does not know that nvcc 12 and later compile C++20.
+  # CMake 3.25 does not know that nvcc 12 and later support C++20.
   foreach(kind STANDARD EXTENSION)
     if(NOT DEFINED CMAKE_CUDA20_${kind}_COMPILE_OPTION OR CMAKE_CUDA20_${kind}_COMPILE_OPTION STREQUAL "")
       set(CMAKE_CUDA20_${kind}_COMPILE_OPTION -std=c++20)

@@ -1,10 +1,10 @@
-# Every third-party package, found once. The folder that is a package's one home links it (tests/layering_test.py).
+# Finds every third-party package once. Only the folder that is a package's home links it (tests/layering_test.py).
 find_package(PkgConfig REQUIRED)
 find_package(dnnl CONFIG REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(yaml-cpp REQUIRED)
 if(NOT TARGET yaml-cpp::yaml-cpp)
-  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)  # yaml-cpp 0.7 has the plain name only
+  add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)  # yaml-cpp 0.7 has only the name without a namespace
 endif()
 find_package(ZLIB REQUIRED)
 find_package(CURL REQUIRED)

@@ -1,7 +1,8 @@
-# One static library per top-level folder, sources listed, headers registered so that each is compiled alone
-# (target all_verify_interface_header_sets).
+# One static library for each top-level folder. Sources are listed by hand, and headers are registered so that each one
+# is also compiled alone (target all_verify_interface_header_sets).
 
-# birkhoff_library(NAME dep...): target birkhoff_NAME, alias birkhoff::NAME, public dependencies given.
+# birkhoff_library(NAME dep...): defines the target birkhoff_NAME with the alias birkhoff::NAME and these public
+# dependencies.
 function(birkhoff_library name)
   add_library(birkhoff_${name} STATIC)
   add_library(birkhoff::${name} ALIAS birkhoff_${name})
@@ -10,7 +11,8 @@ function(birkhoff_library name)
   set_target_properties(birkhoff_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
 endfunction()
 
-# birkhoff_sources(NAME file...): .cc/.cu files are compiled, .h files are registered. Paths relative to the folder NAME.
+# birkhoff_sources(NAME file...): compiles the .cc and .cu files and registers the .h files. Paths are relative to the
+# folder NAME.
 function(birkhoff_sources name)
   foreach(file IN LISTS ARGN)
     if(file MATCHES "\\.h$")
@@ -22,16 +24,16 @@ function(birkhoff_sources name)
   endforeach()
 endfunction()
 
-# birkhoff_private_headers(NAME file...): headers that include what the library does not pass on (mpi.h); they are not
-# among those that are compiled alone.
+# birkhoff_private_headers(NAME file...): registers headers that include something the library does not pass on (mpi.h).
+# They are not compiled alone, because that would need the private include paths.
 function(birkhoff_private_headers name)
   foreach(file IN LISTS ARGN)
     target_sources(birkhoff_${name} PRIVATE ${PROJECT_SOURCE_DIR}/${name}/${file})
   endforeach()
 endfunction()
 
-# birkhoff_ops(FAMILY op...): each op is <op>.h, <op>.cc (checks, dispatch) and <op>_cpu.cc. The f64 references of all ops
-# of the family stand together in <family>_reference.cc.
+# birkhoff_ops(FAMILY op...): each op consists of <op>.h, <op>.cc (checks, dispatch) and <op>_cpu.cc. The f64 references
+# of all ops of a family are in <family>_reference.cc.
 function(birkhoff_ops family)
   birkhoff_sources(kernels ${family}/${family}_reference.cc)
   foreach(op IN LISTS ARGN)
@@ -39,7 +41,7 @@ function(birkhoff_ops family)
   endforeach()
 endfunction()
 
-# birkhoff_cuda_ops(FAMILY op...): the op has a CUDA twin, <op>_cuda.cu.
+# birkhoff_cuda_ops(FAMILY op...): ops that also have a CUDA implementation, <op>_cuda.cu.
 function(birkhoff_cuda_ops family)
   if(BIRKHOFF_WITH_CUDA)
     foreach(op IN LISTS ARGN)
@@ -48,8 +50,9 @@ function(birkhoff_cuda_ops family)
   endif()
 endfunction()
 
-# birkhoff_simd(FAMILY op...): <op>_simd.cc is compiled once per instruction set; kernels/core/cpu/isa.h chooses at run
-# time. <family>_simd.h declares what all of them export; core/cpu, which is no family of ops, lists its header itself.
+# birkhoff_simd(FAMILY op...): compiles <op>_simd.cc once for each instruction set; kernels/core/cpu/isa.h chooses at
+# run time. <family>_simd.h declares what all of them export. core/cpu is not a family of ops and lists its header
+# itself.
 set(BIRKHOFF_ISA_portable "")
 set(BIRKHOFF_ISA_avx2 -mavx2 -mfma -mf16c)
 set(BIRKHOFF_ISA_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512)
@@ -75,14 +78,14 @@ function(birkhoff_simd family)
     endif()
     foreach(op IN LISTS ARGN)
       target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_simd.cc)
-      # As a property of the file it comes after the flags that every target has.
+      # As a source property, because it must come after the flags that every target has, which turn contraction off.
       set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_simd.cc
         PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
     endforeach()
   endforeach()
 endfunction()
 
-# birkhoff_test_support(file...): sources shared by tests, linked into each.
+# birkhoff_test_support(file...): sources shared by tests, in a library that every test links.
 function(birkhoff_test_support)
   add_library(birkhoff_test_support STATIC)
   foreach(file IN LISTS ARGN)
@@ -91,11 +94,12 @@ function(birkhoff_test_support)
   target_link_libraries(birkhoff_test_support PUBLIC birkhoff::kernels GTest::gmock nlohmann_json::nlohmann_json)
 endfunction()
 
-# What every test's environment has, besides what its author set; the rest is inherited.
+# The environment of every test, in addition to what is inherited.
 set(BIRKHOFF_TEST_ENVIRONMENT OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
   OMPI_MCA_odls_base_sigkill_timeout=1 PRTE_MCA_odls_base_sigkill_timeout=1
   BIRKHOFF_SOURCE_DIR=${PROJECT_SOURCE_DIR})
-# The end of the output where everything was skipped. A failure stands after what was skipped, and so stays a failure.
+# Matches the end of the output if every test was skipped. If a test failed, the failure is printed after the skipped
+# ones, and the pattern does not match.
 set(BIRKHOFF_ALL_SKIPPED "\\[  PASSED  \\] 0 tests\\.\n(\\[  SKIPPED \\] [^\n]*\n)+\n*$")
 if(BIRKHOFF_SANITIZE)
   set(support ${PROJECT_SOURCE_DIR}/tests/support)
@@ -106,8 +110,8 @@ if(BIRKHOFF_SANITIZE MATCHES "thread")
   list(APPEND BIRKHOFF_TEST_ENVIRONMENT OMP_NUM_THREADS=1)  # libgomp's barriers are invisible to the sanitizer
 endif()
 
-# birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): tests/PATH_test.cc as a CTest entry named by PATH,
-# built also by the target LABEL_tests of each label. With RANKS it runs under mpirun, its main() from
+# birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): makes tests/PATH_test.cc a CTest entry named PATH.
+# The target LABEL_tests of each label builds it too. With RANKS it runs under mpirun, with main() from
 # tests/support/mpi_main.cc.
 function(birkhoff_test path)
   cmake_parse_arguments(arg "" "RANKS;TIMEOUT" "LINK;LABELS;ARGS" ${ARGN})
@@ -144,7 +148,8 @@ function(birkhoff_test path)
     ENVIRONMENT "${BIRKHOFF_TEST_ENVIRONMENT}" SKIP_REGULAR_EXPRESSION "${BIRKHOFF_ALL_SKIPPED}")
 endfunction()
 
-# birkhoff_vectors(KIND PATH FILTER): the tests of one kind of vector files, a part of the test PATH, as Vectors/KIND.
+# birkhoff_vectors(KIND PATH FILTER): adds the tests in PATH that read one kind of vector file, selected by FILTER, as
+# the CTest entry Vectors/KIND.
 function(birkhoff_vectors kind path filter)
   string(REPLACE "/" "_" target "test_${path}")
   add_test(NAME Vectors/${kind} COMMAND ${target} --gtest_filter=${filter})
@@ -156,8 +161,8 @@ function(birkhoff_vectors kind path filter)
   add_dependencies(vectors_tests ${target})
 endfunction()
 
-# birkhoff_isa_test(PATH): the test PATH again with each lower instruction set, as isa/ISA/PATH; skipped where the
-# processor lacks it. What runs on the reference device alone is left out.
+# birkhoff_isa_test(PATH): runs the test PATH again with each lower instruction set, as isa/ISA/PATH; skipped if the
+# processor lacks it. Tests that only use the reference device are left out.
 function(birkhoff_isa_test path)
   string(REPLACE "/" "_" target "test_${path}")
   if(NOT TARGET ${target})
@@ -172,7 +177,7 @@ function(birkhoff_isa_test path)
   add_dependencies(isa_tests ${target})
 endfunction()
 
-# birkhoff_onednn_test(PATH): the test PATH again with oneDNN held to AVX2, which has no bf16.
+# birkhoff_onednn_test(PATH): runs the test PATH again with oneDNN limited to AVX2, which has no bf16.
 function(birkhoff_onednn_test path)
   string(REPLACE "/" "_" target "test_${path}")
   add_test(NAME isa/onednn_avx2/${path} COMMAND ${target} --gtest_filter=-*FiniteDifferences*:*Refuses*)

@@ -1,16 +1,17 @@
 # Shared by quickstart.sh, test.sh and bench.sh: packages, stages, environment. Sourced, never run.
 set -euo pipefail
-export LC_ALL=C.UTF-8  # numbers with a point
+export LC_ALL=C.UTF-8  # so that numbers are printed with a point
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-# What the ranks have from the SIGTERM of mpirun to its SIGKILL, to write a checkpoint (docs/exit_codes.md).
+# Seconds between mpirun's SIGTERM and its SIGKILL, in which the ranks write a checkpoint (docs/exit_codes.md).
 export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-5}
 # Open MPI 5 reads these names instead.
 export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe PRTE_MCA_hwloc_default_binding_policy=none
 export PRTE_MCA_odls_base_sigkill_timeout=$OMPI_MCA_odls_base_sigkill_timeout
 
-# Paths below the checkout are hashed relative to the build folder, so that clones in other places share compiled files.
+# ccache hashes paths below the checkout relative to the build folder, so that clones in other places share compiled
+# files.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
@@ -21,7 +22,7 @@ ALL_PACKAGES=(clang clang-format libclang-rt-dev libomp-dev python3-venv python3
 CORPUS_PACKAGES=(dict-gcide wordnet-base xz-utils)
 
 STAGES=() stage_name='' stage_started=0
-# stage TEXT: says what comes next, and how long what came before took.
+# stage TEXT: ends the previous stage, keeping its time, and prints the title of the next one.
 stage() {
   finish_stage
   stage_name=$1 stage_started=$SECONDS
@@ -45,7 +46,7 @@ die() {
 
 installed() { dpkg-query -W -f='${Status}\n' "$1" 2>/dev/null | grep -q '^install ok installed'; }
 
-# install_packages NAME...: by apt, as root or through sudo; nothing is done where all are there.
+# install_packages NAME...: installs the missing packages by apt, as root or through sudo.
 install_packages() {
   command -v apt-get >/dev/null || { echo "no apt-get here: make sure these are installed: $*"; return 0; }
   local missing=() name
@@ -62,7 +63,7 @@ install_packages() {
     >/dev/null
 }
 
-# configure_and_build PRESET [TARGET...]; TESTS=OFF leaves the tests out, and with them what they need.
+# configure_and_build PRESET [TARGET...]. TESTS=OFF leaves out the tests and the packages that only they need.
 configure_and_build() {
   local preset=$1 log
   shift

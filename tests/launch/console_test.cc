@@ -60,7 +60,7 @@ TEST(Console, PrintsEveryIntervalAndTheLastStepAndOtherEvents) {
   std::fclose(lines);
 }
 
-TEST(Format, KeepsFromTheLineWhatOnlyFilesAreFor) {
+TEST(Format, LeavesOutOfTheLineWhatOnlyFilesShow) {
   const Record record{"step",
                       7,
                       {{"loss", 2.5},
@@ -78,8 +78,8 @@ TEST(Console, DrawsABarWithTimesAndRate) {
   std::fclose(both);
 }
 
-// What a terminal of one endless line would show of a text: a carriage return goes to the start of the line, and the
-// sequence after it clears it.
+// What a terminal with endless lines shows: a carriage return goes to the start of the line, and the escape sequence
+// after it clears the line.
 std::string shown_on_terminal(const std::string& text) {
   std::string shown;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -108,7 +108,7 @@ TEST(Console, KeepsTheBarBelowLinesAndMessages) {
   std::fclose(both);
 }
 
-// A child's output, where its parent, this test, stands for the launcher.
+// The output of a child process, whose parent, this test, plays the launcher.
 class Terminal : public testing::TestWithParam<bool> {};
 
 TEST_P(Terminal, IsFoundBehindALauncher) {

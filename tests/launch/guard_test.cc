@@ -55,7 +55,7 @@ TEST(Guard, GivesEachClassOfErrorItsExitCode) {
   EXPECT_EQ(guarded([] { return ExitCode::stopped; }), ExitCode::stopped);
 }
 
-// What the system refuses is no defect, wherever it is met.
+// A refusal by the system is not a defect of the program, wherever it is met.
 TEST(Guard, TakesARefusalOfTheSystemForAnErrorOfTheUserThatNamesPathAndReason) {
   const auto printed = [](const std::exception_ptr& error) {
     testing::internal::CaptureStderr();

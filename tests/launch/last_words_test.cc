@@ -8,7 +8,8 @@
 namespace birkhoff {
 namespace {
 
-// What standard error holds behind `text` where `full` bytes of a pipe are taken and nobody reads; -1 where it hangs.
+// The bytes that standard error, a pipe that nobody reads, holds after `text` was printed; `full`: the pipe is filled
+// before. -1 if the call hangs.
 ssize_t held_behind(const std::string& text, bool full) {
   int ends[2];
   EXPECT_EQ(pipe(ends), 0);
@@ -33,7 +34,7 @@ ssize_t held_behind(const std::string& text, bool full) {
   return status == 0 ? held : -1;
 }
 
-TEST(LastWords, AreSaidInFullAndWaitForNoReader) {
+TEST(LastWords, ArePrintedInFullButNeverWaitForAReader) {
   EXPECT_EQ(held_behind(std::string(5000, 'a'), false), 5000);
   EXPECT_GE(held_behind("never read", true), 4096);
   EXPECT_GE(held_behind(std::string(1 << 20, 'a'), false), 4096);

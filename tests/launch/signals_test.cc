@@ -18,7 +18,7 @@
 namespace birkhoff {
 namespace {
 
-// What a process of its own returns, or 128 and the number of the signal that ended it.
+// Runs `body` in a child process; returns its exit code, or 128 plus the number of the signal that ended it.
 int in_child(const std::function<int()>& body) {
   const pid_t pid = fork();
   if (pid == 0) _exit(body());
@@ -107,7 +107,7 @@ TEST(Signals, OfAClosedPipeAndALargeFileAreErrorsOfTheWrite) {
             EFBIG);
 }
 
-// The rows of docs/exit_codes.md: "| HUP | stop | ... |".
+// Compares with the rows of docs/exit_codes.md: "| HUP | stop | ... |".
 TEST(Signals, AreInTheTableForUsers) {
   const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
   const std::string page = read_file(std::string(source ? source : ".") + "/docs/exit_codes.md");

@@ -1,5 +1,5 @@
-// launch/slurm/train.sbatch with commands that only look like those of Slurm and MPI. What a real Slurm does with it is
-// told in docs/exit_codes.md.
+// Runs launch/slurm/train.sbatch with stand-ins for the commands of Slurm and MPI. docs/exit_codes.md says what a real
+// Slurm does with it.
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -30,7 +30,7 @@ class TrainSbatch : public testing::Test {
     write_file(dir_ / name, "#!/bin/bash\n" + body + "\n");
     std::filesystem::permissions(dir_ / name, std::filesystem::perms::owner_all);
   }
-  // The launcher's body; $signals counts the USR1 it has got.
+  // Sets the body of the launcher, in which $signals counts the USR1 signals received so far.
   void launcher(const std::string& body) { tool("mpirun", "signals=0; trap 'signals=$((signals + 1))' USR1\n" + body); }
   std::string command(const std::string& environment = "") const {
     const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
@@ -64,7 +64,7 @@ TEST_F(TrainSbatch, PassesOneSignalOnWaitsForTheCheckpointAndRequeues) {
   EXPECT_EQ(requeued(), "requeue 17\n");
 }
 
-// --signal may name any of them.
+// --signal may name any of these.
 TEST_F(TrainSbatch, TakesEverySignalThatAsksForAStop) {
   launcher("echo started; while [ $signals = 0 ]; do sleep 0.05; done; exit 75");
   std::vector<std::unique_ptr<Background>> jobs;
@@ -79,7 +79,8 @@ TEST_F(TrainSbatch, TakesEverySignalThatAsksForAStop) {
   EXPECT_EQ(requeued(), "requeue 17\nrequeue 17\nrequeue 17\nrequeue 17\n");
 }
 
-// mpirun dies of a signal that comes before its handler is there, and forgets one that comes before its ranks.
+// mpirun dies of a signal that comes before it has installed its handler, and forgets one that comes before it has
+// started the ranks.
 TEST_F(TrainSbatch, KeepsASignalThatComesEarlyUntilTheLauncherCanPassItOn) {
   tool("mpirun",
        "echo started; sleep 0.5; trap '' USR1; echo no ranks yet; sleep 0.5; signals=0; trap 'signals=1' USR1\n"
@@ -93,7 +94,7 @@ TEST_F(TrainSbatch, KeepsASignalThatComesEarlyUntilTheLauncherCanPassItOn) {
   EXPECT_EQ(second.wait(20), 75) << second.output();
 }
 
-// A limit of the size of files that the log has reached: bash would die of SIGXFSZ ahead of the requeue.
+// The log has reached the limit on file sizes: without the trap bash would die of SIGXFSZ before it requeues the job.
 TEST_F(TrainSbatch, RequeuesWhereItsLogMayNotGrow) {
   launcher("exit 75");
   write_file(dir_ / "log", std::string(1024, 'x'));
@@ -110,7 +111,7 @@ TEST_F(TrainSbatch, MustBeStartedBySlurm) {
   EXPECT_THAT(alone.output, HasSubstr("SLURM_JOB_ID: is not set: submit this script with sbatch"));
 }
 
-// What counts the failures may be damaged by the failure of a node, or not be writable.
+// The file that counts the failures may be damaged when a node fails, or may not be writable.
 TEST_F(TrainSbatch, CountsFailuresWhateverItsFileHolds) {
   launcher("exit 4");
   write_file(dir_ / ".birkhoff-17.failures", "torn\n");

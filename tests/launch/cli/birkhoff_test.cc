@@ -1,4 +1,4 @@
-// The program as a whole: what it prints, and its exit code.
+// Runs the whole program and checks what it prints and its exit code.
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +20,7 @@ struct Result {
   std::string output;
 };
 
-// By bash, with what it writes to its standard error.
+// Runs a command by bash; the output includes standard error.
 Result shell(const std::string& command) {
   setenv("COMMAND", command.c_str(), 1);
   std::FILE* pipe = popen("bash -c 'eval \"$COMMAND\"' 2>&1", "r");
@@ -70,7 +70,8 @@ TEST(Birkhoff, RefusesAnUnknownCommandWithCodeTwo) {
   EXPECT_THAT(result.output, HasSubstr("'trian' is not a command"));
 }
 
-// Each command in a shell that closes, fills or leaves its output, or gives it an input that cannot be read.
+// Runs each command with an output that is closed, full or abandoned by its reader, or with an input that cannot be
+// read.
 TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
   const TempDir dir;
   write_file(dir / "a.txt", "to be or not to be, that is the question\n");
@@ -88,7 +89,7 @@ TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
     for (const auto& [output, reason] :
          {std::pair(">/dev/full", "No space left on device"), std::pair(">&-", "Bad file descriptor"),
           std::pair("| (exec <&-; sleep 0.3)", "Broken pipe")}) {
-      // The reader of the pipe goes first.
+      // The reader of the pipe must be gone before the command writes.
       const std::string late = *output == '|' ? "(sleep 0.1; " : "(";
       const Result result = shell(late + BIRKHOFF_PROGRAM + " " + command + ") " + output + "; exit ${PIPESTATUS[0]}");
       EXPECT_EQ(result.exit_code, 2) << command << output << result.output;
@@ -96,7 +97,7 @@ TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
           << command << output;
     }
   }
-  // An input without end ends when nobody reads on.
+  // Endless input must end once nobody reads the output.
   const Result endless = shell(std::string("(yes | timeout 20 ") + BIRKHOFF_PROGRAM + " tokenizer encode " + tokenizer +
                                ") | head -1 >/dev/null; exit ${PIPESTATUS[0]}");
   EXPECT_EQ(endless.exit_code, 2) << endless.output;
@@ -109,8 +110,8 @@ TEST(Streams, ThatCannotBeWrittenOrReadAreErrorsOfEveryCommand) {
   }
 }
 
-// A file that takes the place of a closed stream would be written into by what is printed.
-TEST(Streams, ThatAreClosedAreNoFileOfOurs) {
+// A file that got the number of a closed stream would receive what is printed.
+TEST(Streams, ThatAreClosedAreNotReusedForFiles) {
   const TempDir dir;
   write_file(dir / "a.txt", "to be or not to be, that is the question\n");
   const auto train = [&](const std::string& name, const std::string& streams) {
@@ -123,7 +124,7 @@ TEST(Streams, ThatAreClosedAreNoFileOfOurs) {
   EXPECT_EQ(read_file(dir / "a.json"), read_file(dir / "b.json"));
 }
 
-// What libgomp says that it has read.
+// Checks the settings that libgomp reports to have read.
 TEST(ThreadWaits, AreBoundedUnlessTheUserHasSaidOtherwise) {
   const auto spin_count = [](const std::string& environment) {
     const Result result =
@@ -144,7 +145,7 @@ TEST(ThreadWaits, AreBoundedUnlessTheUserHasSaidOtherwise) {
   EXPECT_GT(spin_count("OMP_WAIT_POLICY=active"), 1000000);
 }
 
-// However the program is started, it starts itself again with the same arguments.
+// However the program is started, it executes itself again with the same arguments.
 TEST(ThreadWaits, KeepTheArguments) {
   const std::string program = BIRKHOFF_PROGRAM;
   for (const std::string& start :
@@ -156,7 +157,7 @@ TEST(ThreadWaits, KeepTheArguments) {
   }
 }
 
-// What a variable of the shell that is not set leaves behind.
+// An unset shell variable leaves an empty argument.
 TEST(Birkhoff, RefusesAnEmptyValue) {
   for (const char* arguments :
        {"train x.yaml --resume ''", "describe config ''", "data verify ''", "tokenizer train ''"}) {

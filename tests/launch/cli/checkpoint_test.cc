@@ -1,4 +1,4 @@
-// birkhoff checkpoint inspect, verify and diff, and the example of the format's description.
+// birkhoff checkpoint inspect, verify and diff, and the example reader in docs/formats/checkpoint.md.
 #include <functional>
 #include <sstream>
 #include <utility>
@@ -48,7 +48,7 @@ TEST_F(CheckpointCommand, VerifiesOneOrAllOfARun) {
   EXPECT_THAT(r.output, AllOf(HasSubstr("step-00000010: valid"), HasSubstr("step-00000020: valid")));
 }
 
-// What a file names must not steer the terminal of whoever looks at it.
+// A file's name must not control the terminal of whoever looks at it.
 TEST_F(CheckpointCommand, ShowsControlCharactersByTheirNumbers) {
   write_file(dir_ / "step-00000010" / "stray\x1b[2J", "");
   for (const std::string& command : {"inspect " + path(10), "verify " + dir_.path().string()}) {
@@ -74,7 +74,7 @@ TEST_F(CheckpointCommand, AnInvalidCheckpointGivesCodeSixAndTheOthersAreStillVer
   }
 }
 
-// Calls back once when something is written to it.
+// Calls a function once, at the first write.
 class CallingBuffer : public std::stringbuf {
  public:
   explicit CallingBuffer(std::function<void()> call) : call_(std::move(call)) {}
@@ -146,7 +146,7 @@ TEST_F(CheckpointCommand, TellsWhatDiffersAndByHowMuch) {
   EXPECT_THAT(r.output, Not(HasSubstr("a: 1")));
 }
 
-// The first in the path, or that of the system, which has what the package manager installed; empty if neither has it.
+// The python3 of the path, or the system's, for which the package manager installs h5py; empty if neither has h5py.
 std::string python_with_h5py() {
   for (const std::string python : {"python3", "/usr/bin/python3"}) {
     if (test::run_program(python + " -c 'import h5py' 2>/dev/null").exit_code == 0) return python;
@@ -154,7 +154,7 @@ std::string python_with_h5py() {
   return {};
 }
 
-// The code block of docs/formats/checkpoint.md, run as it stands.
+// Runs the code block of docs/formats/checkpoint.md as it stands.
 TEST_F(CheckpointCommand, TheDocumentedReaderReadsIt) {
   const std::string python = python_with_h5py();
   if (python.empty()) GTEST_SKIP() << "neither python3 nor /usr/bin/python3 has h5py";

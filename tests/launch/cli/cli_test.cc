@@ -11,7 +11,7 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A command line as the program builds it.
+// A command line built as the program builds its own.
 struct CliTest : testing::Test {
   Cli cli{"1.2.3"};
   std::string config, output, mode = "fast";
@@ -43,7 +43,7 @@ struct CliTest : testing::Test {
       return e.what();
     }
   }
-  // The code of an action that needs no ranks.
+  // Runs an action that needs no MPI, and returns its exit code.
   ExitCode run(const std::vector<std::string>& arguments) { return std::get<SerialAction>(cli.parse(arguments))(); }
 };
 
@@ -86,7 +86,7 @@ TEST_F(CliTest, SaysWhatIsWrongAndWhatIsNear) {
   }
 }
 
-// CLI11 alone reads 010 as eight and what is beyond 64 bits as the largest number.
+// By itself CLI11 reads 010 as eight, and a number beyond 64 bits as the largest one.
 TEST_F(CliTest, ReadsNumbersInDecimalDigitsAndInRange) {
   cli.parse({"train", "x", "--count", "010", "--share", "+.125"});
   EXPECT_EQ(count, 10);
@@ -100,7 +100,7 @@ TEST_F(CliTest, ReadsNumbersInDecimalDigitsAndInRange) {
   }
 }
 
-// "--count=$N" of a variable that is not set must not take the next word for its value.
+// "--count=$N" with an unset variable must not take the next word as its value.
 TEST_F(CliTest, TakesNoOtherWordForAValueThatIsEmpty) {
   EXPECT_THAT(refusal({"train", "--mode=", "fast", "x"}), HasSubstr("--mode= has no value; give one, or leave"));
   EXPECT_THAT(refusal({"train", "x", "--count=", "7"}), HasSubstr("--count= has no value"));
