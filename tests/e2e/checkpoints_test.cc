@@ -1,5 +1,5 @@
-// Checkpoints of whole runs: disks that are full or read-only, directories that others hold, and the line that a
-// restart follows.
+// Checkpoints of whole runs: full and read-only disks, directories that another run holds, and which line of training a
+// restart continues.
 #include <csignal>
 #include <fstream>
 
@@ -52,7 +52,7 @@ TEST(FullDisk, ARunGoesOnAndTheNextSaveWorks) {
   EXPECT_THAT(read_file(dir / "run" / "metrics.jsonl"), HasSubstr("\"failed_total\":1"));
 }
 
-// One page is free for the lock.
+// One free page suffices for the lock, but not for a checkpoint.
 TEST(FullDisk, ALastCheckpointThatCannotBeWrittenIsTriedTwiceAndIsCode74) {
   const TinyDisk disk("4m");
   if (!disk.mounted()) GTEST_SKIP() << disk.reason();
@@ -83,7 +83,7 @@ TEST(FullDisk, ARequestedStopWithoutItsCheckpointIsCode74) {
   EXPECT_THAT(run.output(), AllOf(HasSubstr("is lost"), Not(HasSubstr("stopped after step"))));
 }
 
-// The checkpoint has 14 MB. Open MPI itself needs files of 4 MiB.
+// The checkpoint has 14 MB. The limit cannot be much lower, because Open MPI itself needs files of 4 MiB.
 TEST(FileSizeLimit, IsAFailedSaveAndNeverADeathByASignal) {
   const TempDir dir;
   const std::string train = Training::shared().command(
@@ -98,7 +98,8 @@ TEST(FileSizeLimit, IsAFailedSaveAndNeverADeathByASignal) {
   EXPECT_THAT(list_checkpoints(dir / "run" / "checkpoints"), IsEmpty());
 }
 
-// Nothing of the run is in its directory, so that --resume auto would begin anew.
+// The run has saved nothing in its directory, so --resume auto would start a new run; the advice must be the same
+// command.
 TEST(FullDisk, ARunThatSavedNothingIsStartedAgainFromTheCheckpointItWasGiven) {
   const TinyDisk disk("4m");
   if (!disk.mounted()) GTEST_SKIP() << disk.reason();
@@ -141,13 +142,13 @@ TEST(CheckpointDirectory, IsRefusedToARunWithAnotherRunDirectory) {
   const ProgramResult second = Training::shared().train(1, dir / "second", saves_to(dir / "shared"));
   EXPECT_EQ(second.exit_code, 2) << second.output;
   EXPECT_THAT(second.output, AllOf(HasSubstr("shared is in use by process "), HasSubstr("another checkpoint.dir")));
-  // Nor may it be the one that lies in the directory of a run.
+  // Nor may it use the checkpoint directory inside another run's directory.
   Background third(Training::shared().command(1, dir / "third", kEndless), dir / "log3");
   ASSERT_TRUE(third.shows("step: 1/", 60)) << third.output();
   EXPECT_EQ(Training::shared().train(1, dir / "fourth", saves_to(dir / "third" / "checkpoints")).exit_code, 2);
 }
 
-// A run of 4 steps with a checkpoint of each second.
+// Arguments for a run up to step `last` that saves every second step.
 std::string steps(int last) {
   return "--set checkpoint.interval=2 --set checkpoint.keep=9 --set run.steps=" + std::to_string(last);
 }
@@ -204,7 +205,7 @@ TEST(Line, IsKeptHoweverThePathOfItsCheckpointIsWritten) {
   }
 }
 
-// An abandoned checkpoint is no part of the line that a restart follows, so that what it holds is saved again.
+// An abandoned checkpoint does not belong to the line that a restart follows, so its state is saved again.
 TEST(Line, ARestartFollowsTheOneThatWasAbandonedAndIsTakenUpAgain) {
   const TempDir dir;
   const fs::path saved = dir / "run" / "checkpoints", abandoned = saved / "abandoned-step-00000004";

@@ -1,4 +1,4 @@
-// Text to tokens through the program: birkhoff tokenizer and birkhoff data, and runs on data that is broken.
+// From text to tokens with birkhoff tokenizer and birkhoff data, and runs on broken data.
 #include <csignal>
 #include <fstream>
 #include <set>
@@ -24,7 +24,7 @@ ProgramResult program(const std::string& arguments) {
 }
 ProgramResult shell(const std::string& commands) { return run_program("sh -c '" + commands + "'"); }
 
-// 400 short documents, every third word of which tells them apart.
+// 400 short documents. Every third word is a number that differs between them.
 std::string english(int seed) {
   static const char* const kWords[] = {"the",    "river", "flows", "under", "an",  "old",
                                        "bridge", "of",    "stone", "and",   "sand"};
@@ -183,7 +183,7 @@ TEST_F(Data, UnderSkipADamagedSampleIsCountedOverAllReplicasAndTheRunGoesOn) {
     last = bad;
     if (first < 0) first = bad;
   }
-  // One sample is damaged; one that two replicas read counts at both.
+  // One sample is damaged. A sample that two replicas read is counted by both.
   EXPECT_GE(last, 1);
   EXPECT_LE(last, 2);
   EXPECT_THAT(first, testing::Le(last));
@@ -196,7 +196,7 @@ TEST_F(Data, AShardDeletedWhileTrainingReadsItEndsTheRunWithCodeSix) {
   options.tokenizer = path("tokenizer.json");
   options.output = path("data");
   options.split.kind = SplitRule::Kind::blank_lines;
-  options.max_shard_bytes = 1000;  // more shards than are kept open
+  options.max_shard_bytes = 1000;  // makes more shards than are kept open
   ASSERT_GT(birkhoff::ingest(options).split("train").shards.size(), 200u);
   for (const char* policy : {"fail", "skip"}) {
     const std::filesystem::path moved = dir_ / "moved", shards = dir_ / "data/train";
@@ -243,7 +243,7 @@ TEST_F(Data, AManifestWhoseEndTokenIsNoTokenIsRefused) {
 
 TEST_F(Data, AKilledIngestionLeavesNoDatasetAndTheNextOneSucceeds) {
   make_tokenizer();
-  // A large file behind the others keeps the ingestion in the middle of its input for seconds.
+  // A large file after the others keeps the ingestion busy with its input for seconds.
   std::string large = english(41);
   while (large.size() < size_t{100} << 20) large += large;
   write_file(dir_ / "large.txt", large);

@@ -1,4 +1,4 @@
-// A rank of a real training run that dies or stands still, wherever it is: the others end by the deadline.
+// A rank of a real training run dies or hangs at various places; the other ranks must end by the deadline.
 #include <csignal>
 #include <ostream>
 
@@ -14,11 +14,12 @@ using testing::HasSubstr;
 
 struct Place {
   std::string name, place;
-  int count;          // which operation of that place
-  std::string phase;  // that outlasts its deadline
+  int count;          // the number of the operation at that place
+  std::string phase;  // expected message: the phase that misses its deadline
 };
 
-// A step has 4 microbatches on each of 3 replicas; operations of the first step are left alone.
+// A step has 4 microbatches on each of 3 replicas. Except for StartUp and Forward, the counts skip the operations of
+// the first step.
 const Place kPlaces[] = {
     {"StartUp", "agree_on", 6, "start-up did not end within 4 s (parallel.timeout_init_s"},
     {"Forward", "forward", 3, "step 1 did not end within 3 s (parallel.timeout_step_s"},
@@ -44,7 +45,7 @@ class Fault : public testing::TestWithParam<Place> {
     command.replace(command.find(BIRKHOFF_PROGRAM), std::string(BIRKHOFF_PROGRAM).size(), faulty);
     return run_program(launch.empty() ? command : command.insert(command.find(" -n 3"), " " + launch));
   }
-  // Processes, zombies among them, that the run left. The last may take a moment to go.
+  // The number of processes that the run left behind, zombies included. Gives the last one some time to disappear.
   static int left() {
     int count = processes();
     for (int i = 0; i < 200 && count > 0; ++i, count = processes()) usleep(50'000);
@@ -83,7 +84,7 @@ TEST_P(Fault, ARankThatIsKilledEndsTheRun) {
 
 using FaultOfAKeptRun = Fault;
 
-// mpirun keeps the others: they end by themselves.
+// With this option mpirun does not kill the other ranks: they must end by themselves.
 TEST_P(FaultOfAKeptRun, ARankThatIsKilledIsNamedByTheOthers) {
   const ProgramResult r = run(SIGKILL, "--enable-recovery");
   EXPECT_EQ(count(r.output, "\nerror: "), 1u) << r.output;
@@ -92,7 +93,7 @@ TEST_P(FaultOfAKeptRun, ARankThatIsKilledIsNamedByTheOthers) {
   EXPECT_EQ(left(), 0);
 }
 
-// MPI waits for it in its end, when nothing is left to do. 75 asks for a restart, and stays what it is.
+// MPI_Finalize waits for the hanging rank although no work is left. 75 asks for a restart, so it must stay 75.
 TEST(FaultBehindTheRun, ARankThatStandsStillHoldsUpNobody) {
   for (const auto& [settings, code] : {std::pair{"--set run.steps=1", 4}, {"--set run.time_budget_s=0.001", 75}}) {
     const TempDir dir;

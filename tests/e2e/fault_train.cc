@@ -1,7 +1,8 @@
 // The program itself, on a communicator that raises a signal in one rank at a chosen operation.
 //   fault_train SIGNAL RANK PLACE COUNT train CONFIG ...
-// PLACE is the function, the file or the group of the operation, COUNT which of those it is; "forward" is a call for
-// progress between the ops of a step, of which there are many; "end" is behind the run, ahead of the end of MPI.
+// PLACE is the function, file or group of the operation, and COUNT the number of the operation among those. "forward"
+// is a call of progress() between the ops of a step, of which there are many; "end" is after the run, before the end of
+// MPI.
 #include <atomic>
 #include <csignal>
 #include <cstdlib>

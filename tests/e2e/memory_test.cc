@@ -1,4 +1,4 @@
-// What a run needs of memory is told before its first step, and again where there is not enough.
+// A run prints how much memory it needs before its first step, and again if memory runs out.
 #include <gmock/gmock.h>
 
 #include "tests/e2e/training.h"
@@ -10,7 +10,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-TEST(Memory, OfARankIsToldBeforeTheFirstStep) {
+TEST(Memory, OfARankIsPrintedBeforeTheFirstStep) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(2, dir / "run", "--set run.steps=1");
   ASSERT_EQ(run.exit_code, 0) << run.output;
@@ -25,7 +25,7 @@ TEST(Memory, OfARankIsToldBeforeTheFirstStep) {
   }
 }
 
-// Tables of 13 GB where a process may have 3.
+// Tables of 13 GB, with a limit of 3 GB for a process.
 TEST(Memory, ThatRunsOutEndsTheRunWithTheTableAndRemedies) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";

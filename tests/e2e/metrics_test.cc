@@ -1,4 +1,4 @@
-// docs/metrics.md against what a run serves and logs.
+// Compares docs/metrics.md with what a run serves and logs.
 #include <csignal>
 #include <map>
 #include <regex>
@@ -32,7 +32,7 @@ std::map<std::string, Documented> documented() {
   return all;
 }
 
-// A run of two ranks, watched while it evaluates and saves, and what it left.
+// The output of a run with two ranks: what it serves while it evaluates and saves, its log, and its files.
 class Watched : public testing::Test {
  protected:
   static void SetUpTestSuite() {

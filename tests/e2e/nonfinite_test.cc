@@ -1,4 +1,5 @@
-// A checkpoint whose weights were spoilt stands for a run that went wrong: what is named, counted, and how it ends.
+// Overwrites values of a checkpoint to imitate a run that diverged, and checks what the next run names and counts, and
+// how it ends.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -21,12 +22,12 @@ struct Spoilt {
   std::string tensor;
   int64_t begin, count;
   float value;
-  std::string named;     // by a step, or by a save
-  std::string loaded{};  // by the resume
+  std::string named;     // what the step or the save must name
+  std::string loaded{};  // what the resume must name
 };
 void PrintTo(const Spoilt& spoilt, std::ostream* out) { *out << spoilt.named; }
 
-// Writes a value over f32 elements of a tensor, and the checksums that make the checkpoint valid again.
+// Overwrites f32 elements of a tensor with a value, and updates the checksums so that the checkpoint is valid again.
 void overwrite(const fs::path& checkpoint, const Spoilt& s) {
   Manifest manifest = open_checkpoint(checkpoint);
   Manifest::Entry& entry = manifest.tensors.at(s.tensor);
@@ -47,7 +48,7 @@ void overwrite(const fs::path& checkpoint, const Spoilt& s) {
 
 class NonFinite : public testing::TestWithParam<Spoilt> {
  protected:
-  // Trained for 4 steps once.
+  // The directory of a run of 4 steps, trained once for all tests.
   static const fs::path& trained() {
     static const TempDir dir;
     static const fs::path run = dir / "run";
@@ -89,7 +90,7 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
 
-// An expert of layer 1 is [64, 32] above and [32, 32] below; the router is [8, 32].
+// In layer 1 an expert's up-projection is [64, 32] and its down-projection [32, 32]; the router is [8, 32].
 INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
                          testing::Values(Spoilt{"model.layers.1.ffn.experts.up", 5 * 64 * 32 + 3, 1, kNan,
                                                 "the value of layers.1.ffn.experts.up, expert 5 on every rank"},
@@ -97,13 +98,13 @@ INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
                                                 "the value of layers.1.ffn.gate.bias on every rank"},
                                          Spoilt{"model.layers.0.attention.kv_a.weight", 7, 1, kInf,
                                                 "the value of layers.0.attention.kv_a.weight on every rank"},
-                                         // Rows show when a step looks them up.
+                                         // A table row that is not finite shows only when a step looks it up.
                                          Spoilt{"model.layers.1.engram.table", 8 * 3, 8 * 500, kInf,
                                                 "the value of layers.1.engram.table, row 3 on rank 0"},
                                          Spoilt{"model.layers.0.ffn.up.weight", 3, 1, 3e38f,
                                                 "the output of layers.0.ffn, microbatch 1, on every rank"}));
 
-// What no loss and no gradient shows is found by the save, which then publishes nothing.
+// A value that affects neither loss nor gradients is found by the next save, which then publishes nothing.
 using Unseen = NonFinite;
 TEST_P(Unseen, IsFoundByTheNextSaveAndEndsTheRunWithCode5) {
   const Spoilt& s = GetParam();
@@ -131,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Spoilt{"balanced.momentum.layers.1.engram.table", 8 * 700 + 3, 1, kInf,
                            "balanced.momentum.layers.1.engram.table, element \\[[0-9]+, [0-7]\\], is -?(inf|nan)",
                            "balanced.momentum.layers.1.engram.table, element \\[700, 3\\], is inf"},
-                    // The row of a token that does not occur.
+                    // The row of a token that does not occur in the data.
                     Spoilt{"model.layers.1.engram.table", 8 * 3 + 1, 1, kNan,
                            "model.layers.1.engram.table, element \\[3, 1\\], is nan",
                            "model.layers.1.engram.table, element \\[3, 1\\], is nan"}));

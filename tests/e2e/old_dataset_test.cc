@@ -1,4 +1,4 @@
-// A dataset of a program before dataset.json had checksums: it is read, verified and trained on as then.
+// A dataset from before dataset.json had checksums is still read, verified and trained on with the same losses.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,7 +30,7 @@ TEST(OldDataset, LoadsVerifiesAndTrainsToTheSameLosses) {
   EXPECT_THAT(verified.output, HasSubstr("all 4 samples are intact"));
   const ProgramResult trained = program(birkhoff + " train train.yaml");
   ASSERT_EQ(trained.exit_code, 0) << trained.output;
-  // What the program that made the dataset computed; the last digits depend on the processor.
+  // The losses computed by the program that made the dataset; the last digits depend on the processor.
   const std::vector<double> expected{5.57115, 5.54763, 5.55082, 5.53015};
   const std::vector<double> found = losses(trained.output);
   ASSERT_EQ(found.size(), expected.size());

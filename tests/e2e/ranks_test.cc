@@ -1,4 +1,4 @@
-// Ranks that do not run the same, and those whose deadline passes.
+// Ranks that do not run the same program or configuration, and ranks that miss a deadline.
 #include <fstream>
 
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-// Two ranks, each by its own command. (mpirun 5.0.7 crashes when it is given two programs.)
+// Starts two ranks with different commands, by a script because mpirun 5.0.7 crashes if it is given two programs.
 ProgramResult run_pair(const TempDir& dir, const std::string& first, const std::string& second) {
   std::ofstream(dir / "rank.sh") << "if [ $OMPI_COMM_WORLD_RANK = 0 ]; then\n  exec " << first << "\nelse\n  exec "
                                  << second << "\nfi\n";
@@ -51,7 +51,7 @@ TEST(SameRun, RanksOfOtherBinariesAreRefusedWithTheTable) {
                                 HasSubstr("\n     1 | "), Not(HasSubstr(" on rank 0, "))));
 }
 
-// Before MPI has started no rank can tell the others that it is gone, or that it hangs.
+// Before MPI has started, no rank can tell the others that it ended or hangs.
 TEST(Deadline, OfTheStartUpCoversTheStartOfMpi) {
   const TempDir dir;
   for (const char* other : {"true", "sleep 1000"}) {
@@ -63,7 +63,7 @@ TEST(Deadline, OfTheStartUpCoversTheStartOfMpi) {
   }
 }
 
-// The log and the errors go to a pipe that is full: nothing that is printed holds up the deadline.
+// The log and the errors go to a pipe that fills up; no print may delay the deadline.
 TEST(Deadline, HoldsWhereNobodyReadsWhatIsPrinted) {
   const TempDir dir;
   const std::string train = Training::shared().command(

@@ -1,4 +1,4 @@
-// The program on the device that tests compare with: plain loops in f64.
+// The program on the reference device, which computes with plain loops in f64.
 #include <gmock/gmock.h>
 
 #include "tests/e2e/training.h"

@@ -1,5 +1,5 @@
-// Restarts of a small run that commit 387785c began: run_of_387785c.txt holds its dataset, its configuration and its
-// checkpoint of step 2, made by
+// Restarts of a small run that was begun by commit 387785c. run_of_387785c.txt holds its dataset, its configuration and
+// its checkpoint of step 2, made by
 //   birkhoff train run.yaml --set run.steps=2
 //   tar c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 . | gzip -9n | base64 -w120
 #include <cstdlib>
@@ -34,7 +34,7 @@ class OldRun : public testing::Test {
     EXPECT_EQ(unpacked.exit_code, 0) << unpacked.output;
   }
 
-  // Trains into run.dir `name`, from the old checkpoint where it has none of its own.
+  // The command that trains into run.dir `name`, from the old checkpoint if that directory has none of its own.
   std::string command(const std::string& name, const std::string& arguments) const {
     const std::string own = fs::exists(dir_ / name / "checkpoints") ? "auto" : (dir_ / "checkpoint").string();
     const std::string data = (dir_ / "data").string();
@@ -50,7 +50,7 @@ class OldRun : public testing::Test {
   const TempDir dir_;
 };
 
-// The losses are those that 387785c had, printed to six digits; instruction sets differ by less.
+// The losses that 387785c computed, printed to six digits; instruction sets differ by less.
 TEST_F(OldRun, IsVerifiedAndGoesOnWithTheSameLosses) {
   const ProgramResult verified =
       run_program(std::string(BIRKHOFF_PROGRAM) + " checkpoint verify " + (dir_ / "checkpoint").string());
@@ -83,7 +83,7 @@ TEST_F(OldRun, IsRefusedFewerStepsThanItHas) {
   EXPECT_EQ(train("run", "--set run.steps=2").exit_code, 0) << "as many are fine";
 }
 
-// Under a right checksum: what only the run itself can judge.
+// Manifests with a right checksum whose mistake only the run itself can find.
 TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
   struct Case {
     std::function<void(Json& body)> change;
@@ -157,7 +157,7 @@ TEST_F(OldRun, IsWarnedOfAnyValueOfItsCheckpointThatIsNotFinite) {
                                 HasSubstr("checkpoint holds was not finite either. Resume from an older checkpoint")));
 }
 
-// A second moment below zero is finite, and the root of it is not.
+// A negative second moment is finite, but its square root is not.
 TEST_F(OldRun, NamesTheCheckpointThatItCameFromWhereItsStateTurnsOutNotFinite) {
   const fs::path checkpoint = dir_ / "checkpoint";
   Manifest manifest = open_checkpoint(checkpoint);
@@ -177,7 +177,7 @@ TEST_F(OldRun, NamesTheCheckpointThatItCameFromWhereItsStateTurnsOutNotFinite) {
 constexpr const char* kSpikes =
     "--set optimizer.learning_rate=0 --set optimizer.spike.z_score=0.001 --set optimizer.max_nonfinite_steps=1000 ";
 
-// Of some thirty steps about half stand out.
+// With this threshold about half of some thirty steps count as spikes.
 TEST_F(OldRun, EndsWhereTooManyOfTheLastStepsWereSkipped) {
   const ProgramResult run = train("run", std::string(kSpikes) +
                                              "--set optimizer.nonfinite_window=20 --set "

@@ -1,4 +1,4 @@
-// What was saved goes on as if nothing had happened: on the same ranks to the bit, on others within a bound.
+// A resumed run continues as if it had never stopped: bitwise on the same number of ranks, within a bound on another.
 #include <cmath>
 #include <sstream>
 
@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// A run of 8 steps saves after 4; without what came later it starts again from there.
+// Copies only the checkpoint of step 4 of a run of 8 steps, so that a run in `to` resumes from there.
 void forget_after_four(const fs::path& from, const fs::path& to) {
   fs::create_directories(to / "checkpoints");
   fs::copy(from / "checkpoints" / checkpoint_name(4), to / "checkpoints" / checkpoint_name(4),
@@ -42,17 +42,17 @@ TEST_P(Resume, IsBitwiseEqualToAnUninterruptedRun) {
 
 INSTANTIATE_TEST_SUITE_P(
     Settings, Resume,
-    testing::Values(
-        std::pair{1, std::string()}, std::pair{2, std::string()},
-        std::pair{2, std::string("--set optimizer.type=muon --set precision.moments=bf16")},
-        std::pair{2, std::string("--set optimizer.engram.update=sparse_adamw --set precision.recipe=f32")},
-        // Step 4 lies within ramp, short sequences and the detector's window, and the resumed run leaves them.
-        std::pair{2, std::string("--set batch.ramp.initial_size=4 --set batch.ramp.increment=4 "
-                                 "--set batch.ramp.steps=6 --set optimizer.spike.z_score=0.5 "
-                                 "--set optimizer.spike.window=2 "
-                                 "--set 'batch.length_schedule=[{until_step: 5, sequence_length: 16}]'")},
-        std::pair{1, std::string("--set model.residual.type=mhc_single_pass --set model.norm_eps=1e-20 "
-                                 "--set precision.recipe=fp8_block --set checkpoint.async=false")}));
+    testing::Values(std::pair{1, std::string()}, std::pair{2, std::string()},
+                    std::pair{2, std::string("--set optimizer.type=muon --set precision.moments=bf16")},
+                    std::pair{2, std::string("--set optimizer.engram.update=sparse_adamw --set precision.recipe=f32")},
+                    // Step 4 lies within the batch ramp, the short sequences and the spike detector's window, and the
+                    // resumed run passes their ends.
+                    std::pair{2, std::string("--set batch.ramp.initial_size=4 --set batch.ramp.increment=4 "
+                                             "--set batch.ramp.steps=6 --set optimizer.spike.z_score=0.5 "
+                                             "--set optimizer.spike.window=2 "
+                                             "--set 'batch.length_schedule=[{until_step: 5, sequence_length: 16}]'")},
+                    std::pair{1, std::string("--set model.residual.type=mhc_single_pass --set model.norm_eps=1e-20 "
+                                             "--set precision.recipe=fp8_block --set checkpoint.async=false")}));
 
 TEST(Resume, OfAResumeIsBitwiseEqual) {
   const TempDir dir;
@@ -66,7 +66,7 @@ TEST(Resume, OfAResumeIsBitwiseEqual) {
   EXPECT_THAT(differences(manifest_of(dir / "straight", 8), manifest_of(dir / "parts", 8)), IsEmpty());
 }
 
-// Loaded on other numbers of ranks and written again, before any step: the owners are others, the state is the same.
+// Loads on another number of ranks and saves again before any step: the owners of the parts change, the state must not.
 std::vector<std::string> unindented_lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);
@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Settings, Reshard,
                                          "--set optimizer.type=muon --set optimizer.engram.granularity=head",
                                          "--set optimizer.type=muon --set precision.moments=bf16"));
 
-// Sums over replicas have another order on another number of ranks: losses agree to a few f32 roundings.
+// The order of sums over the replicas depends on the number of ranks, so losses agree only to a few f32 roundings.
 TEST(Resume, OnOtherNumbersOfRanksGoesOnWithTheSameStateAndLosses) {
   const TempDir dir;
   const std::string f32 = "--set precision.recipe=f32";
@@ -152,7 +152,8 @@ TEST(Resume, WalksBackToTheNewestValidCheckpointAndSaysSo) {
   EXPECT_EQ(Training::shared().train(1, dir / "run").exit_code, 6);
 }
 
-// Replicas evaluate the same sequences in the same microbatches, so that only the last digits of the sum may differ.
+// All numbers of ranks evaluate the same sequences in the same microbatches, so only the last digits of the sum may
+// differ.
 TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
   const TempDir dir;
   const std::string part = "--set eval.sequences=13";
@@ -171,7 +172,7 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
     ASSERT_NE(found, std::string::npos) << eval.output;
     // The run prints six digits.
     EXPECT_NEAR(std::stod(eval.output.substr(found + 6)), loss, 2e-5) << ranks;
-    // A line for each evaluation, by one rank, with the digits of the output.
+    // Each evaluation adds one line, written by one rank, with the digits of the output.
     const std::string log = read_file(dir / "run" / "eval.jsonl");
     EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), ranks);
     const std::string printed = eval.output.substr(found + 6, eval.output.find(' ', found + 6) - found - 6);

@@ -1,4 +1,4 @@
-// How a run ends: on request, by its budget, by a lost peer, by a second run.
+// How a run ends: on request, by its time budget, because a peer is lost, or because another run holds the directory.
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 constexpr const char* kLong = "--set run.steps=100000 --set checkpoint.interval=0 --set eval.interval=0";
 
-// Processes of the program that train into a directory, without mpirun and shells around them.
+// The processes of the program that train into a directory, without mpirun and shells around them.
 std::vector<int> ranks_of(const std::filesystem::path& dir) {
   std::vector<int> pids;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -29,7 +29,7 @@ std::vector<int> ranks_of(const std::filesystem::path& dir) {
   return pids;
 }
 
-// A table that takes a while to fill.
+// A table so large that filling it takes a while.
 constexpr const char* kLongStartUp = " --set model.engram.rows_per_head=300000";
 
 enum class Whom { one_rank, all_ranks };
@@ -68,7 +68,7 @@ class Signals : public testing::TestWithParam<SignalCase> {
       case When::evaluating:
         return "step: 1/";
       case When::before_step_1:
-        return "optimizer:";  // of the printed configuration
+        return "optimizer:";  // part of the printed configuration
       default:
         return "step: 3/";
     }
@@ -145,7 +145,7 @@ TEST(Limits, OfProcessorTimeAreARequestToStop) {
   EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
 }
 
-// A sink never stops a run: a reader that has gone, a full disk, no output at all.
+// Output that cannot be written never stops a run: the reader has gone, the disk is full, or there is no output at all.
 TEST(Output, ThatCannotBeWrittenStopsNoRun) {
   const TempDir dir;
   const std::string train = Training::shared().command(1, dir / "run", "--set eval.interval=0");
@@ -160,10 +160,10 @@ TEST(Output, ThatCannotBeWrittenStopsNoRun) {
   }
 }
 
-// mpirun ends with a code of its own, but leaves the ranks the time to save that it is told to.
+// mpirun ends with an exit code of its own, but gives the ranks the configured time to save.
 TEST(Mpirun, PassesSigtermOnAndLetsTheRanksSave) {
   const TempDir dir;
-  // It reads nothing from the ranks meanwhile: many step lines would fill the pipe and hold them up.
+  // While it ends, mpirun reads nothing from the ranks: many step lines would fill the pipe and block them.
   Background run("env OMPI_MCA_odls_base_sigkill_timeout=5 " +
                      Training::shared().command(2, dir / "run", std::string(kLong) + " --set run.log_interval=100000"),
                  dir / "log");
@@ -195,7 +195,7 @@ TEST(TimeBudget, ThatExpiresWithinAnEvaluationBreaksItOff) {
   EXPECT_EQ(list_checkpoints(dir / "run" / "checkpoints").size(), 1u);
 }
 
-// The start-up counts: with less than it takes there is no step.
+// The start-up counts too: with a budget shorter than it, no step is run.
 TEST(TimeBudget, CountsFromTheStartOfTheProcess) {
   const TempDir dir;
   const ProgramResult run =
@@ -204,7 +204,7 @@ TEST(TimeBudget, CountsFromTheStartOfTheProcess) {
   EXPECT_THAT(run.output, HasSubstr("stopped after step 0 by the time budget"));
 }
 
-// The first update divides by zero. A checkpoint after it would be of no use.
+// The first update divides by zero, and a checkpoint after it would be useless.
 TEST(NonFinite, AFirstUpdateThatIsNotFiniteIsNotSaved) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(
@@ -226,7 +226,7 @@ TEST(Spikes, InARowEndTheRunAndAreNamed) {
               testing::ContainsRegex("steps in a row that were skipped; last: the loss [0-9.]+ is a spike"));
 }
 
-// A restart does not give a run of skipped steps a new count.
+// A restart must not reset the count of steps skipped in a row.
 TEST(NonFinite, StepsInARowAreCountedAcrossARestart) {
   const TempDir dir;
   const std::string spikes =
@@ -274,7 +274,7 @@ TEST(Directory, IsRefusedToASecondRun) {
   EXPECT_EQ(Training::shared().train(1, dir / "run", "--set run.steps=2").exit_code, 0);
 }
 
-// Its ranks live for a moment longer, and hold the directory meanwhile.
+// The ranks of the killed mpirun live a moment longer and still hold the directory.
 TEST(Mpirun, ThatIsKilledLeavesADirectoryThatCanBeUsedAtOnce) {
   const TempDir dir;
   Background first(Training::shared().command(2, dir / "run", kLong), dir / "log");

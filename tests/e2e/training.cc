@@ -22,7 +22,7 @@ std::string source_dir() {
   return dir ? dir : ".";
 }
 
-// English that is the same whenever the tests are built: `documents` walks over the pairs of words of the license.
+// English text that is the same in every build: each document is a random walk over the word pairs of the license.
 void write_texts(const std::filesystem::path& file, int documents, int words) {
   std::ifstream in(source_dir() + "/LICENSE");
   const std::vector<std::string> said{std::istream_iterator<std::string>(in), {}};

@@ -9,18 +9,18 @@
 
 namespace birkhoff::test {
 
-// A tokenizer and a dataset of real English, made once a process, and runs of configs/test.yaml on them.
+// A tokenizer and a dataset of English text, made once per process, and runs of configs/test.yaml on them.
 class Training {
  public:
   static const Training& shared();
 
-  // The command that trains into `dir` on so many ranks, with further arguments.
+  // The command that trains into `dir` on `ranks` ranks, with additional arguments.
   std::string command(int ranks, const std::filesystem::path& dir, const std::string& arguments = "") const;
   ProgramResult train(int ranks, const std::filesystem::path& dir, const std::string& arguments = "") const;
   std::string data_arguments() const;
   const std::filesystem::path& data() const { return data_; }
   const std::filesystem::path& tokenizer() const { return tokenizer_; }
-  // A held-out split whose evaluation takes seconds.
+  // Settings for a held-out split whose evaluation takes seconds.
   std::string long_evaluation() const;
 
  private:
@@ -30,7 +30,7 @@ class Training {
 };
 
 Manifest manifest_of(const std::filesystem::path& dir, int64_t step);
-// Names of tensors whose bytes differ, and of values that differ.
+// The names of tensors whose bytes differ, and the kinds of values that differ.
 std::vector<std::string> differences(const Manifest& a, const Manifest& b);
 // The losses of all step lines, in order.
 std::vector<double> losses(const std::string& output);
