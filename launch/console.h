@@ -7,7 +7,6 @@
 
 namespace birkhoff {
 
-
 // Whether text written to the stream reaches a terminal. For a process that an MPI launcher started, the launcher's own
 // stream decides, because the stream of the process itself is always a pipe, or a terminal made for it alone.
 bool leads_to_terminal(std::FILE* stream);

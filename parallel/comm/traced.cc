@@ -147,9 +147,14 @@ class TracedCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     const auto record = trace_.add(inner_, {.op = Op::split});
     trace_.set(*record, Trace::State::waiting);
-    auto part = inner_.split(color, key, name);
-    trace_.set(*record, Trace::State::done);
-    return std::make_unique<TracedCommunicator>(std::move(part), trace_);
+    try {
+      auto part = inner_.split(color, key, name);
+      trace_.set(*record, Trace::State::done);
+      return std::make_unique<TracedCommunicator>(std::move(part), trace_);
+    } catch (...) {
+      trace_.set(*record, Trace::State::failed);
+      throw;
+    }
   }
 
  private:

@@ -88,6 +88,7 @@ class DirectoryLock {
  private:
   void open();
   std::optional<Owner> read_owner() const;
+  bool is_ours() const noexcept;
   void claim(const std::optional<Owner>& before);
   bool is_held(const std::optional<Owner>& owner) const;
   void await_end(const std::optional<Owner>& owner);

@@ -172,10 +172,23 @@ void DirectoryLock::write_owner() {
                          options_.setting));
 }
 
+// A process that was suspended for longer than `stale_after_s` may find that a run on another host has taken over the
+// lock. It must then neither keep that run's lock young nor remove it.
+bool DirectoryLock::is_ours() const noexcept {
+  try {
+    const auto owner = read_owner();
+    return owner && owner->host == host_name() && owner->pid == ::getpid() && same_file(fd_, path_);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 void DirectoryLock::refresh() {
   std::unique_lock lock(mutex_);
   const auto period = std::chrono::duration<double>(options_.refresh_every_s);
-  while (!wake_.wait_for(lock, period, [this] { return ending_; })) ::futimens(fd_, nullptr);
+  while (!wake_.wait_for(lock, period, [this] { return ending_; })) {
+    if (is_ours()) ::futimens(fd_, nullptr);
+  }
 }
 
 void DirectoryLock::release() {
@@ -190,7 +203,7 @@ DirectoryLock::~DirectoryLock() {
   }
   wake_.notify_all();
   refresher_.join();
-  ::unlink(path_.c_str());
+  if (is_ours()) ::unlink(path_.c_str());
   release();
 }
 

@@ -1,6 +1,7 @@
 #include "trainer/plan/memory.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iomanip>
 #include <optional>
@@ -46,26 +47,41 @@ std::optional<int64_t> available() {
   return std::nullopt;
 }
 
-std::optional<int64_t> number_in(const std::string& path) {
+std::optional<int64_t> number_in(const std::filesystem::path& path) {
   std::ifstream in(path);
   int64_t value = 0;
   if (in >> value) return value;
   return std::nullopt;
 }
 
-// Memory left to this process's own control group (cgroup v2). Inactive file pages count as free, because the kernel
-// would reclaim them.
-std::optional<int64_t> group_room() {
+// Memory left in one control group (cgroup v2), or nullopt if it has no limit. Inactive file pages count as free,
+// because the kernel would reclaim them.
+std::optional<int64_t> room_of_group(const std::filesystem::path& folder) {
+  const auto limit = number_in(folder / "memory.max"), used = number_in(folder / "memory.current");
+  if (!limit || !used) return std::nullopt;
+  std::ifstream stat(folder / "memory.stat");
+  int64_t value = 0, files = 0;
+  for (std::string key; stat >> key >> value;) files = key == "inactive_file" ? value : files;
+  return *limit - *used + files;
+}
+
+}  // namespace
+
+std::optional<int64_t> control_group_room(const std::filesystem::path& root, const std::string& group) {
+  std::optional<int64_t> least;
+  for (std::filesystem::path at = group;; at = at.parent_path()) {
+    if (const auto room = room_of_group(root / at.relative_path())) least = std::min(least.value_or(*room), *room);
+    if (at == at.parent_path()) return least;
+  }
+}
+
+namespace {
+
+// That of this process.
+std::optional<int64_t> own_group_room() {
   std::ifstream groups("/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
-    if (!line.starts_with("0::")) continue;
-    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    const auto limit = number_in(folder + "/memory.max"), used = number_in(folder + "/memory.current");
-    if (!limit || !used) continue;
-    std::ifstream stat(folder + "/memory.stat");
-    int64_t value = 0, files = 0;
-    for (std::string key; stat >> key >> value;) files = key == "inactive_file" ? value : files;
-    return *limit - *used + files;
+    if (line.starts_with("0::/")) return control_group_room("/sys/fs/cgroup", line.substr(3));
   }
   return std::nullopt;
 }
@@ -114,7 +130,8 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
 
 MemoryRoom memory_room() {
   MemoryRoom room{available().value_or(INT64_MAX), "available on this host"};
-  if (const auto group = group_room(); group && *group < room.of_host) room = {*group, "left to this control group"};
+  if (const auto group = own_group_room(); group && *group < room.of_host)
+    room = {*group, "left to this control group"};
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
     const int64_t used = process_memory().virtual_size.value_or(0);

@@ -203,6 +203,22 @@ TEST(DirectoryLock, IsGoneAfterwards) {
   EXPECT_FALSE(std::filesystem::exists(dir / ".lock"));
 }
 
+// As if this process had been suspended for so long that a run on another host took over.
+TEST(DirectoryLock, LeavesALockAloneThatAnotherHostTookOver) {
+  const TempDir dir;
+  {
+    DirectoryLock::Options options;
+    options.refresh_every_s = 0.02;
+    const DirectoryLock lock(dir.path(), options);
+    write_file(dir / ".lock", "elsewhere 17\n");
+    set_age(dir / ".lock", 100);
+    const auto before = std::filesystem::last_write_time(dir / ".lock");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    EXPECT_EQ(std::filesystem::last_write_time(dir / ".lock"), before) << "it is no longer ours to refresh";
+  }
+  EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n");
+}
+
 TEST(DirectoryLock, ARefusalNamesTheSettingToChange) {
   EXPECT_THAT(try_lock("/proc", 120, "checkpoint.dir"), HasSubstr("Choose another checkpoint.dir"));
 }
