@@ -11,7 +11,7 @@ namespace {
 bool ascending(const std::vector<int64_t>& numbers) {
   return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end();
 }
-// What keeps the data's cursor below 1 KiB (data/loader/cursor.h).
+// With at most so many sources the data cursor stays below 1 KiB (data/loader/cursor.h).
 constexpr int64_t kMaxSources = 16;
 
 class Checker {
@@ -71,9 +71,9 @@ class Checker {
     const bool mla = m.attention.type == AttentionType::mla;
     const std::string width = mla ? "model.attention.qk_rope_head_dim" : "model.attention.head_dim";
     const int64_t dims = mla ? m.attention.qk_rope_head_dim : m.attention.head_dim;
-    require(m.rope.dims % 2 == 0, {"model.rope.dims", width}, "values turn in pairs: an even number of them");
+    require(m.rope.dims % 2 == 0, {"model.rope.dims", width}, "values are rotated in pairs; give an even number");
     require(mla ? m.rope.dims == dims : m.rope.dims <= dims, {"model.rope.dims", width},
-            mla ? "mla turns the whole rotated part; leave rope.dims out" : "no more values turn than a head has");
+            mla ? "mla rotates all of qk_rope_head_dim; leave rope.dims out" : "rope.dims exceeds the width of a head");
     require(m.rope.yarn.beta_fast > m.rope.yarn.beta_slow, {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"},
             "beta_fast must be above beta_slow");
     require(m.rope.yarn.mscale_all_dim >= 0, {"model.rope.yarn.mscale_all_dim"},
@@ -99,10 +99,11 @@ class Checker {
     require(divide, {"model.moe.num_experts", "model.moe.num_groups"}, "groups must be of equal size");
     require(e.top_groups <= e.num_groups, {"model.moe.top_groups", "model.moe.num_groups"},
             "no more groups are kept than there are");
-    if (!divide || e.num_groups == 1) return;
+    if (!divide || e.num_groups == 1) return;  // with one group, groups play no part
     const int64_t group = e.num_experts / e.num_groups;
     require(group >= 2, {"model.moe.num_experts", "model.moe.num_groups"},
             "a group scores by its two best experts: at least two each");
+    // A top_k above num_experts has been reported already.
     require(e.top_k > e.num_experts || e.top_k <= e.top_groups * group,
             {"model.moe.top_k", "model.moe.top_groups", "model.moe.num_groups"},
             concat("the kept groups hold ", e.top_groups * group, " experts, fewer than a token visits"));
@@ -157,7 +158,8 @@ class Checker {
             {"optimizer.min_learning_rate", "optimizer.learning_rate"},
             "the rate decays: its end is no higher than its peak");
     if (c_.precision.moments != DType::bf16) return;
-    // A bf16 has 8 significant bits: what is multiplied by more than 1 - 2^-8 may round back to itself for ever.
+    // A bf16 has 8 significant bits. Multiplied by more than 1 - 2^-8, a moment may round back to its old value and
+    // never decay.
     auto decays = [&](const std::string& name, double beta) {
       require(beta <= 1 - 0x1p-8, {"optimizer." + name, "precision.moments"},
               "a moment in bf16 decays by at most 1 - 2^-8 = 0.99609375; choose such a value, or moments in f32");
@@ -173,8 +175,7 @@ class Checker {
     const bool to_the_end = o.type != ScheduleType::constant && o.decay_steps == 0 && c_.run.steps > 0;
     require(!to_the_end || o.warmup_steps + o.constant_steps <= c_.run.steps,
             {"optimizer.warmup_steps", "optimizer.constant_steps", "run.steps"},
-            "the run ends before the decay that should lead to its end begins; give decay_steps, or shorten the phases "
-            "before it");
+            "the run ends before the decay begins; give decay_steps, or shorten the warm-up and constant phases");
   }
 
   void batch() {

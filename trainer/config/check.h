@@ -1,5 +1,5 @@
 #pragma once
-// Combinations of settings that cannot be.
+// Finds combinations of settings that contradict one another.
 #include <string>
 #include <vector>
 
@@ -9,13 +9,14 @@ namespace birkhoff {
 
 struct Conflict {
   std::vector<std::string> paths;  // the settings that disagree
-  std::string expected;            // and what to do
+  std::string expected;            // the rule that they break, and what to do
 };
 
-// What a config is read for: a description needs no data.
+// What a config is read for. Only training and evaluation need the data to be named.
 enum class ConfigUse { description, training, evaluation };
 
-// All of them. Needs no file, no device and no number of ranks; values that follow from others are filled.
+// Returns all conflicts. Derived values must already be filled in. Reads no file, and needs neither a device nor the
+// number of ranks.
 std::vector<Conflict> conflicts_of(const Config& config, ConfigUse use);
 
 }  // namespace birkhoff

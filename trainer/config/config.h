@@ -1,5 +1,6 @@
 #pragma once
-// All settings of a run: plain values, those of a module being its own options. Nothing here reads a file (reader.h).
+// All settings of a run, as plain values. The sections of modules are the options structs of these modules. Reading a
+// file is the task of reader.h.
 #include "trainer/config/batch.h"
 #include "trainer/config/checkpoint.h"
 #include "trainer/config/data.h"
@@ -41,8 +42,8 @@ struct Config {
   bool operator==(const Config&) const = default;
 };
 
-// The settings of `config`, in print order. They point into it: they live no longer than it, and no longer than its
-// lists keep their sizes.
+// The settings of `config`, in print order. They point into `config`, so they become invalid when it is destroyed and
+// when one of its lists changes its length.
 inline SettingList settings_of(Config& config) {
   SettingList list;
   config.visit(list);

@@ -60,7 +60,7 @@ struct DataConfig {
   bool operator==(const DataConfig&) const = default;
 
  private:
-  // data/loader/mixture.h counts shares in units of 2^-62 of all.
+  // data/loader/mixture.h rounds the share of a source down to a multiple of 2^-62, so a smaller share is 0.
   void mark_vanishing_sources(SettingList& s) const {
     double weights = 0;
     for (const SourceConfig& source : sources) weights += source.weight;

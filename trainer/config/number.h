@@ -1,5 +1,5 @@
 #pragma once
-// Numbers of settings: read from text, judged by limits, written with the fewest digits.
+// Parses, checks and prints the numbers of settings.
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -11,12 +11,13 @@
 
 namespace birkhoff {
 
-// The fewest digits that read back equal; whole numbers without an exponent.
+// The shortest text that reads back as the same number. Whole numbers are written without an exponent.
 std::string shortest(double value);
 
-// The finite number that the whole text is.
+// Parses the whole text as a finite number. Returns nullopt if it is not one.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {
+  // YAML allows a plus sign, which from_chars does not accept. "+-1" must not become -1.
   if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -24,7 +25,7 @@ std::optional<Number> parse_number(std::string_view text) {
   return value;
 }
 
-// A plain scalar may be a number; one in quotes or with a tag is none.
+// Whether the node may be a number: a scalar in quotes or with a tag never is.
 inline bool is_plain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::scalar && !node.quoted && node.tag.empty();
 }
@@ -34,7 +35,7 @@ bool within(const Limits& limits, Number value) {
   return static_cast<double>(value) >= limits.min && static_cast<double>(value) <= limits.max;
 }
 
-// Limits whose upper end is so far that documentation and messages leave it out.
+// Whether the upper limit is so large that documentation and messages do not mention it.
 inline bool is_open(const Limits& limits) { return limits.max >= 1e12; }
 
 }  // namespace birkhoff

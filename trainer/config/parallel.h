@@ -22,7 +22,7 @@ struct ParallelConfig {
     s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
     s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of the start-up, up to the first step").free();
     s("timeout_step_s", timeout_step_s, Limits{1, 1e6},
-      "deadline of a step; one that is not finite takes up to four times as long")
+      "deadline of a step; a step with a value that is not finite takes up to four times as long as others")
         .free();
     s("timeout_checkpoint_s", timeout_checkpoint_s, Limits{1, 1e6}, "deadline of a wait for a checkpoint").free();
     s("timeout_eval_s", timeout_eval_s, Limits{1, 1e6}, "deadline of an evaluation").free();

@@ -11,7 +11,7 @@ std::string parent_of(const std::string& path) { return path.substr(0, path.rfin
 std::string leaf_of(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 int64_t depth_of(const std::string& path) { return std::count(path.begin(), path.end(), '.'); }
 
-// Emits "section:" lines and indentation as paths come and go.
+// Prints settings in order, and a "section:" line before the first setting of each section.
 class YamlPrinter {
  public:
   explicit YamlPrinter(const Origins& origins) : origins_(origins) {}
@@ -33,7 +33,7 @@ class YamlPrinter {
   std::string take() { return std::move(out_); }
 
  private:
-  // A setting after a subsection returns to the section, which is then already open.
+  // Settings may follow a subsection of their section, so a section that was opened once is not printed again.
   void open(const std::string& section) {
     if (std::find(opened_.begin(), opened_.end(), section) != opened_.end()) return;
     if (section.find('.') != std::string::npos) open(parent_of(section));
@@ -46,7 +46,7 @@ class YamlPrinter {
   std::string parent_, out_;
 };
 
-// A table row cannot hold a bar.
+// A bar would end the cell of a Markdown table.
 std::string cell(const std::string& text) {
   std::string out;
   for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
@@ -60,7 +60,7 @@ std::string row(const Setting& setting, const std::string& name) {
                 setting.resume_note.empty() ? "" : ": " + setting.resume_note, " |\n");
 }
 
-// The elements of a list exist in the documentation though the default list is empty.
+// The default config with one element in each list, so that the settings of elements are documented too.
 Config example_config() {
   Config config;
   config.data.sources.resize(1);

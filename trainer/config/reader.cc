@@ -19,7 +19,7 @@ std::string trimmed(const std::string& text) {
   return first == std::string::npos ? "" : text.substr(first, last - first + 1);
 }
 
-// Applies YAML trees to a config and collects what is wrong with them.
+// Applies YAML trees to a config and collects all mistakes.
 class Reader {
  public:
   explicit Reader(std::string name) : name_(std::move(name)) { collect(); }
@@ -60,20 +60,20 @@ class Reader {
 
   LoadedConfig finish(ConfigUse use) {
     derive();
-    // Of a file that could not be read, nothing is known but that.
+    // If the file could not be parsed, its settings are missing, and conflicts found without them would be misleading.
     if (!unreadable_) {
       for (const Conflict& conflict : conflicts_of(config_, use)) report(conflict);
     }
     if (!problems_.empty()) throw UserError(all_problems());
     std::vector<std::string> warnings;
-    collect();  // of the values as they are now, which decide what is read
+    collect();  // which settings are unused depends on the final values
     for (const Setting& setting : list_.settings()) {
       const std::string& origin = origins_.at(setting.path);
       if (!setting.unused.empty() && origin != "default" && origin != "derived")
         warnings.push_back(concat(origin, ": ", setting.path, " has no effect: ", setting.unused));
     }
     for (const auto& [path, setting] : by_path_) {
-      // No shell replaces these in a config, nor bash behind the '=' of --set.
+      // No shell expands these in a config file, and bash does not expand them after the '=' of --set.
       const auto* text = std::get_if<std::string*>(&setting->value);
       if (text && ((*text)->starts_with("~/") || (*text)->starts_with('$')))
         warnings.push_back(concat(origins_.at(path), ": ", path, " is taken as it stands, ", **text,
@@ -83,6 +83,7 @@ class Reader {
   }
 
  private:
+  // Lists the settings again. Needed whenever a list of config_ changed its length, which moves its elements.
   void collect() {
     list_ = settings_of(config_);
     by_path_.clear();
@@ -103,11 +104,11 @@ class Reader {
         continue;
       }
       const std::string path = prefix.empty() ? entry.key : prefix + "." + entry.key;
-      const auto [first, fresh] = seen.try_emplace(entry.key, entry.line);
-      if (fresh) {
+      const auto [earlier, is_new] = seen.try_emplace(entry.key, entry.line);
+      if (is_new) {
         read_entry(entry, path);
       } else {
-        problem(where(entry), concat(path, " is given twice, first on line ", first->second, "; keep one"));
+        problem(where(entry), concat(path, " is given twice, first on line ", earlier->second, "; keep one"));
       }
     }
   }
@@ -115,10 +116,10 @@ class Reader {
   void read_entry(const YamlNode& node, const std::string& path) {
     const auto found = by_path_.find(path);
     if (found != by_path_.end() && override_.empty()) {
-      // "run.steps: 1" and "run: {steps: 1}" are the same setting.
-      const auto [first, fresh] = lines_.try_emplace(path, node.line);
-      if (!fresh) {
-        problem(where(node), concat(path, " is given twice, first on line ", first->second, "; keep one"));
+      // read_section() finds a key that a section has twice, but not "run.steps: 1" besides "run: {steps: 1}".
+      const auto [earlier, is_new] = lines_.try_emplace(path, node.line);
+      if (!is_new) {
+        problem(where(node), concat(path, " is given twice, first on line ", earlier->second, "; keep one"));
         return;
       }
     }
@@ -155,11 +156,11 @@ class Reader {
       return;
     }
     const ListSize& size = std::get<ListSize>(setting.value);
-    size.set(0);
+    size.set(0);  // the list replaces the old one, so its elements start from their defaults
     size.set(node.children.size());
     origins_[path] = override_.empty() ? where(node) : "--set";
     std::erase_if(origins_, [&](const auto& origin) { return origin.first.starts_with(path + "["); });
-    collect();
+    collect();  // `setting` and `size` are invalid from here on
     for (size_t i = 0; i < node.children.size(); ++i) {
       const std::string element = concat(path, "[", i, "]");
       if (node.children[i].kind == YamlNode::Kind::map) {
@@ -174,7 +175,7 @@ class Reader {
     }
   }
 
-  // A value where a section's settings should be: most often a colon without a space behind it.
+  // Advice for a value given in place of a section. The usual cause is a missing space after a colon.
   std::string section_advice(const YamlNode& node, const std::string& path) const {
     const auto inside = std::find_if(list_.settings().begin(), list_.settings().end(),
                                      [&](const Setting& s) { return s.path.starts_with(path + "."); });
@@ -185,7 +186,7 @@ class Reader {
                   no_space ? "; a space must follow each colon" : "");
   }
 
-  // Of an element of a list that has fewer, "; data.sources has 1 element ..."; empty if the path is none.
+  // Advice for a path such as "data.sources[3].path" if the list has fewer elements. Empty if the path names no list.
   std::string missing_element(const std::string& path) const {
     const std::string name = path.substr(0, path.find('['));
     const auto list = by_path_.find(name);
@@ -200,7 +201,7 @@ class Reader {
     const size_t dot = path.rfind('.');
     const std::string prefix = dot == std::string::npos ? "" : path.substr(0, dot + 1),
                       leaf = path.substr(prefix.size());
-    if (const std::string name = known_elsewhere(leaf); !name.empty()) return "; here it is called " + name;
+    if (const std::string name = setting_for_foreign_name(leaf); !name.empty()) return "; here it is called " + name;
     std::vector<std::string_view> siblings, all;
     for (const auto& [name, setting] : by_path_) {
       if (name.starts_with(prefix)) siblings.push_back(name);
@@ -216,7 +217,8 @@ class Reader {
     return close.empty() ? "; see birkhoff describe config" : "; did you mean " + close + "?";
   }
 
-  // Values that follow from others. They are printed, so that a run record shows what was used.
+  // Fills in values that follow from other values. It changes the config itself, so the run record shows the values in
+  // use.
   void derive() {
     DecoderOptions& m = config_.model;
     const auto fill = [&](const char* path, int64_t& value, int64_t derived) {
@@ -249,7 +251,7 @@ class Reader {
     }
   }
 
-  // A conflict that involves a value already reported would only repeat it.
+  // Skips a conflict that involves a value already reported as wrong, since it would only repeat that mistake.
   void report(const Conflict& conflict) {
     std::string values, at;
     for (const std::string& path : conflict.paths) {
@@ -270,7 +272,7 @@ class Reader {
   void problem(const std::string& where, const std::string& what) { problems_.push_back(where + ": " + what); }
   std::string all_problems() const {
     std::string out = concat(name_, " has ", problems_.size(), problems_.size() == 1 ? " mistake:" : " mistakes:");
-    constexpr size_t kMostShown = 100;  // of a file that is no config, nearly every line may be one
+    constexpr size_t kMostShown = 100;  // a file that is not a config may have a mistake on nearly every line
     for (size_t i = 0; i < std::min(problems_.size(), kMostShown); ++i) out += "\n  " + problems_[i];
     if (problems_.size() > kMostShown) out += concat("\n  and ", problems_.size() - kMostShown, " more");
     return out;
@@ -280,9 +282,9 @@ class Reader {
   Config config_;
   SettingList list_;
   std::map<std::string, const Setting*> by_path_;
-  std::set<std::string> sections_, failed_;
-  bool unreadable_ = false;
-  std::map<std::string, int> lines_;  // of the file, where each setting was given
+  std::set<std::string> sections_, failed_;  // failed_: settings with a reported mistake
+  bool unreadable_ = false;                  // the file is not valid YAML
+  std::map<std::string, int> lines_;         // line of the file on which each setting was given
   Origins origins_;
   std::vector<std::string> problems_;
 };

@@ -1,5 +1,5 @@
 #pragma once
-// From YAML and --set to a checked Config, every mistake reported at once, and back.
+// Reads YAML and --set into a checked Config, reporting every mistake at once, and prints a Config as YAML.
 #include <map>
 #include <string>
 #include <vector>
@@ -15,40 +15,41 @@ using Origins = std::map<std::string, std::string>;
 struct LoadedConfig {
   Config config;
   Origins origins;
-  std::vector<std::string> warnings;  // settings that somebody gave and nothing reads, a line each
+  std::vector<std::string> warnings;  // one line each: unused settings that were given, unexpanded ~ and $
 };
 
-// Reads the file, applies overrides "section.name=value" (value in YAML; later ones win), fills derived values and
-// checks ranges and combinations. Errors: UserError that lists all mistakes, each with its line, what was given, what
-// was expected, and what to do.
+// Reads the file, applies the overrides "section.name=value" (the value is YAML; the last override of a setting wins),
+// fills in derived values, and checks ranges and combinations.
+// Errors: UserError that lists all mistakes, each with its line, what was given, what was expected, and what to do.
 LoadedConfig load_config(const std::string& path, const std::vector<std::string>& overrides = {},
                          ConfigUse use = ConfigUse::description);
-// The same for text; `name` stands for the file in messages and origins.
+// The same for a text. Messages and origins call it `name`.
 LoadedConfig parse_config(const std::string& text, const std::string& name = "config",
                           const std::vector<std::string>& overrides = {}, ConfigUse use = ConfigUse::description);
 
-// What needs the number of ranks to be judged: dp * tp * pp * cp == world_size, whole microbatches a replica. Returns
-// dp. Errors: UserError.
+// Checks what depends on the number of ranks: dp * tp * pp * cp == world_size, and each replica computes whole
+// microbatches. Returns dp, the number of replicas. Errors: UserError.
 int64_t check_world(const Config& config, int64_t world_size);
 
-// YAML that parse_config reads back to an equal config. With origins, each line ends in "# from ...".
+// Prints YAML that parse_config reads back as an equal config. With origins, each value is followed by "# from ...".
 std::string print_config(Config config, const Origins& origins = {});
 
-// The same number on all ranks that run the same config, whatever file and overrides gave it.
+// A hash of all values, by which ranks check that they run the same config. It does not depend on how the values were
+// given (file, overrides, defaults).
 uint64_t digest_config(const Config& config);
 
-// Markdown reference of every setting, from the schema.
+// Markdown reference of all settings, generated from their visit() functions.
 std::string describe_config();
 
 struct ConfigChange {
   std::string path, before, after;
   bool allowed;      // on a resume
-  std::string note;  // what the change entails
+  std::string note;  // consequence of the change
 };
 std::vector<ConfigChange> diff_configs(Config before, Config after);
 
-// Checks a resume of a run that had `before`. Returns the allowed changes as lines to print, empty if there are none.
-// Errors: UserError that lists all changes that are refused.
+// Checks whether a run with the config `before` may be resumed with `after`. Returns the allowed changes as lines to
+// print, or an empty text if there are none. Errors: UserError that lists all refused changes.
 std::string check_resume(const Config& before, const Config& after);
 
 }  // namespace birkhoff

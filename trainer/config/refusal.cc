@@ -13,8 +13,9 @@
 namespace birkhoff {
 namespace {
 
-// Characters that look like a plain space or like nothing. Word processors and web pages put them into copied text.
-constexpr std::pair<std::string_view, const char*> kUnseen[] = {
+// Characters that are invisible or look like a plain space. They come with text copied from word processors and web
+// pages.
+constexpr std::pair<std::string_view, const char*> kInvisible[] = {
     {"\u00a0", "\\u00a0"}, {"\u00ad", "\\u00ad"}, {"\u2002", "\\u2002"}, {"\u2003", "\\u2003"}, {"\u2009", "\\u2009"},
     {"\u200b", "\\u200b"}, {"\u200c", "\\u200c"}, {"\u200d", "\\u200d"}, {"\u200e", "\\u200e"}, {"\u2028", "\\u2028"},
     {"\u202f", "\\u202f"}, {"\u2060", "\\u2060"}, {"\u3000", "\\u3000"}, {"\ufeff", "\\ufeff"}};
@@ -24,7 +25,7 @@ std::string lower(std::string text) {
   return text;
 }
 
-// What to do where no value was given.
+// Advice for a setting that was given without a value.
 std::string advice_on_none(const Setting& setting, GivenBy by) {
   const bool text = std::holds_alternative<std::string*>(setting.value);
   if (by == GivenBy::file)
@@ -43,7 +44,7 @@ std::string advice_on_bool(const std::string& given) {
   return "";
 }
 
-// Of text that some other program takes for a number, or that is one but out of range.
+// Advice for a text that is a number to other programs ("1e3", a number in quotes), or a number out of range.
 std::string advice_on_number(const Limits& limits, const YamlNode& node, bool whole) {
   const auto number = parse_number<double>(node.text);
   if (number && (node.quoted || !node.tag.empty())) return node.quoted ? "; remove the quotes" : "; remove the tag";
@@ -79,7 +80,7 @@ std::string advice(const Setting& setting, const YamlNode& node, GivenBy by) {
   return "";
 }
 
-// The first element that is no number of the list's, as a setting of its own.
+// Reports the first invalid element of a list, as if the element were a setting of its own.
 std::string refusal_of_element(const Setting& list, const YamlNode& node, GivenBy by) {
   for (size_t i = 0; i < node.children.size(); ++i) {
     int64_t value = 0;
@@ -96,16 +97,16 @@ std::string shown(const std::string& text) {
   static constexpr char hex[] = "0123456789abcdef";
   std::string out;
   for (std::string_view rest = std::string_view(text).substr(0, kLongest); !rest.empty();) {
-    const auto unseen = std::find_if(std::begin(kUnseen), std::end(kUnseen),
-                                     [rest](const auto& character) { return rest.starts_with(character.first); });
+    const auto invisible = std::find_if(std::begin(kInvisible), std::end(kInvisible),
+                                        [rest](const auto& character) { return rest.starts_with(character.first); });
     const auto byte = static_cast<unsigned char>(rest.front());
     const bool is_control = byte < 0x20 || byte == 0x7f;
-    if (unseen != std::end(kUnseen)) {
-      out += unseen->second;
+    if (invisible != std::end(kInvisible)) {
+      out += invisible->second;
     } else {
       out += is_control ? std::string{'\\', 'x', hex[byte >> 4], hex[byte & 15]} : std::string(1, rest.front());
     }
-    rest.remove_prefix(unseen != std::end(kUnseen) ? unseen->first.size() : 1);
+    rest.remove_prefix(invisible != std::end(kInvisible) ? invisible->first.size() : 1);
   }
   return text.size() > kLongest ? concat(out, "... (", text.size(), " bytes)") : out;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// What is said of a value that its setting does not take: what was given, what was expected, what to do.
+// Error messages for a value that its setting does not accept: what was given, what was expected, what to do.
 #include <string>
 
 #include "trainer/setting/setting.h"
@@ -7,16 +7,16 @@
 
 namespace birkhoff {
 
-// Where a value stands, for advice that fits: a line of the file, or `--set name=value`.
+// Where the value was given: in the file, or by `--set name=value`. The advice depends on it.
 enum class GivenBy : uint8_t { file, option };
 
-// "run.steps is '1e3', expected a whole number of at least 0; write 1000". Of a list, the first element that is wrong.
+// "run.steps is '1e3', expected a whole number of at least 0; write 1000". For a list, reports the first wrong element.
 std::string refusal_of(const Setting& setting, const YamlNode& node, GivenBy by);
 
-// Text of a user as a message shows it: control characters as \xNN, and only the beginning of a long one.
+// A user's text for use in a message: control characters become \xNN, and a long text is cut off.
 std::string shown(const std::string& text);
 
-// "is '7'", "is a list": a node as a message calls it.
+// The part of a message that describes the node: "is '7'", "is a list".
 std::string describe_node(const YamlNode& node);
 
 }  // namespace birkhoff

@@ -33,7 +33,7 @@ std::vector<ConfigChange> diff_configs(Config before, Config after) {
   std::vector<ConfigChange> changes;
   for (const Setting& setting : list_after.settings()) {
     const auto old_line = old_lines.find(setting.path);
-    if (old_line == old_lines.end()) continue;  // an element of a list that grew: the list itself is reported
+    if (old_line == old_lines.end()) continue;  // a new element of a list: the length of the list is reported
     const std::string& value = new_lines.at(setting.path).value;
     if (old_line->second.value == value) continue;
     changes.push_back({setting.path, old_line->second.value, value, setting.free_on_resume, setting.resume_note});
@@ -43,6 +43,7 @@ std::vector<ConfigChange> diff_configs(Config before, Config after) {
 
 std::string check_resume(const Config& before, const Config& after) {
   std::string allowed, refused;
+  // With mixture_change restart, the loader begins the mixture anew, so other sources, weights and seed are allowed.
   const bool restart = after.data.mixture_change == MixtureChange::restart;
   for (ConfigChange& change : diff_configs(before, after)) {
     const bool mixture = change.path == "data.seed" || change.path.starts_with("data.sources");

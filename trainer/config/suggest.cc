@@ -7,6 +7,7 @@
 namespace birkhoff {
 namespace {
 
+// Levenshtein distance.
 size_t edits(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -22,8 +23,8 @@ size_t edits(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// Megatron-LM's names first, then torchtitan, nanotron, DeepSpeed and the Hugging Face configs.
-const std::map<std::string_view, std::string_view>& names_elsewhere() {
+// Names of Megatron-LM first, then those of torchtitan, nanotron, DeepSpeed and the Hugging Face configs.
+const std::map<std::string_view, std::string_view>& foreign_names() {
   static const std::map<std::string_view, std::string_view> names = {
       {"tensor_model_parallel_size", "parallel.tp"},
       {"pipeline_model_parallel_size", "parallel.pp"},
@@ -149,13 +150,14 @@ bool equal_but_case(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string nearest(std::string_view given, const std::vector<std::string_view>& names) {
-  constexpr size_t kLongest = 200;  // no name is as long, and comparing takes the product of the lengths
+  constexpr size_t kLongest = 200;  // no name is this long, and the cost of edits() is the product of the lengths
   if (given.size() > kLongest) return "";
   std::string_view best;
   size_t fewest = std::max<size_t>(2, given.size() / 3) + 1;
   for (const std::string_view name : names) {
     if (equal_but_case(given, name)) return std::string(name);
     const size_t distance = edits(given, name);
+    // A distance of name.size() means that no letter of the name is kept.
     if (distance >= fewest || distance >= name.size()) continue;
     fewest = distance;
     best = name;
@@ -163,12 +165,12 @@ std::string nearest(std::string_view given, const std::vector<std::string_view>&
   return std::string(best);
 }
 
-std::string known_elsewhere(std::string_view name) {
+std::string setting_for_foreign_name(std::string_view name) {
   while (name.starts_with('-')) name.remove_prefix(1);
   std::string key(name);
   std::replace(key.begin(), key.end(), '-', '_');
-  const auto found = names_elsewhere().find(key);
-  return found == names_elsewhere().end() ? "" : std::string(found->second);
+  const auto found = foreign_names().find(key);
+  return found == foreign_names().end() ? "" : std::string(found->second);
 }
 
 }  // namespace birkhoff

@@ -5,10 +5,11 @@
 
 namespace birkhoff {
 
-// The name with the fewest edits to `given`, if they are few; otherwise empty.
+// The name at the smallest edit distance from `given`. Empty if no name is near.
 std::string nearest(std::string_view given, const std::vector<std::string_view>& names);
 
-// The setting that other frameworks call `name` ("--tensor-model-parallel-size", "num_attention_heads"); empty if none.
-std::string known_elsewhere(std::string_view name);
+// The setting that corresponds to an option of another framework, such as "--tensor-model-parallel-size" or
+// "num_attention_heads". Empty if there is none.
+std::string setting_for_foreign_name(std::string_view name);
 
 }  // namespace birkhoff

@@ -22,7 +22,7 @@ std::optional<Number> number_in(const Limits& limits, const YamlNode& node) {
   return value && within(limits, *value) ? value : std::nullopt;
 }
 
-// One overload a type: true if the node is such a value, which is then set.
+// One overload per type of value. Each sets the value and returns true, or returns false if the node does not fit.
 bool set(const Setting&, bool* value, const YamlNode& node) {
   if (!is_plain(node) || (node.text != "true" && node.text != "false")) return false;
   *value = node.text == "true";
@@ -40,7 +40,7 @@ bool set(const Setting& setting, double* value, const YamlNode& node) {
 }
 bool set(const Setting&, std::string* value, const YamlNode& node) {
   if (node.kind != YamlNode::Kind::scalar || !node.tag.empty()) return false;
-  if (node.text.find('\0') != std::string::npos) return false;  // a path would end there
+  if (node.text.find('\0') != std::string::npos) return false;  // would cut off a path without a warning
   *value = node.text;
   return true;
 }
@@ -68,7 +68,7 @@ bool set(const Setting& setting, const ListSize&, const YamlNode&) {
   throw BugError("assign of a list of sections: " + setting.path);
 }
 
-// Double-quoted YAML where a plain scalar would read back as something else.
+// The text as a plain scalar if it reads back equal, otherwise in double quotes.
 std::string quote(const std::string& text) {
   static constexpr std::string_view plain_characters =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";

@@ -1,5 +1,5 @@
 #pragma once
-// One setting's value from YAML and to YAML.
+// Converts the value of one setting from YAML and to YAML.
 #include <string>
 
 #include "trainer/setting/setting.h"
@@ -7,13 +7,14 @@
 
 namespace birkhoff {
 
-// Sets the value, or returns false and leaves it; refusal_of() (refusal.h) then says why. Not for lists of sections.
+// Sets the value from the node. If the node is not valid for the setting, returns false and leaves the value unchanged;
+// refusal_of() (refusal.h) then gives the reason. Not for lists of sections.
 bool assign(const Setting& setting, const YamlNode& node);
 
-// The value as YAML; reals in the fewest digits that read back equal.
+// The value as YAML. Real numbers get the fewest digits that read back equal.
 std::string yaml_of(const Setting& setting);
 
-// "number in [0, 1], such as 0.5": what the documentation and the messages call the type.
+// "a number in [0, 1]": the type as documentation and messages name it.
 std::string type_of(const Setting& setting);
 
 }  // namespace birkhoff

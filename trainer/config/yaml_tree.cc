@@ -20,7 +20,7 @@ size_t count_nodes(const YamlNode& node) {
   return count;
 }
 
-// A tag as it stands in the file; empty for "?" and "!", which the parser gives to plain and quoted values.
+// The tag as the file writes it. Empty for "?" and "!", by which yaml-cpp marks plain and quoted values without a tag.
 std::string written_tag(const std::string& tag) {
   constexpr std::string_view core = "tag:yaml.org,2002:";
   if (tag.empty() || tag == "?" || tag == "!") return "";
@@ -36,7 +36,7 @@ void refuse_tag(const YAML::Mark& mark, const std::string& tag, std::string_view
 class TreeBuilder final : public YAML::EventHandler {
  public:
   YamlNode take() { return std::move(root_); }
-  int begin() const { return begin_; }  // line of the document
+  int begin() const { return begin_; }  // line on which the document begins
 
   void OnDocumentStart(const YAML::Mark& mark) override { begin_ = mark.line + 1; }
   void OnDocumentEnd() override {}
@@ -44,7 +44,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     BK_CHECK(found != anchors_.end(), "line ", mark.line + 1, ": an alias that holds itself; write the values out");
-    count(mark, count_nodes(found->second));
+    count(mark, count_nodes(found->second));  // before the copy, so that a bomb is refused before it takes memory
     place(found->second, mark);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -102,12 +102,13 @@ class TreeBuilder final : public YAML::EventHandler {
   void close() {
     Open done = std::move(open_.back());
     open_.pop_back();
+    // Registered only now that the node is complete: an alias inside the node itself must not find it.
     if (done.anchor) anchors_[done.anchor] = done.node;
     YAML::Mark mark;
     mark.line = done.node.line - 1;
     place(std::move(done.node), mark);
   }
-  // A finished node is the root, an item, a key (odd children of a map), or the value of the key before it.
+  // Attaches a finished node: as the root, as an item of a list, or, alternately, as a key and a value of a map.
   void place(YamlNode node, const YAML::Mark& mark) {
     if (open_.empty()) {
       root_ = std::move(node);
@@ -136,7 +137,7 @@ class TreeBuilder final : public YAML::EventHandler {
   size_t nodes_ = 0;
 };
 
-// yaml-cpp takes some tabs for content and then complains elsewhere.
+// yaml-cpp reads some tabs in the indentation as content, and then reports an error in another place.
 void refuse_tabs(const std::string& text) {
   std::istringstream lines(text);
   std::string line;
@@ -147,13 +148,13 @@ void refuse_tabs(const std::string& text) {
   }
 }
 
-// Texts of 16 or 32 bits a character, which yaml-cpp knows by a zero among the first bytes or by their mark.
+// Whether the text is UTF-16 or UTF-32. yaml-cpp detects these by a zero among the first bytes or by a byte order mark.
 bool is_wide(const std::string& text) {
   return text.substr(0, 2).find('\0') != std::string::npos || text.starts_with("\xff\xfe") ||
          text.starts_with("\xfe\xff");
 }
 
-// YAML has no control characters but tabs and line ends. yaml-cpp takes a byte 0 for a backslash.
+// YAML allows no control characters except tabs and line ends. yaml-cpp would read a zero byte as a backslash.
 void refuse_controls(const std::string& text) {
   static constexpr char kHex[] = "0123456789abcdef";
   for (size_t at = 0, line = 1; at < text.size(); ++at) {
@@ -165,9 +166,10 @@ void refuse_controls(const std::string& text) {
   }
 }
 
-// yaml-cpp takes the end of the text for the closing quote where a line end stands before it. A comment in place of
-// that end is part of an open quote, which is then refused, and nothing anywhere else. Wide texts are left alone.
-std::string with_visible_end(std::string text) {
+// Works around yaml-cpp, which takes the end of the text for a closing quote if a line end precedes it. Appends the
+// comment "#": inside an open quote it becomes part of the quoted text, and yaml-cpp then reports the missing quote;
+// elsewhere it has no meaning. UTF-16 and UTF-32 texts are returned unchanged.
+std::string with_comment_at_end(std::string text) {
   const bool wide = is_wide(text);
   const size_t last = text.find_last_not_of(' ');
   if (wide || last == std::string::npos || (text[last] != '\n' && text[last] != '\r')) return text;
@@ -175,7 +177,7 @@ std::string with_visible_end(std::string text) {
   return text + '#';
 }
 
-// What to do about the mistakes that texts without quotes lead to.
+// The message of yaml-cpp, with advice for mistakes that missing quotes lead to.
 std::string explained(const std::string& message) {
   if (message.starts_with("the referenced anchor"))
     return "a value that begins with '*' refers to an anchor, and there is none of this name; quote it if it is text";
@@ -191,7 +193,7 @@ YamlNode parse_yaml(const std::string& text) {
            " bytes, expected a config of at most ", kMaxYamlBytes);
   if (!is_wide(text)) refuse_controls(text);
   refuse_tabs(text);
-  std::istringstream in(with_visible_end(text));
+  std::istringstream in(with_comment_at_end(text));
   TreeBuilder builder;
   try {
     YAML::Parser parser(in);

@@ -1,5 +1,5 @@
 #pragma once
-// A YAML document as a plain tree. Its .cc is the only unit that includes yaml-cpp, whose headers are slow to compile.
+// Parses a YAML document into a plain tree. Only yaml_tree.cc includes yaml-cpp, whose headers are slow to compile.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,19 +10,19 @@ struct YamlNode {
   enum class Kind { null, scalar, sequence, map };
 
   Kind kind = Kind::null;
-  int line = 0;         // from 1
+  int line = 0;         // counted from 1
   std::string text;     // of a scalar
   bool quoted = false;  // a scalar in quotes or with the tag !!str is text, never a number
-  std::string tag;      // "!!int", of a scalar; empty where none was written
-  std::string key;      // of a map's child
+  std::string tag;      // of a scalar: "!!int"; empty if none was written
+  std::string key;      // if the parent is a map
   std::vector<YamlNode> children;
 };
 
 inline constexpr int64_t kMaxYamlBytes = int64_t{1} << 20;
 
-// Aliases are copied in place; a document of more than 20,000 nodes is refused, however few bytes describe it, and so
-// is a text of more than kMaxYamlBytes. Errors: UserError with "line N: " in front; duplicate keys are kept for the
-// caller to report.
+// Parses one document of at most kMaxYamlBytes. An alias is replaced by a copy of the node that it refers to. Nested
+// aliases let a few bytes describe a huge document, so the result may have at most 20,000 nodes. Duplicate keys stay in
+// the tree; the caller reports them. Errors: UserError that begins with "line N: ".
 YamlNode parse_yaml(const std::string& text);
 
 }  // namespace birkhoff

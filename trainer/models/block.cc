@@ -23,16 +23,16 @@ void Block::backward_weight(Frame& f) {
   if (engram_) engram_->backward_weight(f);
 }
 
-// What Engram adds is kept.
+// Starts at attention: the state after Engram was allocated in `activations`, so it is still there.
 State Block::replay(Frame& f, State in) {
   return ffn_->replay(f, attention_->replay(f, engram_ ? f.saved(entry_) : in));
 }
 
-// Per sublayer its input, the norm of it, and the streams after it.
+// For each of the two sublayers: its input, the norm of that, and the streams after it.
 size_t Block::transient_bytes(const Tensor& x_TSC) {
   const auto tokens = static_cast<size_t>(x_TSC.shape[0]), channels = static_cast<size_t>(x_TSC.shape[2]);
   const size_t values = 2 * (2 + static_cast<size_t>(x_TSC.shape[1])) * tokens * channels;
-  return values * size_of(x_TSC.dtype) + 6 * Arena::kAlignment;
+  return values * size_of(x_TSC.dtype) + 6 * Arena::kAlignment;  // six tensors, each aligned
 }
 
 void Block::visit(ModuleVisitor& v) {

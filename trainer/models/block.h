@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// One layer of the decoder: Engram, where it has one, then attention, then feed-forward, each in its residual
-// connection.
+// One layer of the decoder: Engram, if the layer has one, then attention, then feed-forward. Attention and feed-forward
+// come wrapped in their residual connections.
 class Block final : public ReplayedModule {
  public:
   Block(Build& build, std::unique_ptr<Engram> engram, std::unique_ptr<ReplayedModule> attention,
@@ -17,13 +17,13 @@ class Block final : public ReplayedModule {
   State replay(Frame& frame, State in) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // What its two sites take of the transient memory.
+  // Bytes of transient memory that its two sites need for streams of this shape and dtype.
   static size_t transient_bytes(const Tensor& x_TSC);
 
  private:
   std::unique_ptr<Engram> engram_;
   std::unique_ptr<ReplayedModule> attention_, ffn_;
-  Slot<State> entry_;  // of its first sublayer
+  Slot<State> entry_;  // the state that enters attention, after Engram
 };
 
 }  // namespace birkhoff

@@ -16,12 +16,14 @@ Decoder::Decoder(Build& build, const DecoderOptions& o, std::vector<int64_t> sta
   }
   auto input = std::make_unique<Input>(build, o);
   Embedding& embedding = input->embedding();
+  // Uses of the table: the input, the input of each MTP predictor, and if it is tied, the head at each depth. Head::use
+  // numbers them.
   const int heads = 1 + static_cast<int>(o.mtp.depth);
   embedding.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
   units_.push_back({"embedding", std::move(input)});
   make_blocks(build);
   make_head(build, embedding);
-  cut();
+  cut();  // last: stages are views of units_, which must not grow any more
 }
 
 std::unique_ptr<StateModule> Decoder::recomputed(Build& build, std::unique_ptr<Block> block,
@@ -39,7 +41,7 @@ void Decoder::make_blocks(Build& build) {
   std::optional<StreamGroup> group;
   for (int64_t layer = 0; layer < options_.num_layers; ++layer) {
     const std::string name = "layers." + std::to_string(layer);
-    if (begins_stage(unit_of_block(layer))) group.reset();
+    if (begins_stage(unit_of_block(layer))) group.reset();  // a group must not reach over a stage's border
     units_.push_back({name, recomputed(build, make_block(build, name, layer), group)});
   }
 }
@@ -49,7 +51,8 @@ void Decoder::make_head(Build& build, Embedding& embedding) {
   std::vector<std::unique_ptr<StateModule>> blocks;
   build.predictor = true;
   for (int64_t d = 0; d < o.mtp.depth; ++d) {
-    std::optional<StreamGroup> alone;  // between two predictors lies another head
+    // A group of its own: projections lie between the blocks of two predictors.
+    std::optional<StreamGroup> alone;
     blocks.push_back(recomputed(build, make_block(build, "mtp." + std::to_string(d), o.num_layers), alone));
   }
   build.predictor = false;
@@ -77,21 +80,21 @@ std::unique_ptr<Block> Decoder::make_block(Build& build, const std::string& name
   std::unique_ptr<Engram> engram;
   const auto place = std::find(o.engram.layers.begin(), o.engram.layers.end(), layer) - o.engram.layers.begin();
   if (place < std::ssize(o.engram.layers)) {
-    engram = std::make_unique<Engram>(build.in(Part::engram), name + ".engram", o.hidden_size, o.residual.num_streams(),
-                                      static_cast<size_t>(place), o.engram);
+    engram = std::make_unique<Engram>(build.set_part(Part::engram), name + ".engram", o.hidden_size,
+                                      o.residual.num_streams(), static_cast<size_t>(place), o.engram);
   }
   const auto residual = [&](const std::string& sublayer, std::unique_ptr<Module> inner) {
     const ResidualSite site{.number = sites_++, .recompute_streams = o.recompute == Recompute::streams};
     return make_residual(build, sublayer, o.hidden_size, site, o.residual, std::move(inner));
   };
   const RotaryOptions* rope = o.position == PositionType::rope ? &o.rope : nullptr;
-  auto attention = residual(name + ".attention", make_attention(build.in(Part::attention), name + ".attention",
+  auto attention = residual(name + ".attention", make_attention(build.set_part(Part::attention), name + ".attention",
                                                                 o.hidden_size, o.attention, rope));
   std::unique_ptr<Module> inner;
   if (o.moe.at(layer)) {
     inner = std::make_unique<Moe>(build, name + ".ffn", o.hidden_size, o.moe, o.ffn.clamp);
   } else {
-    inner = std::make_unique<Ffn>(build.in(Part::dense_feed_forward), name + ".ffn", o.hidden_size, o.ffn);
+    inner = std::make_unique<Ffn>(build.set_part(Part::dense_feed_forward), name + ".ffn", o.hidden_size, o.ffn);
   }
   auto ffn = residual(name + ".ffn", std::move(inner));
   return std::make_unique<Block>(build, std::move(engram), std::move(attention), std::move(ffn));

@@ -13,16 +13,17 @@
 
 namespace birkhoff {
 
-// The unit that block `layer` is: the embedding is unit 0.
+// The unit number of block `layer`. The embedding is unit 0.
 inline int unit_of_block(int64_t layer) { return static_cast<int>(1 + layer); }
 
-// A language model: units in the order of the forward, which are the embedding, the blocks and the head with its
-// predictors, cut into stages. What flows from unit to unit is a State; nothing goes into the first one, which reads
-// the tokens of the frame's batch, nor out of the last one.
+// A language model as a list of units in forward order: the embedding, the blocks, and the head with the MTP
+// predictors. The units are divided into stages. A State flows from unit to unit. The first unit takes an empty State
+// and reads the tokens from the frame's batch; the last one returns an empty State.
 class Decoder {
  public:
-  // `stage_begins` names the units at which a further stage begins, ascending: 0 is the embedding, 1 the first block,
-  // num_layers + 1 the head. Errors: BugError otherwise.
+  // `stage_begins`: the numbers of the units at which the second and later stages begin, ascending. 0 is the embedding,
+  // 1 the first block, num_layers + 1 the head. Errors: BugError if they do not ascend or are not units after the
+  // first.
   Decoder(Build& build, const DecoderOptions& options, std::vector<int64_t> stage_begins = {});
 
   const std::vector<Unit>& units() const { return units_; }
@@ -38,7 +39,8 @@ class Decoder {
   void make_head(Build& build, Embedding& embedding);
   void cut();
   bool begins_stage(int64_t unit) const;
-  // The same block, wrapped for the recomputation that the options choose. `group` is that of the blocks before.
+  // Wraps the block for the recomputation that the options choose. `group` is the stream group of the preceding blocks;
+  // it is replaced by a new one when it is full.
   std::unique_ptr<StateModule> recomputed(Build& build, std::unique_ptr<Block> block,
                                           std::optional<StreamGroup>& group) const;
 
@@ -47,7 +49,7 @@ class Decoder {
   std::vector<Unit> units_;
   std::vector<Stage> stages_;
   Head* head_ = nullptr;  // the last unit
-  int64_t sites_ = 0;
+  int64_t sites_ = 0;     // sublayers built so far
 };
 
 }  // namespace birkhoff

@@ -16,9 +16,9 @@ inline EnumNames names_of(PositionType) {
 
 enum class Recompute : uint8_t {
   none,
-  block,    // a block keeps its input only and runs forward again before its backward
-  streams,  // a group of blocks keeps its input and the sublayers' outputs; streams and norms are mixed again
-            // (arXiv:2512.24880, 4.3.2)
+  block,    // a block keeps only its input and runs forward again before its backward
+  streams,  // a group of blocks keeps its input and the insides of its sublayers; the streams, and the inputs of
+            // sublayers with their norms, are computed again (arXiv:2512.24880, 4.3.2)
 };
 inline EnumNames names_of(Recompute) {
   static constexpr std::string_view names[] = {"none", "block", "mhc"};
@@ -40,7 +40,7 @@ struct MtpOptions {
 
 // Everything that shapes a decoder.
 struct DecoderOptions {
-  int64_t vocab_size = 0;  // a decoder takes the tokenizer's
+  int64_t vocab_size = 0;  // 0: that of the tokenizer, filled in before a decoder is built
   int64_t hidden_size = 512;
   int64_t num_layers = 8;
   NormOptions norm;

@@ -12,7 +12,7 @@ Head::Head(Build& build, const DecoderOptions& o, Embedding& embedding,
       activation_(build.precision.activation()),
       embedding_(&embedding),
       collapse_(build, "head.collapse", o.hidden_size, o.residual),
-      norm_(build.in(Part::head), "head.norm", o.hidden_size),
+      norm_(build.set_part(Part::head), "head.norm", o.hidden_size),
       gemms_(build.precision.linear(o.vocab_size, o.hidden_size, GemmRole::head)),
       dy_(build.slot<State>()) {
   const int heads = 1 + static_cast<int>(predictor_blocks.size());
@@ -38,7 +38,7 @@ State Head::predict(Frame& f, State y, size_t depth) {
   Parameter& weight = tied_ ? embedding_->table() : weight_;
   const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
   const std::string of_depth = depth > 0 ? concat(" of depth ", depth) : "";
-  if (f.shows_values()) f.show("the input of the head" + of_depth, x_TC);
+  if (f.wants_values()) f.show("the input of the head" + of_depth, x_TC);
   const bool training = f.mode == Frame::Mode::training;
   const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
   const Tensor loss = loss_.value.flat(static_cast<int64_t>(depth), 1);
@@ -51,14 +51,15 @@ State Head::predict(Frame& f, State y, size_t depth) {
              .targets = f.batch.targets.at(depth),
              .weight = f.batch.loss_weights.at(depth),
              .head = {weight.value, weight.version},
-             .z_loss = training ? z_loss_ : 0});
-  if (f.shows_values()) f.show("the loss" + of_depth, loss);
+             .z_loss = training ? z_loss_ : 0});  // an evaluation reports the plain cross-entropy
+  if (f.wants_values()) f.show("the loss" + of_depth, loss);
   if (!training) return {};
   return collapse.backward_input(f, norm.backward_input(f, dx));
 }
 
-// Depth d predicts from the streams of depth d - 1, so its gradient flows back through all shallower ones.
-State Head::predict_further(Frame& f, State y, State dy) {
+// Depth d predicts from the streams of depth d - 1, so the backward runs from the deepest predictor to the shallowest
+// and adds each gradient to that of the depth before.
+State Head::predict_mtp(Frame& f, State y, State dy) {
   const size_t depth = mtp_.size();
   std::vector<State> outs{y}, grads(depth + 1);
   for (size_t d = 0; d < depth; ++d) {
@@ -77,9 +78,10 @@ State Head::predict_further(Frame& f, State y, State dy) {
 }
 
 State Head::forward(Frame& f, State y) {
+  // The state `y` is complete, so all blocks of the microbatch have run, in whatever stages they are.
   if (f.counts() && f.instrument != nullptr) f.instrument->end_blocks(f.stream);
   State dy = predict(f, y, 0);
-  if (f.mode == Frame::Mode::training && !mtp_.empty()) dy = predict_further(f, y, dy);
+  if (f.mode == Frame::Mode::training && !mtp_.empty()) dy = predict_mtp(f, y, dy);
   f.saved(dy_) = dy;
   return {};
 }

@@ -8,32 +8,34 @@
 
 namespace birkhoff {
 
-// The last unit: collapse of the streams, norm, product with the vocabulary, loss, and the predictors of further tokens
-// with theirs. In training its forward also runs its own backward, right after the loss, so that no logits are kept.
-// After it, the head's weight gradients are complete, and backward_input returns the stored dL/dy. It has no output
-// state.
+// The last unit: collapse of the streams, norm, product with the vocabulary and loss, and the MTP predictors, which
+// have the same parts. In training its forward runs its own backward right after the loss, so that no logits are kept.
+// The gradients of the head's and the predictors' parameters are complete after forward; backward_input only returns
+// the stored gradient of its input. The output state is empty.
 class Head final : public StateModule {
  public:
-  // `embedding` is that of the input, which the predictors use and a tied head shares, so that both lie in one process;
-  // one block for each predictor.
+  // `embedding` is the embedding of the input. The MTP predictors use it and a tied head shares it, so both units must
+  // be in one process. `predictor_blocks`: one block for each predictor.
   Head(Build& build, const DecoderOptions& options, Embedding& embedding,
        std::vector<std::unique_ptr<StateModule>> predictor_blocks);
 
-  // Adds to loss_counter() the sums of loss_weights times token losses (in training with their z-losses): [0] of the
-  // next token, [d] of depth d. The weights carry the normalizer and the weight of the depth, so the model's loss is
-  // the sum of all entries and of the balance losses. An evaluation predicts the next token only.
+  // Adds to loss_counter() the sums of loss_weights times token losses, which in training include z-losses: entry 0 for
+  // the next token, entry d for MTP depth d. The weights include the normalizer and the weight of the depth, so the
+  // loss of the model is the sum of all entries and the balance losses. An evaluation predicts only the next token.
   State forward(Frame& frame, State y) override;
   State backward_input(Frame& frame, State) override;
   void visit(ModuleVisitor& visitor) override;
   StepCounter& loss_counter() { return loss_; }
 
  private:
-  // The use of the weight at a depth. Of the embedding, use 0 is the input and use d the predictor of depth d; the
-  // heads follow where it is tied.
+  // The use (Parameter::grad_of) of the head's weight at this depth. A tied weight is the table of the embedding, whose
+  // use 0 is the input and use d the predictor of depth d; the uses as head follow after these.
   int use(size_t depth) const;
-  // Loss of one depth from its State; in training returns dL/dstate.
+  // Adds the loss of one depth, computed from its State. In training returns the gradient of that State.
   State predict(Frame& frame, State y, size_t depth);
-  State predict_further(Frame& frame, State y, State dy);
+  // Forward and backward of all MTP predictors. `y` is the output of the last block and `dy` its gradient from depth 0.
+  // Returns the whole gradient of `y`.
+  State predict_mtp(Frame& frame, State y, State dy);
 
   bool tied_;
   double z_loss_;

@@ -10,12 +10,12 @@ Input::Input(Build& build, const DecoderOptions& o)
       single_pass_(o.residual.type == ResidualType::mhc_single_pass),
       learned_positions_(o.position == PositionType::learned),
       activation_(build.precision.activation()),
-      embedding_(build.in(Part::embedding), "embedding", o.vocab_size, o.hidden_size, o.learned_positions()) {}
+      embedding_(build.set_part(Part::embedding), "embedding", o.vocab_size, o.hidden_size, o.learned_positions()) {}
 
 State Input::forward(Frame& f, State) {
   const Tensor positions = learned_positions_ ? f.batch.positions : Tensor{};
   const Tensor embedded = embedding_.forward(f, f.batch.tokens, positions);
-  if (f.shows_values()) f.show("the output of embedding", embedded);
+  if (f.wants_values()) f.show("the output of embedding", embedded);
   const int64_t T = embedded.shape[0], C = embedded.shape[1];
   State s{embedded.view({T, 1, C}), {}};
   if (streams_ > 1) {

@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// The first unit: the embedding of the batch's tokens, once for each stream. Its input is an empty state. The gradient
-// of the table is added in backward_input.
+// The first unit: embeds the tokens of the batch and copies the result to every stream. Its input is an empty State.
+// backward_input adds the gradient of the table.
 class Input final : public StateModule {
  public:
   Input(Build& build, const DecoderOptions& options);

@@ -9,13 +9,13 @@ namespace birkhoff {
 Mtp::Mtp(Build& build, const std::string& name, int64_t channels, const ResidualOptions& residual,
          std::unique_ptr<StateModule> block)
     : streams_(residual.num_streams()),
-      embedding_norm_(build.in(Part::projections), name + ".enorm", channels),
+      embedding_norm_(build.set_part(Part::projections), name + ".enorm", channels),
       hidden_norm_(build, name + ".hnorm", channels),
       e_proj_(build, name + ".e_proj", channels, channels),
       h_proj_(build, name + ".h_proj", channels, channels),
       block_(std::move(block)),
       collapse_(build, name + ".collapse", channels, residual),
-      norm_(build.in(Part::projections), name + ".norm", channels) {}
+      norm_(build.set_part(Part::projections), name + ".norm", channels) {}
 
 State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const int64_t T = main.x.shape[0], C = main.x.shape[2];
@@ -24,20 +24,21 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
   add(f.stream, {x, x, hidden});
-  // In a single pass the predictor's first sublayer reads with what the last one before it predicted, as any other
-  // does.
+  // In a single pass, the first site of the predictor reads with the pre that the last site before it predicted, as all
+  // sites do.
   return block_->forward(f, {x, main.pre});
 }
 
 Mtp::Gradients Mtp::backward(Frame& f, State d) {
   const int64_t T = d.x.shape[0], C = d.x.shape[2];
   const State dx = block_->backward_input(f, d);
-  const Tensor de = f.take_gradient(dx.x.dtype, {T, C});
+  const Tensor de = f.take_gradient(dx.x.dtype, {T, C});  // e went to every stream, so its gradient is their sum
   hyper_collapse(f.stream, {de, dx.x});
   Gradients out;
   out.embedded = embedding_norm_.backward_input(f, e_proj_.backward_input(f, de));
   const Tensor dhidden = h_proj_.backward_input(f, dx.x.view({T * streams_, C}));
   out.main = {hidden_norm_.backward_input(f, dhidden).view({T, streams_, C}), dx.pre};
+  // The weight gradients are computed here, since the head's whole backward runs within its forward.
   block_->backward_weight(f);
   e_proj_.backward_weight(f);
   h_proj_.backward_weight(f);

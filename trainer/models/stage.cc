@@ -7,7 +7,8 @@ State Stage::forward(Frame& f, State s) const {
   return s;
 }
 
-// The incoming gradient is in the current arena, so that the last unit does not alternate before it is read.
+// Does not alternate before the last unit. Its incoming gradient lies in the current arena: the caller's, or that which
+// the head stored in its forward and returns unchanged. One more alternation would make the next unit empty this arena.
 State Stage::backward(Frame& f, State d, const UnitDone& on_unit_done) const {
   for (size_t u = units_.size(); u-- > 0;) {
     if (u + 1 < units_.size()) f.alternate_gradients();

@@ -8,26 +8,28 @@
 
 namespace birkhoff {
 
-// The smallest part that recomputation, gradient buckets and stages treat as one: the embedding, a block, the head.
+// The smallest part that stages, gradient buckets and recomputation do not divide: the embedding, a block, or the head.
 struct Unit {
   std::string name;
   std::unique_ptr<StateModule> module;
 };
 
-// Consecutive units of a decoder. One rank runs them on a microbatch at a time, in the halves that a program names
-// (parallel/pipeline/program.h). A view: the decoder owns the units.
+// A view of consecutive units of a decoder, which owns them. One rank runs them, one microbatch at a time, as the
+// actions of a program say (parallel/pipeline/program.h).
 class Stage {
  public:
-  // `first` is the number of the first of the units in the decoder.
+  // `first` is the number of the first unit in the decoder.
   Stage(std::span<const Unit> units, int first) : units_(units), first_(first) {}
 
   State forward(Frame& frame, State in) const;
 
-  // Called with the number of a unit once its gradients of the microbatch are complete.
+  // Called with the number of a unit in the decoder once its weight gradients for this microbatch are complete.
   using UnitDone = std::function<void(int unit)>;
-  // From dL/d(output) to dL/d(input), with the gradients of the weights, unit by unit.
+  // From dL/d(output) to dL/d(input), unit by unit, each with its weight gradients. The gradient arenas of the frame
+  // alternate.
   State backward(Frame& frame, State d, const UnitDone& on_unit_done) const;
-  // The same in two halves. Between them the frame keeps all gradients, which the second needs.
+  // The same in two halves. The gradient arenas do not alternate, since backward_weight reads the gradients of all
+  // units.
   State backward_input(Frame& frame, State d) const;
   void backward_weight(Frame& frame, const UnitDone& on_unit_done) const;
 

@@ -126,7 +126,7 @@ class GroupedQueryAttention final : public Module {
         kv_heads_(o.num_kv_heads),
         width_(o.head_dim),
         activation_(build.precision.activation()),
-        // Query heads go with the key head that they share.
+        // The unit keeps the query heads that share a key head on one rank.
         q_(build, name + ".q", heads_ * width_, channels,
            Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .unit = heads_ / kv_heads_ * width_}),
         kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels,
@@ -150,6 +150,7 @@ class GroupedQueryAttention final : public Module {
     split_columns(f.stream, {k0, v, kv});
     const Tensor q = q_norm_.forward(f, q_.forward(f, x_TC).view({T, heads_, width_}));
     const Tensor k = k_norm_.forward(f, k0.view({T, kv_heads_, width_}));
+    // In place: q and k are outputs of projections or norms, and neither reads its output in backward.
     core_.rotate(f, q, core_.rope_offset(), RopeDirection::forward);
     core_.rotate(f, k, core_.rope_offset(), RopeDirection::forward);
     return out_.forward(f, core_.forward(f, q, k, v.view({T, kv_heads_, width_})));
@@ -158,6 +159,7 @@ class GroupedQueryAttention final : public Module {
   Tensor backward_input(Frame& f, Tensor dy_TC) override {
     const int64_t T = dy_TC.shape[0];
     const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
+    // The backward of a rotation is the rotation in the opposite direction.
     core_.rotate(f, d.q, core_.rope_offset(), RopeDirection::inverse);
     core_.rotate(f, d.k, core_.rope_offset(), RopeDirection::inverse);
     const Tensor dq = q_norm_.backward(f, d.q), dk = k_norm_.backward(f, d.k);
@@ -182,7 +184,8 @@ class GroupedQueryAttention final : public Module {
   Core core_;
 };
 
-// Queries of MLA, each [nope | rope], through an optional latent with its own norm.
+// The queries of MLA. Each head consists of a part without position and a rotated part. With q_lora_rank > 0 the input
+// is first projected down to a latent with its own norm.
 class Queries {
  public:
   Queries(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o) {

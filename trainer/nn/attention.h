@@ -9,9 +9,9 @@ namespace birkhoff {
 
 // Multi-head, grouped-query or latent attention over the documents of the batch, [T, C] -> [T, C].
 // Sources: Vaswani et al. 2017; Ainslie et al. 2023, arXiv:2305.13245; MLA: DeepSeek-V2, arXiv:2405.04434, section 2.1,
-// with the shapes of spec V3 (arXiv:2412.19437, section 2.1.1). qk_norm of mla is DeepSeek-V4's: the latent of keys and
-// values has a norm of its own.
-// Of `rope`, nothing is rotated where it is null: positions are learned.
+// with the shapes of DeepSeek-V3 (arXiv:2412.19437, section 2.1.1). With mla, qk_norm normalizes only the queries, as
+// in DeepSeek-V4, because the latent of keys and values always has a norm.
+// `rope` is null if positions are learned; nothing is rotated then.
 std::unique_ptr<Module> make_attention(Build& build, const std::string& name, int64_t channels,
                                        const AttentionOptions& options, const RotaryOptions* rope);
 

@@ -13,8 +13,8 @@ inline EnumNames names_of(AttentionType) {
 struct AttentionOptions {
   AttentionType type = AttentionType::mha;
   int64_t num_heads = 8;
-  int64_t num_kv_heads = 0;  // a module takes the number that follows, as head_dim
-  int64_t head_dim = 0;
+  int64_t num_kv_heads = 0;  // 0: filled in by the config reader; modules need the number
+  int64_t head_dim = 0;      // likewise
   int64_t q_lora_rank = 0;
   int64_t kv_lora_rank = 512;
   int64_t qk_nope_head_dim = 128;
@@ -46,7 +46,7 @@ struct AttentionOptions {
   bool operator==(const AttentionOptions&) const = default;
 };
 
-// Source: Peng et al. 2023, arXiv:2309.00071; the two mscales as in the configs of DeepSeek.
+// Source: Peng et al. 2023, arXiv:2309.00071; mscale and mscale_all_dim as in the configs of DeepSeek.
 inline void visit(SettingList& s, YarnOptions& yarn) {
   s("factor", yarn.factor, Limits{1, 1e6}, "how much longer the context is than original_length; 1: no YaRN");
   s.unused_if(yarn.factor == 1, "factor is 1", [&] {
@@ -63,10 +63,10 @@ inline void visit(SettingList& s, YarnOptions& yarn) {
 
 // Rotary positions of queries and keys.
 struct RotaryOptions : RopeOptions {
-  int64_t dims = 0;  // a module takes the number that follows
+  int64_t dims = 0;  // 0: filled in by the config reader; modules need the number
 
   void visit(SettingList& s) {
-    s("type", layout, "which values turn together: neighbors (2i, 2i+1) or halves (i, i + dims/2)");
+    s("type", layout, "which values are rotated together: neighbors (2i, 2i+1) or halves (i, i + dims/2)");
     s("theta", theta, Limits{1, 1e12}, "base of the wavelengths");
     s("dims", dims, Limits{0, 65536},
       "rotated values of a head of mha and gqa, the last ones; 0: all. mla: qk_rope_head_dim");

@@ -9,16 +9,16 @@
 
 namespace birkhoff {
 
-// What every module of a model is built with. A module takes from here its products, its slots and its initial values,
-// so it names no dtype and no configuration.
+// What every module of a model is built with. Modules get their matrix products, slots and initial values from here, so
+// that they need to know neither dtypes nor the config.
 struct Build {
   Device device;
-  const Mesh* mesh = nullptr;  // the groups of ranks; null where a module is built alone
+  const Mesh* mesh = nullptr;  // the groups of ranks; null if a module is built alone, as in tests
   Precision precision{Recipe::f32};
   NormOptions norm = {};
   InitOptions init = {};
   int num_slots = 0;  // handed out so far
-  // Of what is built next.
+  // Properties of the parameters that are built next.
   Part part = Part::embedding;
   bool predictor = false;
 
@@ -26,8 +26,8 @@ struct Build {
   Slot<T> slot() {
     return {num_slots++};
   }
-  // The same, for a module whose parameters belong to `next`.
-  Build& in(Part next) {
+  // The parameters that are built from here on belong to `next`.
+  Build& set_part(Part next) {
     part = next;
     return *this;
   }

@@ -9,7 +9,7 @@ inline EnumNames names_of(NormType) {
   return names;
 }
 
-// The norms of a model. Both settings stand in the model's own section.
+// The norms of a model. The settings appear directly in the section `model`.
 struct NormOptions {
   NormType type = NormType::rmsnorm;
   double eps = 1e-6;
@@ -21,7 +21,7 @@ struct NormOptions {
   bool operator==(const NormOptions&) const = default;
 };
 
-// Standard deviations of the initial weights. The settings stand in the model's own section.
+// Standard deviations of the initial weights. The settings appear directly in the section `model`.
 struct InitOptions {
   double std = 0.02;
   double embedding = 0;

@@ -8,11 +8,13 @@
 namespace birkhoff {
 namespace {
 
+// mhc and mhc_single_pass.
 class ConstrainedCoefficients final : public Coefficients {
  public:
   ConstrainedCoefficients(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
       : single_pass_(o.type == ResidualType::mhc_single_pass), options_(hyper_options(build, o)) {
     const int64_t S = o.num_streams(), R = S * S + 2 * S;
+    // Rows of fn and base: pre | post | comb. Only the diagonal of comb starts with a logit other than 0.
     const double diagonal = o.mix_diagonal_init;
     auto base = [S, diagonal](int64_t i) { return i >= 2 * S && (i - 2 * S) % (S + 1) == 0 ? diagonal : 0.0; };
     fn_ = build.parameter(name + ".fn", {R, S * channels}, Role::matrix, Init::normal(o.phi_std));
@@ -25,6 +27,7 @@ class ConstrainedCoefficients final : public Coefficients {
     s.mixes = f.take_statistic({T, fn_.shape[0]});
     s.rstd = f.take_statistic({T});
     s.pre_used = single_pass_ ? pre_in : s.pre;
+    // The kernel can also read h with the pre that it computes. In a single pass that pre is for the next site.
     hyper_coefficients_forward(f.stream, {.mixes = s.mixes,
                                           .rstd = s.rstd,
                                           .pre = s.pre,
@@ -74,13 +77,15 @@ class ConstrainedCoefficients final : public Coefficients {
   Parameter fn_, base_, scale_;
 };
 
+// hc.
 class UnconstrainedCoefficients final : public Coefficients {
  public:
   UnconstrainedCoefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                             const ResidualOptions& o)
       : streams_(o.num_streams()), norm_eps_(build.norm.eps) {
     const int64_t S = o.num_streams();
-    // Reads one stream in turn, writes to all, and keeps the streams apart.
+    // The static coefficients at the start: pre selects one stream, site by site in turn, post writes to all streams,
+    // and comb is the identity.
     auto start = [S, site](int64_t i) {
       if (i < S) return i == site % S ? 1.0 : 0.0;
       if (i < 2 * S) return 1.0;
@@ -148,7 +153,7 @@ HyperOptions hyper_options(const Build& build, const ResidualOptions& o) {
 
 std::unique_ptr<Coefficients> make_coefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                                                 const ResidualOptions& options) {
-  build.in(Part::hyper_connections);
+  build.set_part(Part::hyper_connections);
   if (options.type == ResidualType::hc) {
     return std::make_unique<UnconstrainedCoefficients>(build, name, channels, site, options);
   }

@@ -9,37 +9,39 @@
 
 namespace birkhoff {
 
-// What a site of a hyper-connection keeps of a microbatch. T tokens, S streams, C channels.
+// What one site keeps between forward and backward of a microbatch. T tokens, S streams, C channels.
 struct HyperSaved {
-  Tensor x, h, normed, y;               // streams [T, S, C] in; the sublayer's input, its norm, its output [T, C]
+  Tensor x;                             // the streams that enter the site, [T, S, C]
+  Tensor h, normed, y;                  // the sublayer's input before and after its norm, and its output, [T, C]
   Tensor pre, post, comb, mixes, rstd;  // see kernels/hyper/coefficients.h
-  Tensor pre_used;                      // single pass: the weights that read h, predicted one sublayer earlier
+  Tensor pre_used;                      // the pre that read h: in a single pass the previous site's, otherwise `pre`
 };
 
-// How a site computes the weights that read its streams (pre), write to them (post) and mix them (comb).
+// Computes the coefficients of a site: pre reads the sublayer's input from the streams, post writes its output to them,
+// and the mixing matrix comb mixes them.
 class Coefficients {
  public:
   virtual ~Coefficients() = default;
-  // Fills pre, post, comb and h, whose memory the site has taken, from x and, in a single pass, from `pre_in`. Returns
-  // the weights that read the next site: State::pre.
+  // Computes pre, post, comb and h from x; the site has allocated them. In a single pass, h is read with `pre_in`, and
+  // the return value is the pre for the next site (State::pre). Otherwise `pre_in` and the return value are absent.
   virtual Tensor forward(Frame& frame, HyperSaved& saved, Tensor pre_in) = 0;
-  // The gradients that the rest of the site has found. dpre_next is that of what forward returned.
+  // Gradients computed by the rest of the site. dpre_next is the gradient of the return value of forward().
   struct Gradients {
     Tensor dx, dh, dpost, dcomb, dpre_next;
   };
-  // Adds to dx and to the gradients of the parameters; returns the gradient of `pre_in`.
+  // Adds to dx and to the gradients of the parameters. Returns the gradient of `pre_in`, absent if that was absent.
   virtual Tensor backward(Frame& frame, const HyperSaved& saved, const Gradients& gradients) = 0;
   virtual void visit(ModuleVisitor& visitor) = 0;
 };
 
-// What the kernels take of the options.
+// The options in the form of the kernels.
 HyperOptions hyper_options(const Build& build, const ResidualOptions& options);
 
-// Those of the kind that the options name, for the site number `site` of the model.
-//   mhc, mhc_single_pass: manifold-constrained hyper-connections, arXiv:2512.24880; in the single-pass form the
-//     sublayer's input is read with the weights that the previous sublayer predicted: DeepSeek-V4.1, arXiv:2609.19969,
-//     equation 6
-//   hc: hyper-connections without a constraint, static plus dynamic, arXiv:2409.19606
+// Coefficients of the type that the options name. `site` is the number of the site in the model, counted from 0.
+//   mhc: manifold-constrained hyper-connections, arXiv:2512.24880
+//   mhc_single_pass: as mhc, but a site reads the sublayer's input with the pre that the previous site predicted;
+//     DeepSeek-V4.1, arXiv:2609.19969, equation 6
+//   hc: hyper-connections without a constraint, with static plus dynamic coefficients, arXiv:2409.19606
 std::unique_ptr<Coefficients> make_coefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                                                 const ResidualOptions& options);
 

@@ -19,7 +19,7 @@ Collapse::Collapse(Build& build, const std::string& name, int64_t channels, cons
       hyper_(hyper_options(build, o)),
       slot_(build.slot<Saved>()) {
   if (type_ != ResidualType::mhc) return;
-  build.in(Part::hyper_connections);
+  build.set_part(Part::hyper_connections);
   fn_ = build.parameter(name + ".fn", {streams_, streams_ * channels}, Role::matrix, Init::normal(o.phi_std));
   base_ = build.parameter(name + ".base", {streams_}, Role::gate, Init::constant(0));
   scale_ = build.parameter(name + ".scale", {1}, Role::gate, Init::constant(o.alpha_init));
@@ -61,10 +61,10 @@ State Collapse::backward_input(Frame& f, Tensor dh) {
   const Saved& s = f.saved(slot_);
   const Tensor dx = f.take_gradient(dh.dtype, {T, streams_, channels_});
   if (type_ == ResidualType::hc) {
-    hyper_expand(f.stream, {dx, dh});
+    hyper_expand(f.stream, {dx, dh});  // the transpose of the sum
     return {dx, {}};
   }
-  fill_zero(f.stream, dx);
+  fill_zero(f.stream, dx);  // the backward of read and coefficients adds to dx
   if (type_ == ResidualType::mhc_single_pass) {
     const Tensor dpre = f.take_statistic_gradient(s.pre.shape);
     hyper_read_backward(f.stream, {dx, dpre, dh, s.x, s.pre});

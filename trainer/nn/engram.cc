@@ -6,20 +6,20 @@
 namespace birkhoff {
 namespace {
 
-// A key for each stream, then the value.
+// Sizes of the blocks of wkv's outputs: a key for each stream, then the value.
 std::vector<int64_t> keys_and_value(int64_t streams, int64_t channels) {
   return std::vector<int64_t>(static_cast<size_t>(streams + 1), channels);
 }
 
 }  // namespace
 
-Engram::Engram(Build& build, const std::string& name, int64_t channels, int64_t streams, size_t place,
+Engram::Engram(Build& build, const std::string& name, int64_t channels, int64_t streams, size_t table_index,
                const EngramOptions& o)
     : name_(name),
       options_(o),
       gate_(o.gate),
       streams_(streams),
-      place_(place),
+      table_index_(table_index),
       activation_(build.precision.activation()),
       wkv_(build, name + ".wkv", (streams + 1) * channels, o.rows_per_token() * o.head_dim,
            Linear::Options{.bias = o.bias, .outputs = {0, 1, keys_and_value(streams, channels)}}),
@@ -38,7 +38,7 @@ State Engram::forward(Frame& f, State in) {
   Saved& s = f.saved(slot_);
   s.h = in.x;
   const Tensor e = f.take(activation_, {T, options_.rows_per_token() * options_.head_dim});
-  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(place_), f.batch.engram_index.at(place_)});
+  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(table_index_), f.batch.engram_index.at(table_index_)});
   s.kv = wkv_.forward(f, e);
   for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take_statistic({T, S});
   s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
@@ -55,7 +55,7 @@ State Engram::forward(Frame& f, State in) {
                                  .w_k = w_k_.value,
                                  .mask = f.batch.token_mask,
                                  .options = gate_});
-  if (options_.conv) {
+  if (options_.conv) {  // adds to `out`
     s.conv_rstd = f.take_statistic({T, S});
     engram_conv_forward(f.stream, {.out = out,
                                    .rstd = s.conv_rstd,
@@ -66,12 +66,14 @@ State Engram::forward(Frame& f, State in) {
                                    .dilation = static_cast<int>(options_.conv_dilation),
                                    .eps = options_.conv_eps});
   }
-  if (f.shows_values()) f.show("the output of " + name_, out);
+  if (f.wants_values()) f.show("the output of " + name_, out);
   return {out, in.pre};
 }
 
 State Engram::backward_input(Frame& f, State d) {
   const Saved& s = f.saved(slot_);
+  // out = h + gated value + conv(gated value). The gate's backward adds dvalue, which comes through the convolution, to
+  // what comes directly.
   Tensor dvalue;
   if (options_.conv) {
     dvalue = f.take_gradient(activation_, s.value.shape);
@@ -103,7 +105,8 @@ State Engram::backward_input(Frame& f, State d) {
                                   .rstd_k = s.rstd_k,
                                   .options = gate_});
   const Tensor de = wkv_.backward_input(f, dkv);
-  engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(place_), de, f.batch.engram_index.at(place_)});
+  engram_gather_backward(f.stream,
+                         {f.batch.engram_row_gradients.at(table_index_), de, f.batch.engram_index.at(table_index_)});
   return {dh, d.pre};
 }
 

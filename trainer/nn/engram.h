@@ -6,13 +6,13 @@
 
 namespace birkhoff {
 
-// Conditional memory at the entry of a block: the rows addressed by the token's n-grams, gated into every stream. The
-// addresses and the fetched rows come with the batch; row gradients are added to the batch's row gradients.
+// Conditional memory at the start of a block: gates the rows that the token's n-grams address into every stream. The
+// addresses and the fetched rows come with the batch (BatchView), and the gradients of the rows are added there too.
 // Source: Engram, arXiv:2601.07372, sections 2.2-2.4; gate as in DeepSeek-V4.1.
 class Engram final : public StateModule {
  public:
-  // `place` among the model's Engram layers says which rows of the batch are its own.
-  Engram(Build& build, const std::string& name, int64_t channels, int64_t streams, size_t place,
+  // `table_index`: index of this layer among the model's Engram layers, and so of its table in BatchView.
+  Engram(Build& build, const std::string& name, int64_t channels, int64_t streams, size_t table_index,
          const EngramOptions& options);
 
   State forward(Frame& frame, State in) override;
@@ -28,7 +28,7 @@ class Engram final : public StateModule {
   EngramOptions options_;
   EngramGateOptions gate_;
   int64_t streams_;
-  size_t place_;
+  size_t table_index_;
   DType activation_;
   Linear wkv_;
   Parameter w_h_, w_k_, conv_gain_, conv_weight_;

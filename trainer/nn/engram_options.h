@@ -12,8 +12,8 @@ inline void visit(SettingList& s, EngramGateOptions& gate) {
   s("eps", gate.eps, Limits{0, 0.1}, "added to the mean squares of the two norms of a score; 0: norm_eps");
 }
 
-// The conditional memory of a model: where it is, what addresses its rows (data/loader), and the module that reads
-// them. Source: Cheng et al. 2026, arXiv:2601.07372.
+// The conditional memory of a model: the layers that have it, the hashing that addresses its rows (done in
+// data/loader), and the module that reads them. Source: Cheng et al. 2026, arXiv:2601.07372.
 struct EngramOptions {
   std::vector<int64_t> layers;
   std::vector<int64_t> orders = {2, 3};
@@ -25,13 +25,13 @@ struct EngramOptions {
   EngramGateOptions gate{.eps = 0};
   bool conv = false;
   int64_t conv_kernel = 4;
-  int64_t conv_dilation = 0;  // a module takes the number that follows
+  int64_t conv_dilation = 0;  // 0: filled in by the config reader; modules need the number
   double conv_eps = 1e-5;
   bool compression = true;
   int64_t pad_id = 0;
   double init_std = 0.02;
 
-  // Rows that a token looks up.
+  // Number of rows that a token looks up: one per order and hash head.
   int64_t rows_per_token() const { return static_cast<int64_t>(orders.size()) * num_heads; }
 
   void visit(SettingList& s) {

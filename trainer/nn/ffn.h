@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// Dense feed-forward: down(act(up(x))). For SwiGLU `up` holds gate and up projection in one matrix, [2 F, C], gate
-// first.
+// Dense feed-forward: down(act(up(x))). With SwiGLU, `up` holds the gate and the up projection in one matrix [2 F, C],
+// the gate first.
 class Ffn final : public Module {
  public:
   Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& options);

@@ -27,20 +27,24 @@ struct BatchView {
   int64_t num_tokens() const { return sequences * length; }
 };
 
-// A place in every frame for what one module keeps between forward and backward. Handed out when the model is built.
+// Names the place in every frame for what one module keeps between forward and backward. Build::slot() hands slots out
+// while the model is built.
 template <class T>
 struct Slot {
   int index = -1;
 };
 
-// Everything a microbatch leaves between forward and its last backward. Modules hold no activations, so any number of
-// microbatches may be in flight, each with a frame of its own.
+// Everything that a microbatch keeps between its forward and its last backward. Modules hold no activations, so any
+// number of microbatches may be in flight, each with a frame of its own.
 //
-// Memory comes from four places. `activations` lives until the microbatch is done. `transient` is rewound at the start
-// of every group of recomputed blocks: what stands there is rebuilt at the same addresses before the group's backward.
-// `observed` holds what an instrument keeps of blocks that are recomputed. `gradients` are two arenas that alternate
-// from block to block, so a stage holds the gradients of two blocks, not of all. Where weight gradients are computed
-// later, nothing alternates and all of them are kept.
+// Memory comes from four kinds of arenas:
+//   activations   lives until the microbatch is done
+//   transient     rewound at the start of every group of blocks whose streams are recomputed (StreamGroup); its
+//                 contents are rebuilt at the same addresses before the group's backward
+//   observed      holds what an instrument keeps of recomputed blocks
+//   gradients     two arenas that alternate from unit to unit, so that a stage holds the gradients of two units and not
+//                 of all. If weight gradients are computed later (action W), the arenas do not alternate, since W reads
+//                 the gradients of all units
 class Frame {
  public:
   Frame(Stream stream_on, int num_slots)
@@ -57,17 +61,17 @@ class Frame {
   enum class Mode : uint8_t {
     training,
     replay,         // a forward that only rebuilds activations: nothing is counted a second time
-    stream_replay,  // of streams alone: statistics stand where the forward left them
-    evaluation,     // a forward without a backward, which leaves no trace in the loads
+    stream_replay,  // rebuilds streams only; the statistics of norms are still in place
+    evaluation,     // a forward without a backward; it does not count in the loads
   };
   Mode mode = Mode::training;
-  // Whether this forward is the one that counts: loads, balance losses, what an instrument keeps.
+  // Whether this forward adds to loads and balance losses and records for instruments. A replay must not do so again.
   bool counts() const { return mode == Mode::training; }
-  // Whose streams the transient memory holds.
+  // The StreamGroup whose tensors are in the transient memory now.
   const void* transient_owner = nullptr;
   Instrument* instrument = nullptr;  // may be null
-  bool shows_values() const { return instrument != nullptr && instrument->shows_values(); }
-  // Where shows_values(): see Instrument.
+  bool wants_values() const { return instrument != nullptr && instrument->wants_values(); }
+  // Only if wants_values(); see Instrument.
   void show(const std::string& what, Tensor value) { instrument->show(what, value); }
 
   template <class T>
@@ -79,24 +83,25 @@ class Frame {
 
   Tensor take(DType dtype, Shape shape) { return activations.take(dtype, shape); }
   Tensor take_gradient(DType dtype, Shape shape) { return gradients_[current_].take(dtype, shape); }
-  // What is no activation: see Precision.
+  // Tensors that are not activations; their dtypes do not depend on the recipe (Precision).
   Tensor take_statistic(Shape shape) { return take(Precision::statistic(), shape); }
   Tensor take_statistic_gradient(Shape shape) { return take_gradient(Precision::statistic(), shape); }
   Tensor take_index(Shape shape) { return take(Precision::index(), shape); }
   Tensor take_offset(Shape shape) { return take(Precision::offset(), shape); }
   Arena& gradient_arena() { return gradients_[current_]; }
-  // From here on gradients go to the other arena, which is emptied; the current one stays readable.
+  // Empties the other gradient arena and makes it the current one. The gradients in the old one stay readable until the
+  // next call.
   void alternate_gradients() {
     current_ = 1 - current_;
     gradients_[current_].reset();
   }
-  // The microbatch is done: everything it left is given up.
+  // Releases all memory, so that the frame can take another microbatch.
   void clear() {
     activations.reset();
     transient.reset();
     observed.reset();
     transient_owner = nullptr;
-    current_ = 0;  // a step takes the addresses of the one before
+    current_ = 0;  // so that equal steps use equal addresses
     for (Arena& arena : gradients_) arena.reset();
   }
   size_t peak_bytes() const {

@@ -14,7 +14,7 @@ HyperConnection::HyperConnection(Build& build, const std::string& name, int64_t 
       recompute_(recompute_streams),
       activation_(build.precision.activation()),
       coefficients_(std::move(coefficients)),
-      norm_(build.in(Part::block_norms), name + ".norm", channels),
+      norm_(build.set_part(Part::block_norms), name + ".norm", channels),
       inner_(std::move(inner)),
       slot_(build.slot<HyperSaved>()) {}
 
@@ -23,7 +23,8 @@ void HyperConnection::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   s.x = x;
   s.pre = f.take_statistic({T, S});
   s.post = f.take_statistic({T, S});
-  const bool observed = f.counts() && f.instrument != nullptr && f.instrument->keeps_mixing();
+  // What a recomputed block takes from `activations` is released after its forward, before an instrument reads comb.
+  const bool observed = f.counts() && f.instrument != nullptr && f.instrument->wants_mixing();
   s.comb = (observed ? f.observed : f.activations).take(Precision::statistic(), {T, S, S});
   if (observed) f.instrument->will_mix(s.comb);
   s.h = stream_arena(f).take(activation_, {T, channels_});
@@ -32,12 +33,12 @@ void HyperConnection::take_saved(Frame& f, HyperSaved& s, Tensor x) {
 Tensor HyperConnection::run_sublayer(Frame& f, HyperSaved& s) {
   s.normed = stream_arena(f).take(activation_, s.h.shape);
   norm_.forward_to(f, s.normed, s.h);
-  if (f.shows_values()) {
+  if (f.wants_values()) {
     for (const Tensor& t : {s.pre, s.post, s.comb}) f.show("the mixing coefficients of " + name_, t);
     f.show("the output of " + name_ + ".norm", s.normed);
   }
   s.y = inner_->forward(f, s.normed);
-  if (f.shows_values()) f.show("the output of " + name_, s.y);
+  if (f.wants_values()) f.show("the output of " + name_, s.y);
   const Tensor x_next = stream_arena(f).take(activation_, s.x.shape);
   hyper_write_mix_forward(f.stream, {x_next, s.x, s.y, s.post, s.comb});
   return x_next;
@@ -50,7 +51,8 @@ State HyperConnection::forward(Frame& f, State in) {
   return {run_sublayer(f, s), pre_next};
 }
 
-// Takes memory in the order of the forward, so every tensor stands where the sublayer expects it.
+// Allocates in the same order as forward(), so every tensor gets the address that the modules saved. The coefficients
+// and the sublayer's output y were kept, so they are not computed again.
 State HyperConnection::replay(Frame& f, State in) {
   const HyperSaved& s = f.saved(slot_);
   const Tensor h = stream_arena(f).take(activation_, s.h.shape);
@@ -65,6 +67,7 @@ State HyperConnection::replay(Frame& f, State in) {
 
 State HyperConnection::backward_input(Frame& f, State d) {
   const HyperSaved& s = f.saved(slot_);
+  // The order matters: write_mix overwrites dx, then the coefficients (with the read) add to it.
   const Tensor dx = f.take_gradient(activation_, s.x.shape), dy = f.take_gradient(activation_, s.y.shape);
   const Tensor dpost = f.take_statistic_gradient(s.post.shape), dcomb = f.take_statistic_gradient(s.comb.shape);
   hyper_write_mix_backward(f.stream, {.dx = dx,

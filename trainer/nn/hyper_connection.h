@@ -5,9 +5,9 @@
 
 namespace birkhoff {
 
-// A hyper-connection around one sublayer F = inner(norm(.)):
-//   h = sum_s pre[t,s] x[t,s],  y = F(h),  x'[t,i] = post[t,i] y[t] + sum_j comb[t,i,j] x[t,j]
-// `coefficients` decides where pre, post and comb come from.
+// One site: a hyper-connection around one sublayer F = inner(norm(.)).
+//   h[t] = sum_i pre[t,i] x[t,i],   y = F(h),   x_next[t,j] = post[t,j] y[t] + sum_i comb[t,i,j] x[t,i]
+// `coefficients` computes pre, post and comb.
 class HyperConnection final : public ReplayedModule {
  public:
   HyperConnection(Build& build, const std::string& name, int64_t channels, int64_t streams, bool recompute_streams,
@@ -19,9 +19,9 @@ class HyperConnection final : public ReplayedModule {
   void visit(ModuleVisitor& visitor) override;
 
  private:
-  // Takes memory for the coefficients and h of T tokens.
+  // Allocates pre, post, comb and h.
   void take_saved(Frame& frame, HyperSaved& saved, Tensor x);
-  // From h on: norm, sublayer, write and mix. Returns the streams.
+  // Runs everything that follows h: norm, sublayer, write and mix. Returns x_next.
   Tensor run_sublayer(Frame& frame, HyperSaved& saved);
   Arena& stream_arena(Frame& frame) const { return recompute_ ? frame.transient : frame.activations; }
 
@@ -35,11 +35,13 @@ class HyperConnection final : public ReplayedModule {
   Slot<HyperSaved> slot_;
 };
 
-// Read weights of the first sublayer of a single-pass stack: all of stream 0.
+// Sets the pre of the first site in the single-pass form, which no earlier site predicts: 1 for stream 0, 0 for the
+// others. All streams are equal there.
 void first_stream_weights(Stream& stream, Tensor pre_TS);
 
-// The streams' end: h = sum_i pre_i x_i. Learned weights for mhc, the last sublayer's for mhc_single_pass, the plain
-// sum for hc; nothing to do for plain. Source: DeepSeek-V4 (hc_head).
+// Collapses the streams to one at their end: h[t] = sum_i pre[t,i] x[t,i]. With mhc, pre comes from parameters of its
+// own; with mhc_single_pass, the last site predicted it; with hc it is 1, a plain sum. With plain there is one stream
+// and h is x. Source: DeepSeek-V4 (hc_head).
 class Collapse final {
  public:
   Collapse(Build& build, const std::string& name, int64_t channels, const ResidualOptions& options);

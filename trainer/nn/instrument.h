@@ -7,45 +7,47 @@
 
 namespace birkhoff {
 
-// Watches the forwards of a step, or decides in their place. A frame may carry one, and modules tell it what they do.
-// What an instrument does not override it passes on to the next, so that several can work at once.
+// Observes the forwards of a step, or overrides their choices of experts. Modules call the instrument of their frame,
+// if it has one. The default of every function calls the next instrument, so that several can be chained.
 class Instrument {
  public:
   explicit Instrument(Instrument* next = nullptr) : next_(next) {}
   virtual ~Instrument() = default;
   void set_next(Instrument* next) { next_ = next; }
 
-  // What follows is of microbatch number m: a forward, or a backward with what it recomputes.
+  // The calls that follow belong to this microbatch: to its forward, or to its backward with the recomputation in it.
   virtual void enter(size_t microbatch) {
     if (next_) next_->enter(microbatch);
   }
-  // The blocks of the microbatch have run forward; the head, and predictors with their blocks, follow.
+  // The forward of the microbatch's blocks is done. The head and the MTP predictors, with their blocks, follow.
   virtual void end_blocks(Stream& stream) {
     if (next_) next_->end_blocks(stream);
   }
 
-  // Whether show() is to be called: a name is then made for every value.
-  virtual bool shows_values() const { return next_ && next_->shows_values(); }
-  // What a module gives, in one order on all ranks: "the output of layers.1.ffn".
+  // Whether modules must call show(). If not, they do not build the names of values either.
+  virtual bool wants_values() const { return next_ && next_->wants_values(); }
+  // A value that a module computed, with its name, such as "the output of layers.1.ffn". The order of the calls is the
+  // same on all ranks.
   virtual void show(const std::string& what, Tensor value) {
     if (next_) next_->show(what, value);
   }
 
-  // Whether the mixing matrices are to outlive the recomputation of their site (Frame::observed).
-  virtual bool keeps_mixing() const { return next_ && next_->keeps_mixing(); }
-  // The next site will write its mixing matrices [T, S, S] here. They stay until the frame is given back.
+  // Whether the mixing matrices must outlive the recomputation of their site. They then lie in Frame::observed.
+  virtual bool wants_mixing() const { return next_ && next_->wants_mixing(); }
+  // Called before a site computes its mixing matrices comb [T, S, S] into this tensor, which stays valid until the
+  // frame is given back.
   virtual void will_mix(Tensor comb) {
     if (next_) next_->will_mix(comb);
   }
 
-  // How the router of a layer has chosen, i32 [T, K] each: the experts, and the largest plain scores, which its balance
-  // loss counts (absent without one).
+  // The choices of a router, i32 [T, K] each: the experts, and the experts with the K largest scores (before bias and
+  // groups), which the balance loss counts. The latter is absent if there is no balance loss.
   struct Routing {
     Tensor experts, balance;
   };
-  // What the layer must choose; absent tensors where it chooses itself. Asked in replays too.
+  // The choices that the layer must make; absent tensors let it choose itself. Also called when a block is recomputed.
   virtual Routing replay_routing(const std::string& layer) { return next_ ? next_->replay_routing(layer) : Routing{}; }
-  // Told once for a microbatch and layer. records_routing() decides whether the choice of the balance loss is kept.
+  // Called once per microbatch and layer if records_routing().
   virtual bool records_routing() const { return next_ && next_->records_routing(); }
   virtual void record_routing(const std::string& layer, const Routing& routing) {
     if (next_) next_->record_routing(layer, routing);

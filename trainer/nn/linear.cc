@@ -17,8 +17,8 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, c
   divide();
 }
 
-// The bias is divided like the outputs. If the inputs are divided, every rank holds the whole bias and adds it for its
-// own tokens alone, once the partial sums were added up.
+// Divided outputs: the bias is divided in the same way. Divided inputs: every rank holds the whole bias, and adds it
+// to its own tokens only, after the partial sums of the ranks have been added up.
 void Linear::divide() {
   weight_.division.blocks = options_.outputs;
   bias_.division.blocks = options_.outputs;
@@ -30,7 +30,7 @@ void Linear::divide() {
 }
 
 Tensor Linear::forward(Frame& f, Tensor x_TI) {
-  const int64_t T = x_TI.count() / in_;
+  const int64_t T = x_TI.count() / in_;  // x may have more than two dims
   const Tensor y_TO = f.take(output_, {T, out_});
   gemms_->forward(f.stream, y_TO, x_TI, {weight_.value, weight_.version, options_.bias ? bias_.value : Tensor{}});
   f.saved(slot_).x = x_TI;

@@ -7,18 +7,19 @@ namespace birkhoff {
 // y[t,o] = sum_i x[t,i] w[o,i] (+ b[o]), in the precision of the recipe.
 class Linear final : public Module {
  public:
-  // Which features the ranks of a tensor-parallel group divide. outputs: column-parallel; each rank computes its own
-  // outputs for all tokens. inputs: row-parallel; each rank computes a partial sum over its own inputs.
+  // The features that are divided over the ranks of a tensor-parallel group. outputs: column-parallel, each rank
+  // computes its own outputs for all tokens. inputs: row-parallel, each rank computes a partial sum over its own
+  // inputs.
   enum class Divided : uint8_t { none, outputs, inputs };
   struct Options {
     bool bias = false;
     GemmRole role = GemmRole::linear;
-    // Outputs in f32 whatever the activation dtype: router logits.
+    // Outputs are f32 whatever the dtype of activations is. Router logits need this.
     bool output_f32 = false;
     double init_scale = 1;  // factor of the initial standard deviation
     Divided divided = Divided::none;
-    int64_t unit = 1;     // features are divided at multiples of so many, such as the width of a head
-    Blocks outputs = {};  // what the outputs are made of; `dim` is 0
+    int64_t unit = 1;     // cuts lie at multiples of this many features, such as the width of a head
+    Blocks outputs = {};  // the products that the outputs consist of; `dim` is 0
   };
   Linear(Build& build, const std::string& name, int64_t out, int64_t in) : Linear(build, name, out, in, Options()) {}
   Linear(Build& build, const std::string& name, int64_t out, int64_t in, const Options& options);

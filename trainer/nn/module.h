@@ -4,15 +4,17 @@
 
 namespace birkhoff {
 
-// A map with an explicit backward in two halves, so that a schedule may separate them. A Module maps [T, in] to
-// [T, out].
+// A map with an explicit backward in two halves, which a pipeline program may run at different times. A Module maps
+// [T, in] to [T, out].
 //
-// Contract: forward keeps in the frame what backward needs. backward_input returns dL/dx and keeps what backward_weight
-// needs; backward_weight adds dL/dw into Parameter::grad and runs after backward_input, before the frame alternates its
-// gradients. backward_input also adds the gradients of gains, norm biases, mixing, gates, convolutions, embeddings and
-// Engram rows. backward_weight adds those of linear maps with their biases and of experts; a program may run it later,
-// and the frame then keeps the x and dy that it reads. Nobody writes into the dy it was given: a Linear may still need
-// it.
+// Contract:
+// - forward keeps in the frame what backward needs.
+// - backward_input returns dL/dx and keeps in the frame what backward_weight needs. It also adds the gradients of
+//   gains, norm biases, mixing coefficients, gates, convolutions, embeddings and Engram rows.
+// - backward_weight adds the gradients of linear maps, their biases, and experts to Parameter::grad. It runs after
+//   backward_input and before the frame alternates its gradient arenas, unless a program runs it later (action W); the
+//   arenas do not alternate then.
+// - No module writes into the dy that it receives, because a Linear may still read it in backward_weight.
 template <class Value>
 class ModuleOf {
  public:
@@ -24,13 +26,13 @@ class ModuleOf {
 };
 using Module = ModuleOf<Tensor>;
 
-// What flows between blocks, and, member by member, its gradient.
+// What flows between blocks. Its gradient is a State too, member by member.
 struct State {
   Tensor x;    // streams [T, S, C]; one stream is [T, 1, C]
-  Tensor pre;  // single-pass mHC only: read weights [T, S] f32 predicted by the previous sublayer
+  Tensor pre;  // single-pass mHC only: the pre [T, S], f32, that the previous site predicted for the next one
 };
 
-// A map from State to State: blocks and what they are made of.
+// A map from State to State: units of a model (input, block, head), and the sublayers of a block in their residuals.
 using StateModule = ModuleOf<State>;
 
 }  // namespace birkhoff

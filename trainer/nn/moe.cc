@@ -15,13 +15,13 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
       clamp_(clamp),
       channels_(channels),
       activation_(build.precision.activation()),
-      router_(build.in(Part::routers), name + ".gate", o.num_experts, channels,
+      router_(build.set_part(Part::routers), name + ".gate", o.num_experts, channels,
               Linear::Options{.role = GemmRole::exact, .output_f32 = true}),
       up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_size, channels)),
       down_gemms_(build.precision.grouped(o.num_experts, channels, o.expert_size)),
       slot_(build.slot<Saved>()) {
   const int64_t E = o.num_experts, F = o.expert_size;
-  build.in(Part::routed_experts);
+  build.set_part(Part::routed_experts);
   up_ = build.parameter(name + ".experts.up", {E, 2 * F, channels}, Role::experts, Init::normal(build.init.std));
   up_.division.blocks = {1, 1, {F, F}};
   up_.division.cuts = {{0, Axis::ep}, {1, Axis::etp}};
@@ -30,7 +30,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
   down_.division.cuts = {{0, Axis::ep}, {2, Axis::etp}};
   if (o.num_shared > 0) {
     const FfnOptions shared{.size = o.num_shared * F, .clamp = clamp};
-    shared_.emplace(build.in(Part::shared_experts), name + ".shared", channels, shared);
+    shared_.emplace(build.set_part(Part::shared_experts), name + ".shared", channels, shared);
   }
   bias_ = {name + ".gate.bias", {E}, build.predictor};
   load_ = {name + ".load", {E}, StepCounter::Kind::load};
@@ -40,7 +40,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
 void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const int64_t T = x_TC.shape[0], E = options_.num_experts, K = options_.top_k;
   const Tensor logits = router_.forward(f, x_TC);
-  if (f.shows_values()) f.show("the router logits of " + name_, logits);
+  if (f.wants_values()) f.show("the router logits of " + name_, logits);
   s.scores = f.take_statistic({T, E});
   s.index = f.take_index({T, K});
   s.gate = f.take_statistic({T, K});
@@ -48,7 +48,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.index = s.index;
   args.gate = s.gate;
   args.scores = s.scores;
-  args.load = f.counts() ? load_.value : Tensor{};
+  args.load = f.counts() ? load_.value : Tensor{};  // a replay or an evaluation must not count
   args.logits = logits;
   args.bias = bias_.value;
   args.token_mask = f.batch.token_mask;
@@ -61,18 +61,18 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.chosen = fixed.experts;
   router_forward(f.stream, args);
   const bool records = f.counts() && f.instrument && f.instrument->records_routing();
-  const Tensor balance = balance_tokens(f, s, records, fixed.balance);
+  const Tensor balance = add_balance_loss(f, s, records, fixed.balance);
   if (records) f.instrument->record_routing(name_, {s.index, balance});
 }
 
-// Returns the choice that the loss counted, if it is wanted: then it lies in the frame's activations.
-Tensor Moe::balance_tokens(Frame& f, Saved& s, bool wanted, Tensor chosen) {
+Tensor Moe::add_balance_loss(Frame& f, Saved& s, bool record, Tensor chosen) {
   if (options_.sequence_balance_loss == 0) return {};
   const int64_t T = s.scores.shape[0], E = options_.num_experts, K = options_.top_k;
-  const Tensor index = wanted ? f.take_index({T, K}) : Tensor{};
+  const Tensor index = record ? f.take_index({T, K}) : Tensor{};
   s.fraction = f.take_statistic({f.batch.sequences, E});
   const ArenaScope scope(f.gradient_arena());
-  const Tensor unused = f.take_statistic_gradient({1});  // a replay must not count the loss a second time
+  // A replay needs `fraction` again, but must not count the loss a second time: it adds it to a scratch tensor.
+  const Tensor unused = f.take_statistic_gradient({1});
   if (!f.counts()) fill_zero(f.stream, unused);
   balance_loss_forward(f.stream, {.loss = f.counts() ? balance_.value : unused,
                                   .fraction = s.fraction,
@@ -105,14 +105,16 @@ Tensor Moe::run_experts(Frame& f, Saved& s, Tensor x_TC) {
   swiglu_forward(f.stream, {s.inner, s.up, s.gate_rows, clamp_});
   s.out = f.take(activation_, {R, channels_});
   down_gemms_->forward(f.stream, s.out, s.inner, {down_.value, down_.version}, s.offsets);
-  if (f.shows_values()) show_experts(f, s);
+  if (f.wants_values()) show_experts(f, s);
+  // combine_forward adds this to the sum over the chosen experts, which saves a pass over y.
   const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
-  if (shared_ && f.shows_values()) f.show("the output of the shared experts of " + name_, shared);
+  if (shared_ && f.wants_values()) f.show("the output of the shared experts of " + name_, shared);
   const Tensor y_TC = f.take(activation_, x_TC.shape);
   combine_forward(f.stream, {y_TC, s.out, gates_inner() ? Tensor{} : s.gate, shared, s.row_of});
   return y_TC;
 }
 
+// Shows each expert's rows as a value of its own, so that the search for non-finite values can name the expert.
 void Moe::show_experts(Frame& f, const Saved& s) const {
   std::vector<int64_t> offsets(static_cast<size_t>(options_.num_experts) + 1);
   to_host(f.stream, offsets.data(), s.offsets);
@@ -130,6 +132,7 @@ Tensor Moe::forward(Frame& f, Tensor x_TC) {
 void Moe::backward_combine(Frame& f, Saved& s, Tensor dy_TC, Tensor dgate) {
   s.dout = f.take_gradient(activation_, s.out.shape);
   if (gates_inner()) {
+    // The gradient of the gates follows from the inner activations, in backward_experts.
     combine_backward(f.stream, {.drows = s.dout, .dgate = {}, .dy = dy_TC, .rows = {}, .gate = {}, .row_of = s.row_of});
   } else {
     combine_backward(f.stream,

@@ -8,12 +8,12 @@ namespace birkhoff {
 
 // Mixture of experts without token dropping:
 //   y = sum over the chosen experts of gate * down_e(swiglu(up_e(x))) + shared(x)
-// The router works in f32; choice, bias and gates as in kernels/moe/router.h. Tokens are sorted by expert, every expert
-// sees its rows, empty experts take part.
+// The router works in f32; kernels/moe/router.h defines the choice, the bias and the gates. Token rows are sorted by
+// expert, so that each expert multiplies a contiguous run of rows, which may be empty.
 // Source: DeepSeek-V3, arXiv:2412.19437, section 2.1.2.
 class Moe final : public Module {
  public:
-  // `clamp` is that of the feed-forward layers, of which the experts are.
+  // `clamp`: FfnOptions::clamp, which applies to experts too.
   Moe(Build& build, const std::string& name, int64_t channels, const MoeOptions& options, double clamp);
 
   Tensor forward(Frame& frame, Tensor x_TC) override;
@@ -26,11 +26,13 @@ class Moe final : public Module {
     Tensor scores, index, gate, fraction;  // router
     Tensor offsets, row_of, token_of;      // order of rows
     Tensor rows, up, inner, out;           // experts
-    Tensor gate_rows;                      // [R], where the gate stands before the down projection
-    Tensor dout, dup;                      // backward
+    Tensor gate_rows;                      // [R], gates in the order of rows; only if gates_inner()
+    Tensor dout, dup;                      // from backward_input to backward_weight
   };
   void route(Frame& frame, Saved& saved, Tensor x_TC);
-  Tensor balance_tokens(Frame& frame, Saved& saved, bool wanted, Tensor chosen);
+  // Adds the balance loss. It counts `chosen` if present, else the experts with the K largest scores. Returns what it
+  // counted if `record`, else an absent tensor.
+  Tensor add_balance_loss(Frame& frame, Saved& saved, bool record, Tensor chosen);
   Tensor run_experts(Frame& frame, Saved& saved, Tensor x_TC);
   Tensor backward_experts(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);
   void backward_combine(Frame& frame, Saved& saved, Tensor dy_TC, Tensor dgate);

@@ -9,8 +9,8 @@ inline EnumNames names_of(RouterScore) {
   return names;
 }
 
-// What the gate of a routed expert multiplies: its output, or the inner activation before the down projection. Equal in
-// exact arithmetic; before the projection the expert's output is not needed in backward.
+// What the gate of a routed expert multiplies: its output, or the inner activation before the down projection. Both
+// give the same result in exact arithmetic. With `inner`, backward does not read the expert's output.
 enum class GatePosition : uint8_t { output, inner };
 inline EnumNames names_of(GatePosition) {
   static constexpr std::string_view names[] = {"output", "inner"};
@@ -32,7 +32,7 @@ struct MoeOptions {
   double bias_update_speed = 0.001;
   double sequence_balance_loss = 1e-4;
 
-  // Whether block `layer` of the model has experts; a predictor of further tokens comes behind all blocks.
+  // Whether block `layer` of the model has experts. The block of an MTP predictor counts as layer num_layers.
   bool at(int64_t layer) const { return num_experts > 0 && layer >= first_dense_layers; }
 
   void visit(SettingList& s) {
@@ -50,7 +50,7 @@ struct MoeOptions {
       s("renormalize", renormalize, "gates of a token sum to 1 before route_scale");
       s("gate_position", gate_position,
         "what the gates multiply: an expert's output, or its inner activation before the down projection");
-      // The bias exists in any run, so that its speed may change on a resume.
+      // Even with speed 0 the bias exists and is saved, so the speed may change on a resume.
       s("bias_update_speed", bias_update_speed, Limits{0, 1},
         "step of the balancing bias, by the load of a whole step; 0: off")
           .free();

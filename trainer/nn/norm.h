@@ -4,15 +4,15 @@
 
 namespace birkhoff {
 
-// RMSNorm or LayerNorm with a gain (and a bias for LayerNorm), as the model chooses.
+// RMSNorm with a gain, or LayerNorm with a gain and a bias, as Build::norm chooses.
 class Norm final : public Module {
  public:
   Norm(Build& build, const std::string& name, int64_t channels);
 
   Tensor forward(Frame& frame, Tensor x) override;
-  // The same with the output at a place of the caller's choice.
+  // The same, with the output in a tensor of the caller.
   void forward_to(Frame& frame, Tensor y, Tensor x);
-  // Also adds dL/dgain: there is no product to put off.
+  // Also adds the gradients of gain and bias: they need no matrix product that a program would want to defer.
   Tensor backward_input(Frame& frame, Tensor dy) override;
   void visit(ModuleVisitor& visitor) override;
 

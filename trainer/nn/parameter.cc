@@ -57,6 +57,7 @@ std::vector<MatrixPlace> matrices_of(const Parameter& p, int64_t num_experts) {
   for (int64_t e = 0; e < num_experts; ++e) {
     int64_t first = e * rows;
     for (const int64_t size : sizes) {
+      // A run of one block: the rows of all groups are contiguous, so they are one run.
       if (size == run) places.push_back({first, rows, columns, 1, rows});
       if (size > 0 && size < run) places.push_back({first, size, columns, groups, run});
       first += size;

@@ -31,7 +31,8 @@ struct Collector final : ModuleVisitor {
   void router(PersistentBuffer& bias, StepCounter& load) override { routers.push_back({&bias, &load}); }
 };
 
-// Values depend on the element of the logical tensor alone, so that what a rank holds starts as the whole would.
+// An initial value depends only on the element of the logical tensor, so it is the same however ranks divide the
+// tensor.
 void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   switch (p.init.kind) {
     case Init::Kind::normal:
@@ -51,7 +52,7 @@ void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   }
 }
 
-// A rank pays for the part that it holds.
+// The cost of an update is that of the part which this rank holds.
 BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::CostOf& cost_of) {
   check_division(p.shape, p.division);
   const ParameterStore::UpdateCost whole = cost_of(p);
@@ -76,7 +77,8 @@ ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::funct
   bind();
 }
 
-// Groups of equal members are one communicator, and so have one bucket.
+// Communicators are compared instead of groups: groups with the same members are one communicator, and one collective
+// then moves what belongs to either.
 void ParameterStore::make_buckets(const CostOf& cost_of) {
   std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
@@ -91,7 +93,8 @@ void ParameterStore::make_buckets(const CostOf& cost_of) {
     e.item = items[e.bucket].size();
     items[e.bucket].push_back(item_of(*e.parameter, mesh_->place(), cost_of));
   }
-  std::map<Communicator*, std::vector<double>> loads;  // of each rank of a group, so far
+  // Update cost given to each rank of a group so far. Buckets share it, so that the total over all units is balanced.
+  std::map<Communicator*, std::vector<double>> loads;
   for (size_t b = 0; b < buckets_.size(); ++b) {
     Communicator& group = *buckets_[b].group;
     std::vector<double>& load = loads.emplace(&group, static_cast<size_t>(group.size())).first->second;
@@ -100,7 +103,7 @@ void ParameterStore::make_buckets(const CostOf& cost_of) {
 }
 
 void ParameterStore::bind() {
-  std::vector<std::vector<size_t>> index(buckets_.size());  // of each item, in entries_
+  std::vector<std::vector<size_t>> index(buckets_.size());  // by bucket and item: index in entries_
   for (size_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
     Parameter& p = *e.parameter;
@@ -120,6 +123,7 @@ void ParameterStore::bind() {
       owned_.push_back({entries_[i].parameter, i, o.begin, o.slice, o.value, o.gradient});
     }
   }
+  // A buffer starts at zero: initialize() sets only parameters.
   Stream stream{device_};
   for (PersistentBuffer* b : buffers_) {
     b->value = memory_.take(Precision::statistic(), b->shape);
@@ -162,6 +166,7 @@ void ParameterStore::wait_reduced(Stream& stream) {
 }
 
 void ParameterStore::publish(Stream& stream) {
+  // All gathers start before the first wait, so that they overlap.
   for (UnitBucket& b : buckets_) b.bucket->start_gather(stream);
   for (UnitBucket& b : buckets_) b.bucket->wait_gathered(stream);
   values_changed();

@@ -11,9 +11,10 @@
 
 namespace birkhoff {
 
-// Binds the parameters, buffers and counters that a model declares to memory. A unit has a bucket for each group over
-// which gradients of its parameters are summed, so that they are reduced while the units below it still run backward.
-// Every rank of such a group holds all values of the bucket; it owns, and keeps optimizer state for, a part (ZeRO-1).
+// Binds the parameters, buffers and counters that a model declares to memory. Each unit has one bucket for each group
+// over which gradients of its parameters are summed, so that its gradients can be reduced while the units below it
+// still run backward. Every rank of such a group holds all values of the bucket. It owns a part of them, updates this
+// part and keeps the optimizer state for it (ZeRO-1).
 class ParameterStore {
  public:
   struct Entry {
@@ -21,21 +22,22 @@ class ParameterStore {
     int unit = 0;
     size_t bucket = 0, item = 0;
   };
-  // A range, which this rank owns, of the part of a parameter that it holds.
+  // A range of a parameter that this rank owns, within the part that it holds.
   struct Owned {
     Parameter* parameter = nullptr;
     size_t index = 0;   // of the parameter in entries()
-    int64_t begin = 0;  // its first element in what the rank holds
-    Slice slice;        // of the logical tensor
+    int64_t begin = 0;  // offset of the range in the held part
+    Slice slice;        // the range, as a part of the logical tensor
     Tensor value, gradient;
   };
   struct UpdateCost {
-    double cost = 0;    // of updating the whole parameter, in any unit
-    int64_t grain = 0;  // it may be cut between ranks at multiples of so many elements; 0: one rank owns it whole
+    double cost = 0;    // of updating the whole parameter, in an arbitrary unit
+    int64_t grain = 0;  // ranks may split it at multiples of so many elements; 0: one rank owns it whole
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
-  // `visit` walks the model once. Names of parameters must differ.
+  // `visit` visits all modules of the model. Errors: BugError if two parameters have the same name, or one is outside a
+  // unit.
   ParameterStore(Device device, const Mesh& mesh, const std::function<void(ModuleVisitor&)>& visit,
                  const CostOf& cost_of);
 
@@ -53,17 +55,17 @@ class ParameterStore {
   size_t bytes() const { return memory_.peak_bytes(); }
 
   void initialize(Stream& stream, uint64_t seed);
-  // Gradients and counters to zero: the start of a step.
+  // Sets gradients and counters to zero at the start of a step.
   void begin_step(Stream& stream);
-  // The gradients of the unit are complete on this rank: sums the uses of its shared parameters, then starts the sum
-  // over the replicas.
+  // Call when the gradients of the unit are complete on this rank. Sums the uses of its shared parameters, then starts
+  // the sum over the replicas.
   void start_reduce(Stream& stream, int unit);
   void wait_reduced(Stream& stream);
-  // After the owned values changed: every replica gets them, and caches of the old ones are stale.
+  // Sends the owned values to all replicas after an update, and calls values_changed().
   void publish(Stream& stream);
-  // Values were changed from outside, on all replicas alike.
+  // Call after values were changed from outside, on all replicas alike: marks packed copies of the weights as stale.
   void values_changed();
-  // Values in whole, buffers; the optimizer adds its own.
+  // Names the values of parameters and buffers. The optimizers name their own state.
   void state(StateVisitor& visitor);
 
  private:
@@ -86,7 +88,7 @@ class ParameterStore {
   std::vector<StepCounter*> counters_;
   std::vector<Router> routers_;
   std::vector<UnitBucket> buckets_;
-  std::vector<Entry> shared_;  // parameters with several uses
+  std::vector<Entry> shared_;  // parameters with more than one use
 };
 
 }  // namespace birkhoff

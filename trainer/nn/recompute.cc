@@ -10,7 +10,7 @@ class RecomputedModule final : public StateModule {
   RecomputedModule(Build& build, std::unique_ptr<StateModule> inner)
       : inner_(std::move(inner)), in_(build.slot<State>()) {}
 
-  // The output is taken first, so that everything above it can be given up.
+  // Allocates the output first, so that the scope can release everything that the block allocates after it.
   State forward(Frame& f, State in) override {
     f.saved(in_) = in;
     const State kept{f.take(in.x.dtype, in.x.shape), in.pre.present() ? f.take(in.pre.dtype, in.pre.shape) : Tensor{}};
@@ -58,14 +58,14 @@ class StreamGroup::Member final : public StateModule {
   State backward_input(Frame& f, State d) override {
     if (last()) group_->replay(f);
     const State dx = inner_->backward_input(f, d);
-    inner_->backward_weight(f);  // its inputs stand in transient memory
+    inner_->backward_weight(f);  // now, since its inputs lie in transient memory
     return dx;
   }
   void visit(ModuleVisitor& v) override { inner_->visit(v); }
 
  private:
   bool last() const { return index_ + 1 == group_->members.size(); }
-  // Copies the streams to memory that outlives the group; the other parts of a state never were in transient memory.
+  // Copies the streams to memory that outlives the group. State::pre is never in transient memory.
   static State keep(Frame& f, State out) {
     const State kept{f.take(out.x.dtype, out.x.shape), out.pre};
     copy(f.stream, kept.x, out.x);
@@ -87,11 +87,12 @@ std::unique_ptr<StateModule> StreamGroup::add(std::unique_ptr<ReplayedModule> in
 void StreamGroup::Shared::begin(Frame& f, State x) const {
   f.saved(in) = x;
   f.transient.reset();
+  // In one block, so that the replay gets the same addresses whatever the arena held before.
   f.transient.reserve(members.size() * member_bytes(x.x));
   f.transient_owner = this;
 }
 
-// What the last group of a forward left is still there.
+// Does nothing if the group's tensors are still there, as those of the last group are right after the forward.
 void StreamGroup::Shared::replay(Frame& f) const {
   if (f.transient_owner == this) return;
   f.transient.reset();

@@ -7,27 +7,28 @@
 
 namespace birkhoff {
 
-// A module that can rebuild what it left in the frame's transient memory, which ends with its output: from its input
-// on, at the addresses that the forward used.
+// A module that can rebuild from its input what its forward put into the frame's transient memory, at the same
+// addresses. Its output is the last of these tensors.
 class ReplayedModule : public StateModule {
  public:
   virtual State replay(Frame& frame, State x) = 0;
 };
 
-// Around a module of which only the input is kept: it runs forward again before its backward. The weight gradients are
-// computed in backward_input, since to put them off would keep what recomputation exists to save.
+// Wraps a module so that only its input is kept; its forward runs again before its backward. backward_input also
+// computes the weight gradients, because deferring them would keep the memory that recomputation is meant to save.
 std::unique_ptr<StateModule> recompute(Build& build, std::unique_ptr<StateModule> inner);
 
-// Consecutive modules of which the streams are rebuilt together, from the input of the first, before the backward of
-// the last. What they keep in the frame's transient memory lives from the first one's forward to the last one's, and
-// again from the replay to the first one's backward, so their weight gradients are computed in
-// backward_input. A pipeline may cut between groups, never inside one.
+// Consecutive modules whose streams are rebuilt together: before the backward of the last member, the group is replayed
+// from the input of the first. The members' tensors in the frame's transient memory are valid from the forward of the
+// first member to the end of the forward of the last, and again from the replay to the end of the backward of the
+// first. The weight gradients read these tensors, so backward_input computes them too. A pipeline may be cut between
+// groups, never inside one.
 class StreamGroup {
  public:
-  // Bytes that one member takes of the transient memory for streams like `x`.
+  // Bytes of transient memory that one member needs for streams of the shape and dtype of `x`.
   using MemberBytes = size_t (*)(const Tensor& x);
   StreamGroup(Build& build, MemberBytes member_bytes);
-  // The next member, to be used in the place of `inner`.
+  // Makes `inner` the next member of the group. Use the returned module in its place.
   std::unique_ptr<StateModule> add(std::unique_ptr<ReplayedModule> inner);
   int64_t size() const { return static_cast<int64_t>(state_->members.size()); }
 
@@ -43,10 +44,11 @@ class StreamGroup {
   std::shared_ptr<Shared> state_;
 };
 
-// Blocks to a group so that the streams take least memory:
-//   the g that minimizes  S ceil(B / g) + 2 g (S + 2)
-// A group keeps its output, S C values a token; inside, each of its 2 g sublayers takes S + 2 times C values: streams,
-// input, norm of it. In sublayers this is about sqrt(S 2 B / (S + 2)). Source: arXiv:2512.24880, equation 20.
+// The number of blocks per group at which the streams take the least memory:
+//   the g that minimizes  S ceil(B / g) + 2 g (S + 2)      for B blocks and S streams, in units of C values per token
+// The first term: each group keeps its output, S C values. The second: inside a group, each of its 2 g sublayers needs
+// the streams, its input and the norm of that, (S + 2) C values. Counted in sublayers, the minimum is near
+// sqrt(2 B S / (S + 2)). Source: arXiv:2512.24880, equation 20.
 int64_t best_stream_group(int64_t num_blocks, int64_t streams);
 
 }  // namespace birkhoff

@@ -6,18 +6,18 @@
 namespace birkhoff {
 namespace {
 
-// x + inner(norm(x)), on the one stream that there is.
+// x + inner(norm(x)), on a single stream.
 class PlainResidual final : public ReplayedModule {
  public:
   PlainResidual(Build& build, const std::string& name, int64_t channels, std::unique_ptr<Module> inner)
-      : name_(name), norm_(build.in(Part::block_norms), name + ".norm", channels), inner_(std::move(inner)) {}
+      : name_(name), norm_(build.set_part(Part::block_norms), name + ".norm", channels), inner_(std::move(inner)) {}
 
   State forward(Frame& f, State in) override {
     const Tensor x_TC = in.x.view({in.x.shape[0], in.x.shape[2]});
     const Tensor normed = norm_.forward(f, x_TC);
-    if (f.shows_values()) f.show("the output of " + name_ + ".norm", normed);
+    if (f.wants_values()) f.show("the output of " + name_ + ".norm", normed);
     const Tensor y_TC = inner_->forward(f, normed);
-    if (f.shows_values()) f.show("the output of " + name_, y_TC);
+    if (f.wants_values()) f.show("the output of " + name_, y_TC);
     const Tensor out = f.take(x_TC.dtype, in.x.shape);
     add(f.stream, {out, x_TC, y_TC});
     return {out, {}};

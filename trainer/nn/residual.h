@@ -8,15 +8,15 @@
 
 namespace birkhoff {
 
-// Where a residual connection stands.
+// The place of a residual connection in the model: the site, if it is a hyper-connection.
 struct ResidualSite {
-  int64_t number = 0;  // of the sublayers of the model, counted from 0
-  // Streams, sublayer inputs and their norms stand in the frame's transient memory (see StreamGroup).
+  int64_t number = 0;  // of its sublayer in the model, counted from 0
+  // Whether streams, sublayer inputs and their norms lie in the frame's transient memory (see StreamGroup).
   bool recompute_streams = false;
 };
 
-// The residual connection around one sublayer F = inner(norm(.)): attention or feed-forward. The norm is part of F
-// and owned here, so that its output can be rebuilt with the streams.
+// The residual connection around one sublayer F = inner(norm(.)), where `inner` is attention or feed-forward. The
+// connection owns the norm, so that it can rebuild the norm's output together with the streams.
 std::unique_ptr<ReplayedModule> make_residual(Build& build, const std::string& name, int64_t channels,
                                               ResidualSite site, const ResidualOptions& options,
                                               std::unique_ptr<Module> inner);

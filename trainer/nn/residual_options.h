@@ -29,8 +29,8 @@ struct ResidualOptions {
                   add_settings);
     };
     s("type", type,
-      "plain: x + f(x); hc: hyper-connections; mhc: their mixing made doubly stochastic; mhc_single_pass: a sublayer "
-      "is read with the coefficients of the one before");
+      "plain: x + f(x); hc: hyper-connections; mhc: with a doubly stochastic mixing matrix; mhc_single_pass: mhc whose "
+      "sublayers read the streams with the weights that the previous sublayer predicted");
     s.unused_if(type == ResidualType::plain, "type is plain", [&] {
       s("streams", streams, Limits{1, 8}, "residual streams of hc and mhc");
       of_mhc([&] {
@@ -38,7 +38,7 @@ struct ResidualOptions {
           "normalizations of the mixing matrix, rows and columns");
         s("eps", eps, Limits{0, 0.1}, "added to the read weights and to the sums of the normalizations");
         s("post_factor", post_factor, Limits{0, 100},
-          "mhc: most that a stream takes of a sublayer's output, factor of the sigmoid");
+          "mhc: factor of the sigmoid that writes a sublayer's output to a stream, so the largest such weight");
       });
       s("alpha_init", alpha_init, Limits{0, 10}, "initial factors of the coefficients that depend on the token");
       of_mhc([&] {

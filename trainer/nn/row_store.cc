@@ -26,7 +26,7 @@ ShardedRowStore::ShardedRowStore(Device device, Communicator& group, std::string
       num_rows_(num_rows),
       width_(row_width),
       rows_per_rank_((num_rows + group.size() - 1) / group.size()),
-      first_(std::min(num_rows, rows_per_rank_ * group.rank())),
+      first_(std::min(num_rows, rows_per_rank_ * group.rank())),  // the last ranks of a small table may hold no row
       table_(device),
       step_(device) {
   values_ = table_.take(Precision::master(), {std::min(rows_per_rank_, num_rows_ - first_), width_});
@@ -58,6 +58,7 @@ ShardedRowStore::Requests ShardedRowStore::exchange_rows(const std::vector<int64
 void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) {
   if (stream.device.kind == DeviceKind::meta) return;
   const ArenaScope scope(step_);
+  // `rows` is ascending and ranks hold ascending runs of rows, so the rows of one owner are contiguous, in rank order.
   const std::vector<int64_t> counts = split_by_owner(rows);
   const Requests asked = exchange_rows(rows, counts);
   std::vector<int32_t> index(asked.rows.size());
@@ -68,8 +69,9 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
 }
 
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
-  step_.reset();
+  step_.reset();  // the gradient of the previous step, which the optimizer has used
   if (stream.device.kind == DeviceKind::meta) {
+    // A dry run exchanges nothing, so it assumes that the ranks touch as many different rows here as this one does.
     const int64_t most = std::min(static_cast<int64_t>(rows.size()), values_.shape[0]);
     gradient_ = {step_.take(Precision::offset(), {most}), step_.take(values_.dtype, {most, width_})};
     return;
@@ -78,6 +80,8 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
   const Requests given = exchange_rows(rows, counts);
   const Tensor arrived = step_.take(values_.dtype, {static_cast<int64_t>(given.rows.size()), width_});
   group_->all_to_all_v(stream, arrived, times_width(given.counts), values, times_width(counts))->wait(stream);
+  // Several ranks may have sent the same row. Their gradients lie in rank order in `arrived`, and the gather's backward
+  // adds them in this order.
   std::vector<int64_t> unique = given.rows;
   std::sort(unique.begin(), unique.end());
   unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
@@ -93,6 +97,7 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
 }
 
 void ShardedRowStore::initialize(Stream& stream, uint64_t seed, double std) {
+  // Values are keyed by their element in the whole table, so they do not depend on the number of ranks.
   fill_normal(stream, {values_, seed, key_of(name_), first_ * width_, std});
 }
 

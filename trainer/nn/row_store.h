@@ -11,19 +11,20 @@
 
 namespace birkhoff {
 
-// The rows of one Engram table. No dense gradient of a table exists: rows are fetched by number, and gradients come
-// back as rows. Behind this a table may lie on several ranks, in host memory or on disk.
+// Access to the rows of one Engram table. A table has no dense gradient: rows are fetched by number, and gradients are
+// returned by row. An implementation may keep the table on several ranks, in host memory or on disk.
 class RowStore {
  public:
   virtual ~RowStore() = default;
-  // Collective. Fills out [rows.size(), D] with the rows named, ascending and unique.
+  // Collective. Fills out [rows.size(), D] with the given rows. `rows` is ascending without duplicates.
   virtual void fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) = 0;
-  // Collective. Adds gradient rows, each a rank's own sum; rows that several ranks touched are summed in rank order
-  // (docs/numerics.md gives the bound). Once a step.
+  // Collective, once per step. Gives gradient rows to the ranks that hold the rows. Each rank passes its own sum for a
+  // row; sums of several ranks for one row are added in rank order (docs/numerics.md gives the error bound).
   virtual void add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) = 0;
 };
 
-// A table of f32 rows divided in equal runs over the ranks of a group, in their memory.
+// A table of f32 rows in the memory of the ranks of a group. Each rank holds a run of consecutive rows; the runs are
+// equal except the last ones.
 class ShardedRowStore final : public RowStore {
  public:
   ShardedRowStore(Device device, Communicator& group, std::string name, int64_t num_rows, int64_t row_width);
@@ -31,8 +32,9 @@ class ShardedRowStore final : public RowStore {
   void fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) override;
   void add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) override;
 
-  // What the optimizer works on: this rank's rows [first, first + local), and the gradient rows of the step, their
-  // numbers (of the whole table) ascending and unique, i64 on the device.
+  // What the optimizer works on: this rank's rows [first_row(), first_row() + local_values().shape[0]), and the
+  // gradient of those that the step used. Gradient::rows holds their numbers in the whole table, i64 on the device,
+  // ascending without duplicates.
   struct Gradient {
     Tensor rows, values;
   };
@@ -49,13 +51,16 @@ class ShardedRowStore final : public RowStore {
   void state(StateVisitor& visitor);
 
  private:
-  // Elements this rank exchanges with each rank for a list of rows, per row `width` elements.
+  // For each rank of the group, how many of the rows it holds.
   std::vector<int64_t> split_by_owner(const std::vector<int64_t>& rows) const;
   struct Requests {
-    std::vector<int64_t> rows;    // asked of this rank, in rank order
-    std::vector<int64_t> counts;  // per rank
+    std::vector<int64_t> rows;    // numbers of rows, ordered by the rank that sent them
+    std::vector<int64_t> counts;  // how many each rank sent
   };
+  // Sends the numbers of `rows` to the ranks that hold these rows; `counts` is split_by_owner(rows). Returns what this
+  // rank received.
   Requests exchange_rows(const std::vector<int64_t>& rows, const std::vector<int64_t>& counts);
+  // Numbers of rows to numbers of elements.
   std::vector<int64_t> times_width(std::vector<int64_t> counts) const;
 
   Communicator* group_;

@@ -9,7 +9,8 @@ namespace {
 
 bool is_matrix(Role role) { return role == Role::matrix || role == Role::experts; }
 
-// Where Muon's parameters may be cut: between their matrices if these have equal size, else between experts.
+// Where ranks may split a parameter of Muon: between its matrices if all are contiguous and of equal size, otherwise
+// between experts, otherwise nowhere (0).
 int64_t grain_of(const std::vector<MatrixPlace>& matrices, const Parameter& p) {
   bool alike = true;
   for (const MatrixPlace& m : matrices) alike = alike && m.contiguous() && m.rows == matrices[0].rows;
@@ -17,7 +18,8 @@ int64_t grain_of(const std::vector<MatrixPlace>& matrices, const Parameter& p) {
   return p.shape.rank() == 3 ? p.shape[1] * p.shape[2] : 0;
 }
 
-// Ten Newton-Schulz steps of 4 s^2 l + 2 s^3 FLOPs; one element of AdamW costs about as much as 200 of them.
+// Ten Newton-Schulz iterations of 4 s^2 l + 2 s^3 FLOPs each, where s is the shorter side and l the longer one. The
+// unit is the update of one element by AdamW, which takes about as long as 200 of these FLOPs.
 double muon_cost(const Shape& matrix) {
   const auto s = static_cast<double>(std::min(matrix[0], matrix[1]));
   const auto l = static_cast<double>(std::max(matrix[0], matrix[1]));
@@ -71,7 +73,7 @@ void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, T
   const int64_t from = o.begin, to = from + o.value.count();
   for (const MatrixPlace& m : held_matrices_of(*o.parameter)) {
     const int64_t begin = m.first * m.columns, end = begin + ((m.groups - 1) * m.stride + m.rows) * m.columns;
-    if (end <= from || begin >= to) continue;
+    if (end <= from || begin >= to) continue;  // owned by another rank
     BK_ASSERT(begin >= from && end <= to, "a matrix of ", o.parameter->name, " was cut between ranks");
     auto part = [&](Tensor all) {
       return all.flat(begin - from, end - begin).view({(end - begin) / m.columns, m.columns});
@@ -86,28 +88,28 @@ void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, T
   }
 }
 
-// A matrix whose rows lie apart: brought together, updated, put back. `parts` reaches from its first row to its last.
+// Copies the rows into contiguous tensors, updates these, and copies weight and momentum back.
 void DenseOptimizer::step_scattered(Stream& stream, const MatrixPlace& m, MuonArgs parts) {
   const ArenaScope scope(workspace_);
-  auto together = [&](Tensor part) {
+  auto gather = [&](Tensor part) {
     const Tensor whole = workspace_.take(part.dtype, m.shape());
     for (int64_t g = 0; g < m.groups; ++g) {
       copy(stream, whole.rows(g * m.rows, m.rows), part.rows(g * m.stride, m.rows));
     }
     return whole;
   };
-  auto put_back = [&](Tensor part, Tensor whole) {
+  auto scatter = [&](Tensor part, Tensor whole) {
     for (int64_t g = 0; g < m.groups; ++g) {
       copy(stream, part.rows(g * m.stride, m.rows), whole.rows(g * m.rows, m.rows));
     }
   };
   MuonArgs whole = parts;
-  whole.weight = together(parts.weight);
-  whole.momentum = together(parts.momentum);
-  whole.grad = together(parts.grad);
+  whole.weight = gather(parts.weight);
+  whole.momentum = gather(parts.momentum);
+  whole.grad = gather(parts.grad);
   muon(stream, workspace_, whole);
-  put_back(parts.weight, whole.weight);
-  put_back(parts.momentum, whole.momentum);
+  scatter(parts.weight, whole.weight);
+  scatter(parts.momentum, whole.momentum);
 }
 
 void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {

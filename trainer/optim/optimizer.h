@@ -12,33 +12,34 @@
 
 namespace birkhoff {
 
-// What one update needs besides state: the rate of this step and the factor that clipping gives the gradient.
+// The scalars of one update. grad_scale is the factor by which gradient clipping multiplies the gradient.
 struct UpdateStep {
   double learning_rate = 0, grad_scale = 1;
-  int64_t step = 1;  // counted from 1
+  int64_t step = 1;  // number of this update, counted from 1
 };
-// What the kernel takes of the options and the step.
+// Options and update in the form of the kernel.
 AdamWHyper adamw_hyper(const AdamWOptions& options, const UpdateStep& update, double learning_rate, bool decay);
 
-// Number formats of the updates.
+// Number formats of optimizer state and of Muon's matrix products.
 struct UpdatePrecision {
   DType moments = DType::f32;
   DType muon_compute = DType::f32;
 };
 
-// The rule and the decay of a parameter. Muon takes matrices and experts; AdamW the rest, and everything where muon is
-// off. Norm gains, biases and gates have no decay.
+// The update rule of a parameter, and whether it has weight decay. With type muon, Muon updates matrices and experts,
+// and AdamW the rest; with type adamw, AdamW updates everything. Gains, biases, gates and convolutions have no decay.
 struct Assignment {
   OptimizerType rule = OptimizerType::adamw;
   bool decay = false;
 };
 Assignment assignment_of(const Parameter& parameter, OptimizerType type);
-// Cost of an update and where it may be cut between ranks, for the partition (bytes moved; Muon by its FLOPs): AdamW
-// anywhere, Muon between matrices of equal size.
+// The cost of an update, and where ranks may split it, for ParameterStore. AdamW costs one per element and may be split
+// anywhere; Muon's FLOPs are added in units of an element of AdamW, and it may be split between matrices of equal size.
 ParameterStore::UpdateCost update_cost(const Parameter& parameter, OptimizerType type);
 
-// Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of), each expert having
-// its own. Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
+// Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of); each expert has its
+// own.
+// Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
 class DenseOptimizer final {
  public:
   DenseOptimizer(Device device, ParameterStore& parameters, const OptimizerOptions& options,
@@ -51,23 +52,25 @@ class DenseOptimizer final {
 
  private:
   struct Moments {
-    Tensor first, second;  // Muon has no second
+    Tensor first, second;  // Muon: the momentum, and no second moment
   };
   void step_muon(Stream& stream, const ParameterStore::Owned& owned, Tensor momentum, const MuonHyper& hyper);
+  // Updates a matrix that consists of several runs of rows. The tensors of `parts` reach from its first row to its
+  // last.
   void step_scattered(Stream& stream, const MatrixPlace& matrix, MuonArgs parts);
 
   ParameterStore* parameters_;
   OptimizerOptions options_;
   UpdatePrecision precision_;
   Arena memory_, workspace_;
-  std::vector<Moments> moments_;  // as parameters_->owned()
+  std::vector<Moments> moments_;  // same order as parameters_->owned()
 };
 
 // Updates this rank's rows of one Engram table, without weight decay.
 class TableOptimizer final {
  public:
-  // `matrix_begins`: first rows of the matrices that the balanced update takes the table for; one entry is the whole
-  // table.
+  // `matrix_begins`: the balanced update treats the table as one matrix per entry, each from this row to the next
+  // entry. One entry {0} makes the whole table one matrix.
   TableOptimizer(Device device, ShardedRowStore& table, const OptimizerOptions& options, UpdatePrecision precision = {},
                  std::vector<int64_t> matrix_begins = {0});
   // Collective over the table's group.
@@ -90,8 +93,9 @@ class TableOptimizer final {
   Tensor first_, second_;
 };
 
-// Which parameter has which optimizer: a line each for parameters, Engram tables and router biases, those that differ
-// by the number of their layer alone in one ("layers.[0-3].ffn.up.weight"). No line is left out.
+// The table that shows which optimizer updates which parameter: one line for each parameter, Engram table and router
+// bias. Lines that differ only in the number of the layer are joined ("layers.[0-3].ffn.up.weight"), so nothing is left
+// out.
 struct OptimizerTableArgs {
   const ParameterStore* parameters = nullptr;
   OptimizerOptions options;

@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// The rule by which a parameter is updated; as a setting, that of the matrices of the blocks.
+// The rule by which a parameter is updated. As a setting it chooses the rule for the matrices of the blocks.
 enum class OptimizerType : uint8_t { adamw, muon };
 inline EnumNames names_of(OptimizerType) {
   static constexpr std::string_view names[] = {"adamw", "muon"};
@@ -22,7 +22,7 @@ inline EnumNames names_of(TableGranularity) {
   return names;
 }
 
-// The settings stand in the optimizer's own section.
+// The settings appear directly in the section `optimizer`.
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;
@@ -43,7 +43,7 @@ struct MuonOptions {
   double rms_scale = 0.18;
 
   void visit(SettingList& s) {
-    s("momentum", momentum, Limits{0, 0.9999}, "decay of the running gradient");
+    s("momentum", momentum, Limits{0, 0.9999}, "decay of the momentum");
     s("rms_scale", rms_scale, Limits{0, 100}, "root mean square of an update at learning rate 1");
   }
   bool operator==(const MuonOptions&) const = default;
@@ -114,8 +114,8 @@ struct OptimizerOptions {
       "code 5")
         .free();
     s("max_nonfinite_in_window", max_nonfinite_in_window, Limits{1, 1e6},
-      "steps of the last nonfinite_window that were skipped, after which the run stops with exit code 5; more than the "
-      "window: no such limit")
+      "skipped steps among the last nonfinite_window after which the run stops with exit code 5; more than the window: "
+      "no such limit")
         .free();
     s("nonfinite_window", nonfinite_window, Limits{1, 1e6}, "steps in which those that were skipped are counted")
         .free();

@@ -9,7 +9,7 @@ namespace birkhoff {
 namespace {
 
 struct Row {
-  std::string before, after;  // the name, around the number of the layer
+  std::string before, after;  // parts of the name before and after the number of the layer
   std::string shape, rule, decay, rate;
   std::set<int64_t> layers;
 
@@ -37,7 +37,7 @@ Row row_of(const std::string& name) {
   return row;
 }
 
-// {0, 1, 2, 5} -> "[0-2,5]"; a single one stands for itself.
+// {0, 1, 2, 5} -> "[0-2,5]", {3} -> "3".
 std::string text_of(const std::set<int64_t>& layers) {
   if (layers.empty()) return {};
   if (layers.size() == 1) return std::to_string(*layers.begin());
@@ -52,7 +52,7 @@ std::string text_of(const std::set<int64_t>& layers) {
   return text + "]";
 }
 
-// "2 x [64, 32]", the shapes in the order of their first matrix.
+// "2 x [64, 32], 1 x [16, 32]": how many matrices of each shape, in the order in which the shapes first occur.
 std::string count_matrices(const Parameter& p) {
   std::vector<std::pair<std::string, int64_t>> kinds;
   for (const MatrixPlace& m : matrices_of(p)) {

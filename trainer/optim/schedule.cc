@@ -26,8 +26,9 @@ double LearningRate::at(int64_t steps_done) const {
 
 int64_t batch_size_at(const BatchRampOptions& r, int64_t full, int64_t steps_done) {
   if (r.initial_size <= 0 || r.increment <= 0 || steps_done >= r.steps) return full;
-  const int64_t rungs = (full - r.initial_size + r.increment - 1) / r.increment;
-  return std::min(full, r.initial_size + r.increment * (rungs * steps_done / std::max<int64_t>(r.steps, 1)));
+  // Rounded up: the last increment may be smaller, since the size is capped at `full`.
+  const int64_t num_increments = (full - r.initial_size + r.increment - 1) / r.increment;
+  return std::min(full, r.initial_size + r.increment * (num_increments * steps_done / std::max<int64_t>(r.steps, 1)));
 }
 
 int64_t sequence_length_at(const std::vector<LengthPhaseOptions>& phases, int64_t full, int64_t steps_done) {

@@ -9,7 +9,7 @@ inline EnumNames names_of(ScheduleType) {
   return names;
 }
 
-// The learning rate over the steps of a run. The settings stand in the optimizer's own section.
+// The learning rate over the steps of a run. The settings appear directly in the section `optimizer`.
 struct ScheduleOptions {
   double learning_rate = 3e-4;
   double min_learning_rate = 0;

@@ -5,7 +5,7 @@
 
 namespace birkhoff {
 namespace {
-constexpr int64_t kMaxLosses = 100000;  // the largest window that a config can have
+constexpr int64_t kMaxLosses = 100000;  // upper limit of SpikeOptions::window
 }  // namespace
 
 bool SpikeDetector::is_spike(double loss) {
@@ -15,7 +15,7 @@ bool SpikeDetector::is_spike(double loss) {
     double mean = 0, variance = 0;
     for (double l : losses_) mean += l / static_cast<double>(n);
     for (double l : losses_) variance += (l - mean) * (l - mean) / static_cast<double>(n);
-    // Equal losses deviate by rounding only.
+    // If all losses are equal, the deviation is only rounding, and without a floor any change would be a spike.
     const double deviation = std::max(std::sqrt(variance), 1e-6 * std::abs(mean));
     if (loss - mean > options_.z_score * deviation) return true;
   }

@@ -7,21 +7,22 @@
 
 namespace birkhoff {
 
-// Finds losses that stand out of the recent ones: z = (loss - mean) / deviation over a window of accepted losses, the
-// deviation being at least a millionth of the mean.
+// Detects losses far above the recent ones: z = (loss - mean) / deviation, where mean and standard deviation are those
+// of a window of accepted losses, and the deviation is at least a millionth of the mean.
 class SpikeDetector {
  public:
   explicit SpikeDetector(const SpikeOptions& options) : options_(options) {}
 
-  // Whether this loss is a spike. One that is not enters the window. Needs half a window before it judges.
+  // Whether this loss is a spike. If not, the loss enters the window. No loss is a spike before the window is half
+  // full.
   bool is_spike(double loss);
   const SpikeOptions& options() const { return options_; }
   void state(StateVisitor& visitor);
 
  private:
   SpikeOptions options_;
-  std::vector<double> losses_;  // a ring once full
-  int64_t next_ = 0;
+  std::vector<double> losses_;  // a ring buffer once it is full
+  int64_t next_ = 0;            // where the ring is overwritten next
 };
 
 }  // namespace birkhoff

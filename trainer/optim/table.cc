@@ -23,8 +23,9 @@ TableOptimizer::TableOptimizer(Device device, ShardedRowStore& table, const Opti
   }
 }
 
-// Every rank takes part in every matrix, also with none of its rows, since the norms are sums over all ranks. The
-// gradient is not clipped: the update does not depend on its size.
+// Every rank takes part in the update of every matrix, even if it holds none of its rows, because the norms are sums
+// over all ranks. The gradient is not clipped, because the update is normalized and does not depend on the gradient's
+// size.
 void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
   const SinkhornBalancedHyper hyper{.learning_rate = u.learning_rate * options_.learning_rate_multiplier,
                                     .momentum = options_.beta,
@@ -33,13 +34,14 @@ void TableOptimizer::step_balanced(Stream& stream, const UpdateStep& u) {
                                     .eps = options_.eps,
                                     .iterations = static_cast<int>(options_.iterations)};
   const int64_t first = table_->first_row(), local = table_->local_values().shape[0];
-  std::function<void(Stream&, Tensor)> all_reduce;
+  std::function<void(Stream&, Tensor)> all_reduce;  // stays empty on a single rank, where the norms are local
   if (table_->group().size() > 1) {
     all_reduce = [this](Stream& s, Tensor sums) { table_->group().all_reduce(s, sums)->wait(s); };
   }
   for (size_t m = 0; m < matrix_begins_.size(); ++m) {
     const bool last = m + 1 == matrix_begins_.size();
     const int64_t begin = matrix_begins_[m], end = last ? table_->num_rows() : matrix_begins_[m + 1];
+    // This rank's rows of the matrix; none if from == to.
     const int64_t from = std::clamp(begin, first, first + local), to = std::clamp(end, first, first + local);
     sinkhorn_balanced(stream, workspace_,
                       {.weight = table_->local_values().rows(from - first, to - from),

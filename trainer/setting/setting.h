@@ -1,15 +1,16 @@
 #pragma once
-// A setting is named once: a struct of plain members with defaults, and one line per member in its visit(), which gives
-// name, limits and documentation. From that line follow YAML, --set, range check, documentation, the printed run
-// record, what may change on a resume, and the warning where nothing reads it. The struct belongs to the module that
-// reads it; a config embeds it as a section.
+// Each setting is declared once. A module defines a struct of plain members with defaults, and a visit() that has one
+// line per member with its name, limits and documentation. YAML, --set, range checks, documentation, the printed run
+// record, the rules of a resume and the warnings about unused settings are all derived from that line. The struct
+// belongs to the module that reads it; a config embeds it as a section.
 //
 //   struct FfnOptions {
 //     int64_t size = 1408;
 //     void visit(SettingList& s) { s("size", size, Limits{1, 1e7}, "inner width of a dense layer"); }
 //   };
 //
-// For a struct of a folder below this one, which cannot have a visit(), a function visit(SettingList&, Struct&) does.
+// A struct of kernels/, parallel/ or data/ cannot have such a member, since these may not include this header; define a
+// free function visit(SettingList&, Struct&) for it instead.
 #include <algorithm>
 #include <cstdint>
 #include <functional>
@@ -24,14 +25,15 @@
 
 namespace birkhoff {
 
-inline constexpr double kMaxInt = 9007199254740992;  // 2^53: every whole number up to it is a double
+inline constexpr double kMaxInt = 9007199254740992;  // 2^53: a double holds every whole number up to here
 
-// Both ends are allowed.
+// A closed range: both ends are allowed.
 struct Limits {
   double min, max;
 };
 
-// The YAML names of an enumeration, in the order of its enumerators; found by argument-dependent lookup:
+// The YAML names of an enumeration, in the order of its enumerators. Define names_of() next to the enumeration, so that
+// argument-dependent lookup finds it:
 //   enum class Activation { swiglu, gelu };
 //   inline EnumNames names_of(Activation) { static constexpr std::string_view names[] = {"swiglu", "gelu"}; return
 //   names; }
@@ -40,20 +42,21 @@ using EnumNames = std::span<const std::string_view>;
 template <class E>
 requires std::is_enum_v<E> std::string_view name_of(E value) { return names_of(value)[static_cast<size_t>(value)]; }
 
-// One of several values, known by its place among them.
+// A setting that takes one of several named values. get() and set() use the index of the value in `names`.
 struct Choice {
   std::vector<std::string_view> names;
   std::function<size_t()> get;
   std::function<void(size_t)> set;
 };
 
-// The number of elements of a list of sections, "data.sources"; the elements follow as "data.sources[0].path".
+// The length of a list of sections such as "data.sources". The settings of its elements are separate settings that
+// follow it, such as "data.sources[0].path".
 struct ListSize {
   std::function<size_t()> get;
   std::function<void(size_t)> set;
 };
 
-// A setting of one config: where its value lies, and all that is known about it.
+// One setting of one config: a pointer to its value, and its description.
 struct Setting {
   using Value = std::variant<bool*, int64_t*, double*, std::string*, std::vector<int64_t>*, Choice, ListSize>;
 
@@ -62,10 +65,10 @@ struct Setting {
   Limits limits;  // of numbers and of the elements of a list
   std::string doc;
   bool free_on_resume = false;
-  std::string resume_note = {};  // what a change on a resume entails
-  std::string unused = {};  // why nothing reads it, given the others: "model.moe.num_experts is 0"; empty: it is read
+  std::string resume_note = {};  // consequence of a change on a resume
+  std::string unused = {};       // why no code reads it in this config: "model.moe.num_experts is 0"; empty: it is read
 
-  // Marks a setting that may change when a run is resumed. Without it a change is refused.
+  // Allows the setting to change when a run is resumed. By default a change is refused.
   void free(std::string_view note = "") {
     free_on_resume = true;
     resume_note = note;
@@ -98,7 +101,8 @@ class SettingList {
                   [&value](size_t i) { value = static_cast<E>(i); }};
     return add(name, std::move(choice), {}, doc);
   }
-  // The same for some of the values of an enumeration, which name_of() names. `value` is one of them.
+  // As above, but accepts only the `allowed` values of the enumeration. name_of() gives their names; `value` must be
+  // one of them.
   template <class E>
   requires std::is_enum_v<E> Setting& operator()(std::string_view name, E& value, std::initializer_list<E> allowed,
                                                  std::string_view doc) {
@@ -136,17 +140,17 @@ class SettingList {
     prefix_ = outer;
   }
 
-  // Nothing reads the settings that `add_settings` adds where `unused` holds. `why` begins with the setting of the same
-  // section that decides it: "num_experts is 0". Around another unused_if, the outer reason is the one that is told.
-  // It is for a warning where somebody gave such a setting, not for a refusal: an ablation switches a part off and
-  // leaves its settings behind.
+  // Runs `add_settings`, and if `unused` is true marks every setting that it adds as unused for the reason `why`. The
+  // reason begins with the name of the deciding setting, which is in the same section: "num_experts is 0". If calls are
+  // nested, the reason of the outer call wins. Giving an unused setting is a warning and not an error, because an
+  // ablation that switches a part off usually leaves the settings of that part in the file.
   template <class AddSettings>
   void unused_if(bool unused, std::string_view why, AddSettings&& add_settings) {
     const size_t first = settings_.size();
     add_settings();
     for (size_t i = first; unused && i < settings_.size(); ++i) settings_[i].unused = join(why);
   }
-  // Nothing reads `path`, a setting or a section added before, for a reason that lies elsewhere.
+  // Marks `path`, a setting or a section that was added before, as unused. The reason may lie in another section.
   void mark_unused(std::string_view path, std::string_view why) {
     const std::string at = join(path);
     for (Setting& s : settings_) {

@@ -1,5 +1,5 @@
 #pragma once
-// From a configuration to what modules take: the one place where the two meet.
+// Turns a Config into the options of model and trainer, which do not know the Config.
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,17 +16,18 @@ namespace birkhoff {
 
 Device device_of(const Config& config);
 
-// Names the Engram tables. `compressed_vocab` and `pad` (a compressed id) come from the tokenizer; the numbers of rows
-// do not depend on them.
+// What defines the Engram tables and their hashing. `compressed_vocab` and `pad` (a compressed id) come from the
+// tokenizer. The numbers of rows do not depend on these two.
 EngramHashSpec engram_hash_spec(const Config& config, int64_t compressed_vocab, int64_t pad);
 
-// `engram` may be null where the model has no Engram layer.
+// `engram` may be null if the model has no Engram layer.
 ModelOptions model_options(const Config& config, int64_t vocab_size, const EngramHash* engram);
 TrainerOptions trainer_options(const Config& config, const EngramHash* engram);
 
-// Sizes of the step that follows `steps_done` finished ones.
+// Sizes of the step after `steps_done` finished steps.
 StepShape step_shape(const Config& config, int64_t steps_done);
-// UserError if the batch ramp gives a step that the replicas do not divide, which would stop the run only then.
+// Checks all steps of the batch ramp in advance, so that a run does not fail in the middle. Errors: UserError if the
+// replicas cannot divide the batch of a step into whole microbatches.
 void check_step_shapes(const Config& config, int num_replicas);
 
 }  // namespace birkhoff

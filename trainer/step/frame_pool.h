@@ -6,8 +6,8 @@
 
 namespace birkhoff {
 
-// Frames of the microbatches in flight. The lowest free one is given out, so that equal programs use equal memory at
-// equal addresses, once the arenas of the frames have grown to their peak.
+// Frames for the microbatches in flight. take() returns the free frame with the lowest index, so that repeated runs of
+// a program use the same memory addresses once the arenas of the frames have grown to their peak.
 class FramePool {
  public:
   FramePool(Stream stream, int num_slots) : stream_(stream), num_slots_(num_slots) {}

@@ -40,6 +40,7 @@ std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Commu
   for (const std::vector<double>& gain : gains) {
     for (size_t i = 0; i < 2; ++i) largest[i] = std::max(largest[i], gain[i]);
   }
+  // Gains are largest values, not sums, so unlike losses they are combined by max.
   all_reduce_on_host(world, std::span<double>(largest), Reduce::max);
   return std::pair{largest[0], largest[1]};
 }

@@ -8,7 +8,7 @@
 
 namespace birkhoff {
 
-// A decoder with the memory of its parameters and its Engram tables: what a checkpoint calls "model".
+// A decoder with its parameters and Engram tables. A checkpoint stores their values under "model.".
 struct Model {
   Build build;
   std::unique_ptr<Decoder> decoder;
@@ -20,14 +20,14 @@ struct Model {
   int num_units() const { return decoder->num_units(); }
 };
 
-// What a model is made from. `table_rows` has an entry per Engram layer.
+// Options of make_model(). `table_rows` has the number of rows of each Engram layer's table.
 struct ModelOptions {
   Recipe recipe = Recipe::f32;
   ScaleFormat fp8_scale = ScaleFormat::f32;
   DecoderOptions decoder;
   std::vector<int64_t> table_rows;
   ParameterStore::CostOf cost_of;
-  // Units at which a further stage begins; see Decoder.
+  // Units at which the second and later stages begin; see Decoder.
   std::vector<int64_t> stage_begins = {};
 };
 Model make_model(Device device, const Mesh& mesh, const ModelOptions& options);

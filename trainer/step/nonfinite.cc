@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-// A place of the model that is not finite on this rank. A smaller order is closer to where it began.
+// A tensor that is not finite on this rank. The suspect with the smallest order is nearest to the origin.
 struct Suspect {
   int64_t order = 0;
   std::string what;  // "the value of layers.1.ffn.experts.up, expert 3"
@@ -20,7 +20,7 @@ struct Suspect {
 class FiniteCheck {
  public:
   explicit FiniteCheck(Stream stream) : stream_(stream), memory_(stream.device) {}
-  // Reads the tensor once and waits.
+  // Whether all values of the tensor are finite. Reads it once and waits for the device.
   bool operator()(Tensor values) {
     if (values.count() == 0) return true;
     memory_.reset();
@@ -37,7 +37,7 @@ class FiniteCheck {
   Arena memory_;
 };
 
-// ", expert 3" where one of several is to blame.
+// ", expert 3" if `of` belongs to experts, for the first expert that is not finite.
 std::string part_of(FiniteCheck& finite, const Parameter& p, Tensor of) {
   if (p.role != Role::experts) return {};
   for (int64_t e = 0; e < p.shape[0]; ++e) {
@@ -47,6 +47,7 @@ std::string part_of(FiniteCheck& finite, const Parameter& p, Tensor of) {
   return {};
 }
 
+// The first row that is not finite, by bisection: log2(rows) checks, each of which waits for the device.
 int64_t bad_row(FiniteCheck& finite, Tensor rows) {
   int64_t begin = 0, end = rows.shape[0];
   while (end - begin > 1) {
@@ -60,7 +61,7 @@ int64_t bad_row(FiniteCheck& finite, Tensor rows) {
   return begin;
 }
 
-// The place among all parameters of the first one of the module that reads the Engram table number `table`.
+// The index, in entries(), of the first parameter of the Engram module that reads this table.
 int64_t first_reader_of(const Model& model, size_t table) {
   const int64_t layer = model.decoder->options().engram.layers[table];
   const auto& all = model.parameters->entries();
@@ -70,7 +71,7 @@ int64_t first_reader_of(const Model& model, size_t table) {
   return first - all.begin();
 }
 
-// The first parameter, router bias or row of a table that is not finite, in this order.
+// The first value that is not finite: checks parameters, then router biases, then the rows of tables.
 std::optional<Suspect> find_bad_value(Stream stream, const Model& model) {
   FiniteCheck finite(stream);
   int64_t order = 0;
@@ -93,8 +94,9 @@ std::optional<Suspect> find_bad_value(Stream stream, const Model& model) {
   return std::nullopt;
 }
 
-// The last module, in forward order, that has a gradient which is not finite: backward spreads it from there toward
-// the input. Gradients must be this rank's own, not sums over the replicas.
+// The last parameter or table, in forward order, with a gradient that is not finite: a backward spreads a non-finite
+// value from its origin toward the input. The gradients must be this rank's own and not sums over the replicas, which
+// would not tell whose they are.
 std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, const std::vector<Tensor>& row_gradients) {
   FiniteCheck finite(stream);
   const auto& entries = model.parameters->entries();
@@ -109,19 +111,19 @@ std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, cons
   }
   for (size_t t = 0; t < row_gradients.size(); ++t) {
     const std::string& name = model.tables[t]->name();
-    // Rows enter a module before its parameters do.
+    // Just before the first parameter of the Engram module: odd orders lie between those of parameters, which are even.
     const int64_t order = 2 * (count - first_reader_of(model, t)) + 1;
     if ((!last || order < last->order) && !finite(row_gradients[t])) last = {order, "the gradient of " + name};
   }
   return last;
 }
 
-// Looks at what a forward shows while it is alive, and holds the first that is not finite.
+// Checks each value that a module shows, while its memory is still valid, and keeps the first that is not finite.
 class ForwardCheck final : public Instrument {
  public:
   explicit ForwardCheck(Stream stream) : finite_(stream) {}
 
-  bool shows_values() const override { return true; }
+  bool wants_values() const override { return true; }
   void show(const std::string& what, Tensor value) override {
     ++shown_;
     if (!found_ && !finite_(value)) found_ = {shown_, what};
@@ -134,14 +136,14 @@ class ForwardCheck final : public Instrument {
   std::optional<Suspect> found_;
 };
 
-// The earliest of what a look at each microbatch finds.
-template <class Look>
-std::optional<Suspect> first_of_microbatches(const NonfiniteArgs& args, Look&& look) {
+// Runs `search` for each microbatch. Returns the suspect with the smallest order, and among equal ones the first.
+template <class Search>
+std::optional<Suspect> first_of_microbatches(const NonfiniteArgs& args, Search&& search) {
   std::optional<Suspect> first;
   Stream stream = args.stream;
   for (size_t m = 0; m < args.num_microbatches; ++m) {
     args.model->parameters->begin_step(stream);
-    const std::optional<Suspect> found = look(m);
+    const std::optional<Suspect> found = search(m);
     if (!found || (first && first->order <= found->order)) continue;
     first = found;
     first->what += concat(", microbatch ", m + 1, ",");
@@ -149,7 +151,7 @@ std::optional<Suspect> first_of_microbatches(const NonfiniteArgs& args, Look&& l
   return first;
 }
 
-// Runs one microbatch, as a program of its own.
+// Runs one microbatch, as a program of its own. Without on_unit_done, no gradient is summed over the replicas.
 void run_one(const NonfiniteArgs& args, size_t microbatch, const Program& program, Instrument* instrument) {
   args.runner->run({.program = &program,
                     .batch = [&](Arena& memory, size_t) { return args.batch(memory, microbatch); },
@@ -175,8 +177,9 @@ std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
   });
 }
 
-// What the rank with the smallest order found, the lowest of several, and whose it is; empty if no rank found anything.
-std::string first_of_all(Communicator& world, const std::optional<Suspect>& mine) {
+// Collective. What the rank with the smallest order found, followed by the rank; of several ranks, the lowest. Empty if
+// no rank found anything.
+std::string first_of_all_ranks(Communicator& world, const std::optional<Suspect>& mine) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   const auto size = static_cast<size_t>(world.size());
   const int64_t order = mine ? mine->order : kNone;
@@ -193,9 +196,11 @@ std::string first_of_all(Communicator& world, const std::optional<Suspect>& mine
 }  // namespace
 
 std::string find_nonfinite(const NonfiniteArgs& args) {
-  std::string where = first_of_all(*args.world, find_bad_value(args.stream, *args.model));
-  if (where.empty()) where = first_of_all(*args.world, bad_forward(args));
-  if (where.empty()) where = first_of_all(*args.world, bad_backward(args));
+  // A bad value or activation also spoils everything after it, so the first search that finds something is nearest to
+  // the origin. All ranks run the same searches, since `where` is the same on all of them.
+  std::string where = first_of_all_ranks(*args.world, find_bad_value(args.stream, *args.model));
+  if (where.empty()) where = first_of_all_ranks(*args.world, bad_forward(args));
+  if (where.empty()) where = first_of_all_ranks(*args.world, bad_backward(args));
   return where;
 }
 

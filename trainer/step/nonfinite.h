@@ -1,6 +1,6 @@
 #pragma once
-// Where a step that is not finite went wrong. Looked for after such a step only, so it may be slow: values first, then
-// a forward whose modules are looked at one by one, then a backward.
+// Finds where a non-finite value of a step originated. Runs only after such a step, so it may be slow. It checks the
+// values of parameters, then repeats the forward and checks every value that a module computes, then the gradients.
 #include <functional>
 #include <string>
 #include <vector>
@@ -10,19 +10,19 @@
 
 namespace birkhoff {
 
-// A step to go over again. Its gradients and counters are overwritten.
+// The step to repeat. Its gradients and counters are overwritten.
 struct NonfiniteArgs {
   Stream stream;
   Communicator* world;
   Model* model;
   Runner* runner;
-  const std::vector<Tensor>* row_gradients;  // an entry per table
+  const std::vector<Tensor>* row_gradients;  // one entry per Engram table
   size_t num_microbatches;
   std::function<BatchView(Arena& memory, size_t microbatch)> batch;
 };
 
-// Collective. The first that is not finite, and whose it is: "the value of layers.1.ffn.experts.up, expert 3, on rank
-// 1"; empty if no rank found anything.
+// Collective. Describes the first non-finite tensor and names the rank that has it: "the value of
+// layers.1.ffn.experts.up, expert 3 on rank 1". Empty if no rank found anything.
 std::string find_nonfinite(const NonfiniteArgs& args);
 
 }  // namespace birkhoff

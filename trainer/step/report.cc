@@ -19,6 +19,7 @@ void report_losses(Numbers losses, const ParameterStore& parameters, const std::
     for (double l : values) total += l;
     report.loss = values[0];
     for (size_t d = 1; d < values.size(); ++d) {
+      // The counter includes the weight of the depth; the report is in nats per token.
       report.mtp_loss.push_back(depth_weights[d] > 0 ? values[d] / depth_weights[d] : 0);
     }
   }

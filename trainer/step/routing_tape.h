@@ -11,17 +11,17 @@
 
 namespace birkhoff {
 
-// Records how every router of a step chooses, and has another step choose the same. Choices are discontinuous: two
-// computations of one step that differ by rounding can be compared only where they choose alike.
+// Records the choices of all routers in a step, and makes another step choose the same. Choices are discontinuous, so
+// two computations of a step that differ by rounding can be compared only if they make the same choices.
 class RoutingTape final : public Instrument {
  public:
   enum class Mode : uint8_t { record, replay };
   RoutingTape(Stream stream, Mode mode, Instrument* next = nullptr);
 
-  // record: forgets what was recorded. replay: plays the tape from its first microbatch again.
+  // record: discards earlier recordings. replay: the steps that follow repeat the recorded one.
   void set_mode(Mode mode);
   void enter(size_t microbatch) override;
-  // BugError for a layer or microbatch that was not recorded, or one of another size.
+  // Errors: BugError if this layer of this microbatch was not recorded.
   Routing replay_routing(const std::string& layer) override;
   bool records_routing() const override { return mode_ == Mode::record; }
   void record_routing(const std::string& layer, const Routing& routing) override;
@@ -36,7 +36,7 @@ class RoutingTape final : public Instrument {
   Stream stream_;
   Mode mode_;
   size_t microbatch_ = 0;
-  Arena memory_;  // of the choices that the microbatch replays
+  Arena memory_;  // choices uploaded for the current microbatch
   std::map<std::pair<size_t, std::string>, Choice> choices_;
 };
 

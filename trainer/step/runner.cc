@@ -9,15 +9,15 @@ namespace {
 
 using Kind = Action::Kind;
 
-// Whether the action completes the weight gradients of its chunk.
+// Whether the action completes the weight gradients of its chunk. Microbatches ascend, so the last one comes last.
 bool completes_weights(const Program& program, const Action& a) {
   return a.microbatch + 1 == program.num_microbatches && (a.kind == Kind::backward || a.kind == Kind::backward_weight);
 }
 
 }  // namespace
 
-// A chunk's output stays in its frame, where the next chunk reads it: in its F and I, and in its W, if a linear map
-// stands at its beginning.
+// The next chunk reads a chunk's output from the frame of that chunk in its F and I, and also in its W if it begins
+// with a linear map. So a frame is kept until the last action of the next chunk.
 Runner::Flights Runner::flights_of(const Program& program) const {
   Flights flights;
   for (size_t i = 0; i < program.actions.size(); ++i) {
@@ -34,7 +34,7 @@ void Runner::run(const Job& job) {
   check_program(program);
   BK_ASSERT(program.num_chunks == static_cast<int>(stages_->size()), "a program of ", program.num_chunks,
             " chunks for ", stages_->size(), " stages");
-  frames_.give_all_back();  // those of a run that an error ended
+  frames_.give_all_back();  // frames that an earlier run left taken when an error ended it
   flights_ = flights_of(program);
   for (size_t i = 0; i < program.actions.size(); ++i) {
     const Action& action = program.actions[i];
@@ -68,14 +68,15 @@ void Runner::backward(const Job& job, const Action& a) {
   const Stage& stage = stages_->at(static_cast<size_t>(a.chunk));
   const Stage::UnitDone nothing = [](int) {};
   const Stage::UnitDone& done = completes_weights(*job.program, a) ? job.on_unit_done : nothing;
+  // A backward may recompute blocks, and these ask the instrument for the choices of their routers.
   if (job.instrument) job.instrument->enter(static_cast<size_t>(a.microbatch));
   if (a.kind == Kind::backward_weight) return stage.backward_weight(*flight.frame, done);
   if (a.kind == Kind::backward) return pass_on(a, stage.backward(*flight.frame, flight.gradient, done));
   pass_on(a, stage.backward_input(*flight.frame, flight.gradient));
 }
 
-// Copies the gradient into the frame of the previous chunk, since this frame may be reused before that chunk's
-// backward.
+// Copies the gradient into the frame of the previous chunk, since this chunk's frame may be reused before the backward
+// of the previous chunk.
 void Runner::pass_on(const Action& a, State d) {
   if (a.chunk == 0) return;
   Flight& before = flights_.at({a.chunk - 1, a.microbatch});

@@ -10,8 +10,8 @@
 
 namespace birkhoff {
 
-// Carries out programs over the stages of a model that lie on this rank: the microbatches of a training step, of an
-// evaluation, and of the search for what is not finite.
+// Executes programs over the stages of a model that are on this rank: for training steps, for evaluations, and for the
+// search for non-finite values.
 class Runner {
  public:
   // Chunk c of a program is stages[c].
@@ -20,7 +20,7 @@ class Runner {
 
   struct Job {
     const Program* program = nullptr;
-    // The batch of a microbatch, in the memory of its frame. Called once for each chunk.
+    // Uploads the batch of a microbatch to the memory of its frame. Called once per microbatch and chunk.
     std::function<BatchView(Arena& memory, size_t microbatch)> batch;
     Frame::Mode mode = Frame::Mode::training;
     Instrument* instrument = nullptr;  // may be null
@@ -28,22 +28,22 @@ class Runner {
     // microbatches of the program.
     Stage::UnitDone on_unit_done = [](int) {};
   };
-  // BugError where the program cannot be carried out (parallel/pipeline/program.h).
+  // Errors: BugError if the program is not valid (parallel/pipeline/program.h) or has another number of chunks.
   void run(const Job& job);
 
   int num_chunks() const { return static_cast<int>(stages_->size()); }
-  // Most frames in use at once so far: a microbatch in flight has one in each chunk.
+  // Largest number of frames in use at once so far. A microbatch in flight has one frame in each chunk.
   size_t peak_frames() const { return frames_.peak_frames(); }
   size_t peak_bytes() const { return frames_.peak_bytes(); }
 
  private:
-  // A microbatch in a chunk.
+  // A microbatch in flight in a chunk.
   struct Flight {
     Frame* frame = nullptr;
-    State out, gradient;     // of the chunk's output
-    size_t last_action = 0;  // that reads the frame
+    State out, gradient;     // the chunk's output and its gradient
+    size_t last_action = 0;  // index of the last action that reads the frame
   };
-  using Flights = std::map<std::pair<int, int>, Flight>;
+  using Flights = std::map<std::pair<int, int>, Flight>;  // by chunk and microbatch
 
   Flights flights_of(const Program& program) const;
   void forward(const Job& job, const Action& action);

@@ -12,23 +12,23 @@ namespace birkhoff {
 struct TensorSum {
   std::string what;  // "the gradient of head.weight"
   double squares = 0;
-  // Whether it has a part in the gradient norm. The rows of a balanced table have none, since their update does not
-  // depend on the gradient's size; nor have the values of router biases.
+  // Whether it counts in the gradient norm. The gradients of a balanced table do not, since its update does not depend
+  // on the gradient's size. The values of router biases do not either.
   bool counted = true;
 };
 
-// What the sums are of, without values: the gradients of all parameters in the order of visit(), then those of the
-// tables, then the values of the router biases, which steer choices alone, so that nothing else shows one that is not
-// finite. The list is the same on every rank, whatever the rank holds.
+// The list of sums, with names but without values: the gradients of all parameters in the order of visit(), then those
+// of the tables, then the values of the router biases. A router bias affects only the choice of experts, so no loss or
+// gradient would show that it is not finite. The list is the same on every rank, whatever the rank holds.
 std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables);
-// The sums in the order of the list, f64, in memory of the arena. Collective. A tensor that is cut between ranks is the
-// sum of its parts in rank order.
+// Collective. Computes the sums in the order of the list, as f64 in memory of the arena. For a tensor that is divided
+// between ranks, the sums of the parts are added in rank order.
 Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Model& model);
 
-// The square root of what counts, added in the order of the list.
+// The gradient norm: the square root of the sums that count, added in the order of the list.
 double norm_of(const std::vector<TensorSum>& sums);
-// The tensor from which a value that is not finite spread, or null: of the parameters the last one, since a backward
-// spreads it from there toward the input.
+// The tensor in which a non-finite value probably originated, or null if all sums are finite: the last such parameter,
+// because a backward spreads the value from there toward the input, or else the first such table or bias.
 const TensorSum* first_nonfinite(const std::vector<TensorSum>& sums, size_t num_parameters);
 
 }  // namespace birkhoff

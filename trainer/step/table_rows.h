@@ -7,16 +7,17 @@
 
 namespace birkhoff {
 
-// The rows of every Engram table that a replica's microbatches look up in a step, and their gradients. Both lie in
-// `memory` until the next fetch().
+// The rows of each Engram table that a replica's microbatches look up in a step, and their gradients. Both are valid
+// until the next fetch().
 class TableRows {
  public:
   using Tables = std::vector<std::unique_ptr<ShardedRowStore>>;
   explicit TableRows(Tables& tables) : tables_(&tables) {}
 
-  // Collective. Gets the rows of the whole step, each once; their gradients start at zero. Empties `memory` first.
+  // Collective. Resets `memory`, fetches into it the rows of the whole step, each once, and sets their gradients to
+  // zero.
   void fetch(Stream& stream, Arena& memory, const StepBatch& batch);
-  // Collective. Brings the gradients to the ranks that hold the rows.
+  // Collective. Sends the gradients to the ranks that hold the rows.
   void return_gradients(Stream& stream, const StepBatch& batch);
 
   const std::vector<Tensor>& rows() const { return rows_; }

@@ -7,7 +7,7 @@ namespace birkhoff {
 
 Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options)
     : between_ops_(stream.observer, mesh.world()),
-      stream_(between_ops_.watch(stream)),
+      stream_(between_ops_.attach(stream)),
       mesh_(&mesh),
       model_(&model),
       options_(options),
@@ -48,10 +48,10 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   if (before_update) before_update();
   // 8. Update the weights, unless the step is skipped.
   decide(report);
-  const double most = options_.optimizer.clip_norm;
-  const bool clip = most > 0 && report.grad_norm > most;
-  if (!report.skipped) update(learning_rate, clip ? most / report.grad_norm : 1.0);
-  ++steps_;
+  const double max_norm = options_.optimizer.clip_norm;
+  const bool clip = max_norm > 0 && report.grad_norm > max_norm;
+  if (!report.skipped) update(learning_rate, clip ? max_norm / report.grad_norm : 1.0);
+  ++steps_;  // also for a skipped step: its data is consumed
   return report;
 }
 
@@ -77,6 +77,7 @@ void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normal
 void Trainer::reduce_gradients(const StepBatch& batch) {
   table_rows_.return_gradients(stream_, batch);
   model_->parameters->wait_reduced(stream_);
+  // Started together, since each counter is only a few numbers and latency dominates.
   std::vector<Communicator::Pending> pending;
   for (StepCounter* c : model_->parameters->counters()) {
     pending.push_back(mesh_->group(Group::stage).all_reduce(stream_, c->value));
@@ -91,9 +92,9 @@ void Trainer::decide(StepReport& report) {
 }
 
 void Trainer::update(double learning_rate, double grad_scale) {
-  ++updates_;
+  ++updates_;  // skipped steps do not count in AdamW's bias correction
   const UpdateStep u{learning_rate, grad_scale, updates_};
-  dense_->step(stream_, u);
+  dense_->step(stream_, u);  // changes only what this rank owns
   model_->parameters->publish(stream_);
   for (auto& table : tables_) table->step(stream_, u);
   const double speed = model_->decoder->options().moe.bias_update_speed;
@@ -106,6 +107,7 @@ void Trainer::update(double learning_rate, double grad_scale) {
 Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   table_rows_.fetch(stream_, step_arena_, batch);
   fill_zero(stream_, model_->decoder->loss_counter().value);
+  // Weights of 1 give the plain sum of losses; the caller divides by the number of tokens.
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
   const Program program = forward_program(runner_.num_chunks(), static_cast<int>(batch.microbatches.size()));
   runner_.run({.program = &program, .batch = batch_uploader(batch, ones), .mode = Frame::Mode::evaluation});

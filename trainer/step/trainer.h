@@ -24,41 +24,42 @@ struct TrainerOptions {
   std::vector<std::vector<int64_t>> table_matrix_begins;  // of each Engram table; see TableOptimizer
 };
 
-// One replica's share of optimizer steps.
+// Runs training steps: this replica's share of the batch, the sums over the replicas, and the update.
 class Trainer {
  public:
   Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options);
 
-  // Collective: gradients of this replica's microbatches, their sum over the replicas, the update. before_update runs
-  // between the last backward and the first change of a weight.
+  // Collective. Computes the gradients of this replica's microbatches, sums them over the replicas, and updates the
+  // weights. `before_update` is called after the last backward and before any weight changes.
   StepReport step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update = {});
 
   struct Evaluation {
     double nats = 0, tokens = 0;  // sums over this replica's share
   };
-  // Collective. Sum of the losses of a batch, weights unchanged.
+  // Collective. The sum of the losses of this replica's share of a batch. Changes no weight.
   Evaluation evaluate(const StepBatch& batch);
 
-  // Whether the steps from here on report the gain of mixing, which costs a pass over the mixing matrices.
+  // Whether later steps report the gain of the mixing matrices. It costs a pass over them.
   void measure_gain(bool on) { measures_gain_ = on; }
-  // What watches the forwards of the steps from here on; null: nothing. Outlives them.
-  void watch(Instrument* instrument) {
+  // Attaches an instrument to the forwards of later steps, or detaches it (null). It must outlive these steps.
+  void set_instrument(Instrument* instrument) {
     instrument_ = instrument;
     gain_.set_next(instrument);
   }
-  // Which parameter has which optimizer.
+  // A table of the optimizer of each parameter (trainer/optim/optimizer.h).
   std::string optimizer_table() const;
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
   DenseOptimizer& optimizer() { return *dense_; }
   const std::vector<std::unique_ptr<TableOptimizer>>& table_optimizers() const { return tables_; }
   size_t peak_activation_bytes() const { return runner_.peak_bytes(); }
-  // What tables' updates keep from step to step; what a step needs besides activations, at its peak.
+  // Bytes of optimizer state of the Engram tables.
   size_t table_state_bytes() const;
+  // Peak bytes that a step needs besides activations.
   size_t workspace_bytes() const;
 
  private:
-  // What uploads a microbatch, with the rows of the tables that it looks up. Valid while its arguments live.
+  // A function that uploads a microbatch and adds the fetched rows of the tables. It refers to both arguments.
   std::function<BatchView(Arena&, size_t)> batch_uploader(const StepBatch& batch, const Normalizers& normalizers);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
   void reduce_gradients(const StepBatch& batch);
@@ -78,7 +79,7 @@ class Trainer {
   std::vector<std::unique_ptr<TableOptimizer>> tables_;
   SpikeDetector spike_;
   Runner runner_;
-  Arena step_arena_;  // fetched rows, their gradients, norms
+  Arena step_arena_;  // fetched rows, their gradients, sums of squares, gains
   TableRows table_rows_;
   bool measures_gain_ = false;
   Instrument* instrument_ = nullptr;

@@ -22,7 +22,7 @@ std::filesystem::path source_dir() {
   return dir ? dir : ".";
 }
 
-// A value other than the default for every setting, so that none can be lost unseen.
+// Changes the setting to a value other than its default, so that the test notices if the value is lost.
 void change(const Setting& setting) {
   struct Change {
     const Setting& setting;
@@ -69,7 +69,7 @@ TEST(Print, CarriesEverySetting) {
     try {
       EXPECT_EQ(parse_config(print_config(config)).config, config) << path;
       ++accepted;
-    } catch (const UserError& e) {  // the value is read, but does not go with the others
+    } catch (const UserError& e) {  // the value was read, but conflicts with another setting
       EXPECT_THAT(e.what(), HasSubstr(path + " is " + changes[0].after + " (config:")) << path;
     }
   }

@@ -17,7 +17,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-// What parse_config says of a config it refuses; "" if it accepts it.
+// The error message of parse_config, or "" if it accepts the config.
 std::string refusal(const std::string& yaml, const std::vector<std::string>& overrides = {}) {
   try {
     parse_config(yaml, "x.yaml", overrides);
@@ -152,7 +152,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"MlaWithBias", "model:\n  attention: {type: mla, bias: true}\n",
                   "model.attention.bias is true (x.yaml:2), model.attention.type is mla (x.yaml:2): mla has no biases"},
         BadConfig{"RopeOdd", "model:\n  rope: {dims: 3}\n", "an even number"},
-        BadConfig{"RopeTooWide", "model:\n  rope: {dims: 66}\n", "no more values turn than a head has"},
+        BadConfig{"RopeTooWide", "model:\n  rope: {dims: 66}\n", "rope.dims exceeds the width of a head"},
         BadConfig{"MlaRopeDims", "model:\n  attention: {type: mla}\n  rope: {dims: 32}\n", "leave rope.dims out"},
         BadConfig{"YarnBetas", "model:\n  rope: {yarn: {beta_fast: 1}}\n", "beta_fast must be above beta_slow"},
         BadConfig{"TooFewPositions", "model: {position: learned, max_positions: 10}\n", "every position"},
@@ -236,12 +236,12 @@ INSTANTIATE_TEST_SUITE_P(
                   "x.yaml:3: data.sources[0].pth is not a setting; did you mean data.sources[0].path?"}),
     [](const auto& instance) { return instance.param.name; });
 
-TEST(Reader, TellsALargeNumberFromOneNearToZero) {
+TEST(Reader, DistinguishesATooLargeNumberFromOneTooNearToZero) {
   EXPECT_THAT(refusal("model: {norm_eps: 1e400}"),
               AllOf(HasSubstr("model.norm_eps is '1e400', expected a number in [0, 0.1]"), Not(HasSubstr("nearer"))));
 }
 
-// yaml-cpp takes a byte 0 for a backslash, so that this name would be "x", a line end and "foo".
+// yaml-cpp reads a zero byte as a backslash, so without a check this name would be "x", a line end and "foo".
 TEST(Reader, TakesNoByteZeroForABackslash) {
   using std::string_literals::operator""s;
   EXPECT_THAT(refusal("run:\n  name: x\0nfoo\n"s), HasSubstr("line 2: holds the byte 0x00, but a config is text"));
@@ -266,7 +266,7 @@ TEST(Reader, ReportsAllMistakesAtOnce) {
                     HasSubstr("--set nonsense: expected section.name=value"), HasSubstr("model.moe.top_k is 5")));
 }
 
-// The advice of an option is another than that of a line of the file.
+// The advice for an option differs from the advice for a line of the file.
 TEST(Reader, SaysWhatToWriteForAnOption) {
   const std::pair<const char*, const char*> advice[] = {
       {"eval.data=",
@@ -286,13 +286,13 @@ TEST(Reader, SaysWhatToWriteForAnOption) {
   EXPECT_EQ(parse_config("run:\n", "x.yaml", {"eval.data=\"\""}).config.eval.data, "");
 }
 
-TEST(Reader, TakesTheTagsThatMeanWhatStandsThere) {
+TEST(Reader, AcceptsTagsThatAgreeWithTheirValue) {
   const Config c = parse_config("run: !!map {name: !!str 5}\nmodel: {engram: {layers: !!seq [1]}}\n").config;
   EXPECT_EQ(c.run.name, "5");
   EXPECT_EQ(c.model.engram.layers, (std::vector<int64_t>{1}));
 }
 
-// A config of before there were two numbers: mscale corrected the softmax scale alone.
+// Older configs have only mscale, which then corrected nothing but the softmax scale. They must keep their meaning.
 TEST(Reader, TakesOneMscaleForBoth) {
   const std::string yaml = "model: {rope: {yarn: {factor: 40, mscale: 0.5}}}\n";
   const LoadedConfig one = parse_config(yaml);
@@ -466,11 +466,11 @@ TEST(Reader, LetsTheLastOverrideWinAndTracksOrigins) {
   EXPECT_EQ(loaded.origins.at("data.sources[0].weight"), "default");
 }
 
-TEST(Reader, RepairsAMistakeOfTheFileByAnOverrideOnlyVisibly) {
+TEST(Reader, ReportsAMistakeOfTheFileEvenIfAnOverrideReplacesTheValue) {
   EXPECT_THAT(refusal("run:\n  steps: x\n", {"run.steps=3"}), HasSubstr("run.steps is 'x'"));
 }
 
-TEST(Reader, DerivesWhatFollows) {
+TEST(Reader, FillsInDerivedSettings) {
   const Config c = parse_config("run: {name: a}\nmodel: {hidden_size: 96, attention: {num_heads: 4}}\n").config;
   EXPECT_EQ(c.run.dir, "runs/a");
   EXPECT_EQ(c.checkpoint.dir, "runs/a/checkpoints");
@@ -479,8 +479,7 @@ TEST(Reader, DerivesWhatFollows) {
   EXPECT_EQ(c.model.rope.dims, 24);
 }
 
-// Reading ends whatever a path names: a pipe that nobody writes to, a device that never ends, a file of many gigabytes.
-TEST(Reader, ShortensWhatIsLongInItsMessages) {
+TEST(Reader, ShortensLongTextsInItsMessages) {
   EXPECT_LT(refusal("run:\n  steps: " + std::string(100000, '9') + "\n").size(), 500u);
   std::string many;
   for (int i = 0; i < 1000; ++i) many += concat("k", i, ": 1\n");
@@ -488,7 +487,7 @@ TEST(Reader, ShortensWhatIsLongInItsMessages) {
   EXPECT_LT(refusal("? " + std::string(100000, 'a') + "\n: 1\n").size(), 500u);
 }
 
-// What makes an open quote visible is no part of a text that ends in lines of its own.
+// The reader appends "#" to the file to detect open quotes. It must not become part of a text at the end of the file.
 TEST(Reader, KeepsTheLastLinesOfAText) {
   EXPECT_EQ(parse_config("run:\n  name: |\n    a\n").config.run.name, "a\n");
   EXPECT_EQ(parse_config("run:\n  name: |-\n    a\n\n").config.run.name, "a");
@@ -496,13 +495,14 @@ TEST(Reader, KeepsTheLastLinesOfAText) {
   EXPECT_EQ(parse_config("run:\n  name: a\n  ").config.run.name, "a");
 }
 
-// A folder named '~' is made without a word otherwise.
+// Without the warning, a run would silently create a folder named '~'.
 TEST(Reader, WarnsOfWhatNoShellReplaces) {
   const auto warnings = parse_config("run:\n  dir: ~/x\n", "x.yaml", {"eval.data=$HOME/d"}).warnings;
   EXPECT_THAT(warnings, testing::IsSupersetOf({StartsWith("x.yaml:2: run.dir is taken as it stands, ~/x: "),
                                                StartsWith("--set: eval.data is taken as it stands, $HOME/d: ")}));
 }
 
+// Reading must end whatever the path names: a pipe that nobody writes to, an endless device, a file of many gigabytes.
 TEST(Reader, SaysWhyAFileCannotBeRead) {
   const TempDir dir;
   const std::string pipe = (dir / "pipe").string(), large = (dir / "large.yaml").string(),

@@ -1,4 +1,4 @@
-// No token's loss depends on what comes after it, nor on another document.
+// The loss of a token depends neither on later tokens nor on other documents.
 #include <gtest/gtest.h>
 
 #include "kernels/elementwise/copy.h"
@@ -11,7 +11,7 @@
 namespace birkhoff::test {
 namespace {
 
-// Losses of the next token of one sequence of one document, on the reference device, Engram rows fixed.
+// The next-token losses of one microbatch on the reference device, with the given Engram rows.
 class Losses {
  public:
   explicit Losses(const ModelOptions& options) : model_(Device{DeviceKind::reference}, options) {
@@ -48,7 +48,8 @@ class Losses {
   TinyModel model_;
 };
 
-// The weight of a target is the weight of its depth over the targets of the batch, on the reference device in f64.
+// The weight of a target is the weight of its depth divided by the number of targets in the batch. On the reference
+// device it must keep all digits of f64.
 TEST(Upload, GivesLossWeightsInTheTypeOfTheDevice) {
   Batch b;
   b.num_sequences = 1;
@@ -76,7 +77,7 @@ TEST(Causality, LossesUpToATokenDoNotSeeWhatFollows) {
     StepBatch step = tiny_batch(v.options, shape);
     const std::vector<double> before = losses.of(step);
     Batch& b = step.microbatches[0];
-    // Another token, and other Engram rows for it, at one place; targets stay, so that losses before it are comparable.
+    // Changes one token and its Engram rows. The targets stay the same, so that earlier losses are comparable.
     const size_t changed = 7;
     b.tokens[changed] = (b.tokens[changed] + 1) % static_cast<int32_t>(v.options.decoder.vocab_size);
     for (size_t i = 0; i < b.engram_index.size(); ++i) {

@@ -1,4 +1,4 @@
-// The same model on several devices.
+// The same model computes the same on several devices.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -23,7 +23,7 @@ double distance(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-// Of each tensor, and of all together as the last one.
+// The distance of each tensor, and at the end that of all tensors together.
 std::vector<double> distances(const Gradients& a, const Gradients& b) {
   std::vector<double> out;
   double whole = 0;
@@ -40,7 +40,7 @@ Gradients gradients_of(TinyModel& model, const StepBatch& batch, double& loss) {
   return model.gradients();
 }
 
-// The exact gradients of a model whose weights are each off by a normal error of `eps`, relative to them.
+// The exact gradients of a model after each weight is changed by a normal relative error of size `eps`.
 Gradients perturbed(const ModelOptions& options, const StepBatch& batch, double eps, uint64_t seed) {
   TinyModel model({DeviceKind::reference}, options);
   for (const ParameterStore::Entry& e : model.model.parameters->entries()) {
@@ -59,7 +59,7 @@ double median(std::vector<double> v) {
   std::nth_element(v.begin(), middle, v.end());
   return *middle;
 }
-// Of each column.
+// The median of each column.
 std::vector<double> medians(const std::vector<std::vector<double>>& rows) {
   std::vector<double> out;
   for (size_t i = 0; i < rows[0].size(); ++i) {
@@ -70,7 +70,7 @@ std::vector<double> medians(const std::vector<std::vector<double>>& rows) {
   return out;
 }
 
-// How far errors of `eps` in the weights move each gradient.
+// How far relative errors of size `eps` in the weights move each gradient.
 std::vector<double> conditions(const ModelOptions& options, const StepBatch& batch, double eps,
                                const Gradients& exact) {
   std::vector<std::vector<double>> moved;
@@ -82,18 +82,19 @@ std::vector<double> conditions(const ModelOptions& options, const StepBatch& bat
 
 class ModelDevice : public ::testing::TestWithParam<Variant> {
  protected:
-  // Arithmetic that rounds to `eps` may move a gradient as far as errors of that size in the weights do: up to fifty
-  // times eps where an attention is steep (single_pass), and more where the root of Engram's gate meets a small score.
-  // So the bound is a multiple of what such errors do, measured in f64. Where parts cancel for a reason that wrong
-  // weights do not disturb, as the gradient behind a norm and the streams that it is orthogonal to, their rounding
-  // stays: an eps of the whole gradient.
+  // Arithmetic that rounds to `eps` may move a gradient as far as errors of that size in the weights do: by up to fifty
+  // times eps if attention is steep (single_pass), and by more if the square root of Engram's gate gets a small score.
+  // So the bound is a multiple of the effect of such errors, measured in f64. Some terms cancel exactly whatever the
+  // weights are, such as the gradient that leaves a norm and the streams, to which it is orthogonal. Errors in the
+  // weights do not show the rounding of such terms, so an eps of the whole gradient is allowed in addition.
   //
-  // A batch may lie where a gradient is not smooth, at the corner of a clamp or a small score, and be off by ten times
-  // as much; a defect shows in every batch. So the median of several is judged, of each tensor and of all together.
+  // In a single batch the error may be ten times as large where a gradient is not smooth, at the corner of a clamp or
+  // at a small score. A defect shows in every batch. So the median of several batches is judged, for each tensor and
+  // for all together.
   static void expect_near_reference(ModelOptions options, Recipe recipe, double eps) {
     options.recipe = recipe;
     std::vector<std::string> names;
-    std::vector<std::vector<double>> shares;  // of what is allowed, by batch
+    std::vector<std::vector<double>> shares;  // by batch: error divided by the allowed error
     for (uint64_t seed = 1; seed <= 5; ++seed) {
       TinyModel cpu({}, options), reference({DeviceKind::reference}, options);
       const StepBatch batch = tiny_batch(options, {.seed = seed});
@@ -122,8 +123,8 @@ TEST_P(ModelDevice, CpuInF32IsAsNearToTheReferenceAsItsRoundingAllows) {
   expect_near_reference(GetParam().options, Recipe::f32, 0x1p-24);
 }
 
-// Rounding may turn the choice between experts of nearly equal score, which moves a gradient by far more than rounding
-// does; so here every expert is chosen.
+// Rounding may change the choice between experts with nearly equal scores, which moves a gradient far more than
+// rounding itself. So every expert is chosen here.
 TEST_P(ModelDevice, CpuInBf16IsAsNearToTheReferenceAsItsRoundingAllows) {
   ModelOptions options = GetParam().options;
   options.decoder.moe.top_k = options.decoder.moe.num_experts;
@@ -193,7 +194,7 @@ void expect_meta_equals_cpu(ModelOptions options, Optimizers optimizers) {
   EXPECT_EQ(meta.bytes, cpu.bytes);
   EXPECT_EQ(meta.counter.total, cpu.counter.total);
   for (Step* step : {&cpu, &meta}) {
-    // The exchange of table rows needs the row numbers of the other ranks, so a dry run leaves it out.
+    // A dry run on the meta device skips the exchange of table rows, which needs the row numbers of the other ranks.
     for (const char* exchange : {"engram_gather", "engram_gather_backward", "fill_zero"})
       step->counter.ops.erase(exchange);
   }

@@ -1,4 +1,4 @@
-// Whole models in f64: the gradient of every parameter against differences of the loss.
+// Checks the gradient of every parameter of whole models, in f64, against finite differences of the loss.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -37,8 +37,8 @@ class ModelGradient : public ::testing::TestWithParam<Variant> {
     }
   }
 
-  // Fourth-order central difference of the loss along `direction` of the values. A choice of experts that flipped, or a
-  // clamp that was crossed, within the step would show as an error far above the bound.
+  // Fourth-order central difference of the loss as the values move along `direction`. If a choice of experts flipped or
+  // a value crossed a clamp within the step, the error would be far above the bound.
   double difference(Tensor values, const std::vector<double>& direction) {
     const double h = 3e-5;
     const std::vector<double> start = values_of(values);

@@ -1,4 +1,4 @@
-// Padding changes nothing: not the losses, not the loads of the experts, not a gradient.
+// Padding changes neither losses, nor the loads of experts, nor gradients.
 #include <cmath>
 #include <map>
 
@@ -15,7 +15,7 @@ using Values = std::map<std::string, std::vector<double>>;
 
 constexpr TinyStep kPlain{1, 6, 8, 2, 0, 1, 0}, kPadded{1, 6, 8, 2, 0, 1, 3};
 
-// Losses, loads and gradients by name; gradients of Engram rows by the number of the row.
+// Losses, loads and gradients by name. The gradients of Engram rows are written to their places in the whole table.
 Values results(Device device, const ModelOptions& options, const StepBatch& batch) {
   TinyModel tiny(device, options);
   tiny.run(batch, TinyModel::Work::gradients);
@@ -37,7 +37,7 @@ Values results(Device device, const ModelOptions& options, const StepBatch& batc
   return out;
 }
 
-// Other tokens, and other Engram rows, where the mask is 0. Rows of the step stay the same.
+// Changes tokens and Engram rows where the mask is 0. The set of rows in the step stays the same.
 void change_padding(const ModelOptions& options, StepBatch& step) {
   for (Batch& b : step.microbatches) {
     for (size_t t = 0; t < b.tokens.size(); ++t) {
@@ -73,8 +73,8 @@ TEST_P(Padding, MayHoldAnyTokenAndAnyRow) {
     const Values after = results({}, options, step);
     ASSERT_EQ(before.size(), after.size());
     for (const auto& [name, values] : before) {
-      // Rows of padding reach the experts that their tokens choose. Their gradients are zero, but they move the others'
-      // places in the sums over rows.
+      // Padding tokens also choose experts. Their gradients are zero, but their rows shift the other rows, which
+      // changes the rounding of sums over rows.
       const bool sums_over_rows = name.find(".experts.") != std::string::npos;
       EXPECT_LE(distance(values, after.at(name)), (sums_over_rows ? bound(DType::f32, 20) : 0) * size_of(values))
           << name;

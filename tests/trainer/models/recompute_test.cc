@@ -38,7 +38,7 @@ class Recomputation : public ::testing::TestWithParam<Variant> {
     ModelOptions o = GetParam().options;
     o.recipe = recipe;
     o.decoder.num_layers = 4;
-    o.decoder.hidden_size = 44;  // more than one vector, and a rest
+    o.decoder.hidden_size = 44;  // not a multiple of the vector width
     return o;
   }
 };
@@ -56,7 +56,7 @@ TEST_P(Recomputation, OfStreamsGivesTheSameBits) {
   if (GetParam().options.decoder.residual.type == ResidualType::plain) GTEST_SKIP() << "there is one stream";
   for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     const Result kept = run({}, options(recipe), Recompute::none);
-    for (int64_t layers : {0, 1, 2, 3, 4}) {  // three leave a group of one
+    for (int64_t layers : {0, 1, 2, 3, 4}) {  // with 3, the last group has one block
       SCOPED_TRACE(layers);
       const Result rebuilt = run({}, options(recipe), Recompute::streams, layers);
       expect_same_bits(kept, rebuilt);
@@ -82,11 +82,11 @@ TEST_P(Recomputation, OfStreamsGivesTheSameBitsWithSeveralMicrobatchesInFlight) 
 INSTANTIATE_TEST_SUITE_P(Variants, Recomputation, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
-// A token costs S C for every group and (S + 2) C for every sublayer inside one.
+// Values per token: S C for every group, and (S + 2) C for every sublayer of one group.
 TEST(StreamGroups, TakeTheBytesOfTheFormula) {
   ModelOptions o = full_options();
   DecoderOptions& d = o.decoder;
-  d.hidden_size = 64;  // whole lines of the arena
+  d.hidden_size = 64;  // tensors need no padding in the arena
   d.num_layers = 12;
   d.engram.layers = {};
   o.table_rows = {};
@@ -107,11 +107,11 @@ TEST(StreamGroups, TakeTheBytesOfTheFormula) {
     EXPECT_GE(formula(g), formula(best_stream_group(d.num_layers, S)));
   }
   EXPECT_EQ(bytes(Recompute::streams, 0), bytes(Recompute::streams, best_stream_group(d.num_layers, S)));
-  // Without recomputation every sublayer keeps all of it.
+  // Without recomputation every sublayer of the model keeps its (S + 2) C values.
   EXPECT_EQ(bytes(Recompute::none, 0) - bytes(Recompute::streams, 1), unit * 2 * d.num_layers * (S + 2) - formula(1));
 }
 
-// In units of C values a token: 48, 60, 76, 88 and 92 for 24, 36, 60, 80 and 86 sublayers.
+// The least memory in units of C values per token: 48, 60, 76, 88 and 92 for 24, 36, 60, 80 and 86 sublayers.
 TEST(StreamGroups, HaveTheSizeThatTakesLeastMemory) {
   const std::vector<std::array<int64_t, 3>> cases{{12, 2, 48}, {18, 2, 60}, {30, 3, 76}, {40, 4, 88}, {43, 4, 92}};
   for (const auto& [blocks, group, size] : cases) {

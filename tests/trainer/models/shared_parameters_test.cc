@@ -1,4 +1,4 @@
-// A parameter that several sites use: its gradient does not depend on when each of them runs.
+// A parameter with several uses in a model: its gradient does not depend on the order in which they run.
 #include <gtest/gtest.h>
 
 #include "kernels/elementwise/copy.h"
@@ -11,7 +11,7 @@ namespace {
 
 class SharedParameters : public ::testing::TestWithParam<Variant> {};
 
-TEST_P(SharedParameters, HaveTheSameGradientsInAnyScheduleOfTheMicrobatches) {
+TEST_P(SharedParameters, HaveTheSameGradientsInAnyOrderOfTheMicrobatches) {
   for (Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     ModelOptions options = GetParam().options;
     options.recipe = recipe;
@@ -28,14 +28,14 @@ TEST_P(SharedParameters, HaveTheSameGradientsInAnyScheduleOfTheMicrobatches) {
 INSTANTIATE_TEST_SUITE_P(Variants, SharedParameters, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
-// One table looked up at three sites; `order` lists the sites as they run, once a microbatch each.
+// The gradient of a table with three uses. `order` lists the uses as they run, each once per microbatch.
 std::vector<double> gradient_of_table(const std::vector<int>& order) {
   constexpr int64_t kTokens = 40, kChannels = 5;
-  constexpr int kSites = 3;
+  constexpr int kUses = 3;
   Stream stream;
   Build build;
   Embedding embedding(build, "embedding", 7, kChannels, 0);
-  embedding.table().num_uses = kSites;
+  embedding.table().num_uses = kUses;
   const auto world = make_thread_world(1);
   const Mesh mesh(*world[0], {});
   ParameterStore store(
@@ -49,22 +49,22 @@ std::vector<double> gradient_of_table(const std::vector<int>& order) {
       });
   store.begin_step(stream);
   Frame frame(stream, build.num_slots);
-  std::vector<int> microbatch(kSites, 0);
-  for (int site : order) {
+  std::vector<int> microbatch(kUses, 0);
+  for (int use : order) {
     const Tensor ids = frame.take(DType::i32, {kTokens}), dx = frame.take(DType::f32, {kTokens, kChannels});
-    const uint64_t key = static_cast<uint64_t>(10 * site + microbatch[static_cast<size_t>(site)]++);
+    const uint64_t key = static_cast<uint64_t>(10 * use + microbatch[static_cast<size_t>(use)]++);
     std::vector<int32_t> tokens(kTokens);
     for (size_t t = 0; t < tokens.size(); ++t) tokens[t] = static_cast<int32_t>((t * (key + 3)) % 7);
     from_host(stream, ids, tokens.data());
     fill_normal(stream, {dx, key, 1, 0, 1});
-    embedding.backward(frame, dx, ids, site);
+    embedding.backward(frame, dx, ids, use);
   }
   store.start_reduce(stream, 0);
   store.wait_reduced(stream);
   return read_values(stream, embedding.table().grad);
 }
 
-TEST(SharedParameters, SumTheirUsesInOneOrderWhateverTheOrderOfTheSites) {
+TEST(SharedParameters, SumTheirUsesInOneOrderWhateverOrderTheyRunIn) {
   const auto expected = gradient_of_table({0, 1, 2, 0, 1, 2, 0, 1, 2});
   EXPECT_EQ(gradient_of_table({2, 1, 0, 2, 1, 0, 2, 1, 0}), expected);
   EXPECT_EQ(gradient_of_table({2, 2, 2, 0, 0, 0, 1, 1, 1}), expected);

@@ -19,7 +19,7 @@ ModelOptions options_of(const std::string& variant) {
   return {};
 }
 
-// Loss of one microbatch, with the weights whose name ends in `suffix` multiplied by `factor`.
+// The loss of one step, after the weights whose names end in `suffix` are multiplied by `factor`.
 double loss(const ModelOptions& options, const std::string& suffix = "", double factor = 1) {
   TinyModel tiny({DeviceKind::reference}, options);
   int scaled = 0;
@@ -44,7 +44,7 @@ TEST(Attention, YarnChangesNothingWhereNothingRotates) {
   EXPECT_NE(loss(rotated), before[1]);
 }
 
-TEST(Attention, NormalizedLatentQueriesHaveNoSize) {
+TEST(Attention, NormalizedQueriesOfMlaDoNotDependOnTheScaleOfTheirWeight) {
   ModelOptions o = options_of("single_pass");
   ASSERT_TRUE(o.decoder.attention.qk_norm);
   o.decoder.norm.eps = 0;

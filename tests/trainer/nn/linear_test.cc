@@ -31,7 +31,7 @@ const Linear::Options kPlain{}, kBias{true, GemmRole::linear, false}, kRouter{fa
 TEST(Linear, CpuEqualsReference) {
   linear_case(0, 5, 7, kBias).expect_cpu_equals_reference(7);
   linear_case(1, 1, 1, kPlain).expect_cpu_equals_reference(1);
-  // With bf16 weights every product has a second rounding.
+  // With bf16, the weights are rounded too, so every product has a second rounding.
   linear_case(33, 17, 65, kPlain).expect_cpu_equals_reference(65, 2);
   linear_case(33, 17, 65, kBias).expect_cpu_equals_reference(65, 2);
   linear_case(33, 17, 65, kRouter).expect_cpu_equals_reference(65, 2);
@@ -60,7 +60,7 @@ TEST(Linear, DeclaresItsWeightAndItsBias) {
   EXPECT_EQ(declared.parameters[1]->role, Role::bias);
 }
 
-// The working copy of a weight follows its version, and nothing else.
+// The packed copy of a weight is rebuilt when the version of the weight changes, and only then.
 TEST(Linear, PacksAWeightAnewWhenItsVersionRises) {
   for (const Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     Stream stream{Device{}};

@@ -19,7 +19,7 @@ MoeOptions options_with(int64_t shared) {
   return o;
 }
 
-// Router weights so large that no rounding changes the choice of experts.
+// The router weights are so large that rounding does not change the choice of experts.
 OpCase moe_case(int64_t T, MoeOptions options) {
   OpCase c;
   c.activation("x", {T, kChannels});

@@ -121,7 +121,8 @@ TEST(ParameterStore, ListsUnitsRoutersAndState) {
   });
 }
 
-// Of four ranks in two groups of experts, as (edp, ep): a gain sums over the stage, an expert over its replicas alone.
+// Four ranks: two expert-parallel ranks times two replicas of each expert (edp). The gradient of a gain is summed over
+// the stage, that of experts only over their replicas.
 TEST(ParameterStore, SumsEachGradientOverTheGroupThatItNames) {
   run_ranks(4, [](Communicator& comm) {
     const Mesh mesh(comm, {.ep = 2});

@@ -1,4 +1,4 @@
-// Gradient rows that several ranks touched.
+// The order in which gradients of a row are summed if several ranks touched it.
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kRows = 11, kWidth = 3, kSamples = 24;
 
-// What a sample adds to a row; its rows repeat.
+// The rows that a sample touches, one of them twice, and what it adds to each.
 std::vector<int64_t> rows_of_sample(int64_t sample) { return {sample % 4, (3 * sample) % kRows, 5, sample % 4}; }
 float contribution(int64_t sample, size_t position, int64_t column) {
   return static_cast<float>(Philox(7, static_cast<uint64_t>(sample))
@@ -22,11 +22,11 @@ float contribution(int64_t sample, size_t position, int64_t column) {
 
 struct Sums {
   std::vector<float> value = std::vector<float>(kRows * kWidth, 0.0f);
-  std::vector<double> size = std::vector<double>(kRows * kWidth, 0.0);  // of |contribution|
+  std::vector<double> size = std::vector<double>(kRows * kWidth, 0.0);  // sum of |contribution|
   std::vector<int64_t> count = std::vector<int64_t>(kRows, 0);
 };
 
-// Samples [begin, end) in (sample, position) order, as a rank's segment sums give them.
+// Sums over samples [begin, end) in the order of (sample, position), as a rank computes them.
 Sums sums_of(int64_t begin, int64_t end) {
   Sums s;
   for (int64_t sample = begin; sample < end; ++sample) {
@@ -43,7 +43,7 @@ Sums sums_of(int64_t begin, int64_t end) {
   return s;
 }
 
-// The gradient of the whole table, from its owners.
+// The gradient of the whole table, collected from the ranks that hold its rows.
 std::vector<float> gradient_on(int ranks) {
   std::vector<float> whole(kRows * kWidth, 0.0f);
   run_ranks(ranks, [&](Communicator& comm) {

@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kWidth = 3;
 
-// Rows 0, 2, 3, ... of a table, other ones for each rank, many of them shared; the last of several ranks wants none.
+// Two of every three rows of the table, a different set for each rank, so that ranks share many rows. The last of
+// several ranks wants none.
 std::vector<int64_t> rows_of(int rank, int ranks, int64_t num_rows) {
   std::vector<int64_t> rows;
   if (ranks > 1 && rank == ranks - 1) return rows;
@@ -30,7 +31,7 @@ double gradient_of(int rank, int64_t row, int64_t column) {
 }
 
 class RowStoreOnRanks : public testing::TestWithParam<std::tuple<int, int64_t>> {};
-// Two and seven rows on five ranks leave shards without a row.
+// With two or seven rows on five ranks, some ranks hold no row.
 INSTANTIATE_TEST_SUITE_P(Sizes, RowStoreOnRanks,
                          testing::Combine(testing::Values(1, 2, 3, 5), testing::Values(2, 7, 40)));
 
@@ -65,7 +66,7 @@ TEST_P(RowStoreOnRanks, SumsTheRowsThatSeveralRanksTouched) {
     Stream stream{Device{}};
     Arena arena{stream.device};
     ShardedRowStore store(stream.device, comm, "table", rows_in_table, kWidth);
-    for (int time = 0; time < 2; ++time) {  // the second step knows nothing of the first
+    for (int time = 0; time < 2; ++time) {  // the second step must not add to the gradient of the first
       const auto rows = rows_of(comm.rank(), comm.size(), rows_in_table);
       const Tensor values = arena.take(DType::f32, {static_cast<int64_t>(rows.size()), kWidth});
       std::vector<double> mine;

@@ -1,4 +1,4 @@
-// Which matrices Muon updates, and that their owners do not matter.
+// Which matrices Muon updates, and that the result does not depend on which rank owns them.
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -20,7 +20,8 @@ using testing::HasSubstr;
 constexpr int kSteps = 3;
 constexpr double kRate = 0.02;
 
-// Every kind of matrix that a model has: experts with gate and up, keys and values by head, blocks of unlike size.
+// Every kind of matrix that a model has: experts with gate and up, keys and values that alternate by head, blocks of
+// different sizes.
 struct Layer {
   static Parameter declare(const std::string& name, Shape shape, Role role) {
     return {name, shape, role, Init::constant(0), {}, {}, 0};
@@ -41,7 +42,7 @@ struct Layer {
   }
 };
 
-// Rows of the parameter, counted through, that make up each matrix: written out, to be independent of matrices_of.
+// The rows of each matrix, numbered over all experts. Written out, so that the test does not depend on matrices_of().
 const std::map<std::string, std::vector<std::vector<int64_t>>>& rows_of_matrices() {
   static const auto range = [](int64_t begin, int64_t end) {
     std::vector<int64_t> rows;
@@ -76,7 +77,7 @@ std::vector<double> values_of_draw(const Parameter& p, uint64_t seed) {
 
 using Values = std::map<std::string, std::vector<double>>;
 
-// The whole gradient is on rank 0, so that its sum over the ranks has no rounding.
+// Rank 0 has the whole gradient and the others have zeros, so that the sum over the ranks has no rounding.
 Values train(DeviceKind device, int ranks) {
   std::mutex mutex;
   Values result;
@@ -121,7 +122,7 @@ std::vector<double> rows_of(const std::vector<double>& all, const std::vector<in
   return out;
 }
 
-// One matrix with memory of its own.
+// Updates one matrix alone, in memory of its own.
 std::vector<double> train_alone(DeviceKind device, const Parameter& p, const std::vector<int64_t>& rows) {
   Stream stream{{device}};
   Arena arena({device}), workspace({device});
@@ -189,7 +190,7 @@ TEST(MuonOwners, DivideTheExpertsOfALayerAndNoMatrix) {
   EXPECT_EQ(std::accumulate(elements_of_up.begin(), elements_of_up.end(), int64_t{0}), 200);
 }
 
-TEST(MuonTable, TellsTheMatricesOfEveryParameter) {
+TEST(MuonTable, ListsTheMatricesOfEveryParameter) {
   run_ranks(1, [&](Communicator& comm) {
     Layer layer;
     const Mesh mesh(comm, {});
@@ -204,7 +205,7 @@ TEST(MuonTable, TellsTheMatricesOfEveryParameter) {
   });
 }
 
-// In a model: what the layers declare.
+// The matrices that the layers of a model declare.
 TEST(MuonMatricesOfAModel, AreThoseOfItsEquations) {
   const ModelOptions o = full_options();
   TinyModel tiny({DeviceKind::meta}, o);

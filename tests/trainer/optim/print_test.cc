@@ -48,7 +48,7 @@ TEST(OptimizerTable, NamesOtherUpdatesOfTables) {
   EXPECT_THAT(table(model, options), ContainsRegex("gate\\.bias .* off\n")) << "speed 0";
 }
 
-// Lines stand for all layers they name, so the layers of all lines together are all tensors.
+// One line may stand for several layers, so the test looks for the part of the name after the number of the layer.
 TEST(OptimizerTable, LeavesNoTensorOut) {
   for (const Variant& variant : variants()) {
     const auto world = make_thread_world(1);

@@ -12,7 +12,7 @@ SpikeOptions options() { return {5, 16, true}; }
 
 double usual_loss(int i) { return 3 + 0.1 * std::sin(i); }
 
-// Keeps what a detector names, or gives it back.
+// Saves the state of a detector, or loads it back.
 struct Memory final : StateVisitor {
   bool loading = false;
   std::map<std::string, int64_t> integers;
@@ -41,7 +41,7 @@ TEST(SpikeDetector, DoesNotJudgeBeforeHalfAWindow) {
   EXPECT_FALSE(detector.is_spike(100)) << "the eighth";
 }
 
-TEST(SpikeDetector, LetsEqualLossesPass) {
+TEST(SpikeDetector, AcceptsEqualLosses) {
   SpikeDetector detector(options());
   for (int i = 0; i < 40; ++i) EXPECT_FALSE(detector.is_spike(0.1)) << i;
 }

@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kWidth = 3;
 constexpr int kSteps = 3;
 
-// Gradient rows of a step: every third row or so, of the whole table.
+// Gradient rows of a step, numbered in the whole table: a random 40 percent of all rows.
 struct Rows {
   std::vector<int64_t> numbers;
   std::vector<float> values;
@@ -32,7 +32,8 @@ Rows gradient_rows(int64_t rows, int step) {
   return r;
 }
 
-// Values of a table of `rows` rows after some steps; `first` is where it lies in the table that the gradients are of.
+// Trains a table that is the part [first, first + rows) of a table of `all` rows, for which the gradients are drawn.
+// Returns this rank's values after kSteps.
 std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64_t all,
                           const std::vector<int64_t>& matrix_begins = {0}) {
   Stream stream;
@@ -57,8 +58,8 @@ std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64
 
 class Granularity : public ::testing::TestWithParam<int> {};
 
-// A segment of a table that is divided over ranks, some of its segments by a border, is updated as if it were a table
-// of its own.
+// With one matrix per head, each segment of the table is updated as if it were a table of its own. The table is divided
+// over ranks, and some borders between ranks lie inside a segment.
 TEST_P(Granularity, OfAHeadIsThatOfATableOfItsOwn) {
   const std::vector<int64_t> begins{0, 7, 18}, ends{7, 18, 29};
   std::vector<double> apart;

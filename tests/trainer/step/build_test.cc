@@ -68,11 +68,10 @@ TEST(Build, EveryChoiceOfTheModelReachesIt) {
   EXPECT_EQ(m.fp8_scale, ScaleFormat::ue8m0);
 }
 
-TEST(Build, TheEmbeddingStartsLikeTheRestUnlessToldOtherwise) {
+TEST(Build, TheEmbeddingHasTheCommonInitialSpreadByDefault) {
   EXPECT_EQ(options_of("model: {init_std: 0.03}\n").decoder.init.embedding_std(), 0.03);
 }
 
-// What the standard deviations of the initial weights are.
 TEST(Build, InitialWeightsHaveTheSpreadOfTheSettings) {
   const auto world = make_thread_world(1);
   const Mesh mesh(*world[0], {});

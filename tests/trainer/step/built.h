@@ -1,5 +1,5 @@
 #pragma once
-// A small model as a run builds it from a configuration, and what one step does to it.
+// Builds a small model from a config, as a run does, and measures how one step changes it.
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -19,7 +19,6 @@ inline std::vector<int32_t> identity(int64_t count) {
   return map;
 }
 
-// A model as a run builds it, and what one step changes.
 class Built {
  public:
   explicit Built(const Config& c)
@@ -51,7 +50,7 @@ class Built {
     return change;
   }
 
-  // Of the parameters, of the table, and of the biases of routers.
+  // All values of the parameters, of the Engram table, and of the router biases.
   std::vector<std::vector<double>> values() {
     std::vector<std::vector<double>> all(3);
     auto add = [&](size_t kind, Tensor t) {

@@ -1,7 +1,7 @@
-// How the parameters of every variant of the model are divided over ranks: after the table of gradients in
-// docs/architecture.md, each element held once, and equal to one rank bit by bit from the initial values over an update
-// to a checkpoint that is loaded by other ranks. Degrees of 2 and 3 divide some dims evenly, some unevenly, and leave
-// some ranks without a head. No forward runs here.
+// How the parameters of every variant of the model are divided over ranks. The cuts and the groups of gradient sums are
+// those of table() below (groups: docs/architecture.md), and each element is held by the ranks that sum its gradient.
+// Initial values, an update, and a checkpoint that other ranks load are bitwise equal to those of one rank. Degrees of
+// 2 and 3 divide some dims evenly and some unevenly, and leave some ranks without a head. No forward runs here.
 #include <cmath>
 #include <limits>
 #include <map>
@@ -48,7 +48,7 @@ std::vector<Layout> layouts() {
           {"tp3.ep2.etp3", 6, {.tp = 3, .etp = 3, .ep = 2}}};
 }
 
-// A model of one rank, and its dense optimizer.
+// One rank's part of a model, and its dense optimizer.
 struct Divided {
   Divided(Communicator& world, const Layout& layout, const ModelOptions& options, OptimizerType kind)
       : mesh(world, layout.degrees), model(make_model(stream.device, mesh, options)), optimizer(made(kind)) {}
@@ -65,8 +65,8 @@ struct Divided {
     };
   }
 
-  // One update by gradients that are a function of name and element of the logical tensor. Each rank of the group over
-  // which a gradient is summed brings a part of it, in numbers whose sums are exact.
+  // One update. The gradient is a function of the name and element of the logical tensor. Each rank of the group over
+  // which a gradient is summed contributes a part of it, in numbers whose sums are exact.
   void step() {
     model.parameters->begin_step(stream);
     for (const ParameterStore::Entry& e : model.parameters->entries()) {
@@ -96,7 +96,7 @@ struct Divided {
   DenseOptimizer optimizer;
 };
 
-// Every logical tensor of the state, put together from what all ranks hold.
+// Assembles every logical tensor of the state from the parts of all ranks.
 class Whole {
  public:
   void add(const std::string& name, const std::vector<double>& local, const Slice& slice) {
@@ -112,7 +112,7 @@ class Whole {
       }
     });
   }
-  // Names of tensors that are not bit by bit those of the other, or that hold an element which no rank has.
+  // Names of the tensors that are not bitwise equal to those of `other`, or that have an element which no rank holds.
   std::vector<std::string> differences(const Whole& other) const {
     std::vector<std::string> names;
     for (const auto& [name, values] : tensors_) {
@@ -147,7 +147,7 @@ class Gather final : public StateVisitor {
   Whole& whole_;
 };
 
-// Calls `body` on every rank of the layout, and gathers the state behind it.
+// Calls `body` on every rank of the layout, then gathers the state into `after`.
 void run(const Layout& layout, const ModelOptions& options, Whole& after,
          const std::function<void(Divided&, Communicator&)>& body, OptimizerType kind = OptimizerType::adamw) {
   run_ranks(layout.ranks, [&](Communicator& world) {
@@ -166,7 +166,7 @@ struct Row {
   GradientSum sum;
 };
 
-// Which gradient is partial over which axes, and what is held whole.
+// For each parameter: the dims that are cut and along which axes, and the group over which its gradient is summed.
 const std::vector<Row>& table() {
   static const std::vector<Row> rows{
       {".*ffn\\.experts\\.up", {{0, Axis::ep}, {1, Axis::etp}}, GradientSum::edp},
@@ -206,8 +206,8 @@ TEST(Division, OfEveryParameterIsThatOfTheTable) {
   }
 }
 
-// What a rank computes from its part of one parameter is what its part of the next one takes.
-TEST(Division, OfWhatFollowsEachOtherIsTheSame) {
+// The outputs that a rank computes with its part of one parameter are the inputs of its part of the next parameter.
+TEST(Division, MatchesBetweenConsecutiveParameters) {
   for (const Variant& variant : variants()) {
     const AttentionOptions& a = variant.options.decoder.attention;
     for (const Layout& layout : layouts()) {
@@ -256,8 +256,8 @@ TEST(Division, OfWhatFollowsEachOtherIsTheSame) {
   }
 }
 
-// The ranks over which a gradient is summed hold the same part of the parameter, and the parts of all groups are the
-// whole.
+// The ranks over which a gradient is summed hold the same part of the parameter, and the parts of all such groups cover
+// the parameter.
 TEST(Division, GivesEachElementToTheRanksThatSumItsGradient) {
   for (const Variant& variant : variants()) {
     for (const Layout& layout : layouts()) {
@@ -316,7 +316,7 @@ void load(Divided& d, Communicator& world, const std::filesystem::path& director
   load_checkpoint(world, found->path, found->manifest, Device{}, d.state());
 }
 
-// An update at each layout, and the checkpoint of it loaded by one rank and by the ranks of the next layout.
+// Runs an update in each layout, and loads its checkpoint on one rank and in the next layout.
 void expect_equal_to_one_rank(const Variant& variant, const std::vector<Layout>& all, OptimizerType kind) {
   Whole initial, one;
   run(
@@ -353,7 +353,7 @@ TEST_P(DividedVariant, IsUpdatedSavedAndLoadedAsByOneRank) {
   expect_equal_to_one_rank(GetParam(), layouts(), OptimizerType::adamw);
 }
 
-// Muon takes whole matrices, which ep leaves whole.
+// Muon needs whole matrices. Expert parallelism divides experts but no matrix, so only such layouts are tested.
 TEST_P(DividedVariant, HasItsExpertsUpdatedByMuonAsByOneRank) {
   Variant variant = GetParam();
   variant.options.cost_of = [](const Parameter& p) { return update_cost(p, OptimizerType::muon); };

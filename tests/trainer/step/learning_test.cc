@@ -1,4 +1,4 @@
-// What whole models do: where they start, what they reduce to, that they learn.
+// Whole models: their initial loss, that hyper-connections reduce to a plain residual, and that they learn.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -17,7 +17,7 @@ namespace {
 
 class Start : public ::testing::TestWithParam<Variant> {};
 
-TEST_P(Start, ForetellsEveryTokenAlike) {
+TEST_P(Start, PredictsAllTokensWithEqualProbability) {
   ModelOptions options = GetParam().options;
   options.decoder.z_loss = 0;
   TinyModel tiny({}, options);
@@ -35,8 +35,9 @@ std::string name_of_kind(ResidualType kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-// Without their dynamic part the connections treat all streams alike at the start: a sublayer reads a multiple of the
-// residual, which its norm takes away, and writes to every stream.
+// Without their dynamic part, hyper-connections treat all streams alike at the start. A sublayer reads a multiple of
+// the residual, and its norm cancels the factor; it writes to every stream. So the model equals one with a plain
+// residual.
 class StaticConnection : public ::testing::TestWithParam<ResidualType> {
  protected:
   static void make_static(TinyModel& tiny) {
@@ -138,7 +139,7 @@ TEST(Trainer, TakesSequencesOfAnotherLengthAtAnyStep) {
   EXPECT_EQ(losses[0], losses[2]);
 }
 
-TEST(Trainer, TellsTheGainOfMixing) {
+TEST(Trainer, ReportsTheGainOfMixing) {
   ModelOptions options = full_options();
   std::pair<double, double> kept;
   for (Recompute recompute : {Recompute::none, Recompute::streams, Recompute::block}) {
@@ -155,8 +156,8 @@ TEST(Trainer, TellsTheGainOfMixing) {
   }
 }
 
-// Unconstrained mixing amplifies differently for every token, so each microbatch has a gain of its own.
-TEST(Trainer, TellsTheLargestGainOfAllMicrobatches) {
+// Unconstrained mixing amplifies every token differently, so each microbatch has a different gain.
+TEST(Trainer, ReportsTheLargestGainOfAllMicrobatches) {
   const ModelOptions options = variants()[3].options;
   auto gain_of = [&](const StepBatch& batch) {
     Learner learner(options, training());

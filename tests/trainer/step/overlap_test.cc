@@ -1,4 +1,4 @@
-// Reduction of gradients beside the backward pass, told from the order of what a rank does.
+// The reduction of gradients overlaps with the backward pass. The order of a rank's ops and collectives shows it.
 #include <gtest/gtest.h>
 
 #include "tests/support/run_ranks.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kLayers = 4;
 
-// Ops and starts of collectives in their order; calls of progress are counted.
+// Records ops and starts of collectives in order, and counts the calls of progress().
 struct Events final : OpObserver {
   void begin(std::string_view op) override { names.emplace_back(op); }
   void end() override { ++ops; }

@@ -1,5 +1,5 @@
-// The reference device computes in f64 with the settings as they were given: a step with a value that f32 cannot hold
-// differs from one with that value rounded to f32.
+// The reference device computes in f64 with the exact values of settings. So a step with a value that f32 cannot
+// represent differs from a step with that value rounded to f32.
 #include <map>
 
 #include <gmock/gmock.h>
@@ -23,11 +23,11 @@ batch: {sequence_length: 8, global_batch_size: 2, micro_batch_size: 2}
 )";
 
 struct Case {
-  double value;  // which f32 does not hold
+  double value;  // not representable in f32
   std::vector<std::string> needs{};
 };
 
-// Each setting that is a real number and enters the computation of a step.
+// All settings that are real numbers and enter the computation of a step.
 const std::map<std::string, Case> kCases{
     {"model.norm_eps", {1e-3}},
     {"model.z_loss", {0.1}},
@@ -59,7 +59,7 @@ const std::map<std::string, Case> kCases{
     {"optimizer.engram.eps", {1e-3}},
 };
 
-// And each that does not, with the reason.
+// All other settings that are real numbers, each with the reason why it does not belong above.
 const std::map<std::string, const char*> kOthers{
     {"model.init_std", "initial values"},
     {"model.embedding_init_std", "initial values"},

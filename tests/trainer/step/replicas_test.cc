@@ -1,4 +1,4 @@
-// A step divided over replicas is the step of one.
+// A step that is divided over replicas equals the step of one replica.
 #include <algorithm>
 #include <functional>
 #include <limits>
@@ -34,8 +34,8 @@ ModelOptions model_options(const Rules& s) {
 TrainerOptions trainer_options(const Rules& s) {
   TrainerOptions o;
   o.optimizer.type = s.dense;
-  // The streams of the first layer are equal, so that their mixing has no gradient but rounding; a small eps would make
-  // full steps of it, in other directions at every order of sums.
+  // All streams of the first layer are equal, so the gradient of their mixing is only rounding. With a small eps, AdamW
+  // would turn it into full steps, in directions that depend on the order of sums.
   o.optimizer.adamw.eps = 1e-3;
   o.optimizer.engram.update = s.table;
   return o;
@@ -63,7 +63,7 @@ struct Replica {
   Stream stream_{model.build.device};
 };
 
-// The whole of every table, collected from its owners.
+// The whole table, fetched from the ranks that hold its rows.
 std::vector<double> whole_table(Stream& stream, ShardedRowStore& table) {
   Arena arena(stream.device);
   std::vector<int64_t> all(static_cast<size_t>(table.num_rows()));
@@ -143,17 +143,17 @@ class Replicas : public ::testing::TestWithParam<std::tuple<OptimizerType, Table
     for (int ranks : {2, 3}) {
       const Outcome many = train(rules, ranks);
       expect_near(many, one, bound, weight_bound);
-      // The gain is the largest of the microbatches, and those of three replicas are those of one.
+      // The gain is the largest over the microbatches. Three replicas have the same microbatches as one; two do not.
       if (ranks == 3) expect_gains_near(many, one, 10 * bound);
     }
   }
 };
 
-// Training this tiny model multiplies a difference by about 3 a step.
+// Each training step of this tiny model multiplies a difference by about 3.
 TEST_P(Replicas, OfTheReferenceEqualOneToTheLastDigits) {
   expect_equal_to_one(DeviceKind::reference, 10, 1e-11, 1e-10);
 }
-// Muon gives the directions of a matrix that have hardly any gradient the same weight as all others.
+// The bound is wide because Muon also moves directions that have hardly any gradient as far as all others.
 TEST_P(Replicas, InF32EqualOneUpToTheOrderOfSums) { expect_equal_to_one(DeviceKind::cpu, 6, 5e-5, 5e-3); }
 
 INSTANTIATE_TEST_SUITE_P(Updates, Replicas,
@@ -187,7 +187,7 @@ TEST(ReplicasMuon, OwnMatricesWhole) {
   });
 }
 
-// A step that one replica spoils is skipped by all: the first gradient that is not finite is named, nothing changes.
+// If a value on one replica is not finite, all replicas skip the step, name the value, and change nothing.
 TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
   const Rules rules;
   run_ranks(3, [&](Communicator& comm) {
@@ -213,7 +213,7 @@ TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
   });
 }
 
-// Spoils one replica, rank 1 of two, and tells what all of them name.
+// Runs a step after `spoil` changed rank 1 of two. Returns the place that both ranks report.
 using Spoil = std::function<void(Replica&)>;
 std::string named(const ModelOptions& model, const Spoil& spoil, Recompute recompute = Recompute::none) {
   Rules rules;
@@ -265,7 +265,7 @@ TEST(FirstNonfinite, IsTheBiasOfARouterOrARowOfATable) {
   EXPECT_EQ(named(full_options(), row), "the value of layers.1.engram.table, row 17 on rank 1");
 }
 
-// All values are finite here, but their products are infinite, which neither softmax nor sqrt-softplus survives.
+// All values are finite, but their products are infinite, and then softmax and sqrt-softplus give NaN.
 TEST(FirstNonfinite, IsTheLogitsOfARouter) {
   const auto spoil = [](Replica& r) { fill(r.stream(), value_of(r, "layers.1.ffn.gate.weight").flat(12, 12), 3e38); };
   for (size_t variant : {4, 5}) {
@@ -293,8 +293,8 @@ TEST(FirstNonfinite, IsTheLossOfOneRank) {
   EXPECT_EQ(named(variants()[1].options, spoil), "the loss, microbatch 1, on rank 1");
 }
 
-// The first half of the projection is 0, so nothing goes forward; backward, a huge second half meets a huge projection
-// down. Blocks below get what is not finite from here.
+// The first half of the up projection, the gate, is 0, so the forward yields zeros. In the backward, a huge second half
+// meets a huge down projection and overflows. The blocks below receive the non-finite gradient from this layer.
 TEST(FirstNonfinite, IsTheLastModuleWithABadGradient) {
   const auto spoil = [](Replica& r) {
     const Tensor up = value_of(r, "layers.1.ffn.up.weight");
@@ -308,7 +308,7 @@ TEST(FirstNonfinite, IsTheLastModuleWithABadGradient) {
   }
 }
 
-TEST(FirstNonfinite, IsSaidToBeOnEveryRankWhereItIs) {
+TEST(FirstNonfinite, IsReportedOnEveryRankIfAllRanksHaveIt) {
   Rules rules;
   run_ranks(2, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));

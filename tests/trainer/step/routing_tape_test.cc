@@ -17,13 +17,13 @@ TrainerOptions training() {
   return t;
 }
 
-// The bias of the routers moves far enough in a few steps to change the choice of experts.
+// With this speed, the router biases move far enough in a few steps to change the choice of experts.
 ModelOptions with_fast_bias(ModelOptions o) {
   o.decoder.moe.bias_update_speed = 0.01;
   return o;
 }
 
-// A model with its trainer, alone.
+// A model with its trainer, on a single rank.
 struct Learner {
   explicit Learner(const ModelOptions& options, DeviceKind device = DeviceKind::cpu)
       : world(make_thread_world(1)),
@@ -61,12 +61,12 @@ TEST_P(RoutingTapes, AReplayedStepEqualsTheRecordedOneBitwise) {
   const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
   Learner recorded(options), replayed(options), plain(options);
   RoutingTape tape(recorded.stream, RoutingTape::Mode::record);
-  recorded.trainer.watch(&tape);
+  recorded.trainer.set_instrument(&tape);
   recorded.trainer.measure_gain(true);
   replayed.trainer.measure_gain(true);
   const StepReport first = recorded.trainer.step(batch, 0.01);
   tape.set_mode(RoutingTape::Mode::replay);
-  replayed.trainer.watch(&tape);
+  replayed.trainer.set_instrument(&tape);
   const StepReport second = replayed.trainer.step(batch, 0.01), third = plain.trainer.step(batch, 0.01);
   EXPECT_EQ(first.loss, second.loss);
   EXPECT_EQ(first.balance_loss, second.balance_loss);
@@ -80,7 +80,7 @@ TEST_P(RoutingTapes, AReplayedStepEqualsTheRecordedOneBitwise) {
 INSTANTIATE_TEST_SUITE_P(Recomputations, RoutingTapes,
                          testing::Values(Recompute::none, Recompute::block, Recompute::streams));
 
-// The routers of the second model would choose otherwise.
+// Without the tape, the routers of the second model would choose differently, because their biases differ.
 TEST(RoutingTape, MakesAnotherModelChooseAsTheRecordedOne) {
   const ModelOptions options = full_options();
   const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
@@ -93,10 +93,10 @@ TEST(RoutingTape, MakesAnotherModelChooseAsTheRecordedOne) {
     }
   }
   RoutingTape tape(recorded.stream, RoutingTape::Mode::record);
-  recorded.trainer.watch(&tape);
+  recorded.trainer.set_instrument(&tape);
   recorded.trainer.step(batch, 0.01);
   tape.set_mode(RoutingTape::Mode::replay);
-  other.trainer.watch(&tape);
+  other.trainer.set_instrument(&tape);
   other.trainer.step(batch, 0.01);
   free.trainer.step(batch, 0.01);
   auto loads = [](Learner& l) {
@@ -112,7 +112,7 @@ TEST(RoutingTape, RefusesAStepThatWasNotRecorded) {
   const ModelOptions options = full_options();
   Learner learner(options);
   RoutingTape tape(learner.stream, RoutingTape::Mode::replay);
-  learner.trainer.watch(&tape);
+  learner.trainer.set_instrument(&tape);
   EXPECT_THROW(learner.trainer.step(tiny_batch(options, {1, 6, 11, 2, 0, 1}), 0.01), BugError);
 }
 

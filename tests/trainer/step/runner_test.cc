@@ -1,5 +1,5 @@
-// A model cut into stages, with several microbatches in flight and the gradients of weights put off, gives the bits of
-// one that runs one microbatch after the other.
+// A model that is divided into stages, with several microbatches in flight and deferred weight gradients, gives bitwise
+// the results of an undivided model that runs one microbatch after the other.
 #include "trainer/step/runner.h"
 
 #include <array>
@@ -21,15 +21,15 @@ using Kind = Action::Kind;
 
 constexpr int kChunks = 3, kMicrobatches = 3;
 
-// Embedding and first block; three blocks, of which two arenas of gradients cannot hold all; the last block and the
-// head.
+// Three stages: the embedding and the first block; three blocks, more than the two gradient arenas hold at a time; the
+// last block and the head.
 ModelOptions cut(ModelOptions o) {
   o.decoder.num_layers = 5;
   o.stage_begins = {2, 5};
   return o;
 }
 
-// Two microbatches in flight; all W last, so that the frames of all wait for it.
+// Two microbatches in flight; all W actions come last, so that all frames are kept until the end.
 Program weights_last() {
   Program program{kChunks, kMicrobatches, {}};
   const auto forward = [&](int m) {
@@ -49,7 +49,7 @@ Program weights_last() {
   return program;
 }
 
-// The actions that can come next, one of which is drawn.
+// Draws a valid program: each action at random from those that may come next.
 class RandomProgram {
  public:
   explicit RandomProgram(uint64_t seed) : random_(seed, 0) {}
@@ -91,7 +91,7 @@ std::string text_of(const Program& program) {
   return text;
 }
 
-// All that a step leaves: losses, loads, gradients.
+// All results of a step: losses, loads, gradients.
 std::vector<TinyModel::Gradient> results_of(TinyModel& tiny) {
   std::vector<TinyModel::Gradient> all = tiny.gradients();
   for (const StepCounter* c : tiny.model.parameters->counters()) {
@@ -115,12 +115,12 @@ class Stages : public ::testing::TestWithParam<Variant> {
         cases_.push_back(cut(GetParam().options));
         cases_.back().decoder.recompute = recompute;
         cases_.back().recipe = recipe;
-        // The embedding and the head each alone.
+        // Here the embedding and the head are stages of their own.
         if (recipe == Recipe::bf16) cases_.back().stage_begins = {1, cases_.back().decoder.num_layers + 1};
       }
     }
   }
-  // Of the whole model, one microbatch after the other.
+  // The results of the undivided model, one microbatch after the other.
   static std::vector<TinyModel::Gradient> expected(ModelOptions o, const StepBatch& batch) {
     o.stage_begins = {};
     TinyModel tiny({}, o);
@@ -130,7 +130,7 @@ class Stages : public ::testing::TestWithParam<Variant> {
   std::vector<ModelOptions> cases_;
 };
 
-TEST_P(Stages, GiveTheBitsOfOneWithTheWeightsLast) {
+TEST_P(Stages, GiveTheBitsOfOneStageWithAllWeightGradientsLast) {
   for (const ModelOptions& o : cases_) {
     const StepBatch batch = tiny_batch(o, {});
     ASSERT_EQ(batch.microbatches.size(), static_cast<size_t>(kMicrobatches));
@@ -141,7 +141,7 @@ TEST_P(Stages, GiveTheBitsOfOneWithTheWeightsLast) {
   }
 }
 
-TEST_P(Stages, GiveTheBitsOfOneInWhateverOrderTheirActionsRun) {
+TEST_P(Stages, GiveTheBitsOfOneStageInAnyValidOrderOfActions) {
   for (const ModelOptions& o : cases_) {
     const StepBatch batch = tiny_batch(o, {});
     const std::vector<TinyModel::Gradient> whole = expected(o, batch);
@@ -155,7 +155,7 @@ TEST_P(Stages, GiveTheBitsOfOneInWhateverOrderTheirActionsRun) {
   }
 }
 
-TEST_P(Stages, EvaluateToTheBitsOfOne) {
+TEST_P(Stages, EvaluateToTheBitsOfOneStage) {
   ModelOptions o = cut(GetParam().options);
   const StepBatch batch = tiny_batch(o, {});
   TinyModel staged({}, o);
@@ -173,15 +173,15 @@ TEST_P(Stages, EvaluateToTheBitsOfOne) {
 INSTANTIATE_TEST_SUITE_P(Variants, Stages, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
-// Notes where the activations that modules show lie.
+// Records the addresses of the values that modules show.
 class Addresses final : public Instrument {
  public:
-  bool shows_values() const override { return true; }
+  bool wants_values() const override { return true; }
   void show(const std::string&, Tensor value) override { found.push_back(value.data); }
   std::vector<const void*> found;
 };
 
-TEST(Frames, StandAtTheSameAddressesInEachStep) {
+TEST(Frames, HaveTheSameAddressesInEachStep) {
   const ModelOptions o = cut(full_options());
   for (const Program& program : {weights_last(), sequential_program(kChunks, kMicrobatches)}) {
     TinyModel tiny({}, o);
@@ -191,13 +191,13 @@ TEST(Frames, StandAtTheSameAddressesInEachStep) {
       tiny.run(tiny_batch(o, {}), program, &addresses);
       steps.push_back(addresses.found);
     }
-    // Arenas grow in the first step and take one block each in the next.
+    // The arenas grow in the first step and merge into one block each at the start of the second.
     EXPECT_GT(steps[2].size(), 100u);
     EXPECT_EQ(steps[2], steps[3]);
   }
 }
 
-TEST(Frames, GiveGradientsTheSameAddressesHoweverOftenTheyAlternated) {
+TEST(Frames, GiveGradientsTheSameAddressesAfterAnyNumberOfAlternations) {
   FramePool pool(Stream{Device{}}, 0);
   std::vector<const void*> found;
   for (int step = 0; step < 4; ++step) {
@@ -212,8 +212,8 @@ TEST(Frames, GiveGradientsTheSameAddressesHoweverOftenTheyAlternated) {
   EXPECT_EQ(pool.peak_frames(), 1u);
 }
 
-// What the routers of a step chose is replayed with several microbatches in flight, in recomputation too.
-TEST(Routing, IsReplayedInStagesAsItWasRecordedInOne) {
+// The choices of routers are replayed correctly with several microbatches in flight, and also during recomputation.
+TEST(Routing, RecordedInOneStageIsReplayedInSeveral) {
   ModelOptions o = cut(full_options());
   o.decoder.recompute = Recompute::block;
   const StepBatch batch = tiny_batch(o, {});
@@ -227,7 +227,7 @@ TEST(Routing, IsReplayedInStagesAsItWasRecordedInOne) {
   expect_same_bits(results_of(staged), results_of(whole));
 }
 
-TEST(Gain, OfStagesIsThatOfOne) {
+TEST(Gain, OfSeveralStagesIsThatOfOne) {
   ModelOptions o = cut(full_options());
   o.decoder.recompute = Recompute::block;
   const auto gains = [](const ModelOptions& options, const Program& program) {
@@ -251,13 +251,13 @@ TrainerOptions training() {
   return t;
 }
 
-// The bias of the routers moves far enough in a few steps to change the choice of experts.
+// With this speed, the router biases move far enough in a few steps to change the choice of experts.
 ModelOptions with_fast_bias(ModelOptions o) {
   o.decoder.moe.bias_update_speed = 0.01;
   return o;
 }
 
-// A model with its trainer, alone.
+// A model with its trainer, on a single rank.
 struct Learner {
   explicit Learner(const ModelOptions& options)
       : world(make_thread_world(1)),
@@ -296,7 +296,7 @@ TEST(Trainer, OfAModelInStagesTakesTheStepsOfOne) {
     EXPECT_EQ(staged.values(), whole.values());
     EXPECT_EQ(staged.trainer.evaluate(batch).nats, whole.trainer.evaluate(batch).nats);
   }
-  // A value that overflows in the fourth block: the search goes through the stages too.
+  // A value overflows in the fourth block: the search for non-finite values must work with stages too.
   for (Learner* learner : {&staged, &whole}) {
     for (const ParameterStore::Entry& e : learner->model.parameters->entries()) {
       if (e.parameter->name == "layers.3.attention.out.weight") fill(learner->stream, e.parameter->value, 1e38);

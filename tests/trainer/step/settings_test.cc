@@ -1,4 +1,4 @@
-// From settings to what they do: each acts where its documentation says.
+// Each setting has the effect that its documentation describes.
 #include <cmath>
 
 #include <gmock/gmock.h>
@@ -23,7 +23,7 @@ batch: {sequence_length: 8, global_batch_size: 2, micro_batch_size: 2}
 
 Config config(const std::vector<std::string>& changes = {}) { return parse_config(kYaml, "x.yaml", changes).config; }
 
-// With a large eps, AdamW's first update is the clipped gradient times the rate.
+// With eps much larger than the gradient, AdamW's first update is nearly the clipped gradient times the learning rate.
 TEST(Settings, ClipNormBoundsTheUpdate) {
   const std::vector<std::string> base{"optimizer.eps=1", "optimizer.learning_rate=1",
                                       "optimizer.engram.update=balanced"};
@@ -85,7 +85,7 @@ TEST(Settings, GiveTheOptimizersTheirNumbers) {
   EXPECT_EQ(model_options(c, 19, &hash).decoder.mtp.weight, 0.7);
 }
 
-TEST(Settings, TheBalancedUpdateNormalizesAsOftenAsItIsTold) {
+TEST(Settings, TheBalancedUpdateRunsTheGivenNumberOfNormalizations) {
   const auto table = [](const char* iterations) {
     return Built(config({"optimizer.engram.update=balanced", iterations})).step().table;
   };

@@ -6,8 +6,8 @@
 
 namespace birkhoff::test {
 
-// A module in an OpCase of input x and output y: its parameters are those of the case by name, buffers and counters
-// start at zero. The recipe follows from the dtype of x.
+// Runs a module as an OpCase with input x and output y. The tensors of the case with the names of the module's
+// parameters become its parameters; buffers and counters start at zero. The recipe follows from the dtype of x.
 inline Build build_for(const Stream& stream, const Tensors& t) {
   Build build{stream.device};
   if (t["x"].dtype == DType::bf16) build.precision = Precision(Recipe::bf16);

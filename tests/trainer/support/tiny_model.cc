@@ -68,7 +68,7 @@ ModelOptions dense_options() {
 
 void add_engram(ModelOptions& m, bool conv) {
   m.decoder.engram.layers = {1};
-  m.decoder.engram.num_heads = 2;  // of two orders: four rows a token
+  m.decoder.engram.num_heads = 2;  // with two orders: four rows per token
   m.decoder.engram.head_dim = 3;
   m.decoder.engram.conv = conv;
   m.decoder.engram.conv_dilation = 2;
@@ -106,7 +106,7 @@ ModelOptions single_pass_options() {
   m.decoder.attention.qk_norm = true;
   m.decoder.rope.yarn.factor = 4;
   m.decoder.rope.yarn.original_length = 8;
-  m.decoder.rope.yarn.mscale_all_dim = 0.5;  // cosines and sines have a factor
+  m.decoder.rope.yarn.mscale_all_dim = 0.5;  // differs from mscale, so cosines and sines get a factor
   m.decoder.moe.score_function = RouterScore::sqrt_softplus;
   m.decoder.moe.num_groups = m.decoder.moe.top_groups = 1;
   m.decoder.residual.type = ResidualType::mhc_single_pass;
@@ -127,7 +127,7 @@ ModelOptions softmax_options() {
   return m;
 }
 
-// Clamps that hold values in dense, shared and routed feed-forward; gates before the down projection.
+// Clamps small enough to act in dense, shared and routed feed-forward layers, and gates before the down projection.
 ModelOptions clamped_options() {
   ModelOptions m = full_options();
   m.decoder.ffn.clamp = 0.7f;
@@ -141,7 +141,7 @@ ModelOptions clamped_options() {
   return m;
 }
 
-// Engram on a single stream, with everything that it may have.
+// Engram on a single stream, with all its options.
 ModelOptions memory_options() {
   ModelOptions m = dense_options();
   add_engram(m, true);
@@ -154,13 +154,14 @@ ModelOptions memory_options() {
   return m;
 }
 
-// One sequence: tokens, and the documents that they belong to.
+// One sequence: its tokens and targets, and the documents that the tokens belong to.
 struct Sequence {
   std::vector<int32_t> tokens, positions, starts;
   std::vector<std::vector<int32_t>> targets;
 };
 
-// The document that the end of the sequence cuts goes on in `beyond` tokens, which targets may name.
+// Draws `beyond` tokens more than the length of the sequence, because targets of a document that the end of the
+// sequence cuts off may lie past it.
 Sequence draw_sequence(const ModelOptions& o, const TinyStep& step, int64_t number) {
   const Philox random(step.seed, static_cast<uint64_t>(number));
   const int64_t depths = 1 + o.decoder.mtp.depth, beyond = depths;
@@ -193,7 +194,7 @@ int64_t row_of(const Sequence& s, int64_t t, int64_t column, int64_t rows) {
   return (7 * s.tokens[i] + 5 * before + 11 * column) % rows;
 }
 
-// Masked tokens, a document of their own. What stands there is arbitrary.
+// Appends masked tokens as a document of their own. Their values are arbitrary.
 void append_padding(Batch& b, int64_t count, std::vector<std::vector<int64_t>>& rows, const ModelOptions& o) {
   const auto start = static_cast<int32_t>(b.tokens.size());
   b.token_mask.resize(b.tokens.size(), 1);

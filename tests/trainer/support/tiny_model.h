@@ -9,8 +9,8 @@
 
 namespace birkhoff::test {
 
-// A few channels of everything: latent attention with a query latent, grouped and shared experts with a balance loss,
-// mHC of four streams, Engram with its convolution, two further tokens predicted.
+// A tiny model that has every part: latent attention with a query latent, grouped and shared experts with a balance
+// loss, mHC with four streams, Engram with its convolution, and two MTP predictors.
 ModelOptions full_options();
 
 struct Variant {
@@ -18,11 +18,12 @@ struct Variant {
   ModelOptions options;
 };
 inline void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
-// The full model and others that together take every path through the modules.
+// The full model and others, which together cover every path through the modules.
 std::vector<Variant> variants();
 
-// One replica's share of a step of `sequences` sequences of odd documents, divided over `ranks`. The tokens depend on
-// the seed and on a sequence's place in the whole step only. `padding` masked tokens follow the `length` of a sequence.
+// One replica's share of a step of `sequences` sequences, which are divided over `ranks`. Documents have random
+// lengths. The tokens depend only on the seed and on the index of a sequence in the whole step. Each sequence has
+// `length` tokens followed by `padding` masked tokens.
 struct TinyStep {
   uint64_t seed = 1;
   int64_t sequences = 6, length = 11, microbatch = 2;
@@ -31,24 +32,25 @@ struct TinyStep {
 };
 StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
 
-// Values of the size that training gives them; no gradient vanishes by symmetry as it does at some initial values.
+// Sets all parameters to random values about as large as after training. At the real initial values some gradients are
+// zero by symmetry.
 void randomize(Stream& stream, Model& model, uint64_t seed);
 
-// Of one chunk: the forwards of all microbatches, then their backwards.
+// A program of one chunk: the forwards of all microbatches, then their backwards.
 Program forwards_first(int num_microbatches);
 
-// A model with its memory, and one pass at a time over a batch.
+// A model with its memory, which runs one pass over a batch at a time.
 class TinyModel {
  public:
   TinyModel(Device device, const ModelOptions& options, uint64_t seed = 1);
 
   enum class Work : uint8_t { loss, gradients, evaluation };
-  // Sum of all losses. Gradients are left in the parameters and in row_gradient().
+  // Returns the sum of all losses. Leaves the gradients in the parameters and in row_gradient().
   double run(const StepBatch& batch, Work work);
-  // The same by a program over the model's stages.
+  // The same with a given program over the model's stages.
   double run(const StepBatch& batch, const Program& program, Instrument* instrument = nullptr,
              Frame::Mode mode = Frame::Mode::training);
-  // Name and elements of every gradient, those of Engram rows last.
+  // Names and elements of all gradients, those of Engram rows last.
   struct Gradient {
     std::string name;
     std::vector<double> values;

@@ -1,4 +1,4 @@
-// What others ask of a trainer between steps: its optimizers and its memory.
+// The parts of Trainer that describe it between steps: the table of its optimizers, and its memory.
 #include "trainer/step/trainer.h"
 
 namespace birkhoff {

@@ -1,4 +1,4 @@
-// What a step measures once its gradients are complete.
+// The parts of Trainer that read the results of a step from the device once the gradients are complete.
 #include "kernels/elementwise/copy.h"
 #include "trainer/step/nonfinite.h"
 #include "trainer/step/trainer.h"
@@ -7,6 +7,7 @@ namespace birkhoff {
 
 void Trainer::read_decisions(StepReport& report) {
   const ArenaScope scope(step_arena_);
+  // Everything in one transfer, since the update waits for it.
   std::vector<Tensor> numbers;
   for (const StepCounter* c : model_->parameters->counters()) {
     if (c->kind != StepCounter::Kind::load) numbers.push_back(c->value);
@@ -17,6 +18,7 @@ void Trainer::read_decisions(StepReport& report) {
   for (size_t i = 0; i < sums_.size(); ++i) sums_[i].squares = values.back()[i];
   report.grad_norm = norm_of(sums_);
   const TensorSum* bad = first_nonfinite(sums_, model_->parameters->entries().size());
+  // A loss that is not finite has been reported already; it is nearer to the origin than any gradient.
   if (bad == nullptr || report.skip_reason != SkipReason::none) return;
   report.skip_reason = SkipReason::nonfinite;
   report.first_nonfinite = bad->what;
