@@ -1,5 +1,6 @@
 // Scores are held transposed, [keys, queries], as in the forward: their rows are then units along the queries as dk and
 // dv need them, and pairs of rows are units along the keys as dq does.
+#include "kernels/attention/attention_sight.h"
 #include "kernels/attention/attention_simd.h"
 #include "kernels/attention/attention_units.h"
 
@@ -66,12 +67,13 @@ void pack_queries(float* tile, const AttentionHead<T>& head, const AttentionGrad
   const Queries<Unit<T>> queries(tile, D, V);
   pack_both(queries.q, queries.q_across, queries.dq, head.q, begin, count, head.key_dim);
   pack_both(queries.d_o, queries.d_o_across, queries.dq, gradients.d_o, begin, count, head.value_dim);
-  look(*queries.sight, head.document_start, begin, count);
+  look(*queries.sight, head, begin, count);
   fill(queries.dq, 0, kTile * D);
   fill(queries.lse, 0, kTile);
   fill(queries.delta, 0, kTile);
   for (int64_t r = 0; r < count; ++r) {
-    queries.lse[r] = *head.lse.row(begin + r) * kLog2E;
+    // Where it is -inf, as of a query without keys, no weight is finite; its weights are discarded.
+    if (queries.sight->last[r] >= 0) queries.lse[r] = *head.lse.row(begin + r) * kLog2E;
     queries.delta[r] = dot(gradients.d_o.row(begin + r), gradients.o.row(begin + r), head.value_dim);
   }
 }
@@ -115,7 +117,7 @@ void add_pair(const typename AttentionBackward<T>::Pair& a) {
   const int64_t D = attention_padded(a.key_dim), V = attention_padded(a.value_dim), K = kTile / kPer<U>;
   const Queries<U> q(a.queries, D, V);
   const Keys<U> keys(const_cast<float*>(a.keys), D, V);
-  const Seen visible = seen(*q.sight, a.count, a.key);
+  const Seen visible = seen(*q.sight, a.key);
   if (visible == Seen::none) return;
   float *s = a.scratch, *dp = s + kTile * kTile;
   U* const work = reinterpret_cast<U*>(kPer<U> == 1 ? s : dp + kTile * kTile);

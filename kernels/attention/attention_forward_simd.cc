@@ -1,4 +1,5 @@
 // Scores are held transposed, [keys, queries]: a lane is a query, so that the softmax needs no sum across lanes.
+#include "kernels/attention/attention_sight.h"
 #include "kernels/attention/attention_simd.h"
 #include "kernels/attention/attention_units.h"
 
@@ -70,8 +71,13 @@ void finish(const AttentionHead<T>& head, HeadView<T> o, int64_t begin, const Qu
   const int64_t V = attention_padded(head.value_dim);
   transpose(rows, V, q.sum, kTile, V, kTile);
   for (int64_t r = 0; r < q.count; ++r) {
-    const float inverse = 1.0f / q.total[r];
     T* out = o.row(begin + r);
+    if (q.sight.last[r] < 0) {
+      for (int64_t d = 0; d < head.value_dim; ++d) store(out + d, 0.0f);
+      *head.lse.row(begin + r) = -INFINITY;
+      continue;
+    }
+    const float inverse = 1.0f / q.total[r];
     for (int64_t d = 0; d < head.value_dim; ++d) store(out + d, rows[r * V + d] * inverse);
     *head.lse.row(begin + r) = q.most[r] * kLn2 + __builtin_logf(q.total[r]);
   }
@@ -108,6 +114,7 @@ void attend(const AttentionHead<T>& head, HeadView<T> o, const float* tiles, int
   fill(total, 0, kAttentionBlock);
   fill(sum, 0, count * kTile * V);
   Queries<U> queries[kAttentionBlock / kTile];
+  int64_t first = INT32_MAX, last = -1;  // of the keys that any of them sees
   for (int64_t i = 0; i < count; ++i) {
     const int64_t at = begin + i * kTile;
     queries[i] = {end - at < kTile ? end - at : kTile,
@@ -116,15 +123,18 @@ void attend(const AttentionHead<T>& head, HeadView<T> o, const float* tiles, int
                   most + i * kTile,
                   total + i * kTile,
                   {}};
-    look(queries[i].sight, head.document_start, at, queries[i].count);
+    const Sight& sight = queries[i].sight;
+    look(queries[i].sight, head, at, queries[i].count);
+    first = sight.least_first < first ? sight.least_first : first;
+    last = sight.most_last > last ? sight.most_last : last;
     pack_rows(reinterpret_cast<U*>(rows), head.q, at, queries[i].count, head.key_dim);
     transpose(queries[i].q, kTile, reinterpret_cast<U*>(rows), width, kTile, width);
   }
-  for (int64_t key = head.document_start[begin] / kTile * kTile; key < end; key += kTile) {
+  for (int64_t key = first / kTile * kTile; key <= last; key += kTile) {
     const KeysAndValues<U> keys(
         const_cast<float*>(tiles) + key / kTile * attention_forward_tile(head.key_dim, head.value_dim), D);
     for (int64_t i = 0; i < count; ++i) {
-      const Seen visible = seen(queries[i].sight, queries[i].count, key);
+      const Seen visible = seen(queries[i].sight, key);
       if (visible == Seen::none) continue;
       multiply<Into::result, U>(
           {s, kTile, keys.k, width, 1, queries[i].q, kTile, kTile, kTile, units<U>(head.key_dim)});

@@ -22,23 +22,24 @@ void add(double* y, double alpha, const double* x, int64_t n) {
 }  // namespace
 
 void attention_forward(const AttentionArgs& a) {
-  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
-  std::vector<double> s(static_cast<size_t>(T));
-  for (int64_t t = 0; t < T; ++t) {
-    const int64_t first = a.document_start.as<int32_t>()[t];
+  const int64_t Tq = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  const KeyRanges ranges(a.mask);
+  std::vector<double> s(static_cast<size_t>(a.k.shape[0]));
+  for (int64_t t = 0; t < Tq; ++t) {
+    const KeyRange keys = ranges[t];
     for (int64_t h = 0; h < H; ++h) {
       const int64_t g = h / (H / Hkv);
       double most = -INFINITY, sum = 0;
-      for (int64_t j = first; j <= t; ++j) {
+      for (int64_t j = keys.begin; j < keys.end; ++j) {
         s[static_cast<size_t>(j)] =
             a.scale * dot(a.q.as<double>() + (t * H + h) * D, a.k.as<double>() + (j * Hkv + g) * D, D);
         most = std::max(most, s[static_cast<size_t>(j)]);
       }
-      for (int64_t j = first; j <= t; ++j) sum += std::exp(s[static_cast<size_t>(j)] - most);
-      const double lse = most + std::log(sum);
+      for (int64_t j = keys.begin; j < keys.end; ++j) sum += std::exp(s[static_cast<size_t>(j)] - most);
+      const double lse = most + std::log(sum);  // -inf without keys
       double* o = a.o.as<double>() + (t * H + h) * V;
       std::fill_n(o, V, 0.0);
-      for (int64_t j = first; j <= t; ++j) {
+      for (int64_t j = keys.begin; j < keys.end; ++j) {
         add(o, std::exp(s[static_cast<size_t>(j)] - lse), a.v.as<double>() + (j * Hkv + g) * V, V);
       }
       a.lse.as<double>()[t * H + h] = lse;
@@ -47,14 +48,15 @@ void attention_forward(const AttentionArgs& a) {
 }
 
 void attention_backward(const AttentionBackwardArgs& a) {
-  const int64_t T = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  const int64_t Tq = a.q.shape[0], H = a.q.shape[1], Hkv = a.k.shape[1], D = a.q.shape[2], V = a.v.shape[2];
+  const KeyRanges ranges(a.mask);
   for (Tensor t : {a.dq, a.dk, a.dv}) std::fill_n(t.as<double>(), t.count(), 0.0);
-  for (int64_t t = 0; t < T; ++t) {
+  for (int64_t t = 0; t < Tq; ++t) {
     for (int64_t h = 0; h < H; ++h) {
       const int64_t g = h / (H / Hkv), row = t * H + h;
       const double *q = a.q.as<double>() + row * D, *d_o = a.d_o.as<double>() + row * V;
       const double delta = dot(d_o, a.o.as<double>() + row * V, V);
-      for (int64_t j = a.document_start.as<int32_t>()[t]; j <= t; ++j) {
+      for (int64_t j = ranges[t].begin; j < ranges[t].end; ++j) {
         const double *k = a.k.as<double>() + (j * Hkv + g) * D, *v = a.v.as<double>() + (j * Hkv + g) * V;
         const double p = std::exp(a.scale * dot(q, k, D) - a.lse.as<double>()[row]);
         const double ds = a.scale * p * (dot(d_o, v, V) - delta);

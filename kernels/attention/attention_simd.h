@@ -25,7 +25,7 @@ struct AttentionBackward {
   struct Pair {
     float *queries, *dk, *dv, *scratch;
     const float* keys;
-    int64_t count, key;  // queries of the tile; the first key
+    int64_t key;  // the first one
     int64_t key_dim, value_dim;
     float scale;
   };
@@ -43,7 +43,7 @@ constexpr int64_t attention_key_tile(int64_t key_dim, int64_t value_dim) {
 }
 constexpr int64_t attention_query_tile(int64_t key_dim, int64_t value_dim) {
   const int64_t D = attention_padded(key_dim), V = attention_padded(value_dim);
-  return kAttentionTile * (2 * D + 2 * V + (D > V ? D : V) + 4);
+  return kAttentionTile * (2 * D + 2 * V + (D > V ? D : V) + 5);
 }
 constexpr int64_t attention_pair_scratch(int64_t key_dim) {
   return kAttentionTile * (4 * kAttentionTile + attention_padded(key_dim));

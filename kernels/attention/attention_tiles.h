@@ -20,7 +20,7 @@ template <class T>
 struct AttentionHead {
   HeadView<const T> q, k, v;
   HeadView<float> lse;
-  const int32_t* document_start;
+  const int32_t *key_begin, *key_end;  // of each query; key_end is null where query t sees keys up to key t
   int64_t key_dim, value_dim;
   float scale;
 };

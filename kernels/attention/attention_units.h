@@ -227,35 +227,6 @@ template <class T>
 #endif
 }
 
-// The keys that a query sees: [first, last], none where last < first. Queries beyond the tile's see none.
-struct Sight {
-  int32_t first[kTile], last[kTile];
-};
-
-[[maybe_unused]] void look(Sight& s, const int32_t* document_start, int64_t query, int64_t count) {
-  for (int64_t r = 0; r < kTile; ++r) {
-    s.first[r] = r < count ? document_start[query + r] : INT32_MAX;
-    s.last[r] = r < count ? static_cast<int32_t>(query + r) : -1;
-  }
-}
-
-enum class Seen { none, some, all };
-// Of the keys [key, key + kTile) by `count` queries. Both ends of a sight ascend with the query.
-[[maybe_unused]] Seen seen(const Sight& s, int64_t count, int64_t key) {
-  if (s.last[count - 1] < key || s.first[0] >= key + kTile) return Seen::none;
-  return s.first[kTile - 1] <= key && s.last[0] >= key + kTile - 1 ? Seen::all : Seen::some;
-}
-
-// `values` where the query in each lane sees the key, `other` elsewhere.
-[[gnu::always_inline]] inline Lanes where_seen(const Sight& s, int64_t lane, int64_t key, Lanes values, Lanes other) {
-  using Ints [[gnu::vector_size(4 * kLanes)]] = int32_t;
-  Ints first, last;
-  __builtin_memcpy(&first, s.first + lane, sizeof first);
-  __builtin_memcpy(&last, s.last + lane, sizeof last);
-  const Ints at = Ints{} + static_cast<int32_t>(key);
-  return ((first <= at) & (at <= last)) != 0 ? values : other;
-}
-
 // --- units of probabilities ------------------------------------------------------------------------------------------
 
 // A tile [keys, queries] of two keys and one or two registers of queries, stored in units along the keys (across) or

@@ -276,9 +276,8 @@ Scalar attention_scale() {
                             .q = t["q"],
                             .k = t["k"],
                             .v = t["v"],
-                            .document_start = t["start"],
-                            .scale = s,
-                            .max_length = 1});
+                            .mask = {.key_begin = t["start"], .max_length = 1},
+                            .scale = s});
     });
   };
   return {"attention scale", "lse", op, [](double s) { return 3 * s; }};

@@ -70,6 +70,10 @@ class Tensors {
   // An empty tensor of activations, statistics, indices or offsets: its shape holds a 0.
   Tensor none(Shape shape, DType dtype = DType::f32) { return arena.take(dtype, shape); }
   Tensor index(Shape shape) { return none(shape, DType::i32); }
+  // Ranges of keys of no queries.
+  AttentionMask no_ranges() {
+    return {.kind = AttentionMask::Kind::key_ranges, .key_begin = index({0}), .key_end = index({0})};
+  }
   // A parameter, or the accumulator of its gradient.
   Tensor some(Shape shape) {
     const Tensor t = arena.take(DType::f32, shape);
@@ -112,9 +116,14 @@ std::map<std::string, Case> cases() {
                                  .q = t.none({0, 2, 8}),
                                  .k = t.none({0, 2, 8}),
                                  .v = t.none({0, 2, 8}),
-                                 .document_start = t.index({0}),
-                                 .scale = 1,
-                                 .max_length = 4});
+                                 .mask = {.key_begin = t.index({0}), .max_length = 4}});
+    // No queries, but keys.
+    attention_forward(t.stream, {.o = t.none({0, 2, 8}),
+                                 .lse = t.none({0, 2}),
+                                 .q = t.none({0, 2, 8}),
+                                 .k = t.some({3, 2, 8}),
+                                 .v = t.some({3, 2, 8}),
+                                 .mask = t.no_ranges()});
   };
   c["attention_backward"] = [](Tensors& t) {
     const auto heads = [&] { return t.none({0, 2, 8}); };
@@ -127,9 +136,21 @@ std::map<std::string, Case> cases() {
                                   .v = heads(),
                                   .o = heads(),
                                   .lse = t.none({0, 2}),
-                                  .document_start = t.index({0}),
-                                  .scale = 1,
-                                  .max_length = 4});
+                                  .mask = {.key_begin = t.index({0}), .max_length = 4}});
+    // No queries, but keys, whose gradients become 0.
+    const Tensor dk = t.none({3, 2, 8}), dv = t.none({3, 2, 8});
+    attention_backward(t.stream, {.dq = heads(),
+                                  .dk = dk,
+                                  .dv = dv,
+                                  .d_o = heads(),
+                                  .q = heads(),
+                                  .k = t.some({3, 2, 8}),
+                                  .v = t.some({3, 2, 8}),
+                                  .o = heads(),
+                                  .lse = t.none({0, 2}),
+                                  .mask = t.no_ranges()});
+    if (t.stream.device.kind == DeviceKind::meta) return;
+    for (const Tensor& d : {dk, dv}) EXPECT_THAT(read_values(t.stream, d), testing::Each(0));
   };
   c["mla_heads"] = [](Tensors& t) {
     mla_heads_forward(t.stream, {t.none({0, 2, 6}), t.none({0, 2, 4}), t.none({0, 2, 8}), t.none({0, 2})});

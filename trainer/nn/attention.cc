@@ -26,14 +26,8 @@ class Core {
   Tensor forward(Frame& f, Tensor q, Tensor k, Tensor v) {
     Saved& s = f.saved(slot_);
     s = {q, k, v, f.take(v.dtype, {q.shape[0], q.shape[1], v.shape[2]}), f.take_statistic({q.shape[0], q.shape[1]})};
-    attention_forward(f.stream, {.o = s.o,
-                                 .lse = s.lse,
-                                 .q = q,
-                                 .k = k,
-                                 .v = v,
-                                 .document_start = f.batch.document_start,
-                                 .scale = scale_,
-                                 .max_length = f.batch.length});
+    attention_forward(
+        f.stream, {.o = s.o, .lse = s.lse, .q = q, .k = k, .v = v, .mask = f.batch.attention_mask(), .scale = scale_});
     return s.o.view({q.shape[0], q.shape[1] * v.shape[2]});
   }
 
@@ -53,9 +47,8 @@ class Core {
                                   .v = s.v,
                                   .o = s.o,
                                   .lse = s.lse,
-                                  .document_start = f.batch.document_start,
-                                  .scale = scale_,
-                                  .max_length = f.batch.length});
+                                  .mask = f.batch.attention_mask(),
+                                  .scale = scale_});
     return d;
   }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/attention/attention_mask.h"
 #include "kernels/core/arena.h"
 #include "kernels/core/error.h"
 #include "kernels/core/stream.h"
@@ -15,6 +16,7 @@ namespace birkhoff {
 struct BatchView {
   int64_t sequences = 0, length = 0;
   Tensor tokens, positions, document_start;  // i32 [T]
+  std::vector<int32_t> document_offsets;     // in host memory: where each document begins, and T
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
   std::vector<Tensor> next_tokens;   // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
   std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normalizer included
@@ -25,6 +27,13 @@ struct BatchView {
   std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
   Tensor nll;  // output, may be absent: receives each token's loss of the next token, f32 [T]
   int64_t num_tokens() const { return sequences * length; }
+  // Which tokens each token attends to. It refers to the documents of this view.
+  AttentionMask attention_mask() const {
+    return {.kind = AttentionMask::Kind::causal_documents,
+            .key_begin = document_start,
+            .document_offsets = document_offsets,
+            .max_length = length};
+  }
 };
 
 // Names the place in every frame for what one module keeps between forward and backward. Build::slot() hands slots out

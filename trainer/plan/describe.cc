@@ -60,7 +60,10 @@ StepBatch placeholder_step(const Config& c) {
   b.num_sequences = c.batch.micro_batch_size;
   b.sequence_length = c.batch.sequence_length;
   const auto T = static_cast<size_t>(b.num_tokens());
-  b.tokens = b.positions = b.document_start = std::vector<int32_t>(T, 0);
+  b.tokens = b.positions = std::vector<int32_t>(T, 0);
+  for (int64_t t = 0; t < b.num_tokens(); ++t) {
+    b.document_start.push_back(static_cast<int32_t>(t / b.sequence_length * b.sequence_length));
+  }
   b.targets.assign(static_cast<size_t>(1 + c.model.mtp.depth), std::vector<int32_t>(T, 0));
   b.loss_weights.assign(T, 1.0f);
   StepBatch step;

@@ -14,6 +14,17 @@ Tensor upload_i32(Stream& stream, Arena& arena, const std::vector<int32_t>& valu
   return t;
 }
 
+// The first token of every document, and the end of the last.
+std::vector<int32_t> document_offsets(const Batch& b) {
+  std::vector<int32_t> offsets;
+  const auto T = static_cast<int32_t>(b.num_tokens());
+  for (int32_t t = 0; t < T; ++t) {
+    if (b.document_start[static_cast<size_t>(t)] == t) offsets.push_back(t);
+  }
+  offsets.push_back(T);
+  return offsets;
+}
+
 // The token d ahead within the document and the sequence; beyond the sequence's end the target tells it.
 std::vector<int32_t> tokens_ahead(const Batch& b, int64_t d) {
   const std::vector<int32_t>& target = b.targets[static_cast<size_t>(d - 1)];
@@ -69,6 +80,7 @@ BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers
   v.tokens = upload_i32(stream, arena, b.tokens, {T});
   v.positions = upload_i32(stream, arena, b.positions, {T});
   v.document_start = upload_i32(stream, arena, b.document_start, {T});
+  v.document_offsets = document_offsets(b);
   if (!b.token_mask.empty()) {
     BK_ASSERT(static_cast<int64_t>(b.token_mask.size()) == T, "a mask of ", b.token_mask.size(), " tokens for ", T);
     v.token_mask = arena.take(DType::u8, {T});

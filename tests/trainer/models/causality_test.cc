@@ -69,6 +69,27 @@ TEST(Upload, GivesLossWeightsInTheTypeOfTheDevice) {
   }
 }
 
+// Attention is told the documents without reading the device.
+TEST(Upload, ListsTheDocumentsInHostMemory) {
+  Batch b;
+  b.num_sequences = 2;
+  b.sequence_length = 3;
+  b.tokens = b.positions = {0, 1, 0, 0, 1, 2};
+  b.document_start = {0, 0, 2, 3, 3, 3};
+  b.targets = {std::vector<int32_t>(6, -1)};
+  b.loss_weights.assign(6, 0);
+  for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::meta}) {
+    Stream stream{Device{kind}};
+    Arena arena(stream.device);
+    const BatchView view = upload(stream, arena, b, {{1}, 2}, {1});
+    EXPECT_EQ(view.document_offsets, (std::vector<int32_t>{0, 2, 3, 6}));
+    const AttentionMask mask = view.attention_mask();
+    EXPECT_EQ(mask.kind, AttentionMask::Kind::causal_documents);
+    EXPECT_EQ(mask.document_offsets.data(), view.document_offsets.data());
+    EXPECT_EQ(mask.max_length, 3);
+  }
+}
+
 TEST(Causality, LossesUpToATokenDoNotSeeWhatFollows) {
   for (const Variant& v : variants()) {
     Losses losses(v.options);
