@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
 

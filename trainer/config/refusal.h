@@ -2,8 +2,8 @@
 // Error messages for a value that its setting does not accept: what was given, what was expected, what to do.
 #include <string>
 
-#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
 

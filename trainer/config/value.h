@@ -2,8 +2,8 @@
 // Converts the value of one setting from YAML and to YAML.
 #include <string>
 
-#include "trainer/setting/setting.h"
 #include "trainer/config/yaml_tree.h"
+#include "trainer/setting/setting.h"
 
 namespace birkhoff {
 

@@ -138,7 +138,7 @@ void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
 void DenseOptimizer::state(StateVisitor& v) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
-    const bool adamw = moments_[i].second.present() || assignment_of(*o.parameter, options_.type).rule == OptimizerType::adamw;
+    const bool adamw = assignment_of(*o.parameter, options_.type).rule == OptimizerType::adamw;
     v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, o.slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }

@@ -8,8 +8,18 @@ namespace {
 constexpr int64_t kMaxLosses = 100000;  // upper limit of SpikeOptions::window
 }  // namespace
 
+// A resumed run may have another window than the run that filled the ring.
+void SpikeDetector::fit_window() {
+  const int64_t n = static_cast<int64_t>(losses_.size()), surplus = n - options_.window;
+  if (surplus == 0 || (surplus < 0 && next_ == 0)) return;
+  std::rotate(losses_.begin(), losses_.begin() + next_, losses_.end());  // the oldest loss first
+  next_ = 0;
+  if (surplus > 0) losses_.erase(losses_.begin(), losses_.begin() + surplus);
+}
+
 bool SpikeDetector::is_spike(double loss) {
   if (options_.z_score <= 0) return false;
+  fit_window();
   const int64_t n = static_cast<int64_t>(losses_.size());
   if (2 * n >= options_.window) {
     double mean = 0, variance = 0;

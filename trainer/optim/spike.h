@@ -20,6 +20,8 @@ class SpikeDetector {
   void state(StateVisitor& visitor);
 
  private:
+  void fit_window();
+
   SpikeOptions options_;
   std::vector<double> losses_;  // a ring buffer once it is full
   int64_t next_ = 0;            // where the ring is overwritten next

@@ -52,7 +52,6 @@ class Run {
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.guard_startup();
-    agree(session_.world(), [&] { check_step_shapes(c, num_replicas()); });
     const std::optional<Found> found = find_checkpoint(session_);
     std::optional<Cursor> cursor;
     if (found) {

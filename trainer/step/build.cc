@@ -50,14 +50,4 @@ StepShape step_shape(const Config& c, int64_t steps_done) {
           sequence_length_at(c.batch.length_schedule, c.batch.sequence_length, steps_done)};
 }
 
-void check_step_shapes(const Config& c, int num_replicas) {
-  const int64_t share = c.batch.micro_batch_size * num_replicas;  // one microbatch on each replica
-  for (int64_t i = 0; i <= std::min(c.batch.ramp.steps, c.run.steps); ++i) {
-    const int64_t sequences = step_shape(c, i).global_sequences;
-    BK_CHECK(sequences % share == 0, "batch.ramp gives step ", i + 1, " a batch of ", sequences, " sequences, which ",
-             num_replicas, " replicas with micro_batch_size ", c.batch.micro_batch_size,
-             " do not divide; choose initial_size and increment as multiples of ", share);
-  }
-}
-
 }  // namespace birkhoff

@@ -26,8 +26,5 @@ TrainerOptions trainer_options(const Config& config, const EngramHash* engram);
 
 // Sizes of the step after `steps_done` finished steps.
 StepShape step_shape(const Config& config, int64_t steps_done);
-// Checks all steps of the batch ramp in advance, so that a run does not fail in the middle. Errors: UserError if the
-// replicas cannot divide the batch of a step into whole microbatches.
-void check_step_shapes(const Config& config, int num_replicas);
 
 }  // namespace birkhoff

@@ -26,7 +26,7 @@ Tensor RoutingTape::upload(const Shape& shape, const std::vector<int32_t>& value
 }
 
 Instrument::Routing RoutingTape::replay_routing(const std::string& layer) {
-  if (mode_ == Mode::record) return {};
+  if (mode_ == Mode::record) return Instrument::replay_routing(layer);
   const auto found = choices_.find({microbatch_, layer});
   BK_ASSERT(found != choices_.end(), layer, " was not recorded in microbatch ", microbatch_);
   const Choice& c = found->second;

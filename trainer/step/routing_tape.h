@@ -23,7 +23,7 @@ class RoutingTape final : public Instrument {
   void enter(size_t microbatch) override;
   // Errors: BugError if this layer of this microbatch was not recorded.
   Routing replay_routing(const std::string& layer) override;
-  bool records_routing() const override { return mode_ == Mode::record; }
+  bool records_routing() const override { return mode_ == Mode::record || Instrument::records_routing(); }
   void record_routing(const std::string& layer, const Routing& routing) override;
 
  private:

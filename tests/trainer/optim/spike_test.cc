@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -64,6 +65,32 @@ TEST(SpikeDetector, GoesOnFromItsState) {
       const double loss = i % 11 == 10 ? 3.6 : usual_loss(steps + i);
       EXPECT_EQ(first.is_spike(loss), second.is_spike(loss)) << steps << ' ' << i;
     }
+  }
+}
+
+// After a resume with another window, the detector goes on from the newest losses, in the order in which they came.
+TEST(SpikeDetector, TakesAnotherWindowOnAResume) {
+  for (const int64_t window : {6, 40}) {
+    const SpikeOptions changed{5, window, true};
+    SpikeDetector before(options()), resumed(changed), expected(changed);
+    for (int i = 0; i < 37; ++i) before.is_spike(usual_loss(i));
+    Memory memory;
+    before.state(memory);
+    memory.loading = true;
+    resumed.state(memory);
+    resumed.is_spike(usual_loss(37));
+    for (int i = 37 - 16; i <= 37; ++i) expected.is_spike(usual_loss(i));
+    Memory of_resumed, of_expected;
+    for (int i = 38; i < 90; ++i) {
+      for (SpikeDetector* d : {&resumed, &expected}) EXPECT_FALSE(d->is_spike(usual_loss(i)));
+    }
+    resumed.state(of_resumed);
+    expected.state(of_expected);
+    std::multiset<double> kept, wanted;
+    for (const auto& [name, loss] : of_resumed.reals) kept.insert(loss);
+    for (const auto& [name, loss] : of_expected.reals) wanted.insert(loss);
+    EXPECT_EQ(kept, wanted) << window;
+    EXPECT_EQ(kept.size(), static_cast<size_t>(window));
   }
 }
 
