@@ -45,7 +45,7 @@ class BigramModel {
 
  private:
   struct Context {
-    int64_t pairs = 0, kinds = 0;
+    int64_t pairs = 0, kinds = 0;  // c(v) and n(v.)
   };
   BigramCounts counts_;
   std::vector<Context> contexts_;  // [V], by the first token of a pair
@@ -53,16 +53,16 @@ class BigramModel {
   double discount_ = 0;
 };
 
-// The held-out loss of a bigram model. A language model must beat it to show that it has learned more than which token
-// follows which. Every stored token is scored once, as in data/loader/eval_reader.h.
+// The held-out loss of a bigram model. A language model that does not beat it has learned no more than the frequencies
+// of pairs of tokens. Every stored token is scored once, as in data/loader/eval_reader.h.
 struct BigramScore {
   int64_t train_tokens = 0, tokens = 0, source_bytes = 0;
   double loss = 0;  // nats per token
   double bits_per_byte = 0;
 };
 
-// The training data of the model: either the whole training split, or exactly the targets that a run would read in its
-// first `num_sequences` sequences if this dataset, under its default name, were its only source.
+// The training data of the model: the whole training split or, if num_sequences > 0, exactly the targets in the first
+// `num_sequences` sequences of a run whose only source is this dataset under its default name.
 struct BigramTraining {
   std::filesystem::path dataset;
   int64_t num_sequences = 0;  // 0: the whole split

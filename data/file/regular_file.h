@@ -35,8 +35,8 @@ int64_t regular_file_bytes(const std::filesystem::path& path);
 inline constexpr int64_t kMaxTextFileBytes = int64_t{1} << 30;
 
 // Reads a whole file.
-// Errors: those of open_regular_file(). DataError if the file has more than `max_bytes`; if its size already says so,
-//         before any memory is allocated. IoError if reading fails.
+// Errors: those of open_regular_file(). DataError if the file has more than `max_bytes`. If its reported size exceeds
+//         the limit, no memory is allocated first. IoError if reading fails.
 std::string read_regular_file(const std::filesystem::path& path, int64_t max_bytes = kMaxTextFileBytes);
 
 // Whether `name` can only denote an entry of one folder: it is not empty, not "." or "..", and has no '/' and no zero

@@ -139,8 +139,8 @@ void MemoryFile::copy_to(const BulkFile& out) const {
   }
 }
 
-// Skips blocks of zeros, because `out` reads as zeros already. They would dominate where holes had to be treated as
-// data.
+// Skips blocks of zeros, because `out` reads as zeros already. If holes had to be treated as data, most of the file
+// could be zeros.
 void MemoryFile::copy_range(const BulkFile& out, int64_t begin, int64_t end) const {
   constexpr int64_t kBlock = int64_t{1} << 20;
   std::vector<char> block(static_cast<size_t>(std::min(kBlock, end - begin)));

@@ -257,7 +257,7 @@ H5Dataset H5Group::dataset(const std::string& name) const {
   const H5Handle type(check_h5(H5Dget_type(set.id()), what)), space(check_h5(H5Dget_space(set.id()), what));
   H5Dataset result{name, dtype_of_stored(type.id(), what), shape_of(space.id(), what), 0};
   const haddr_t offset = H5Dget_offset(set.id());
-  // Nothing is allocated. That is only right for a dataset without elements.
+  // The dataset has no bytes in the file, which is right only if it has no elements.
   if (offset == HADDR_UNDEF) {
     H5Eclear2(H5E_DEFAULT);
     if (checked_bytes(result.dtype, result.shape) != 0) throw DataError(what + ": its bytes were never allocated");

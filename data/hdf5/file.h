@@ -1,8 +1,9 @@
 #pragma once
 // HDF5 files, groups, attributes and datasets. hdf5.h is included only in data/hdf5/*.cc. All functions of the classes
 // lock hdf5_mutex(), and throw a DataError with the path, the object and HDF5's own message on failure.
-// HDF5 does not move the elements of datasets. Datasets are contiguous, allocated at creation and never filled, so
-// their bytes lie at `offset` in the file, and BulkFile (bulk_file.h) moves them without the mutex.
+// HDF5 itself does not read or write the elements of datasets. Datasets are contiguous, allocated at creation and never
+// filled, so their bytes lie at `offset` in the file, and BulkFile (bulk_file.h) reads and writes them without the
+// mutex.
 #include <filesystem>
 #include <string>
 #include <vector>

@@ -194,7 +194,7 @@ std::string suffix_of(std::filesystem::path name) {
   }
 }
 
-// Byte counts by which text is told from binary data.
+// Byte counts that distinguish text from binary data.
 struct Tally {
   size_t zeros = 0, controls = 0;
   size_t zeros_at[4] = {};  // zero bytes, by position modulo 4

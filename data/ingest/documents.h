@@ -21,7 +21,7 @@ struct SplitRule {
   enum class Kind { whole, blank_lines, regex, size };
   Kind kind = Kind::whole;
   std::string regex;      // a line that contains a match begins a document; see LineRegex
-  int64_t bytes = 0;      // for `size`: a document ends after the line with which it reaches this many bytes
+  int64_t bytes = 0;      // for `size`: a document ends after the line that brings it to this many bytes
   int64_t min_bytes = 0;  // for `blank_lines` and `regex`: shorter documents are joined with the next
 };
 

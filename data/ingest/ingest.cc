@@ -154,7 +154,7 @@ DatasetManifest ingest_checked(const IngestOptions& options) {
   manifest.splits[kTrain] = std::move(splits.first);
   manifest.splits[kHeldout] = std::move(splits.second);
   ingestion.publish_heldout_text(output);
-  // The manifest comes last: it is what makes the folder a dataset.
+  // The manifest is written last, because a folder that has one counts as a complete dataset.
   write_manifest(options.output, manifest);
   output.finish();
   return manifest;

@@ -56,8 +56,8 @@ std::string without_large_numbers(std::string_view line) {
   return out;
 }
 
-// Returns the value that a dotted name denotes, or nullptr. Where several readings are possible, the one with the
-// longest first key wins.
+// Returns the value that a dotted name denotes, or nullptr. If the name can be split into keys in several ways, the way
+// with the longest first key wins.
 const Json* value_of(const Json& object, const std::string& field) {
   if (!object.is_object()) return nullptr;
   if (const auto found = object.find(field); found != object.end()) return &*found;

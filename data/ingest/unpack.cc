@@ -23,8 +23,8 @@ namespace {
 
 constexpr size_t kChunk = size_t{1} << 18;
 constexpr size_t kHeadBytes = size_t{1} << 16;
-// Log2 of the largest zstd window that is always allowed (128 MiB), and of the largest one at all: that of `zstd
-// --long=31` (2 GiB), allowed if the limit is as large.
+// Log2 of zstd window sizes. Windows of up to 128 MiB are always allowed. Larger ones, up to the 2 GiB of `zstd
+// --long=31`, are allowed up to the smallest power of two above the limit.
 constexpr int kUsualWindowLog = 27, kMaxWindowLog = 31;
 
 // Collects unpacked text up to a limit, and raises the errors of unpacking.

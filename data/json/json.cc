@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kShownBytes = 60;  // longest excerpt of a value in a message
 
-// The parser quotes its input, which may not be UTF-8. Replaces bytes that are not by U+FFFD.
+// Replaces bytes that are not UTF-8 by U+FFFD. The parser quotes its input, which may contain such bytes.
 std::string printable_utf8(const std::string& message) {
   return Json::parse(Json(message).dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
 }

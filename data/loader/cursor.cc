@@ -31,7 +31,7 @@ SourceCursor source_from(const JsonView& json) {
 std::string to_string(const Cursor& cursor) {
   Json json{{"v", kVersion},           {"order", hex16(cursor.order_digest)},   {"sequences", cursor.sequences},
             {"tokens", cursor.tokens}, {"mixture_start", cursor.mixture_start}, {"sources", Json::array()}};
-  // Left out if unknown, as older programs wrote the cursor.
+  // Omitted if unknown, as in the cursors of older programs.
   if (cursor.content_digest != 0) json["content"] = hex16(cursor.content_digest);
   for (const SourceCursor& s : cursor.sources)
     json["sources"].push_back({s.key, s.epoch, s.ordinal, s.offset, s.sequences});

@@ -29,8 +29,8 @@ struct Cursor {
 };
 
 std::string to_string(const Cursor& cursor);
-// Throws a DataError if the text is not a cursor, or if a number is out of range. A program from before the content
-// digest can read what to_string() writes; it ignores that digest and checks only the order digest.
+// Throws a DataError if the text is not a cursor, or if a number is out of range. Older programs, which do not know the
+// content digest, can read what to_string() writes. They ignore that digest and check only the order digest.
 Cursor parse_cursor(const std::string& text);
 
 }  // namespace birkhoff

@@ -33,17 +33,17 @@ Mixture::Mixture(const std::vector<double>& weights) {
 int Mixture::next(const std::vector<int64_t>& counts) const {
   BK_ASSERT(counts.size() == weights_.size());
   const Wide k = std::accumulate(counts.begin(), counts.end(), int64_t{0}) + 1;
-  // Let k be the number of the next sequence and s = 1 / (2n - 2) the slack. Among the sources whose quota w k exceeds
-  // their count by at least s, take the one that would first be 1 - s ahead, that is, the one with the smallest
-  // deadline (1 - s - w k + count) / w. All quantities are in units of 2^-62.
+  // Let k be the number of the next sequence and s = 1 / (2n - 2) the slack. A source lags behind its quota w k by
+  // w k - count. Among the sources whose lag is at least s, take the one whose lag would reach 1 - s first, that is,
+  // the one with the smallest deadline (1 - s - lag) / w. All quantities are in units of 2^-62.
   const Wide slack = num_drawn_ > 1 ? kOne / (2 * num_drawn_ - 2) : 0;
   int best = -1;
   long double best_deadline = 0;
   for (size_t i = 0; i < weights_.size(); ++i) {
     if (weights_[i] == 0) continue;
-    const Wide ahead = weights_[i] * k - counts[i] * Wide{kOne};
-    if (ahead < slack) continue;
-    const long double deadline = static_cast<long double>(kOne - slack - ahead) / static_cast<long double>(weights_[i]);
+    const Wide lag = weights_[i] * k - counts[i] * Wide{kOne};
+    if (lag < slack) continue;
+    const long double deadline = static_cast<long double>(kOne - slack - lag) / static_cast<long double>(weights_[i]);
     if (best < 0 || deadline < best_deadline) {
       best = static_cast<int>(i);
       best_deadline = deadline;

@@ -84,7 +84,7 @@ Cursor Sources::resume(const Cursor& from, MixtureChange change) const {
              ") belongs to another seed, mixture or dataset than the config (order ", hex16(digest_),
              "); restore them, give a source whose folder moved its old name (data.sources[].name), or set "
              "data.mixture_change to restart");
-    // Restart: quotas count from here, and each source that is still in the mixture goes on where it stood.
+    // Restart: quotas count from here, and each source that is still in the mixture continues at its old position.
     cursor = begin();
     cursor.sequences = cursor.mixture_start = from.sequences;
     cursor.tokens = from.tokens;
@@ -145,7 +145,7 @@ int32_t Sources::begin_token(const DocumentPiece& piece) const {
 }
 
 // Only a sample whose bytes are damaged may be skipped. If a file cannot be read at all, the machine is at fault. If a
-// sample is intact but unusable for this run, such as one of another modality, the configuration is.
+// sample is intact but this run cannot use it, for example because of its modality, the configuration is at fault.
 TextSample Sources::read(int32_t source, int64_t document) {
   ShardSet& shards = sources_[static_cast<size_t>(source)]->shards;
   try {

@@ -17,10 +17,11 @@ class SourceStream {
   SourceStream(ShardSet& shards, uint64_t seed, uint64_t key) : shards_(&shards), seed_(seed), key_(key) {}
   // Returns the pieces of the next `length` inputs, and advances the cursor past them.
   std::vector<DocumentPiece> take(int64_t length, SourceCursor& cursor);
-  // Whether the document at the cursor has as many inputs as the offset of the cursor needs.
+  // Whether the offset of the cursor lies within its document.
   bool has(const SourceCursor& cursor) { return cursor.offset < shards_->num_tokens(document_at(cursor)); }
-  // Adapts a cursor of another order to this one. An input that the document does not have becomes the first input of
-  // the document. A document that the source does not have becomes the first document of the next epoch.
+  // Adapts a cursor that belongs to another order of documents. If its offset lies beyond the end of the document,
+  // moves it to the first input of the document. If its document does not exist, moves it to the first document of the
+  // next epoch.
   void fit(SourceCursor& cursor);
 
  private:

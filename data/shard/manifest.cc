@@ -152,7 +152,7 @@ std::string read_text(const std::string& path) {
   try {
     return read_regular_file(path, kMaxBytes);
   } catch (const IoError& error) {
-    // Ingestion writes dataset.json last, so a missing one has a likelier cause than "no such file" says.
+    // Ingestion writes dataset.json last, so if it is missing, the ingestion probably did not finish.
     if (error.code() != ENOENT && error.code() != ENOTDIR) throw;
     throw DataError(path + ": no such file: this is not a dataset, or its ingestion did not finish");
   }

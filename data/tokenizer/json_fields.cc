@@ -20,9 +20,9 @@ void allow_fields(const Json& object, std::string_view where, std::initializer_l
   }
 }
 
-bool json_flag(const Json& object, const char* field, bool absent) {
+bool json_flag(const Json& object, const char* field, bool if_absent) {
   const auto found = object.find(field);
-  if (found == object.end()) return absent;
+  if (found == object.end()) return if_absent;
   BK_CHECK(found->is_boolean(), "the field ", field, " of the tokenizer file must be true or false, not ",
            json_excerpt(*found));
   return *found;

@@ -17,11 +17,11 @@ void allow_fields(const Json& object, std::string_view where, std::initializer_l
 
 // Members, with their types checked.
 const Json& json_field(const Json& object, const char* field, std::string_view where);  // must be present
-bool json_flag(const Json& object, const char* field, bool absent);
+bool json_flag(const Json& object, const char* field, bool if_absent);
 std::string json_text(const Json& object, const char* field, std::string_view where);
 const Json& json_list(const Json& object, const char* field, std::string_view where);
 
-// A token id: an integer, written as one, from 0 to kMaxTokens - 1.
+// A token id: a whole number from 0 to kMaxTokens - 1, written without a decimal point.
 inline constexpr int32_t kMaxTokens = 16 << 20;
 int32_t json_token_id(const Json& value, const std::string& what);
 

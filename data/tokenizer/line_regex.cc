@@ -19,12 +19,12 @@ bool continues_character(char c) { return (static_cast<unsigned char>(c) & 0xc0)
 }  // namespace
 
 // PCRE2 limits the steps for each start position of a match, so a long line could still take time quadratic in its
-// length. Each call therefore tries only as many start positions as let the clock be checked often enough.
+// length. Each call therefore tries only a limited number of start positions, and the clock is checked between calls.
 bool LineRegex::found_in(std::string_view line) const {
   if (line.ends_with('\n')) line.remove_suffix(1);
   const auto begin = Clock::now();
-  // A match attempt at one position may scan the rest of the line at least once, so longer lines get fewer positions
-  // per call. Calls that turn out to be short get more.
+  // An attempt at one position may scan the whole rest of the line, so longer lines get fewer positions per call. If a
+  // call turns out to be short, the next one gets more positions.
   size_t places = std::clamp(kStepsPerCall / (line.size() + 1), kMinPlaces, kMaxPlaces);
   for (size_t from = 0; from <= line.size();) {
     size_t next = std::min(from + places, line.size() + 1);

@@ -5,9 +5,8 @@
 
 namespace birkhoff {
 
-// A pattern in Perl syntax that is searched for in lines as grep does it. `^` and `$` match at the ends of the line.
-// The line feed is not part of the line, but a carriage return is. Bytes that are not UTF-8 match nothing, not even
-// `.`.
+// A pattern in Perl syntax that is searched for in lines, as grep does. `^` and `$` match at the ends of the line. The
+// line feed is not part of the line, but a carriage return is. Bytes that are not UTF-8 match nothing, not even `.`.
 // Errors: UserError if the pattern is invalid, or if it needs too many steps or more than 10 s on one line.
 class LineRegex {
  public:

@@ -6,7 +6,7 @@
 namespace birkhoff {
 namespace {
 
-// Packs a pair so that comparing the numbers compares (left, right).
+// Packs a pair into a number. The order of the numbers is that of (left, right).
 uint64_t pair_of(int32_t left, int32_t right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }

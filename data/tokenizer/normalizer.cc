@@ -73,8 +73,8 @@ struct Normalizer::Apply {
   }
 };
 
-// Replace and Prepend steps can lengthen the text, and a sequence of them multiplies these factors; hence the limit.
-// The normal forms of Unicode lengthen a text by at most a factor of twelve.
+// Replace and Prepend steps can lengthen the text, and a sequence of them multiplies these factors, so the length is
+// limited. The normal forms of Unicode lengthen a text by at most a factor of twelve.
 std::string Normalizer::operator()(std::string text) const {
   const size_t given = text.size(), most = 64 * given + (size_t{1} << 20);
   for (const Step& step : steps_) {

@@ -22,8 +22,8 @@ constexpr std::string_view kWord =
 // Outside a bracket expression, Oniguruma's \w also matches these digits and fractions.
 constexpr std::string_view kWordOutside = R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
 
-// Pairs of letters that fold to the same as one other character (ß and ss, ﬁ and fi). If case is ignored, Oniguruma
-// lets the pair and the character match each other, but PCRE2 does not.
+// Pairs of letters to which a single character folds (ß folds to ss, ﬁ to fi). If case is ignored, Oniguruma lets the
+// pair and the character match each other, but PCRE2 does not.
 constexpr std::string_view kFoldedPairs[] = {"ss", "ff", "fi", "fl", "st"};
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -43,7 +43,7 @@ std::string property(std::string_view name, char letter) {
 struct Quantifier {
   size_t size;       // length of its spelling in the pattern
   std::string pcre;  // its spelling for PCRE2
-  bool is_interval;  // {n,m}, after which + and ? have another meaning than after *, + and ?
+  bool is_interval;  // {n,m}; a + or ? that follows means something else than after *, + or ?
 };
 
 // Translates the pattern from left to right. This is one class despite its length, because every construct depends on
@@ -122,8 +122,8 @@ class Translator {
     out_ += character;
   }
 
-  // If case is ignored, refuses characters beyond ASCII and pairs of letters that could match a single other character
-  // or several of them.
+  // If case is ignored, refuses characters beyond ASCII and the pairs in kFoldedPairs, because Oniguruma may then match
+  // one character with several.
   void check_case(std::string_view character) {
     if (!group().ignores_case) return;
     if (character.size() > 1) refuse(concat(character, " where case is ignored"));
@@ -343,7 +343,8 @@ class Translator {
     for (const char c : name) {
       if (is_letter(c)) plain += lower(c);
     }
-    // If case is ignored, these properties match letters of the other case in both engines, but not the same ones.
+    // If case is ignored, these properties match letters of the other case in both engines, but the two engines do not
+    // match the same letters.
     const bool has_case = plain == "lu" || plain == "ll" || plain == "lt" || plain == "lc" || plain == "upper" ||
                           plain == "lower" || plain.starts_with("uppercase") || plain.starts_with("lowercase");
     if (group().ignores_case && has_case) refuse(concat("\\", letter, "{", name, "} where case is ignored"));
@@ -351,8 +352,8 @@ class Translator {
     at_ = end + 1;
   }
 
-  // Translates \x{2028}, \u2028 and \x20. The form \xHH is accepted only for ASCII: above that, it is a byte to
-  // Oniguruma.
+  // Translates \x{2028}, \u2028 and \x20. The form \xHH is accepted only for ASCII: above that, Oniguruma takes it for
+  // a byte.
   void code_point(char kind) {
     const bool braces = kind == 'x' && next() == '{';
     at_ += braces;

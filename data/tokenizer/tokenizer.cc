@@ -88,8 +88,8 @@ void TokenizerModel::read_decoder(const Json& json) {
   allow_fields(json, "decoder ByteLevel", {"type", "add_prefix_space", "trim_offsets", "use_regex"});
 }
 
-// Checks that an added token that is not in the model's vocabulary has the id that follows from its position: other
-// readers of the file derive the id and ignore a different one.
+// An added token that is not in the model's vocabulary must have the id that follows from its position in the list.
+// Other programs compute the id from the position and ignore a different id in the file.
 void TokenizerModel::add_tokens(const std::vector<AddedToken>& tokens) {
   ids_by_token = bpe.vocabulary();
   auto next = static_cast<int32_t>(ids_by_token.size());
@@ -134,7 +134,8 @@ const TokenizerModel::Entry& TokenizerModel::entry(int32_t id) const {
 void TokenizerModel::encode(std::string_view text, std::vector<int32_t>& ids) const {
   WorkspacePool::Lease workspace(workspaces);
   std::vector<AddedStretch> outer, inner;
-  // Tokens with "normalized": false are searched for in the raw text; the others in the normalized text between them.
+  // First finds the tokens with "normalized": false in the raw text, then the other tokens in the normalized text
+  // between them.
   raw_tokens.cut(text, outer);
   for (const AddedStretch& stretch : outer) {
     if (stretch.id) {

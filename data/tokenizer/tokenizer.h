@@ -22,8 +22,8 @@ enum class SpecialTokens { omit, keep };
 //   encode   Cuts out added tokens, normalizes the rest, splits it by the pre-tokenizer, and merges by BPE. The ids are
 //            those of Hugging Face `tokenizers` for every text of assigned code points (PCRE2 10.42 and ICU 72: Unicode
 //            15 or 14). Bytes that are not UTF-8 are accepted: each maximal run of them is a word of its own. No
-//            normalizer, regex or prefix space touches it, and the texts on both sides are split as if the text ended
-//            there.
+//            normalizer, regex or prefix space applies to it, and the texts on both sides are split as if the text
+//            ended there.
 //   decode   Concatenates the bytes of the tokens. Without a normalizer and a prefix space, decode(encode(x)) == x for
 //            every byte string x. Unlike `tokenizers`, it does not replace invalid UTF-8 by U+FFFD.
 // Errors: UserError names anything unsupported in the file; nothing is ignored. decode() refuses ids outside the

@@ -73,7 +73,7 @@ char32_t next_code_point(std::string_view text, size_t& at) {
 }
 
 char32_t previous_code_point(std::string_view text, size_t& at) {
-  // ICU takes 32-bit offsets, and one character back is enough, so it only sees the last few bytes.
+  // ICU takes 32-bit offsets. It needs only one character here, so it is given only the last few bytes.
   const size_t window = std::min<size_t>(at, U8_MAX_LENGTH);
   const uint8_t* start = bytes_of(text) + (at - window);
   auto offset = static_cast<int32_t>(window);

@@ -56,8 +56,8 @@ struct EncodeWorkspace {
   PreTokenizer::Words words;
 };
 
-// The workspaces of an object that many threads use. A call borrows one and returns it, so there are as many as there
-// have been concurrent calls.
+// The workspaces of an object that many threads use. A call borrows one and returns it, so their number is the largest
+// number of concurrent calls so far.
 class WorkspacePool {
  public:
   class Lease {

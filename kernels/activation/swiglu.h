@@ -8,8 +8,8 @@ namespace birkhoff {
 //   gate = x[t,f], up = x[t,F+f];  with clamp > 0: gate = min(gate, clamp), up = min(max(up, -clamp), clamp)
 //   y[t,f] = row_scale[t] * gate * sigmoid(gate) * up
 //
-// Shapes:  x [T, 2 F], gate first; y [T, F]; row_scale [T] (the gate weight of a routed expert), or absent for 1.
-// Types:   x, y f32 or bf16, both the same; row_scale f32.
+// Shapes:  x [T, 2 F], gate first; y [T, F]; row_scale [T] (the gate weight of a routed expert); absent means 1.
+// Types:   x, y have the same dtype, f32 or bf16; row_scale f32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.

@@ -101,7 +101,7 @@ void Arena::rewind(Mark mark) {
   Impl& a = *impl_;
   if (a.chunks.empty()) return;
   BK_ASSERT(mark.chunk <= a.chunks.size());
-  // A mark taken before the first chunk existed frees everything, but keeps that chunk for the next take().
+  // Rewinding to a mark from before the first chunk frees everything, but keeps that chunk for the next take().
   const size_t keep = std::max<size_t>(mark.chunk, a.chunks.empty() ? 0 : 1);
   while (a.chunks.size() > keep) a.drop_last();
   if (!a.chunks.empty()) a.chunks.back().used = mark.chunk == 0 ? 0 : mark.used;

@@ -8,8 +8,9 @@
 
 namespace birkhoff {
 
-// A bump allocator: take() is a pointer add, rewind() frees everything above a mark. No free list, and no allocation in
-// a step once the arena has grown to its peak. On the meta device it only counts, so a dry run gives exact peak bytes.
+// A bump allocator: take() advances a pointer, rewind() frees everything above a mark. There is no free list, and once
+// the arena has grown to its peak, a step allocates nothing. On the meta device it only counts bytes, so a dry run
+// gives the exact peak.
 //
 // On the reference device take() replaces every floating dtype by f64.
 // Growth: a chunk is added when the last one is full; reset() merges the chunks into one, so that the next pass of the

@@ -1,5 +1,5 @@
 #pragma once
-// Device memory, streams and copies. Always declared, but defined only in a CUDA build: callers sit behind
+// Device memory, streams and copies. Always declared, but defined only in a CUDA build: callers are guarded by
 // `if constexpr (kWithCuda)`, so a CPU build needs no stubs.
 #include <cstddef>
 

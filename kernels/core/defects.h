@@ -47,7 +47,7 @@ class Defects {
 
  private:
   static constexpr size_t kKept = 20;
-  size_t count_ = 0, reported_ = 0;  // reported_: shown in a line, or counted by one
+  size_t count_ = 0, reported_ = 0;  // reported_: shown in a line, or counted in an "and N more" line
   size_t added_ = 0, kinds_ = 0;
   std::vector<std::string> kept_;  // lines
 };

@@ -1,6 +1,6 @@
 #pragma once
-// The four kinds of error, and the two macros that raise them. Libraries never print and never exit: the one catch of
-// the program is launch/guard.cc, which turns these classes into exit codes (docs/exit_codes.md).
+// The four kinds of error, and the two macros that raise them. Libraries never print and never exit: launch/guard.cc
+// catches these errors at the top of the program and turns their classes into exit codes (docs/exit_codes.md).
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -30,7 +30,8 @@ class CommError : public Error {
   using Error::Error;
 };
 
-// Stored state cannot be used: no valid checkpoint, or data refused. The message names file, item, expected and found.
+// Stored state cannot be used: there is no valid checkpoint, or a data file is refused. The message names file, item,
+// expected and found.
 class DataError : public Error {
  public:
   using Error::Error;
@@ -57,7 +58,8 @@ std::string concat(const Parts&... parts) {
       throw ::birkhoff::UserError(::birkhoff::concat(__VA_ARGS__)); \
   } while (0)
 
-// Throws BugError with file, line and expression unless the condition holds. Further arguments join the message.
+// Throws BugError with file, line and expression unless the condition holds. The remaining arguments are appended to
+// the message.
 #define BK_ASSERT(condition, ...)                                                           \
   do {                                                                                      \
     if (!(condition)) [[unlikely]]                                                          \

@@ -32,7 +32,7 @@ class Shape {
     for (int i = 0; i < rank_; ++i) n *= dims_[static_cast<size_t>(i)];
     return n;
   }
-  // Elements before the last dim: the rows of a matrix view.
+  // The product of all dims but the last: the number of rows when the tensor is read as a matrix.
   int64_t rows() const {
     int64_t n = rank_ < 0 ? 0 : 1;
     for (int i = 0; i + 1 < rank_; ++i) n *= dims_[static_cast<size_t>(i)];

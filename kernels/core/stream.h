@@ -11,11 +11,12 @@ class OpObserver {
   virtual ~OpObserver() = default;
   virtual void begin(std::string_view op) = 0;
   virtual void end() = 0;
-  // A multiply-add counts as two. The matrix and attention ops report their work, between begin and end.
+  // Adds floating-point operations; a multiply-add counts as two. The matrix and attention ops call this between begin
+  // and end.
   virtual void flops(double count) = 0;
 };
 
-// Where, and in which order, work runs. Not shared between threads.
+// A queue of work on a device, which runs it in order. Must not be shared between threads.
 struct Stream {
   Device device;
   void* handle = nullptr;  // cudaStream_t on cuda

@@ -8,9 +8,9 @@
 
 namespace birkhoff {
 
-// A borrowed, contiguous, row-major view. Owns nothing; copying it is free. `data` is null on the meta device. A
+// A borrowed, contiguous, row-major view. Owns nothing, so it is cheap to copy. `data` is null on the meta device. A
 // default Tensor is absent: it stands for an optional argument that is not given, while a tensor of zero rows is an
-// ordinary one. Only kernels/ dereferences a tensor: everywhere else it is a name for bytes.
+// ordinary one. Only code in kernels/ dereferences `data`; all other code treats a tensor as opaque.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
@@ -25,7 +25,7 @@ struct Tensor {
   // Whether an optional argument was given.
   bool present() const { return !shape.is_absent(); }
 
-  // The elements as T; BugError if the dtype is another.
+  // The elements as T; BugError if the dtype is not that of T.
   template <class T>
   T* as() const {
     if (dtype != kDTypeOf<T>) wrong_dtype(kDTypeOf<T>);

@@ -8,7 +8,7 @@ namespace birkhoff {
 // To accumulate, pass the same tensor as y and a.
 //
 // Shapes:  y, a, b of equal count.
-// Types:   y, a, b f32 or bf16 each; computed in f32, rounded once.
+// Types:   y, a, b are each f32 or bf16; computed in f32, rounded once.
 // Aliases: y may be a, b or both.
 // Errors:  UserError if a count or dtype disagrees.
 // Cost:    reads a and b once, writes y once; bound by memory bandwidth.
@@ -23,7 +23,7 @@ void add(Stream& stream, const AddArgs& args);
 //   y[i] = alpha * factor * x[i],   factor is one element on the device, or 1 if absent
 //
 // Shapes:  y, x of equal count; factor one element or absent.
-// Types:   y, x f32 or bf16 each; factor f32 or f64.
+// Types:   y, x are each f32 or bf16; factor f32 or f64.
 // Aliases: y may be x.
 struct ScaleArgs {
   Tensor y;

@@ -8,14 +8,14 @@
 
 namespace birkhoff {
 
-// Copies `from` to `to`, converting between floating dtypes; integer dtypes must agree. Shapes need equal counts only.
-// Both tensors live on the stream's device. On the meta device nothing happens.
+// Copies `from` to `to`, converting between floating dtypes; integer dtypes must agree. The shapes may differ, but the
+// counts must be equal. Both tensors live on the stream's device. Does nothing on the meta device.
 void copy(Stream& stream, Tensor to, Tensor from);
 
 void fill_zero(Stream& stream, Tensor to);
 void fill(Stream& stream, Tensor to, double value);
 
-// Between host memory and the stream's device, without conversion; waits until the bytes have arrived.
+// Copy between host memory and the stream's device, without conversion; wait until the bytes have arrived.
 void to_host(Stream& stream, void* host, Tensor from);
 void from_host(Stream& stream, Tensor to, const void* host);
 

@@ -34,7 +34,7 @@ std::byte* element(Tensor x, int64_t t, int64_t c) {
   return static_cast<std::byte*>(x.data) + (t * x.shape.back() + c) * static_cast<int64_t>(size_of(x.dtype));
 }
 
-// Calls body(element of x, the element of left or right that it belongs to).
+// Calls body(element of x, the corresponding element of left or right).
 template <class Body>
 void for_each_element(Tensor left, Tensor right, Tensor x, Body body) {
   const int64_t A = left.shape.back();

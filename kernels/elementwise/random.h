@@ -5,8 +5,8 @@
 
 namespace birkhoff {
 
-// to[i] = std * normal(first + i) of the sequence (seed, key), so a part of a tensor gets the values that the whole
-// would have there.
+// to[i] = std * normal(first + i) of the sequence (seed, key), so a part of a tensor gets the same values as if the
+// whole tensor were filled.
 // Types:   f32, bf16 or f64. Values are drawn in f64 and rounded to f32 first, so that every device starts from the
 //          same numbers.
 struct FillNormalArgs {

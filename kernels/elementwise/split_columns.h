@@ -4,10 +4,11 @@
 
 namespace birkhoff {
 
-// left[t] = x[t,:A], right[t] = x[t,A:], and the reverse. Each is the backward of the other.
+// split_columns sets left[t] = x[t,:A], right[t] = x[t,A:]. concat_columns is its inverse. Each is the backward of the
+// other.
 //
-// Shapes:  x [..., A + B], left [..., A], right [..., B], read as matrices of equally many rows.
-// Types:   any, all the same.
+// Shapes:  x [..., A + B], left [..., A], right [..., B], read as matrices with the same number of rows.
+// Types:   any dtype, the same for all tensors.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads and writes every element once; bound by memory bandwidth.

@@ -11,12 +11,12 @@ namespace birkhoff {
 // If the weights start at zero, the branch adds nothing at first.
 //
 // Shapes:  out, x [T,S,C]; gain [S,C]; weight [S,C,K]; rstd [T,S]; document_start [T].
-// Types:   out, x f32 or bf16, the same; document_start i32; all others f32.
+// Types:   out, x have the same dtype, f32 or bf16; document_start i32; all others f32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    about 4 T S C K flops. Each element of x is read K times, from the cache. The backward computes z again and
 //          holds two f32 arrays of the size of x.
-// Source:  Engram, arXiv:2601.07372, equation 5 (K 4, dilation the largest n-gram order).
+// Source:  Engram, arXiv:2601.07372, equation 5 (K = 4, dilation = the largest n-gram order).
 struct EngramConvArgs {
   Tensor out, rstd;
   Tensor x, gain, weight, document_start;
@@ -25,8 +25,8 @@ struct EngramConvArgs {
 };
 void engram_conv_forward(Stream& stream, const EngramConvArgs& args);
 
-// Shapes:  as above; dx [T,S,C] is overwritten, dgain and dweight accumulate. The streams' own gradient is dout
-//          unchanged.
+// Shapes:  as above; dx [T,S,C] is overwritten, dgain and dweight accumulate. The gradient of `out` before the call is
+//          dout itself.
 // Types:   as above. The order of the sums over t does not depend on the number of threads.
 struct EngramConvBackwardArgs {
   Tensor dx, dgain, dweight;

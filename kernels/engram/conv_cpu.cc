@@ -48,7 +48,7 @@ struct Taps {
   int64_t tokens_per_thread() const { return 1 + 4096 / std::max<int64_t>(N, 1); }
 };
 
-// The weights transposed to [K, N], and the same times the gain.
+// The weights transposed to [K, N], without and with the gain multiplied in.
 struct TapWeights {
   Scratch<float> plain, gained;
   TapWeights(const Tensor& weight, const Tensor& gain, const Taps& n) : plain(n.K * n.N), gained(n.K * n.N) {
@@ -86,7 +86,7 @@ void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, TapWeights& 
   }
 }
 
-// Adds to dgain and dweight of channels [begin, end), which lie in one stream, tokens in ascending order.
+// Adds to dgain and dweight of channels [begin, end), which lie in one stream. Adds the tokens in ascending order.
 template <class E>
 void weight_gradients(const EngramConvBackwardArgs& a, const Taps& n, const float* dn, const float* dz, int64_t begin,
                       int64_t end) {

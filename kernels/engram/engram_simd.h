@@ -6,8 +6,9 @@
 
 namespace birkhoff::cpu {
 
-// Row kernels of the short convolution for one instruction set. Those with C take the channels of one stream of one
-// token; those with `count` need no value of a stream and take any number of channels.
+// Row kernels of the short convolution for one instruction set. Functions with the parameter C process the C channels
+// of one stream of one token. Functions with the parameter `count` work channel by channel, so they process any number
+// of channels.
 template <class T>
 struct EngramConvRows {
   // 1 / sqrt(mean(x^2) + eps)

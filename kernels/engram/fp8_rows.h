@@ -4,11 +4,11 @@
 
 namespace birkhoff {
 
-// Decodes table rows in the format of V4.1, in which blocks of B values share a scale:
+// Decodes table rows in the format of DeepSeek-V4.1, in which blocks of B values share a scale:
 //   rows[n,d] = e4m3(bytes[n,d]) * 2^(scales[n, d/B] - 127)
 // Format e4m3fn: no infinity, 0x7f and 0xff are NaN; a scale byte of 255 is NaN.
 //
-// Shapes:  rows, bytes [N,D]; scales [N,D/B] (B is 32 in V4.1).
+// Shapes:  rows, bytes [N,D]; scales [N,D/B] (B is 32 in DeepSeek-V4.1).
 // Types:   rows f32 or bf16; bytes, scales u8.
 // Aliases: none.
 // Errors:  UserError if a shape disagrees.

@@ -34,7 +34,7 @@ void engram_gate_forward(Stream& stream, const EngramGateArgs& args);
 // dh = dout + the gradient through the score. dh and dkv are overwritten; dw_h and dw_k accumulate. With the root, the
 // score's gradient is 0 where |score| < clamp. `dvalue`, if given, adds to the gradient of gate * v.
 //
-// Shapes:  as above; dvalue as value, or absent. h is the input of the forward, not its output.
+// Shapes:  as above; dvalue like value, or absent. h is the input of the forward, not its output.
 // Types:   as above. The order of the sums over t does not depend on the number of threads.
 // Aliases: dh may be dout.
 // Source:  derived in docs/numerics.md.

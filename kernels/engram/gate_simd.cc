@@ -51,10 +51,10 @@ void score_backward(T* dh, T* dk, float* dw, const T* dout, const T* h, const T*
   const float shrink_h = dscore * saved.score * saved.rstd_h * saved.rstd_h / channels;
   const float shrink_k = dscore * saved.score * saved.rstd_k * saved.rstd_k / channels;
   for_lanes(C, [&](int64_t c, int64_t n) {
-    const Lanes a = load_lanes(h + c, n), b = load_lanes(k + c, n), product = load_lanes(w + c, n);
-    const Lanes out_h = load_lanes(dout + c, n) + unit * b * product - shrink_h * a;
+    const Lanes a = load_lanes(h + c, n), b = load_lanes(k + c, n), weight = load_lanes(w + c, n);
+    const Lanes out_h = load_lanes(dout + c, n) + unit * b * weight - shrink_h * a;
     store_lanes(dw + c, load_lanes(dw + c, n) + unit * a * b, n);
-    store_lanes(dk + c, unit * a * product - shrink_k * b, n);
+    store_lanes(dk + c, unit * a * weight - shrink_k * b, n);
     store_lanes(dh + c, out_h, n);
   });
 }

@@ -14,12 +14,12 @@ struct EngramHashSpec {
   std::vector<int64_t> bases;    // for each order: the least number of rows of a head's segment
   int64_t num_heads = 8;         // hash heads per order
   int64_t compressed_vocab = 0;  // number of distinct compressed ids
-  int64_t pad = 0;               // compressed id that stands for "nothing there"
+  int64_t pad = 0;               // compressed id used where the n-gram has no token
   int64_t seed = 0;
 };
 
-// The compressed id of a position that is not text (media). It hashes like a context of pads, and no look-back crosses
-// it.
+// The compressed id of a position that is not text (media). All n-grams that end there consist of pads only, and no
+// look-back crosses it.
 inline constexpr int32_t kEngramDead = -1;
 
 // The tables of one site, stored as one physical table with a segment for each (order, head), heads of one order
@@ -43,7 +43,7 @@ class EngramHash {
 
   // rows[t * num_columns() + k] are the rows of token t in the table of `site`, for each order n and each of its heads:
   //   mix_1 = id_t m_0,  mix_n = mix_{n-1} xor (id_{t-n+1} m_{n-1}),  row = mix_n mod prime + offset
-  // A look-back beyond document_start[t], or to or beyond a dead position, gives pad.
+  // A look-back gives pad if it leaves the document, or if it reaches or crosses a dead position.
   // Errors:  UserError if an id is outside [0, compressed_vocab) and not dead, or a size disagrees.
   // Source:  Engram, arXiv:2601.07372, section 2.2; DeepSeek-V4.1, engram.py.
   void row_ids(int64_t site, std::span<const int32_t> compressed_ids, std::span<const int32_t> document_start,

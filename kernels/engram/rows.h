@@ -7,11 +7,11 @@ namespace birkhoff {
 // A token's memory, gathered from the fetched unique rows: e[t, k*D + d] = rows[index[t,k], d].
 //
 // Shapes:  e [T,K*D]; rows [U,D]; index [T,K] with values in [0, U).
-// Types:   e f32 or bf16; rows f32 or bf16 (f64 both on reference); index i32.
+// Types:   e f32 or bf16; rows f32 or bf16 (both f64 on the reference device); index i32.
 // Aliases: none.
 // Errors:  UserError if a shape disagrees; BugError if an index is out of range.
 // Cost:    reads T K rows, writes e once; bound by memory bandwidth. The backward first sorts the T K indices by row,
-//          so that one thread adds up all of a row.
+//          so that each row is summed by a single thread.
 // Source:  Engram, arXiv:2601.07372, section 2.2.
 struct EngramGatherArgs {
   Tensor e;

@@ -1,8 +1,8 @@
 #pragma once
 // Block-scaled products of E4M3 codes, emulated on the cpu device. With depth blocks b of 128 along K:
 //   c[m,n] = sum_b (sum_{k in b} a[m,k] b[k,n]) (scale_a[b,m] scale_b[b,n])        (+ c[m,n] with accumulate)
-// a and b hold the values of codes. Each block's sum is f32, and blocks are added in f32, in order. A value of E4M3 is
-// exact in bf16, so codes are held as bf16 and a block's sum is a product of the ordinary engine.
+// a and b hold the values of codes. Each block's sum is f32, and blocks are added in f32, in order. Every E4M3 value is
+// exact in bf16, so codes are held as bf16, and the ordinary bf16 matrix product computes a block's sum.
 // The last block is shorter if K is not a multiple of 128.
 // Source:  DeepSeek-V3 report, arXiv:2412.19437, section 3.3: operands 1x128 along K, weights 128x128.
 #include <algorithm>
@@ -42,14 +42,14 @@ struct Fp8Source {
   const bfloat16* data;
   int64_t rows, columns;
 };
-// Scaled per 1x128 along the columns: the left operand x, with M = rows, K = columns.
+// Makes the left operand x, with M = rows, K = columns. Each run of 128 columns in a row has one scale.
 void fp8_left_of_rows(const Fp8Left& out, const Fp8Source& x, ScaleFormat format);
-// Scaled per 128x1 along the rows: the left operand x^T, with M = columns, K = rows.
+// Makes the left operand x^T, with M = columns, K = rows. Each run of 128 rows in a column has one scale.
 void fp8_left_of_columns(const Fp8Left& out, const Fp8Source& x, ScaleFormat format);
-// Scaled per 128x1 along the rows: the right operand x, with N = columns, K = rows.
+// Makes the right operand x, with N = columns, K = rows. Each run of 128 rows in a column has one scale.
 void fp8_right_of_columns(const Fp8Right& out, const Fp8Source& x, ScaleFormat format);
-// A master weight [O, I], scaled per 128x128: as the right operand w^T, with N = O, K = I, or as the right operand w,
-// with N = I, K = O.
+// A master weight [O, I]. Each 128x128 tile has one scale. It becomes the right operand w^T, with N = O, K = I, or the
+// right operand w, with N = I, K = O.
 struct Fp8Weight {
   const float* data;
   int64_t O, I;

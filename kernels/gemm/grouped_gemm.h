@@ -15,8 +15,8 @@ namespace birkhoff {
 // Types:   x, weight f32 and y f32; or x, weight bf16 and y bf16 or f32 (dy, dx likewise). dw f32, accumulates.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
-// Cost:    2 R O I flops, the number reported also on the meta device, where offsets are not read. Results depend
-//          neither on the number of threads nor on the rows of other experts.
+// Cost:    2 R O I flops. The meta device, which cannot read offsets, reports the same number. Results depend neither
+//          on the number of threads nor on the rows of other experts.
 // Source:  elementary.
 struct GroupedGemmArgs {
   Tensor y;

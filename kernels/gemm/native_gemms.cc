@@ -41,7 +41,7 @@ class PackedWeights {
   WorkingCopy copy_;
 };
 
-// The weights in a product's dtype: the master weights themselves if they have it, otherwise a rounded copy.
+// The weights in a product's dtype: the master weights themselves if they have that dtype, otherwise a rounded copy.
 class CastWeights {
  public:
   Tensor refresh(Stream& stream, const Weight& w, DType dtype) {

@@ -1,6 +1,6 @@
 #pragma once
-// The precision recipe: the one place that knows the formats of weights and activations in a matrix product. A layer
-// gets its products and the dtype of its activations from the recipe, and names no dtype itself.
+// The precision recipe. No other code knows the formats of weights and activations in a matrix product: a layer gets
+// its matrix products and the dtype of its activations from Precision, and names no dtype itself.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,7 +42,8 @@ struct Weight {
 //
 // Shapes:  x, dx [T, I]; y, dy [T, O]; w, dw [O, I]. Activations of higher rank are read as [rows, last dim].
 // Types:   x, dy of the recipe's activation dtype; y, dx that dtype or f32; dw f32, accumulates. With GemmRole::exact
-//          each of x, dx, y, dy is bf16 or f32. On the reference device all f64 and exact, whatever the recipe.
+//          each of x, dx, y, dy is bf16 or f32. On the reference device all tensors are f64 and all products exact,
+//          whatever the recipe.
 // Errors:  UserError if a shape or dtype disagrees.
 // One object serves one stream at a time.
 class LinearGemms {
@@ -77,7 +78,7 @@ class Precision {
   static constexpr DType master() { return DType::f32; }     // weights, their gradients, rows of tables
   static constexpr DType statistic() { return DType::f32; }  // norms, scores, gates, mixing weights, losses, loads
   static constexpr DType index() { return DType::i32; }      // tokens, experts, rows of a step
-  static constexpr DType offset() { return DType::i64; }     // begins of groups of rows, rows of a table
+  static constexpr DType offset() { return DType::i64; }     // first rows of groups, rows of a table
   // Objects for a weight [O, I] or [E, O, I].
   std::unique_ptr<LinearGemms> linear(int64_t O, int64_t I, GemmRole role = GemmRole::linear) const;
   std::unique_ptr<GroupedGemms> grouped(int64_t E, int64_t O, int64_t I) const;

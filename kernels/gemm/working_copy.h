@@ -8,7 +8,7 @@
 namespace birkhoff {
 
 // Bytes derived from a weight (packed, rounded or quantized), rebuilt when the weight's version changes. On the meta
-// device only their number is counted.
+// device, only their number is recorded.
 class WorkingCopy {
  public:
   // Returns the copy of `w`. If it is out of date, calls `make(copy)` to fill it, except on the meta device.

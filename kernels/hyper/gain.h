@@ -10,7 +10,7 @@ namespace birkhoff {
 // weight of input stream i in output stream j:
 //   gain[0] = mean_t max_j sum_i |M[i][j]|     forward (row sums of the residual map, which is M transposed)
 //   gain[1] = mean_t max_i sum_j |M[i][j]|     backward
-// Near 1 for mHC (about 1.6 at most over 60 sublayers); without the constraint it reaches thousands.
+// The gains are near 1 for mHC (at most about 1.6 over 60 sublayers). Without the constraint they reach thousands.
 //
 // Shapes:  gain [2]; combs: at least one tensor [T,S,S], in the order of the sites. T = 0 gives 0.
 // Types:   f32.

@@ -27,8 +27,10 @@ struct HcCoefficientsArgs {
 };
 void hc_coefficients_forward(Stream& stream, const HcCoefficientsArgs& args);
 
-// Shapes:  as above. dx ADDS to what the write's and the read's backward left there; dfn, dbase, dscale accumulate.
-// Types:   dx, x the same; all others f32. The order of the sums over t does not depend on the number of threads.
+// Shapes:  as above. The op adds to dx, which the backward of write_mix and read has written; dfn, dbase, dscale
+//          accumulate.
+// Types:   dx, x have the same dtype; all others f32. The order of the sums over t does not depend on the number of
+//          threads.
 struct HcCoefficientsBackwardArgs {
   Tensor dx, dfn, dbase, dscale;
   Tensor dpre, dpost, dcomb;

@@ -8,7 +8,7 @@ namespace birkhoff {
 // For a site that reads with its own pre, the fused form of coefficients.h is faster.
 //
 // Shapes:  h [T,C]; x [T,S,C]; pre [T,S].
-// Types:   h, x f32 or bf16, the same; pre f32. Sums in f32, one rounding.
+// Types:   h, x have the same dtype, f32 or bf16; pre f32. Sums are in f32 and rounded once.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    reads x once, writes h once; bound by memory bandwidth. The backward also reads and writes dx.
@@ -21,8 +21,8 @@ void hyper_read_forward(Stream& stream, const HyperReadArgs& args);
 
 // dx[t,i,c] += pre[t,i] dh[t,c];  dpre[t,i] = <dh[t], x[t,i]>
 //
-// Shapes:  as above. dx ADDS to what the write's backward left there, so the order of a site's backward is write_mix
-//          (overwrites dx), sublayer, read, coefficients. dpre is overwritten.
+// Shapes:  as above. The op adds to dx, so the backward of a site must run in this order: write_mix (overwrites dx),
+//          sublayer, read, coefficients. dpre is overwritten.
 struct HyperReadBackwardArgs {
   Tensor dx, dpre;
   Tensor dh, x, pre;

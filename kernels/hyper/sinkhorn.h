@@ -7,7 +7,7 @@ namespace birkhoff {
 // Projection of S x S logits toward doubly stochastic matrices by a fixed number of Sinkhorn-Knopp iterations:
 //   m = softmax_j(logits[t,i,j]) + eps;  m /= sum_i m + eps
 //   then (iterations - 1) times:  m /= sum_j m + eps;  m /= sum_i m + eps
-// The division by the sum over i comes last: sums over i are then 1 - eps, while sums over j are off by some per cent
+// The division by the sum over i comes last: sums over i are then 1 - eps, while sums over j are off by some percent
 // for large logits.
 //
 // Shapes:  comb, logits [T,S,S], comb[i][j] with i the input and j the output stream.
@@ -29,7 +29,7 @@ struct SinkhornArgs {
 void sinkhorn_forward(Stream& stream, const SinkhornArgs& args);
 
 // The gradient through every iteration, each recomputed from the logits. The implicit gradient of the fixed point would
-// be wrong by several per cent at 20 iterations.
+// be wrong by several percent at 20 iterations.
 //
 // Shapes:  dlogits, dcomb, logits [T,S,S]. dlogits is overwritten.
 // Aliases: dlogits may be dcomb.

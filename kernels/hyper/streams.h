@@ -4,13 +4,13 @@
 
 namespace birkhoff {
 
-// The start and the end of the streams. Each is the transpose of the other, hence also its backward with the same
-// factor:
+// The start and the end of the streams. Each is the transpose of the other, so each is the backward of the other with
+// the same factor:
 //   hyper_expand:    x[t,i,c] = factor * h[t,c]            factor 1 copies an embedding to every stream
 //   hyper_collapse:  h[t,c]   = factor * sum_i x[t,i,c]    factor 1 sums, 1/S averages
 //
 // Shapes:  x [T,S,C]; h [T,C]. The output is overwritten.
-// Types:   f32 or bf16, the same. Sums in f32, one rounding.
+// Types:   x, h have the same dtype, f32 or bf16. Sums are in f32 and rounded once.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads its input and writes its output once; bound by memory bandwidth.

@@ -11,7 +11,7 @@ inline constexpr int64_t kMaxStreams = 16;
 //   x_next[t,j,c] = post[t,j] y[t,c] + sum_i comb[t,i,j] x[t,i,c]
 //
 // Shapes:  x_next, x [T,S,C]; y [T,C]; post [T,S]; comb [T,S,S].
-// Types:   x_next, x, y f32 or bf16, the same; post, comb f32. Sums in f32, one rounding.
+// Types:   x_next, x, y have the same dtype, f32 or bf16; post, comb f32. Sums are in f32 and rounded once.
 // Aliases: x_next may be x.
 // Errors:  UserError if a shape or dtype disagrees or S > kMaxStreams.
 // Cost:    reads (S+1) C, writes S C per token; bound by memory bandwidth.

@@ -12,8 +12,8 @@ namespace birkhoff {
 // nll and dlogits of a row without loss are zero.
 //
 // Shapes:  logits, dlogits [T, V]; nll, weight [T]; targets [T]; loss [1]. Each output may be absent.
-// Types:   logits, nll, weight, loss f32; dlogits f32 or bf16; targets i32 in [-1, V). The weight carries the
-//          normalizer (one over the tokens of the step). The sum over t is taken in f64, in a fixed order.
+// Types:   logits, nll, weight, loss f32; dlogits f32 or bf16; targets i32 in [-1, V). The weight includes the
+//          normalization, such as 1 / (number of tokens of the step). The sum over t is taken in f64, in a fixed order.
 // Aliases: dlogits may be logits if both are f32.
 // Errors:  UserError if a shape or dtype disagrees; BugError if a target is outside [-1, V).
 // Cost:    reads logits twice, writes dlogits once; bound by memory bandwidth.

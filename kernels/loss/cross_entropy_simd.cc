@@ -4,8 +4,8 @@
 namespace birkhoff::cpu {
 namespace {
 
-// The compiler does not vectorize a maximum by itself, because its order matters for NaN. Hence explicit lanes. A NaN
-// is ignored here, but makes the sum of the exponentials NaN.
+// The compiler does not vectorize a maximum by itself, because its order matters for NaN. So the lanes are written out.
+// A NaN is ignored here, but makes the sum of the exponentials NaN.
 constexpr int kLanes = 32;
 
 float row_max(const float* x, int64_t V) {

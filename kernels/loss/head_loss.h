@@ -4,9 +4,9 @@
 
 namespace birkhoff {
 
-// Output head and cross-entropy without ever holding the logits of all tokens: processes one chunk of rows at a time by
-// logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. The head is the last layer, so its
-// backward needs nothing but the chunk; all of it happens here, and nothing is kept.
+// Output head and cross-entropy without ever holding the logits of all tokens: for one chunk of rows at a time,
+// computes logits = x head^T, cross_entropy, dx = dlogits head, dhead += dlogits^T x. The head is the last layer, so
+// the backward of a chunk can follow its forward at once, and no logits are kept.
 //
 // A chunk has the whole vocabulary and head_loss_rows(V) rows: about 16 MiB of f32 logits, at least 64 rows.
 // docs/decisions/row-chunks.md says why chunks do not divide the vocabulary instead.

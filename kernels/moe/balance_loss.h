@@ -8,14 +8,14 @@ namespace birkhoff {
 
 // Sequence-wise balance loss. For each sequence of `length` consecutive tokens, n of them not masked, with
 // p[t,e] = s[t,e] / sum_j s[t,j]:
-//   fraction[q,e] = E / (K n) * number of tokens of q with e among the K largest s (of equal ones the smaller index)
+//   fraction[q,e] = E / (K n) * number of tokens of q with e among the K largest s (ties go to the smaller index)
 //   P[q,e]        = 1/n * sum_{t in q} p[t,e]
 //   loss         += alpha * weight * sum_q sum_e fraction[q,e] * P[q,e]
-// `weight` applies to each sequence: one over the number of sequences of the global batch gives their mean. A perfectly
-// balanced sequence adds alpha * weight; one whose tokens are all masked adds 0.
+// `weight` applies to each sequence: set it to 1 / (number of sequences of the global batch) to get their mean. A
+// perfectly balanced sequence adds alpha * weight; one whose tokens are all masked adds 0.
 //
-// `chosen`, if given, replaces the K largest by the choice of another computation of the same step. `index`, if given,
-// receives the experts that were counted, or -1 for masked tokens.
+// If `chosen` is given, its experts are counted instead of the K largest; it is the choice that another computation of
+// the same step made. `index`, if given, receives the experts that were counted, or -1 for masked tokens.
 //
 // Shapes:  loss one element; fraction [T / length, E], kept for the backward; scores [T, E]; token_mask [T] or absent;
 //          index and chosen [T, K] or absent.

@@ -4,7 +4,8 @@
 
 namespace birkhoff {
 
-// Moves the selection bias of every expert toward balance, once a step, from the loads of the whole global batch:
+// Raises the selection bias of underloaded experts and lowers that of overloaded ones. Called once per step with the
+// loads of the whole global batch:
 //   bias[e] += speed * sign(mean_j(load[j]) - load[e])
 //
 // Shapes:  bias, load [E].

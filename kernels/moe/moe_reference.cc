@@ -191,7 +191,7 @@ std::vector<int64_t> largest(std::vector<double> values, int64_t count) {
   return found;
 }
 
-// Sets the experts of groups that are not kept below every other value.
+// Sets the values of all experts in dropped groups to minus infinity.
 void drop_groups(std::vector<double>& biased, int64_t groups, int64_t kept) {
   const int64_t size = static_cast<int64_t>(biased.size()) / groups;
   std::vector<double> group_score;

@@ -2,8 +2,8 @@
 // Moves data between tokens [T, C] and the rows [T * K, C] on which experts compute, in the order of
 // moe/expert_order.h.
 //
-// A layer can apply the gates in two ways. Either combine(gate) weighs the experts' outputs, or permute_gate gives
-// every row its gate, which multiplies the intermediate activation, and combine has no gate.
+// A layer can apply the gates in two ways. Either combine multiplies the experts' outputs by the gates, or permute_gate
+// gives every row its gate, which multiplies the intermediate activation, and combine is called without gates.
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -12,7 +12,7 @@ namespace birkhoff {
 //   rows[r,c] = x[token_of[r],c]
 //
 // Shapes:  rows [R, C]; x [T, C]; token_of [R].
-// Types:   rows, x f32 or bf16, the same; token_of i32.
+// Types:   rows, x have the same dtype, f32 or bf16; token_of i32.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads and writes every row once; bound by memory bandwidth.
@@ -26,7 +26,7 @@ void permute_forward(Stream& stream, const PermuteArgs& args);
 //   dx[t,c] = sum_k drows[row_of[t,k],c]        summed in f32, in order of k; overwritten
 //
 // Shapes:  dx [T, C]; drows [T * K, C]; row_of [T, K].
-// Types:   dx, drows f32 or bf16, the same; row_of i32.
+// Types:   dx, drows have the same dtype, f32 or bf16; row_of i32.
 struct PermuteBackwardArgs {
   Tensor dx;
   Tensor drows, row_of;
@@ -37,7 +37,7 @@ void permute_backward(Stream& stream, const PermuteBackwardArgs& args);
 //
 // Shapes:  y, base [T, C]; rows [T * K, C]; gate, row_of [T, K]. base (the shared expert's output) may be absent,
 //          which means 0; gate may be absent, which means 1.
-// Types:   y, base, rows f32 or bf16, the same; gate f32; row_of i32.
+// Types:   y, base, rows have the same dtype, f32 or bf16; gate f32; row_of i32.
 // Aliases: y may be base.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads every row once, writes y once; bound by memory bandwidth.
@@ -51,7 +51,7 @@ void combine_forward(Stream& stream, const CombineRowsArgs& args);
 // The gradient of base is dy. If gate is absent, dgate and rows are absent too.
 //
 // Shapes:  drows, rows [T * K, C]; dgate, gate, row_of [T, K]; dy [T, C]. Both outputs are overwritten.
-// Types:   drows, rows, dy f32 or bf16, the same; dgate, gate f32; row_of i32.
+// Types:   drows, rows, dy have the same dtype, f32 or bf16; dgate, gate f32; row_of i32.
 // Aliases: drows may be rows.
 struct CombineRowsBackwardArgs {
   Tensor drows, dgate;

@@ -6,14 +6,14 @@
 
 namespace birkhoff {
 
-// How a router logit z becomes a score: 1 / (1 + e^-z); sqrt(log(1 + e^z)), where log(1 + e^z) is taken as z above 20;
-// or the softmax over all experts.
+// How a router logit z becomes a score: 1 / (1 + e^-z); sqrt(log(1 + e^z)), computed as sqrt(z) if z > 20; or the
+// softmax over all experts.
 enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
 
 // Chooses K of E experts for every token and weighs them:
 //   s[t,e]    = score(logits[t,e]),   b[t,e] = s[t,e] + bias[e]
 //   groups    = the num_groups_kept of num_groups equal runs of experts with the largest sum of their two largest b
-//   index[t]  = the K experts with the largest b[t,e] in these groups, largest first; of equal ones the smaller index
+//   index[t]  = the K experts with the largest b[t,e] in these groups, largest first; ties go to the smaller index
 //   gate[t,k] = route_scale * s[t,index[t,k]] / (sum_j s[t,index[t,j]] + 1e-20)      with renormalize, else
 //   gate[t,k] = route_scale * s[t,index[t,k]]
 //   load[e]  += number of pairs (t, k) with index[t,k] = e and token_mask[t] != 0

@@ -86,7 +86,7 @@ void add_load(Count* load, const RouterArgs& a, int64_t T, int64_t K) {
   }
 }
 
-// Adds the gradient that the gates of one token give to its scores.
+// For one token, adds the gradient of the scores through the gates.
 void add_gate_gradient(float* ds, const float* dgate, const float* s, const int32_t* index, int64_t K,
                        const RouterBackwardArgs& a) {
   const auto route_scale = static_cast<float>(a.route_scale);

@@ -9,11 +9,11 @@ namespace birkhoff {
 //   mean[t] = mean_c(x[t,c]),  rstd[t] = 1 / sqrt(mean_c((x[t,c] - mean[t])^2) + eps)
 //
 // Shapes:  x, y [..., C], read as [T, C]; weight, bias [C]; mean, rstd [T], written here and read by the backward.
-// Types:   x, y f32 or bf16, the same; the rest f32. Sums in f32.
+// Types:   x, y have the same dtype, f32 or bf16; the rest f32. Sums in f32.
 // Aliases: y may be x if no backward follows.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.
-// Source:  Ba, Kiros, Hinton 2016, arXiv:1607.06450, equation 4; eps is ours.
+// Source:  Ba, Kiros, Hinton 2016, arXiv:1607.06450, equation 4, which has no eps.
 struct LayerNormArgs {
   Tensor y, mean, rstd;
   Tensor x, weight, bias;

@@ -9,11 +9,11 @@ namespace birkhoff {
 //
 // Shapes:  x, y [..., C], read as [T, C]; gain [C], or absent for the unweighted norm (used per head); rstd [T],
 //          written here and read by rmsnorm_backward.
-// Types:   x, y f32 or bf16, the same; gain, rstd f32. Sums in f32.
+// Types:   x, y have the same dtype, f32 or bf16; gain, rstd f32. Sums in f32.
 // Aliases: y may be x.
 // Errors:  UserError if a shape or dtype disagrees.
 // Cost:    reads x once, writes y once; bound by memory bandwidth.
-// Source:  Zhang and Sennrich 2019, arXiv:1910.07467, equation 4; eps is ours.
+// Source:  Zhang and Sennrich 2019, arXiv:1910.07467, equation 4, which has no eps.
 struct RmsNormArgs {
   Tensor y, rstd;
   Tensor x, gain;

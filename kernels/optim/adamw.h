@@ -18,15 +18,16 @@ struct AdamWHyper {
 //   weight_copy = w
 //
 // Shapes:  weight, grad, m, v of equal count; weight_copy too, or absent.
-// Types:   weight, grad f32; m, v f32 or bf16 each; weight_copy bf16 or f32. Arithmetic is in f32, the corrections in
-//          f64; the update uses m and v before they are rounded for storage. An m that would be subnormal becomes 0,
+// Types:   weight, grad f32; m, v are each f32 or bf16; weight_copy bf16 or f32. Arithmetic is in f32, the corrections
+//          in f64; the update uses m and v before they are rounded for storage. An m that would be subnormal becomes 0,
 //          and then a subnormal v becomes 0 too. So moments that receive no more gradients end as zeros; subnormal
 //          arithmetic is slow and would go on forever.
 // Aliases: none.
-// Errors:  UserError if a count or dtype disagrees, if step < 1, or if a bf16 moment could not decay because its beta
-//          is within half a unit in the last place of 1.
+// Errors:  UserError if a count or dtype disagrees, if step < 1, or if a moment is bf16 and its beta is above 1 - 2^-8,
+//          with which it could not decay.
 // Cost:    reads four arrays, writes three or four, once; bound by memory bandwidth.
-// Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2; the decay has no schedule of its own.
+// Source:  Loshchilov and Hutter 2019, arXiv:1711.05101, algorithm 2; the weight decay is multiplied by the learning
+//          rate.
 struct AdamWArgs {
   Tensor weight, m, v, weight_copy;
   Tensor grad;
@@ -35,11 +36,12 @@ struct AdamWArgs {
 void adamw(Stream& stream, const AdamWArgs& args);
 
 // The same for the listed rows of a table; the other rows keep their weights and moments. The bias correction uses the
-// global step, so a row that is seen for the first time late gets a smaller first update than with a count of its own.
+// global step. If a row gets its first gradient late, its first update is therefore smaller than if the correction
+// counted the updates of that row.
 //
 // Shapes:  weight, m, v, weight_copy [N, C]; rows [U]; grad [U, C]. grad[u] is the gradient of row rows[u] - first_row
-//          of weight. Ids ascend strictly; an id outside [first_row, first_row + N) is skipped, which serves both row
-//          shards and padding.
+//          of weight. Ids ascend strictly. Ids outside [first_row, first_row + N) are skipped, so the list may contain
+//          padding and rows of other shards.
 // Types:   as above; rows i32 or i64.
 struct AdamWRowsArgs {
   Tensor weight, m, v, weight_copy;

@@ -10,7 +10,7 @@
 namespace birkhoff::cpu {
 namespace {
 
-constexpr int64_t kBlock = 4096;  // elements; few enough that weight_copy is made from the cache
+constexpr int64_t kBlock = 4096;  // elements; the weights are still in the cache when weight_copy is made
 
 AdamWFactors factors_of(const AdamWHyper& h) {
   const auto step = static_cast<double>(h.step);

@@ -14,8 +14,8 @@ void update(float* __restrict w, M* __restrict m, V* __restrict v, const float* 
     const float gi = f.grad_scale * g[i];
     float mi = f.beta1 * load(m + i) + f.one_minus_beta1 * gi;
     float vi = f.beta2 * load(v + i) + f.one_minus_beta2 * (gi * gi);
-    // Subnormal moments become zero, because subnormal arithmetic is slow; but v only beside an m of zero, since
-    // otherwise the update divides by it.
+    // Subnormal moments become zero, because subnormal arithmetic is slow. But v becomes zero only if m is zero, since
+    // otherwise the update would divide by it.
     const float idle_v = vi < kSmallestNormal ? 0.0f : vi;
     mi = __builtin_fabsf(mi) < kSmallestNormal ? 0.0f : mi;
     vi = mi == 0.0f ? idle_v : vi;

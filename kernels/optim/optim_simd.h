@@ -12,7 +12,8 @@ struct AdamWFactors {
   float beta1, beta2, one_minus_beta1, one_minus_beta2, grad_scale, decay, step_size, root_correction, eps;
 };
 
-// Updates a run of elements, and rounds its weights, for one instruction set. No two arrays overlap.
+// Kernels for one instruction set: AdamWRun updates consecutive elements, and RoundRun rounds weights to bf16. The
+// arrays must not overlap.
 template <class M, class V>
 using AdamWRun = void (*)(float* w, M* m, V* v, const float* g, int64_t count, const AdamWFactors& factors);
 using RoundRun = void (*)(bfloat16* to, const float* from, int64_t count);

@@ -76,7 +76,7 @@ void sinkhorn_balanced(Stream& stream, Arena& workspace, const SinkhornBalancedA
     sinkhorn_sum_columns(stream, phase);
     all_reduce(phase.column_sums);
     sinkhorn_scale_columns(stream, phase);
-    // The next pass over the rows, here or in sinkhorn_apply, also makes the row normalization k + 1.
+    // The next pass over the rows, here or in sinkhorn_apply, also performs the row normalization k + 1.
     phase.rows = SinkhornPhase::Rows::normalize;
   }
   if (a.hyper.iterations % 2 == 0) phase.rows = SinkhornPhase::Rows::keep;

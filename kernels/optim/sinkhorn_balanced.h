@@ -19,7 +19,8 @@ struct SinkhornBalancedHyper {
 //   U_i = 0 if rho_i <= threshold * mean(rho)
 //   for k = 1 .. iterations:  k odd: every row of U divided by (its norm + eps);  k even: every column
 //   w = w - gamma lr sqrt(n) U,   weight_copy = w
-// U is never stored: it is M, g, a scale per row and a scale per column. An all-zero row or column stays zero.
+// U is never stored, but computed from M, g, a scale per row and a scale per column. An all-zero row or column stays
+// zero.
 //
 // Shapes:  weight, momentum [m, n]; weight_copy too, or absent. grad is either [m, n], with rows absent, or [U, n] with
 //          rows [U]: the gradient of row i of weight is listed with id first_row + i, and is zero if that id is not
@@ -27,8 +28,8 @@ struct SinkhornBalancedHyper {
 //          every row shard, and every run of rows that forms a matrix of its own, with views of weight and momentum.
 // Types:   weight, grad f32; momentum f32 or bf16, rounded before U is formed; weight_copy bf16 or f32; rows i32 or
 //          i64. Momentum below 1e-30 becomes 0, because subnormal arithmetic is slow and would go on forever.
-//          weight_copy is written only where the update is not zero, so it must have equalled weight before. Sums over
-//          rows are in f64; their order does not depend on the number of threads.
+//          weight_copy is written only in rows whose update is not zero, so it must hold a copy of weight before the
+//          call. Sums over rows are in f64; their order does not depend on the number of threads.
 // Shards:  If other ranks hold further rows of the matrix, num_rows is the number of all rows, and all_reduce sums a
 //          small f64 tensor over the ranks in place: once for the mean of rho, and once for each even k (n elements).
 // Aliases: none.

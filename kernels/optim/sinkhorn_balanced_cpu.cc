@@ -22,7 +22,7 @@ struct Parts {
   int64_t rows, size;
 };
 
-// Finds the gradient of rows that are asked for in ascending order, in a dense or listed gradient.
+// Looks up the gradients of rows in a dense or listed gradient. Rows must be requested in ascending order.
 class Gradient {
  public:
   Gradient(const SinkhornBalancedArgs& a, int64_t first_row)

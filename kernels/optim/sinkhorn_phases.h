@@ -24,7 +24,7 @@ void sinkhorn_select(Stream& stream, const SinkhornPhase& phase);
 void sinkhorn_sum_columns(Stream& stream, const SinkhornPhase& phase);
 // column_scale[j] /= sqrt(column_sums[j]) + eps, where column_sums[j] > 0
 void sinkhorn_scale_columns(Stream& stream, const SinkhornPhase& phase);
-// With Rows::normalize, first as above. Then w -= gamma lr sqrt(n) U, weight_copy = w.
+// With Rows::normalize, first normalizes the rows as above. Then w -= gamma lr sqrt(n) U, weight_copy = w.
 void sinkhorn_apply(Stream& stream, const SinkhornPhase& phase);
 
 }  // namespace birkhoff

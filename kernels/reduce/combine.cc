@@ -20,7 +20,7 @@ using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
 template <Reduce reduce, class T>
 T join(T a, T b) {
   if constexpr (reduce != Reduce::sum) {
-    // A NaN wins, whichever side it is on.
+    // If either is NaN, the result is NaN.
     return (reduce == Reduce::max ? b > a : b < a) || b != b ? b : a;
   } else if constexpr (std::is_integral_v<T>) {
     // Unsigned, because a signed sum that overflows is undefined behavior.
@@ -31,7 +31,8 @@ T join(T a, T b) {
   }
 }
 
-// Makes one pass over the tile per source, so the order of the sum is that of the sources, whatever the compiler does.
+// Makes one pass over the tile per source, so the compiler cannot change the order of the sum, which is that of the
+// sources.
 template <class T, Reduce reduce>
 void combine_tile(T* out, std::span<const void* const> sources, int64_t begin, int64_t count) {
   std::array<Accumulator<T>, kTile> sum;

@@ -9,7 +9,7 @@ namespace birkhoff {
 // order.
 //
 // Shapes:  x any; out one element.
-// Types:   x f32, bf16 or f64; out as said below.
+// Types:   x f32, bf16 or f64; out as stated for each function.
 // Aliases: none.
 // Errors:  UserError if out does not have exactly one element or a dtype disagrees.
 // Cost:    reads x once; bound by memory bandwidth.

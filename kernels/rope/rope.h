@@ -9,7 +9,8 @@ namespace birkhoff {
 
 // Which two of the D rotated dims form pair i: (2i, 2i+1), or (i, i + D/2).
 enum class RopeLayout : uint8_t { interleaved, half };
-// The inverse rotation is the transpose of the forward one, hence its backward, even if the table carries a factor.
+// The inverse rotation is the backward of the forward rotation, because it is its transpose, even if the table includes
+// a factor.
 enum class RopeDirection : uint8_t { forward, inverse };
 
 // Context extension. Pairs that turn more than beta_fast times over original_length keep their frequency; pairs that
@@ -50,10 +51,10 @@ void fill_rope_table(Stream& stream, Tensor table, const RopeOptions& options);
 //   (y[p], y[q]) = (x[p] cos - x[q] sin, x[p] sin + x[q] cos)   for each pair (p, q); the inverse negates sin.
 //
 // Shapes:  x, y [T, H, E] with offset + D <= E; positions i32 [T]; table [P, D/2, 2] of fill_rope_table.
-// Types:   x, y f32 or bf16, the same; table f32. Arithmetic in f32.
+// Types:   x, y have the same dtype, f32 or bf16; table f32. Arithmetic in f32.
 // Aliases: y may be x.
 // Errors:  UserError if a shape or dtype disagrees, or, on host devices, if a position is outside [0, P).
-// Cost:    reads x once, writes y once; in place only the rotated dims.
+// Cost:    reads x once, writes y once. In place, reads and writes only the rotated dims.
 // Source:  Su et al. 2021, arXiv:2104.09864, equation 34.
 struct RopeArgs {
   Tensor y;

@@ -6,8 +6,8 @@
 
 namespace birkhoff::cpu {
 
-// The arguments of rope.h over raw memory, for tokens [begin, end) of x, y [T, heads, width]. The `pairs` pairs that
-// turn begin at dim `offset`.
+// The arguments of rope.h over raw memory, for tokens [begin, end) of x, y [T, heads, width]. The `pairs` rotated pairs
+// begin at dim `offset`.
 template <class T>
 struct RopeTokens {
   T* y;

@@ -35,7 +35,7 @@ void check_device(const Stream& stream, std::initializer_list<Tensor> tensors) {
 
 }  // namespace
 
-// Wrong arguments are a bug of the caller, never a mistake of the user: hence BK_ASSERT throughout.
+// Wrong arguments are a bug of the caller, never a mistake of the user, so all checks use BK_ASSERT.
 Communicator::Pending Communicator::all_reduce(Stream& stream, Tensor inout, Reduce reduce, Site where) {
   check_device(stream, {inout});
   return start({.op = Op::all_reduce, .reduce = reduce, .out = inout, .in = inout, .where = where});

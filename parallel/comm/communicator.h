@@ -27,7 +27,8 @@ using Counts = std::span<const int64_t>;
 // Buffers must stay untouched until the Work has been waited for. Destroying an unfinished Work (because its rank
 // unwinds) fails the group. Counts are elements per rank; the blocks of the ranks lie in rank order.
 // Reductions combine in rank order 0..n-1, so every backend gives the same bits.
-// Several threads may use a communicator and those split from it, but each communicator only one thread at a time.
+// Several threads may use a communicator and those split from it at the same time, but only one thread at a time may
+// use each of them.
 // On the meta device, where tensors have no data, operations complete at once.
 class Communicator {
  public:
@@ -37,7 +38,7 @@ class Communicator {
   virtual ~Communicator() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // This rank's number among the ranks of its host, and how many these are.
+  // This rank's number among the ranks of the group on its host, and the number of these ranks.
   virtual int local_rank() const = 0;
   virtual int local_size() const = 0;
   // "world" or an axis of a mesh; used in messages and traces.

@@ -1,7 +1,7 @@
 #pragma once
-// Collectives on values in host memory. Each blocks until the result is available. Device tensors go through
-// Communicator with the stream that made them, so that a library of the device can carry those and never sees host
-// values.
+// Collectives on values in host memory. Each blocks until the result is available. For device tensors, call
+// Communicator with the stream that computed them: these calls may go to a communication library of the device, which
+// never sees host values.
 #include <span>
 #include <string>
 #include <type_traits>

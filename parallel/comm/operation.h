@@ -13,7 +13,7 @@ namespace birkhoff {
 enum class Op : uint8_t { all_reduce, all_gather_v, reduce_scatter_v, all_to_all_v, broadcast, send, recv, split };
 std::string_view name_of(Op op);
 
-// One communication as data, which backends execute, decorators record and ranks compare.
+// Describes one communication. Backends execute it, decorators record it, and ranks compare it.
 struct Operation {
   Op op = Op::all_reduce;
   Reduce reduce = Reduce::sum;

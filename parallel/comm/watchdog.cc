@@ -15,9 +15,10 @@ namespace birkhoff {
 namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kTick = std::chrono::milliseconds(50);
-// The most that a tick counts. A longer tick means that the process stood still.
+// The longest time that one tick counts toward a deadline. A longer tick means that the process stood still.
 constexpr double kLongestTick_s = 1.0;
-// How long a rank waits for the others to write their dumps and, ordered by rank, for the lower ranks to print first.
+// A rank waits this long for the others to write their dumps, and this long again for each lower rank (at most 8 of
+// them), so that lower ranks print first.
 constexpr auto kGrace = std::chrono::milliseconds(500);
 // Dumps that belong to one expiry are written within this time of each other.
 constexpr auto kSameExpiry = std::chrono::seconds(30);

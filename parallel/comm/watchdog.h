@@ -34,7 +34,7 @@ class Watchdog {
     Watchdog& watchdog_;
   };
   // `phase` is, for example, "start-up", "step 12" or "checkpoint". A deadline of 0 never expires. `setting` is the
-  // setting of the deadline, which `why` advises to raise.
+  // name of the setting that holds the deadline; `why` advises the user to raise it.
   Scope guard(std::string phase, double deadline_s, std::string setting = {});
 
  private:

@@ -27,8 +27,8 @@ enum class Group : uint8_t {
   ep,
   edp,             // gradients of experts
   engram,          // the shards of a table
-  batch,           // dp x cp: data, the normalizer of the loss; gradients of what tp divides
-  stage,           // tp x cp x dp: gradients of what every rank holds, loads of experts, rows of tables
+  batch,           // dp x cp: data, the normalizer of the loss, gradients of parameters that tp divides
+  stage,           // tp x cp x dp: gradients of parameters that every rank holds, loads of experts, rows of tables
   engram_holders,  // the ranks of a stage that hold the same shard of a table
   ends,            // the first and the last stage of a pipeline, which both hold the embedding; else this rank alone
   world,           // all: agreement, the decision to stop, checkpoints
@@ -38,7 +38,7 @@ std::string_view name_of(Group group);
 
 struct MeshDegrees {
   int tp = 1, cp = 1, pp = 1, etp = 1, ep = 1, engram = 1;
-  int dp = 0;  // 0: the ranks that the other degrees leave
+  int dp = 0;  // 0: computed from the number of ranks and the other degrees
 };
 
 // A rank's coordinate along every axis, and the number of ranks along it.

@@ -9,7 +9,8 @@ namespace {
 
 using Kind = Action::Kind;
 
-// The number of microbatches for which each chunk has run F, I and W. Microbatches ascend, so it is also the next one.
+// Counts, for each chunk, the microbatches that have run F, I and W. Microbatches run in ascending order, so a count is
+// also the index of the next microbatch.
 class Progress {
  public:
   explicit Progress(const Program& program)

@@ -8,7 +8,7 @@
 
 namespace birkhoff {
 namespace {
-// Parameters begin at the arena's alignment in f32, and so in f64.
+// In elements. Aligns parameters to the arena's alignment in f32, and therefore also in f64.
 constexpr int64_t kAlignment = 16;
 int64_t padded(int64_t count) { return (count + kAlignment - 1) / kAlignment * kAlignment; }
 }  // namespace

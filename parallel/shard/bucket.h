@@ -20,8 +20,8 @@ struct BucketItem {
 // of `replicas` hold the same part of each parameter. A rank owns one piece of the bucket: it updates that piece and
 // keeps its optimizer state.
 //
-// In a step: gradients accumulate; start_reduce after the last microbatch of the unit; wait_reduced; every owner
-// updates its ranges; start_gather; wait_gathered before the values are read again.
+// The order of calls in a step: gradients accumulate; start_reduce() follows the last microbatch of the unit; then
+// wait_reduced(); every owner updates its ranges; start_gather(); wait_gathered() before the values are read again.
 // Types:  f32; f64 on the reference device. Parameters are aligned to 64 bytes; the padding between them stays zero.
 class Bucket {
  public:
@@ -46,8 +46,8 @@ class Bucket {
   const PieceCounts& pieces() const { return pieces_; }
 
   void zero_gradients(Stream& stream);
-  // Sums gradients over the replicas, in rank order, into the owner's piece. Each rank's other pieces keep its own
-  // gradients.
+  // Sums the gradients of each piece over the replicas, in rank order, and stores the sum on the owner of the piece. On
+  // a rank, pieces that it does not own keep the rank's own gradients.
   void start_reduce(Stream& stream);
   void wait_reduced(Stream& stream);
   // Sends the owners' values to every replica.

@@ -16,8 +16,8 @@ uint64_t times(uint64_t a, uint64_t b) { return static_cast<uint64_t>(static_cas
 // Assigns a random weight to each index of each dim, and to each element the product of the weights of its indices. The
 // weight of a box is then a product over the dims of a sum over its indices, and each such sum is the difference of two
 // random numbers that belong to the ends of the box. If each element is covered once, the boxes together weigh as much
-// as the tensor. Otherwise the difference is a polynomial of degree 1 in each random number with a term that remains,
-// so it is zero only by chance.
+// as the tensor. Otherwise the difference of the two is a polynomial of degree 1 in each random number that is not the
+// zero polynomial, so its value is zero only by chance.
 class Weights {
  public:
   // The seed is computed from the boxes, so that nobody can choose boxes to fit the random numbers.
@@ -122,7 +122,7 @@ class Search {
   size_t effort_ = 0;
 };
 
-// The sum of the counts, limited to one more than the tensor has. The comparison cannot overflow.
+// The sum of the counts, limited to one more than the number of elements of the tensor, so that it cannot overflow.
 int64_t count_of(const Shape& shape, const std::vector<Box>& boxes) {
   int64_t left = shape.count();
   for (const Box& box : boxes) {

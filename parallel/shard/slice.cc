@@ -7,7 +7,7 @@
 namespace birkhoff {
 namespace {
 
-// The part of the box with indices [first, first + count) in one dim, counted from its begin.
+// The part of the box with indices [first, first + count) in one dim, counted from the start of the box.
 Box rows(const Box& box, int dim, int64_t first, int64_t count) {
   return {box.begin.with(dim, box.begin[dim] + first), box.extent.with(dim, count)};
 }

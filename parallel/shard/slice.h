@@ -13,7 +13,8 @@ struct Box {
   Shape begin, extent;
 
   int64_t count() const { return extent.count(); }
-  // The indices in the tensor of an element of the box, whose elements are counted row-major; and the reverse.
+  // indices_of() returns the indices in the tensor of an element of the box, whose elements are counted row-major.
+  // element_at() is its inverse.
   Shape indices_of(int64_t element) const;
   int64_t element_at(const Shape& indices) const;
   bool operator==(const Box&) const = default;
@@ -31,7 +32,7 @@ struct Slice {
   int64_t count() const;
   bool whole() const { return count() == global.count(); }
   // Elements [begin, begin + count) of this slice, in memory order. For a matrix this takes at most three boxes: the
-  // end of a row, whole rows, and the begin of a row.
+  // end of a row, whole rows, and the start of a row.
   Slice part(int64_t begin, int64_t count) const;
   // The indices in the logical tensor of element i of this slice.
   Shape indices_of(int64_t i) const;

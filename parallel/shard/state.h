@@ -10,8 +10,8 @@
 
 namespace birkhoff {
 
-// Visits everything that must survive the process. The same list of names saves, loads, reshards, sizes and digests. A
-// class that owns state names it in a function state(StateVisitor&).
+// Visits all state that must survive the process. The same list of names is used to save, load, reshard, measure and
+// digest it. A class that owns state names it in a function state(StateVisitor&).
 class StateVisitor {
  public:
   virtual ~StateVisitor() = default;

@@ -27,8 +27,9 @@ namespace {
 // How often the watched thread is sampled.
 constexpr auto kTick = std::chrono::milliseconds(200);
 // The cores are crowded if the watched thread was ready to run but had no core for more than this share of a tick. The
-// share is about a hundredth on a quiet machine, and a half beside as many busy processes as there are cores. Threads
-// that start or end, the idle team's among them, cost up to 10 ms once (5 % of a tick), which must not count.
+// share is about 1 % on a quiet machine, and 50 % if other programs run as many busy processes as there are cores.
+// Starting or ending threads, including the idle team, costs up to 10 ms once (5 % of a tick), which must not count as
+// crowded.
 constexpr double kCrowdedShare = 0.1;
 // A tick counts as calm only if the thread ran for more than this share of it: a sleeping thread gives no information.
 constexpr double kBusyShare = 0.2;
@@ -136,7 +137,7 @@ class Watch {
       if (waited_s > kCrowdedShare * tick_s) {
         calm_s = 0;
       } else if (ran_s > kBusyShare * tick_s) {
-        calm_s += tick_s;  // not if the thread slept
+        calm_s += tick_s;  // a tick in which the thread slept does not count as calm
       }
       crowded = calm_s < kCalmAfter_s;
       if (crowded && !idle_team) idle_team = start_idle_team();

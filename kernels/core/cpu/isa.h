@@ -1,7 +1,7 @@
 #pragma once
 // Instruction sets of the vectorized kernels. A file <op>_simd.cc holds plain loops over raw pointers; the build
-// compiles it once per instruction set with BIRKHOFF_ISA naming it, and the best one that the processor has is chosen
-// at run time.
+// compiles it once per instruction set, with the macro BIRKHOFF_ISA set to its name. At run time, the best one that the
+// processor supports is chosen.
 //
 // Such a file must not let code for one processor reach another: the linker keeps only one copy of an inline function,
 // and it may be one compiled for AVX-512. Therefore everything but the one exported specialization lives in an
@@ -14,7 +14,7 @@ namespace birkhoff {
 
 enum class Isa : uint8_t { portable, avx2, avx512, avx512_bf16 };
 
-// The best instruction set of this processor, lowered by the environment variable BIRKHOFF_ISA (a name of the enum).
+// The best instruction set of this processor, or a lower one named by the environment variable BIRKHOFF_ISA.
 Isa best_isa();
 std::string_view name_of(Isa isa);
 

@@ -1,6 +1,7 @@
 #pragma once
-// One register of f32 of the instruction set a <op>_simd.cc is compiled for, for the loops that a compiler does not
-// vectorize well by itself. All of it has internal linkage (kernels/core/cpu/isa.h).
+// Vectors that fill one register of f32, for loops that a compiler does not vectorize well by itself. Their size is
+// that of the instruction set for which the including <op>_simd.cc is compiled. Everything here has internal linkage
+// (kernels/core/cpu/isa.h).
 #include "kernels/core/cpu/simd.h"
 
 #if defined(__AVX512BF16__)

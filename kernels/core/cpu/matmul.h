@@ -1,10 +1,10 @@
 #pragma once
-// The engine under every matrix product of the cpu device: single-threaded products of a tile of rows with a packed
-// matrix. Callers distribute tiles over threads. Tile sizes do not depend on the number of threads, so neither do
+// Computes all matrix products of the cpu device: each call multiplies a tile of rows by a packed matrix, on one
+// thread. Callers distribute tiles over threads. Tile sizes do not depend on the number of threads, so neither do
 // results.
 //
-// matmul_onednn.cc is the engine proper and the only file that includes oneDNN; matmul_portable.cc stands in for it in
-// a thread-sanitizer build, which cannot see into generated code.
+// matmul_onednn.cc is the usual implementation and the only file that includes oneDNN. A thread-sanitizer build uses
+// matmul_portable.cc instead, because the sanitizer cannot see into generated code.
 #include <compare>
 #include <cstddef>
 #include <cstdint>

@@ -12,7 +12,7 @@
 
 namespace birkhoff {
 
-// A parallel region counts as one thread: nested regions would start more threads than there are cores.
+// Returns 1 inside a parallel region, because nested regions would start more threads than there are cores.
 int num_threads() { return omp_in_parallel() ? 1 : omp_get_max_threads(); }
 void set_num_threads(int threads) { omp_set_num_threads(std::max(threads, 1)); }
 
@@ -55,7 +55,7 @@ void parallel_ranges(int64_t count, int64_t grain, void* context, RangeFn fn) {
     if (count > 0) fn(context, 0, count);
     return;
   }
-  std::exception_ptr failure;  // no exception may leave a parallel region; of several, any one is kept
+  std::exception_ptr failure;  // no exception may leave a parallel region; one of them is kept
 #pragma omp parallel num_threads(static_cast <int>(parts))
   {
     // The runtime may grant fewer threads than requested, so the ranges follow the actual size of the team.

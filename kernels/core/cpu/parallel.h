@@ -18,8 +18,8 @@ void parallel_ranges(int64_t count, int64_t grain, void* context, RangeFn fn);
 }  // namespace detail
 
 // Calls body(begin, end) for ranges that cover [0, count), one per thread and at most count / grain (rounded up) of
-// them. Ranges depend on the number of threads, so a body must not reduce across elements. Rethrows an exception of a
-// body.
+// them. Ranges depend on the number of threads, so a body must not reduce across elements. If bodies throw, rethrows
+// one of the exceptions.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   auto call = [](void* context, int64_t begin, int64_t end) {

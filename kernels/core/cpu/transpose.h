@@ -5,8 +5,8 @@
 
 namespace birkhoff::cpu {
 
-// to[c,r] = from[r,c] for a [rows, columns] matrix of f32 or bf16, or for that many columns of a wider matrix. Uses the
-// threads of the caller's team.
+// to[c,r] = from[r,c] for a [rows, columns] matrix of f32 or bf16, or for `columns` neighboring columns of a wider
+// matrix. Uses the threads of the caller's team.
 struct Transpose {
   int64_t rows, columns;
   DType dtype;

@@ -1,5 +1,5 @@
 #pragma once
-// Defined in a CUDA build only, like memory.h.
+// Defined only in a CUDA build, like the functions of cuda_memory.h.
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 

@@ -4,7 +4,7 @@
 
 namespace birkhoff::cuda {
 
-// A point in a stream's order of work.
+// Marks a point in the work of a stream, like cudaEvent_t.
 class Event {
  public:
   explicit Event(Device device);
@@ -13,9 +13,9 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(Stream& stream);
-  // Work that is given to the stream later runs after the recorded point. The host does not wait.
+  // Makes all work submitted to `stream` after this call wait for the recorded point. Does not block the host.
   void order_before(Stream& stream);
-  // The host waits for the recorded point.
+  // Blocks the host until the work before the recorded point is done.
   void synchronize();
   double milliseconds_since(const Event& earlier) const;
 

@@ -9,13 +9,13 @@
 
 namespace birkhoff {
 
-// How ranks wait for each other. Only `bench busy` uses the second, to compare the two.
+// How ranks wait for each other. `sleep` is used only by `bench busy`, which compares the two.
 enum class RankWaits : uint8_t { spin_then_sleep, sleep };
 inline std::atomic<RankWaits> rank_waits{RankWaits::spin_then_sleep};
 
-// The one way to wait where nobody sends a wake-up. Spins for about 0.1 ms first, because a yield may give away a whole
-// time slice. Then yields, then sleeps, so that ranks that outnumber the cores make progress. If other programs want
-// the cores, sleeps from the start.
+// Waits for other ranks, none of which sends a wake-up. Spins for about 0.1 ms first, because a yield may give away a
+// whole time slice. Then yields, then sleeps, so that ranks that outnumber the cores make progress. If other programs
+// want the cores, sleeps from the start.
 class Backoff {
  public:
   void pause() {

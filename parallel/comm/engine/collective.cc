@@ -9,7 +9,7 @@
 namespace birkhoff {
 namespace {
 
-// Up to this size, one step in which every rank combines everything is faster than two steps of less work.
+// Up to this size, one step in which every rank combines everything is faster than two steps with less work in each.
 constexpr int64_t kSmallAllReduce_bytes = 16 << 10;
 
 uint64_t key_of_counts(const std::vector<int64_t>& counts) {
@@ -249,7 +249,8 @@ void Collective::take_combined() {
   }
   std::byte* out = p.out + round_ * p.round_elements * size_of_element_;
   if (all) {
-    // In place, but the peers may still read our input. store_combined() copies the result when they have.
+    // The operation works in place, but the peers may still be reading our input. store_combined() copies the result
+    // once they have finished.
     scratch_.resize(static_cast<size_t>(operation_.bytes()));
     out = scratch_.data();
   }

@@ -14,8 +14,8 @@ class Pollable {
   virtual void poll() noexcept = 0;
 };
 
-// Polls everything of one rank. Whoever waits must poll all of it: a peer may need our next step in another group
-// before it can take part in the operation that we wait for.
+// Polls all Pollables of one rank. A rank that waits must poll all of them: a peer may need its next step in another
+// group before it can take part in the operation that the rank waits for.
 class Engine {
  public:
   // Held while pollables run and while their state is read or changed.

@@ -17,7 +17,7 @@ struct StepHeader {
   int32_t root = 0;
   int64_t count = 0;        // elements of the larger side; 0 for all_to_all_v, where ranks differ
   uint64_t counts_key = 0;  // hash of the counts per rank
-  int64_t rounds = 1;       // steps that this rank needs; in all_to_all_v the largest number counts
+  int64_t rounds = 1;       // steps that this rank needs; all_to_all_v makes as many as the rank that needs most
 
   bool same_call(const StepHeader& o) const {
     return sequence == o.sequence && op == o.op && reduce == o.reduce && dtype == o.dtype && root == o.root &&
@@ -51,7 +51,7 @@ class Exchange {
   virtual void post(const StepHeader& header) = 0;
   virtual bool arrived() = 0;
   virtual Block from(int rank) const = 0;
-  // Says that this rank has read its blocks.
+  // Announces that this rank has read the blocks of the others.
   virtual void release() = 0;
   // Whether the offered memory may be overwritten. If so, the step is over.
   virtual bool reusable() = 0;

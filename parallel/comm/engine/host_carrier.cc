@@ -36,7 +36,8 @@ struct Hosts {
     while (h + 1 < first.size() && first[h + 1] <= rank) ++h;
     return h;
   }
-  // Given counts per rank: the counts of this host's ranks, the sum of each host, and the elements before this host.
+  // From counts per rank, local() returns the counts of this host's ranks, by_host() the sum for each host, and
+  // begin_here() the number of elements before this host.
   PerRank local(const PerRank& counts) const {
     const auto begin = counts.begin() + first[here];
     return {begin, begin + size[here]};
@@ -69,7 +70,7 @@ class HostCollective final : public RunningCollective {
         exchanges_(exchanges),
         hosts_(hosts) {}
 
-  // Plans only now, so that of many collectives in the queue only the current one holds memory.
+  // Makes the plan here and not in the constructor, so that only the first collective in the queue holds memory.
   bool advance() override {
     if (stages_.empty()) plan(operation_);
     for (; stage_ < stages_.size(); ++stage_) {
@@ -97,7 +98,7 @@ class HostCollective final : public RunningCollective {
   void on_leaders(Operation operation) {
     if (hosts_.leader()) stages_.push_back({exchanges_.leaders.get(), std::move(operation), hosts_.first});
   }
-  // Ranks give `part` to their leader, which stores the parts one behind the other in `all`.
+  // Ranks give `part` to their leader, which stores the parts one after the other in `all`.
   void to_leader(const Operation& o, Tensor part, Tensor all, const PerRank& counts) {
     const size_t n = hosts_.ranks_here();
     on_host({.op = Op::all_to_all_v,
@@ -181,7 +182,7 @@ class HostCollective final : public RunningCollective {
   std::vector<Stage> stages_;
   size_t stage_ = 0;
   std::unique_ptr<Collective> running_;
-  std::unique_ptr<std::byte[]> memory_;  // sums of the host: of one slice, or on the leader of all slices
+  std::unique_ptr<std::byte[]> memory_;  // the sums over this host: one slice, or on the leader all slices
 };
 
 class HostCarrier final : public Carrier {

@@ -16,13 +16,13 @@ struct alignas(64) Board::Control {
   std::atomic<int> failed;  // 0: no; 1: the message is being written; 2: yes
   std::array<char, 1020> why;
 };
-// On a cache line of its own, because its rank writes it while the others spin on theirs.
+// Each state has its own cache line, because its rank writes it while other ranks poll the states next to it.
 struct alignas(64) Board::RankState {
   std::atomic<uint64_t> posted, released;  // steps
   std::atomic<int> reading;                // whether the rank reads its peers' memory (direct only)
 };
 struct Board::Offer {
-  uint64_t place = 0;  // an address (direct), or an offset from the begin of the board (staged)
+  uint64_t place = 0;  // an address (direct), or an offset from the start of the board (staged)
   int64_t bytes = 0;
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters lie in memory shared by processes");

@@ -16,8 +16,9 @@ enum class BlockPath : uint8_t {
 // have posted step k + 1 and so have read step k.
 class Board {
  public:
-  static constexpr int64_t kArea_bytes =
-      512 << 10;  // a rank's blocks of one step. Must stay in the L2 cache: 1 MiB halves the speed
+  // Space for the blocks that a rank offers in one step. An area must stay in the L2 cache: with 1 MiB, the speed drops
+  // by half.
+  static constexpr int64_t kArea_bytes = 512 << 10;
 
   // `memory` must hold bytes_for(ranks, path) zero bytes before the first rank uses it. All ranks share it.
   Board(std::shared_ptr<std::byte> memory, int ranks, BlockPath path);
@@ -25,7 +26,7 @@ class Board {
 
   int ranks() const { return ranks_; }
   BlockPath path() const { return path_; }
-  // Keeps the first failure, which the next step of every rank throws.
+  // Records a failure, unless one is recorded already. The next step of every rank throws it.
   void fail(const std::string& why) const noexcept;
   void throw_if_failed() const;
 

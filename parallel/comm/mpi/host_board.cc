@@ -34,7 +34,7 @@ bool is_leftover(const std::string& name) {
   return old ? !is_alive(pid) : has_ended(name);
 }
 
-// Removes what a rank left behind that was killed before it could unlink the name.
+// Removes the shared memory of ranks that were killed before they could unlink its name.
 void remove_leftovers() {
   std::vector<std::string> leftovers;
   std::error_code error;  // Linux lists shared memory here; on other systems leftovers stay
@@ -72,7 +72,7 @@ std::optional<Board> make_host_board(MPI_Comm comm) {
   if (rank != 0) memory = map(name, bytes, O_RDWR);
   int everywhere = memory != nullptr;
   check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, comm));
-  // All ranks have mapped it, or failed to, so the name can go.
+  // All ranks have mapped the memory or failed to, so its name is no longer needed.
   if (rank == 0) shm_unlink(name.data());
   if (!everywhere) return std::nullopt;
   return Board(std::move(memory), size, BlockPath::staged);

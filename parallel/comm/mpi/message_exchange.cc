@@ -11,7 +11,8 @@
 namespace birkhoff {
 namespace {
 
-// A block for each peer, as large as fits into kBuffers_bytes in total, within the two limits.
+// The blocks for all peers take kBuffers_bytes in total, unless one of the two limits on the size of a block prevents
+// it.
 constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 4 << 20, kSmallestBlock_bytes = 64 << 10;
 
 constexpr int kStepTag = 0, kFailureTag = 1;
@@ -42,7 +43,7 @@ class MessageExchange final : public Exchange {
   }
   int64_t common_block_bytes() const override { return block_bytes(); }
   void offer(int to, const void* data, int64_t bytes) override { source_[index(to)] = fill(to, data, bytes); }
-  // All peers get the same buffer: the one of this rank to itself, which is otherwise unused.
+  // All peers get the same buffer: the one from this rank to itself, which has no other use.
   void offer_to_all(const void* data, int64_t bytes) override {
     std::fill(source_.begin(), source_.end(), fill(rank_, data, bytes));
   }
@@ -113,7 +114,8 @@ bool MessageExchange::arrived() {
   return all;
 }
 
-// Receives the failure of another rank, if there is one. Its reason may lie in a group that this rank is not part of.
+// Receives the failure of another rank, if there is one. It may have happened in a group to which this rank does not
+// belong.
 void MessageExchange::receive_failure() {
   int flag = 0, bytes = 0;
   MPI_Status status;

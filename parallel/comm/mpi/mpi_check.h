@@ -5,7 +5,7 @@
 
 namespace birkhoff {
 
-// CommError with MPI's message, unless the code is MPI_SUCCESS.
+// Throws a CommError with MPI's message unless the code is MPI_SUCCESS.
 void check(int mpi_code, SourceLocation where = SourceLocation::current());
 
 }  // namespace birkhoff

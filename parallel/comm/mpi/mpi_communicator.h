@@ -11,8 +11,8 @@ namespace birkhoff {
 // How the data of a group's collectives travels.
 enum class Transport : uint8_t {
   automatic,  // through shared memory within a host, by messages between hosts (make_host_carrier)
-  messages,   // every rank with every other
-  host_pairs  // as automatic, but as if every pair of ranks were a host: for tests
+  messages,   // by messages between all ranks
+  host_pairs  // for tests: like automatic, but each pair of ranks is treated as one host
 };
 
 // Makes a communicator over `comm` and takes ownership of it. Collective.

@@ -7,14 +7,14 @@ namespace birkhoff {
 
 // Owns MPI for the life of the process. The constructor initializes it with full thread support. The destructor
 // finalizes it, except while an exception unwinds: peers may be waiting for this rank, and finalizing would wait for
-// them. Without mpirun, the world is one rank. Ranks of one host exchange data through shared memory, hosts by
-// messages. The environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere; host_pairs treats every
-// two ranks as a host.
+// them. Without mpirun, the world is one rank. Ranks of one host exchange data through shared memory. Hosts exchange
+// data by messages. The environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere; host_pairs treats
+// each pair of ranks as one host.
 //
-// abort(why, code) ends every process of the run. Observed with mpirun 4.1.4: it returns that code, or the code of a
-// rank that exits by itself with another code than 0. If a rank is killed by SIGKILL, it returns 137 and ends the other
-// ranks. In two of about sixty aborted runs it hung or crashed after all ranks were gone, so scripts run it under
-// `timeout -k`.
+// abort(why, code) ends every process of the run. mpirun 4.1.4 was observed to behave as follows: it returns that code,
+// or the code of a rank that exits by itself with a code other than 0. If a rank is killed by SIGKILL, it returns 137
+// and ends the other ranks. In two of about sixty aborted runs it hung or crashed after all ranks were gone, so scripts
+// run it under `timeout -k`.
 class MpiWorld {
  public:
   // UserError if a launcher announced several ranks but MPI sees only one, or if BIRKHOFF_TRANSPORT has an unknown

@@ -10,8 +10,8 @@ namespace birkhoff {
 
 class Engine;
 
-// Messages between the ranks of one group in one process. Of a pair of send and recv, the second to arrive copies the
-// bytes, directly from buffer to buffer.
+// Messages between the ranks of one group in one process. Of a matching send and recv, the call that comes second
+// copies the bytes directly from buffer to buffer.
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   // Starts the send or recv of rank `here`. CommError, on both ranks, if sizes or dtypes differ.
