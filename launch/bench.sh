@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds Birkhoff, runs every bench scenario and prints one table of the ratios with their goals (docs/benchmarks.md).
 #   launch/bench.sh [--torch | --no-torch] [--rounds N] [--directory DIR]
-# --torch installs python3-torch by apt for the comparison with PyTorch, which is left out without PyTorch or with
-# --no-torch. Reports go to build/cpu/bench, and the files of bench checkpoint to DIR, by default the same folder.
+# --torch installs python3-torch with apt. The comparison with PyTorch is skipped with --no-torch or if there is no
+# PyTorch. Reports go to build/cpu/bench. The files of bench checkpoint go to DIR, by default build/cpu/bench too.
 source "$(dirname "$0")/shell/common.sh"
 
 ROUNDS=10 TORCH='' OUT=$ROOT/build/cpu/bench DIRECTORY=''
@@ -39,7 +39,7 @@ row() {
 
 stage "packages"
 install_packages "${BUILD_PACKAGES[@]}" python3
-# for its f32 products PyTorch calls BLAS
+# PyTorch calls BLAS for its f32 products
 if [ "$TORCH" = yes ]; then install_packages python3-torch libopenblas0-pthread; fi
 stage "build: the program birkhoff, into build/cpu"
 installed libgtest-dev && installed libgmock-dev || TESTS=OFF

@@ -17,8 +17,9 @@
 namespace birkhoff {
 namespace {
 
-// The error if the operating system refused something: a file, a folder, a thread. Such a refusal is reported as the
-// user's problem and never as a defect of the program, even if the code that met it did not expect it.
+// Returns the error if the operating system refused a request (for a file, a folder or a thread), otherwise null. Such
+// a refusal is reported as the user's problem and never as a defect of the program, even if the code where it happened
+// did not expect it.
 const std::system_error* refusal(const std::exception& error) {
   const auto* e = dynamic_cast<const std::system_error*>(&error);
   // std::ios_base::failure is a std::system_error too, but with a category of its own: it stays an internal error.

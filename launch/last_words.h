@@ -5,9 +5,9 @@
 
 namespace birkhoff {
 
-// Writes a last message to standard error before the process ends itself. If nobody reads the other end (a paused
-// pager, a hanging launcher), it waits up to a second for room and then drops the rest, because the deadline that ends
-// the process must hold.
+// Writes a last message to standard error before the process ends itself. If nobody reads from the other end (a paused
+// pager, a hanging launcher), it waits up to a second for room and then drops the rest, so that the process ends soon
+// after its deadline.
 void print_last_words(const std::string& text);
 
 // How a rank ends after a deadline has passed: prints its last message, then exits at once.

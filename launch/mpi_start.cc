@@ -41,7 +41,8 @@ std::unique_ptr<MpiWorld> start_mpi(const StartDeadline& deadline) {
 }
 
 void end_mpi(std::unique_ptr<MpiWorld> mpi, const StartDeadline& deadline, ExitCode code) {
-  // "done" would claim an orderly end; any other code already says what a script must do.
+  // The code "done" would be wrong, because MPI did not end in order. Any other code is kept: it tells a script what to
+  // do.
   const ExitCode late = code == ExitCode::done ? ExitCode::comm_error : code;
   Watchdog watchdog([late](const std::string& why) { exit_after_deadline(why, late); });
   const auto scope = watchdog.guard("the end of MPI", deadline.seconds, deadline.setting);

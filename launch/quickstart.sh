@@ -53,7 +53,7 @@ train_tokenizer() {
   "$BIRKHOFF" tokenizer train "$RUN/text" --vocab-size 8192 --output "$RUN/tokenizer.json"
 }
 
-# Neighboring entries are joined to documents; one document in a hundred, drawn at random, is held out.
+# Neighboring entries are joined into documents; one document in a hundred, drawn at random, is held out.
 ingest() {
   [ -e "$RUN/data/dataset.json" ] && { "$BIRKHOFF" data inspect "$RUN/data"; return; }
   rm -rf "$RUN/data"

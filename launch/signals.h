@@ -8,7 +8,7 @@ namespace birkhoff {
 enum class SignalUse : uint8_t {
   stop,   // a training run writes a checkpoint and ends; other commands end at once, since they have nothing to save
   error,  // ignored: the call that hit the limit fails with an errno, and its caller handles the error
-  kill    // ends the process at once: a defect, or somebody who wants exactly that
+  kill    // ends the process at once: the signal of a defect, or one that is only sent on purpose
 };
 
 struct SignalRule {
@@ -17,7 +17,7 @@ struct SignalRule {
   SignalUse use;
 };
 
-// Real-time signals also count as "kill": they are sent only by somebody who wants that.
+// Real-time signals also count as "kill", since they are only sent on purpose.
 inline constexpr SignalRule kSignals[] = {
     // Stays ignored if it was ignored at the start, as nohup does.
     {SIGHUP, "HUP", SignalUse::stop},       {SIGINT, "INT", SignalUse::stop},
@@ -42,7 +42,7 @@ inline constexpr SignalRule kSignals[] = {
 void hold_stop_signals();
 void release_stop_signals();
 
-// From now on signals of use "stop" are requests to stop, however often they come.
+// After this call, signals of use "stop" are requests to stop, however often they arrive.
 void catch_stop_requests();
 bool stop_requested();
 

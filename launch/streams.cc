@@ -25,7 +25,8 @@ void check_standard_streams() {
   errno = 0;
   std::cout.flush();
   if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout) {
-    // The write may have failed long ago and errno with it been overwritten. Write one more line to learn the reason.
+    // The write may have failed long ago, and errno may have been overwritten since. Write one more line to learn the
+    // reason.
     if (errno == 0 && write(STDOUT_FILENO, "\n", 1) == 1) errno = EIO;
     throw UserError(concat("standard output cannot be written: ", std::strerror(errno),
                            "; what this command prints is incomplete"));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Birkhoff and runs its tests.
 #   launch/test.sh          one g++ build and every CPU test
-#   launch/test.sh --all    besides: clang, a debug build, address and thread sanitizers, short runs of the fuzz targets,
+#   launch/test.sh --all    also: clang, a debug build, address and thread sanitizers, short runs of the fuzz targets,
 #                           the CUDA build, format, layering, header self-sufficiency, and the tests that need PyPI
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"

@@ -19,14 +19,15 @@ namespace {
 
 // A sleeping thread wakes up late, above all on a virtual machine; docs/decisions/waits.md has the figures. So threads
 // spin for longer than almost every wait of a step lasts. Next to other programs such a spin would use up the core time
-// that the waited-for thread needs; there the watch in kernels/core/cpu/crowded.h makes them sleep at once. If the
+// that the awaited thread needs. In this case the watch in kernels/core/cpu/crowded.h makes them sleep at once. If the
 // system does not let us watch, the spin is short instead.
 constexpr double kSpin_s = 3e-3, kUnwatchedSpin_s = 50e-6;
 // libomp counts in milliseconds, and 0 would mean to sleep at once. The watch has no effect on libomp.
 constexpr const char* kBlocktime_ms = "1";
 
-// The number of turns that make up the spin time. libgomp counts turns with one pause instruction each, which takes 10
-// to 150 cycles depending on the processor, so it is measured.
+// The number of turns of a spin loop that take as long as a spin should. libgomp limits a spin by a number of turns,
+// each with one pause instruction. This instruction takes 10 to 150 cycles depending on the processor, so the time of a
+// turn is measured.
 long turns_of_spin() {
   constexpr int kTurns = 1000, kTries = 5;
   double fastest_s = 1;
@@ -64,8 +65,8 @@ void bound_thread_waits(char** argv) {
   const bool gnu = set_by_default("GOMP_SPINCOUNT", std::to_string(turns_of_spin()));
   if (gnu) setenv(kOurThreadWaits, "bounded", 1);
   const bool llvm = set_by_default("KMP_BLOCKTIME", kBlocktime_ms);
-  // Both variables are set in the new process, so this happens once. It returns if exec is refused; then threads wait
-  // as the library decides.
+  // Both variables are set in the new process, so this happens only once. reexecute() returns only if the system
+  // refuses it; threads then wait as the library decides.
   if (gnu || llvm) reexecute(argv);
 }
 

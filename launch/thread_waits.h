@@ -2,8 +2,8 @@
 
 namespace birkhoff {
 
-// Makes the threads of the OpenMP team wait for each other by a bounded spin and then asleep. With an unbounded spin
-// they would spin for milliseconds while the thread that they wait for has no core, and next to other programs a step
+// Limits how long the threads of the OpenMP team spin when they wait for each other; after that they sleep. Without a
+// limit they would keep spinning while the thread that they wait for has no core, and next to other programs a step
 // would take hundreds of times as long. While other programs compete for the cores, threads sleep at once
 // (kernels/core/cpu/crowded.h).
 // The OpenMP library reads its settings when it is loaded, before main(). So this function sets them in the environment

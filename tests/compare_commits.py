@@ -5,11 +5,11 @@
   tests/compare_commits.py OLD NEW --speed ROUNDS
 
 OLD and NEW are commits, which are built under DIR (build/compare by default) and kept for the next call, or built programs.
-Both programs train six clipped steps of every case below, on 1, 2 and 3 ranks. Equal must be: the exit code, every number of
-metrics.jsonl that does not measure the machine, each checkpoint by `birkhoff checkpoint diff` of NEW (weights, moments, which
-show gradients, the position in the data, the config), `birkhoff eval`, `birkhoff describe model`, and the shards of the data
-set. NEW also resumes from OLD's checkpoint of step 3 and must end where OLD ended. --only TEXT takes the cases whose name
-contains TEXT.
+Both programs train six clipped steps of every case below, on 1, 2 and 3 ranks. These results must be equal: the exit code,
+every number of metrics.jsonl that does not measure the machine, each checkpoint, compared by `birkhoff checkpoint diff` of
+NEW (weights; moments, which depend on the gradients; the position in the data; the config), `birkhoff eval`, `birkhoff
+describe model`, and the shards of the data set. NEW also resumes from OLD's checkpoint of step 3 and must end where OLD
+ended. --only TEXT takes the cases whose name contains TEXT.
 
 --speed runs `bench step`, `bench ranks` and `bench checkpoint` and a short training run of the quickstart model with both
 programs in turn, and prints the median over the rounds of NEW / OLD for speed and for peak memory.
@@ -36,7 +36,7 @@ VOCABULARY = 400
 COMMON = [f'run.steps={STEPS}', 'run.threads=1', 'run.log_interval=1', f'optimizer.clip_norm={CLIP_NORM}',
           'optimizer.warmup_steps=2', f'checkpoint.interval={SAVE_AT}', f'eval.interval={SAVE_AT}', 'eval.sequences=6',
           'batch.global_batch_size=12', 'metrics.progress=never']
-# The models: a config, and what makes it small enough to train many times.
+# The models: a config, and settings that make it small enough to train many times.
 QUICKSTART = ('configs/quickstart.yaml', ['batch.sequence_length=48', 'model.num_layers=3', 'model.hidden_size=128',
                                           'model.engram.rows_per_head=1000'])
 ALL_PARTS = ('configs/test.yaml', [])
@@ -62,7 +62,7 @@ def case(name, model, *settings):
 
 
 def cases():
-    """Every kind of residual with every recomputation, every recipe with every optimizer, and what else a model may have."""
+    """Every kind of residual with every recomputation, every recipe with every optimizer, and other options of a model."""
     for model_name, model in (('quickstart', QUICKSTART), ('all parts', ALL_PARTS)):
         yield case(model_name, model)
         for residual in ('plain', 'hc', 'mhc', 'mhc_single_pass'):
@@ -106,7 +106,7 @@ def cases():
 
 
 class Program:
-    """A built birkhoff, run in folders of its own, with relative paths, so that two programs say the same of them."""
+    """A built birkhoff, run in folders of its own. Paths are relative, so that the output of two programs can be equal."""
 
     def __init__(self, path, folder):
         self.path = path.resolve()
@@ -129,7 +129,7 @@ def checked(result):
 
 
 def build(revision, work):
-    """The program of a commit; a path of a file is taken for a program."""
+    """The program of a commit. The path of a file is taken as a program."""
     if pathlib.Path(revision).is_file():
         return pathlib.Path(revision)
     commit = subprocess.run(['git', '-C', ROOT, 'rev-parse', '--verify', '--quiet', revision + '^{commit}'], text=True,
@@ -186,8 +186,8 @@ DATA = ['--set', 'data.tokenizer=../tokenizer.json', '--set', 'data.sources=[{pa
 
 
 def records(path):
-    """The records of metrics.jsonl by event, without what measures the machine. Checkpoints are reported when they are
-    written, which may be some steps later, so that only the order within an event is the run's."""
+    """The records of metrics.jsonl by event, without the numbers that measure the machine. A checkpoint is reported when it
+    is written, which may be some steps later, so only the records of the same event have a fixed order."""
     kept = [{key: value for key, value in json.loads(line).items() if not MEASURED.search(key)}
             for line in path.read_text().splitlines()]
     return sorted(kept, key=lambda record: record['event'])
@@ -205,7 +205,7 @@ def record_differences(old, new):
 
 
 def clipping_faults(rows):
-    """A comparison of steps that no clip touched would not show an error of the norm."""
+    """Reports steps without clipping: their results do not depend on the norm, so they would not show an error in it."""
     norms = [r['grad_norm'] for r in rows if r['event'] == 'step']
     if len(norms) != STEPS or min(norms) <= CLIP_NORM:
         yield f'the gradient norms {norms} are not those of {STEPS} clipped steps'
@@ -245,7 +245,7 @@ def resumed(new, one, ranks, old_run, folder):
 
 
 def compare(old, new, one, ranks, keep):
-    """What differs in one case on so many ranks."""
+    """The differences in one case on this number of ranks."""
     name = re.sub(r'\W+', '-', one.name) + f'-{ranks}'
     folders = [program.folder / name for program in (old, new)]
     extra = new.folder / (name + '-resumed')

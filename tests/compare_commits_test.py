@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""tests/compare_commits.py finds one changed bit: of a weight, of a reported number, of the text of a description.
+"""Tests that tests/compare_commits.py finds a changed bit in a weight, in a reported number and in the text of a
+description.
 
   tests/compare_commits_test.py PROGRAM
 
-The second program is PROGRAM behind a script that changes what it leaves.
+The second program is a script that runs PROGRAM and then changes its results.
 """
 import pathlib
 import subprocess

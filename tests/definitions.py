@@ -1,9 +1,9 @@
 """What the sources define at namespace scope, and which names they define twice.
 
 Two definitions of one name in one program break the one-definition rule: the linker keeps either of them, and a caller of
-the other works on memory of the wrong layout. No compiler sees it, as each translation unit is right by itself. So every
-name of a namespace is defined once: types, enumerations, aliases, constants, and functions of equal parameters. Names in an
-anonymous namespace and static functions belong to their file.
+the other works on memory of the wrong layout. No compiler can notice this, since each translation unit is correct by itself.
+So every name of a namespace is defined once: types, enumerations, aliases, constants, and functions with equal parameters.
+Names in an anonymous namespace and static functions belong to their file.
 """
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ def without_text(code):
 
 
 def end_of(code, at):
-    """Behind the bracket that closes the one at `at`."""
+    """The index after the bracket that closes the one at `at`."""
     pairs = {'{': '}', '(': ')', '[': ']'}
     depth, opening, closing = 0, code[at], pairs[code[at]]
     for i in range(at, len(code)):
@@ -40,7 +40,7 @@ def end_of(code, at):
 
 
 def statements(code):
-    """(offset, head, body or None) of every declaration of a scope: the head is what stands before its braces."""
+    """(offset, head, body or None) of every declaration of a scope. The head is the text before its braces."""
     start = at = 0
     while at < len(code):
         if code[at] == '{':
@@ -57,7 +57,7 @@ def statements(code):
 
 
 def without_template(head):
-    """Without attributes and 'template <...>'; arguments of templates may hold others."""
+    """The head without attributes and 'template <...>', whose arguments may contain angle brackets too."""
     head = SPACES.sub(' ', re.sub(r'\[\[.*?\]\]', ' ', head)).strip()
     while head.startswith('template'):
         depth = 0
@@ -70,7 +70,7 @@ def without_template(head):
 
 
 def top_level(text, separator=','):
-    """The parts of a list; commas within brackets part nothing."""
+    """The parts of a list. Separators within brackets do not count."""
     parts, depth = [''], 0
     for c in text:
         depth += (c in '<({[') - (c in '>)}]')
@@ -82,7 +82,7 @@ def top_level(text, separator=','):
 
 
 def type_of_parameter(parameter):
-    """Without the parameter's name and default value."""
+    """The type of a parameter, without its name and default value."""
     parameter = top_level(parameter, '=')[0].strip()
     named = re.fullmatch(r'(.*[\w>&*.]\s*[\s&*>.])(\w+)((?:\[\w*\])*)', parameter, re.S)
     if named and not re.fullmatch(r'(const|unsigned|long|struct)\s+', named[1]):
@@ -90,11 +90,11 @@ def type_of_parameter(parameter):
     parameter = re.sub(r'\s*([&*<>,:])\s*', r'\1', SPACES.sub(' ', parameter)).strip()
     parameter = re.sub(r'^([\w:]+(?:<.*>)?) const\b', r'const \1', parameter)
     by_value = not re.search(r'[&*]', re.sub(r'<.*>', '', parameter))
-    return parameter.removeprefix('const ') if by_value else parameter  # of a value its const is no part of the type
+    return parameter.removeprefix('const ') if by_value else parameter  # const of a value is not part of the type
 
 
 def function(head):
-    """'name(types)' where the head is that of a function with external linkage."""
+    """'name(types)' if the head is that of a function with external linkage, otherwise None."""
     match = re.search(r'((?:[\w:]+(?:<[^()]*>)?::)?(?:operator\s*[^\s\w(]+|operator\s*\(\)|~?\w+))(<[^()]*>)?\s*\(', head)
     if not match or re.match(r'(static|friend)\b', head):
         return None
@@ -111,7 +111,7 @@ def name_of(head, has_body):
     """The name that a declaration defines, or None."""
     head = without_template(SPACES.sub(' ', head).strip())
     if head.startswith(','):
-        return None  # a constructor goes on behind a member that it initializes in braces
+        return None  # the rest of a constructor, after a member that it initializes with braces
     kind = re.match(r'(?:class|struct|union|enum(?: class| struct)?) '
                     r'(?:(?:alignas|__attribute__) ?\((?:[^()]|\([^()]*\))*\) )*([\w:]+(?:<[^{]*>)?)(?: final)?(?: ?:[^:].*)?$', head)
     if kind:
@@ -151,8 +151,8 @@ def definitions(code, file):
 
 
 def duplicates(found):
-    """One line for each definition of a name that another file has defined before. Two in one file are alternatives under
-    #if, since a compiler sees the others."""
+    """One line for each definition of a name that another file has defined before. Two definitions in one file are
+    alternatives under #if, since the compiler would report any others."""
     places = collections.defaultdict(list)
     for definition in found:
         places[definition.name].append(definition)

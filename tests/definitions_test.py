@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The scanner of tests/definitions.py on planted sources: which pairs it refuses, which it lets stand."""
+"""Tests the scanner of tests/definitions.py on planted sources: which pairs it refuses and which it allows."""
 import unittest
 
 from definitions import definitions, duplicates

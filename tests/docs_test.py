@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the contracts of ops,
-the tests of faults, the how-to pages.
+"""Checks the documentation against the tree: links, files, commands, shell blocks, functions, the table of ops, the
+contracts of ops, the tests of faults, the how-to pages.
 
   tests/docs_test.py                 checks
   tests/docs_test.py --write         writes the table of docs/backends.md first
@@ -68,7 +68,7 @@ def missing_files():
 
 
 def missing_tests():
-    """Names of tests, which are sentences in camel case, stand in the sources of the tests."""
+    """Names of tests, which are sentences in camel case, must occur in the sources of the tests."""
     code = '\n'.join(p.read_text() for p in files('.cc', folders=['tests']))
     for page in [p for p in pages() if p.parent != HOW_TO and p != BACKENDS]:
         for test in set(re.findall(r'\b(?:[A-Z][a-z0-9]*){4,}\b', prose(page))):
@@ -138,7 +138,7 @@ def unknown_functions():
 
 
 def unread_settings():
-    """A setting that no code reads is named among the limits of README; nothing else is."""
+    """The limits in README name every setting that no code reads, and no other setting."""
     headers = [p for p in files('.h', folders=['trainer']) if p.parent.name == 'config' or p.name.endswith('options.h')]
     texts = '\n'.join(p.read_text() for p in headers)
     declared = {}  # name -> members that hold it
@@ -170,7 +170,8 @@ def ops_table():
 
 
 def incomplete_contracts():
-    """The header of an op has every key. Ops are what is dispatched, and what is made of ops and takes a struct."""
+    """The header of an op has every key. Ops are the functions that are dispatched, and those that are composed of ops and
+    take a struct."""
     for source in files('.cc', folders=['kernels']):
         header = source.with_suffix('.h')
         text = source.read_text()
@@ -183,7 +184,7 @@ def incomplete_contracts():
                 yield f'{name(header)}: has no {key}'
 
 
-# What a reader of these pages must be told, as the words that tell it.
+# Statements that these pages must contain word for word.
 STATEMENTS = {
     'docs/formats/shard.md': ['fixed-length strings of at most 64 KiB, UTF-8', 'H5T_CSET_UTF8', 'in the order of dataset.json'],
     'docs/formats/weights.md': ['before* the final norm', 'A predictor reads the state'],
@@ -201,7 +202,7 @@ def missing_statements():
 
 
 def other_batch_scripts():
-    """The one script that was run on a Slurm; a command given to sbatch by --wrap loses the checkpoint or the requeue."""
+    """Pages may only show the script that was tested with Slurm: sbatch --wrap loses the checkpoint or the requeue."""
     script = 'launch/slurm/train.sbatch'
     shown = {}
     for page in pages():

@@ -7,7 +7,7 @@ Four forms are edits, everything else is explanation:
   `path`, then a block            a new file
   `path`, after `line`: a block   goes below that line ("and after `line`:" for the file named last)
   `path`, in place of `line`:     takes that line's place
-  `path`: `a` becomes `b`         in one line or over a break
+  `path`: `a` becomes `b`         on one line or across a line break
 What the edits touch is compiled with the flags of BUILD and linked with its libraries: a build of the copy would compile the
 whole tree again. The copy is configured, and the targets that the pages name must be there.
 """
@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ['add-an-op', 'add-a-layer', 'add-a-setting', 'add-a-command']
 BLOCK = r'\n\n```\w+\n(.*?)^```'
 REFERENCES = 'kernels/elementwise/elementwise_reference.cc'
-# Test: an existing one that is linked with the same libraries, and the sources to compile anew for it.
+# New test -> an existing test that is linked with the same libraries, and the sources to compile again for the new one.
 TESTS = {
     'kernels/elementwise/scale_columns': ('kernels/elementwise/bias', ['kernels/elementwise/scale_columns*.cc', REFERENCES]),
     'trainer/nn/layer_scale': ('trainer/nn/linear', ['kernels/elementwise/scale_columns*.cc', REFERENCES, 'trainer/nn/layer_scale.cc']),
@@ -72,7 +72,7 @@ class Compiler:
         self.commands = {c['file']: c['command'] for c in json.loads((build / 'compile_commands.json').read_text())}
 
     def compile(self, source):
-        """With the command of that source, or of another one of its folder."""
+        """Compiles with the command of that source, or of another one in its folder."""
         if source in self.objects:
             return self.objects[source]
         original = ROOT / source

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Rules of the architecture: a folder includes only downward, no folders include one another, each third-party library has
-exactly one home, no layer names a dtype, every header and source is listed in the build, so that each header is compiled
-alone and no source is dead, no name of a namespace is defined twice, Args of more than five members are filled by name,
-a config embeds the options of the modules, no enumeration has the values of another, libraries neither print nor exit, and spelling is American."""
+"""Checks the rules of the architecture: a folder includes only downward, no folders include one another, each
+third-party library has exactly one home, no layer names a dtype, every header and source is listed in the build (so
+that each header is compiled alone and no source is unused), no name of a namespace is defined twice, Args of more than
+five members are filled by name, a config embeds the options of the modules, no enumeration has the values of another,
+libraries neither print nor exit, and spelling is American."""
 import pathlib
 import re
 import subprocess
@@ -47,12 +48,12 @@ HOME = {
 }
 NO_DTYPES = ['trainer/nn', 'trainer/models']  # ask kernels/gemm/precision.h for them
 OP = ('.h', '.cc', '_cpu.cc')
-# Of each set the build compiles one, so they define the same names.
+# A program contains only one file of each set, so these files may define the same names.
 ALTERNATIVES = [{'kernels/core/cpu/matmul_onednn.cc', 'kernels/core/cpu/matmul_portable.cc'},
                 {'data/hdf5/system_calls.cc', 'tests/support/injected_calls.cc'},
                 {'trainer/checkpoint/save_point.cc', 'tests/trainer/checkpoint/injected_save_point.cc'}]
 SUFFIXES = {'birkhoff_ops': OP, 'birkhoff_cuda_ops': ('_cuda.cu',), 'birkhoff_simd': ('_simd.cc',)}
-# Of a family as a whole.
+# Files that exist once for a whole family.
 SHARED = {'birkhoff_ops': '_reference.cc', 'birkhoff_simd': '_simd.h'}
 
 
@@ -115,7 +116,8 @@ def named_dtypes():
 
 
 def defined_twice():
-    """Names that two files of one program define. Each x_test.cc is a program of its own, with all others."""
+    """Names that two files of one program define. Each x_test.cc is a program of its own, linked with all sources that are
+    not tests."""
     tests = sorted(p for p in (ROOT / 'tests').rglob('*') if p.suffix in ('.h', '.cc'))
     found = {p.relative_to(ROOT).as_posix(): definitions(p.read_text(), p.relative_to(ROOT).as_posix())
              for p in sources() + tests}
@@ -135,7 +137,7 @@ def texts(paths):
 
 
 def written_files():
-    """What people have written and read: no numbers computed by others, and no inputs that must keep their bytes."""
+    """The files that people write and read. Excludes numbers that others computed, and inputs that must keep their bytes."""
     listed_files = subprocess.run(['git', '-C', ROOT, 'ls-files'], text=True, stdout=subprocess.PIPE).stdout.splitlines()
     known = [ROOT / name for name in listed_files] or [p for p in ROOT.rglob('*') if 'build' not in p.parts]
     endings = ('.h', '.cc', '.cu', '.cuh', '.py', '.sh', '.md', '.yaml', '.txt', '.cmake')

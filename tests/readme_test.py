@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the blocks of README's section on one's own data as they stand, in a folder of their own, with a built program.
+"""Runs the blocks of README's section "Your own data" unchanged, in a folder of their own, with a built program.
 
   tests/readme_test.py BUILD SCRATCH
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# What the output must hold, in this order.
+# What the output must contain, in this order.
 EXPECTED = [r'\n *type: *muon', r'parameters', r'\ndone: 50 steps', r'\nresumed from .*step-00000050', r'\ndone: 100 steps',
             r'bits_per_byte', r'671,026,419,200', r'\nkernels:']
 

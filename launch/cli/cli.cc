@@ -47,7 +47,7 @@ std::string path_of(const CLI::App* app) {
   return app->get_parent() ? path_of(app->get_parent()) + " " + app->get_name() : app->get_name();
 }
 
-// Finds a word in the place of a subcommand of `app` that is not one.
+// Finds a word that stands where a subcommand of `app` is expected but is not a subcommand.
 std::string unknown_command(const CLI::App* app, const std::vector<std::string>& arguments) {
   const auto at =
       app->get_parent() ? std::find(arguments.begin(), arguments.end(), app->get_name()) + 1 : arguments.begin();
@@ -77,8 +77,8 @@ std::string misleading_value(const CLI::App* app, const std::vector<std::string>
   return "";
 }
 
-// Finds a word that looks like an option but is none of this command. CLI11 would instead complain about the argument
-// that it then misses.
+// Finds a word that looks like an option but is not an option of this command. CLI11 would report a missing argument
+// instead.
 std::string unknown_option(const CLI::App* app, const std::vector<std::string>& arguments) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app->get_options())
@@ -96,7 +96,8 @@ std::string unknown_option(const CLI::App* app, const std::vector<std::string>& 
   return "";
 }
 
-// A better message than CLI11's for what is wrong with the arguments, or empty if CLI11's is the best.
+// Returns a message about the mistake in the arguments that is better than CLI11's, or an empty string if there is
+// none.
 std::string better_message(const CLI::App* app, const std::vector<std::string>& arguments) {
   for (const auto& find_mistake : {unknown_command, misleading_value, unknown_option}) {
     const std::string message = find_mistake(app, arguments);

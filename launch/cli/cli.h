@@ -15,12 +15,12 @@ class App;
 
 namespace birkhoff {
 
-// What a command does. A ParallelAction, which takes the world communicator, is started with MPI; a SerialAction is
-// not.
+// What a command does. A ParallelAction runs under MPI and receives the world communicator. A SerialAction runs without
+// MPI.
 using SerialAction = std::function<ExitCode()>;
 // Runs before MPI starts, and returns the deadline for that start.
 using BeforeMpi = std::function<StartDeadline()>;
-// Whether a command's standard output is its result, or only a log without which a run continues.
+// Whether a command's standard output is its result or only a log. A run continues if its log cannot be written.
 enum class Prints : uint8_t { result, log };
 struct ParallelAction {
   std::function<ExitCode(Communicator& world)> run;
@@ -35,15 +35,15 @@ class Command {
  public:
   Command(CLI::App* app, std::vector<std::pair<CLI::App*, AnyAction>>* actions) : app_(app), actions_(actions) {}
 
-  // A required positional argument. A list takes one or more.
+  // A required positional argument. With a list, one or more arguments.
   Command& positional(const std::string& name, std::string& value, const std::string& help);
   Command& positional(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // An option "--name". A list is given by repeating the option.
+  // An option "--name". With a list, the option may be repeated.
   Command& option(const std::string& name, std::string& value, const std::string& help);
   Command& option(const std::string& name, int64_t& value, const std::string& help);
   Command& option(const std::string& name, double& value, const std::string& help);
   Command& option(const std::string& name, std::vector<std::string>& values, const std::string& help);
-  // One of a few words.
+  // An option whose value must be one of `words`.
   Command& choice(const std::string& name, std::string& value, const std::vector<std::string>& words,
                   const std::string& help);
   Command& flag(const std::string& name, bool& value, const std::string& help);

@@ -3,7 +3,7 @@
 
 namespace birkhoff {
 
-// One function for each command, defined in launch/cli/NAME.cc; docs/how-to/add-a-command.md.
+// One function for each command, defined in launch/cli/NAME.cc. See docs/how-to/add-a-command.md.
 void add_bench(Cli& cli);
 void add_checkpoint(Cli& cli);
 void add_data(Cli& cli);

@@ -13,7 +13,8 @@ struct DescribeOptions {
   std::vector<std::string> overrides;
 };
 
-// Without a file and overrides prints the reference of all settings, otherwise the resulting configuration.
+// Prints the reference of all settings if neither a file nor an override is given, otherwise the resulting
+// configuration.
 ExitCode describe_config_or_file(const DescribeOptions& options) {
   if (options.config.empty() && options.overrides.empty()) {
     std::fputs(describe_config().c_str(), stdout);

@@ -41,7 +41,7 @@ int usable_cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Seconds of the fastest of at least three calls, over at least a quarter of a second.
+// Calls `body` at least three times and for at least a quarter of a second. Returns the seconds of the fastest call.
 template <class Body>
 double best_seconds(Body body) {
   double best = 1e30, total = 0;
@@ -114,7 +114,7 @@ struct Place {
   int32_t local_rank = 0, threads = 0;
 };
 
-// Where each rank runs, known to all ranks. Collective.
+// Collective. Returns on every rank where each rank runs.
 std::vector<Place> places_of(Communicator& world) {
   Place mine;
   gethostname(mine.host.data(), mine.host.size() - 1);

@@ -13,9 +13,9 @@
 namespace birkhoff {
 namespace {
 
-// By default glibc raises the threshold above which it maps a block on its own to the size of the largest block freed
-// so far. A few large blocks that come and go then leave holes of their size in the heap, up to a fifth of the memory
-// of a small model. Fixed thresholds return such blocks to the system.
+// glibc gives each block above a threshold a mapping of its own. By default it raises this threshold to the size of the
+// largest block freed so far. Large blocks that are allocated and freed later then leave holes in the heap, which take
+// up to a fifth of the memory of a small model. Fixed thresholds return such blocks to the system.
 void return_large_blocks() {
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 16 << 20);

@@ -20,7 +20,7 @@
 namespace birkhoff {
 namespace {
 
-// The moment from which the time budget counts.
+// The time budget counts from this moment.
 const auto process_started = std::chrono::steady_clock::now();
 
 void print_line(const std::string& line) {
@@ -107,7 +107,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
     Console& console = add_console(metrics, config.config);
     for (const std::string& warning : config.warnings) console.log("warning: " + warning);
     reports.log = [&console](const std::string& line) { console.log(line); };
-    // Log files lie in run.dir, which another run may hold until the directories are taken.
+    // The log files are in run.dir, so they are opened only after this run has locked its directories.
     reports.directories_ready = [&] { add_sinks(metrics, config.config, console); };
   }
   const Outcome outcome = run_training(watched, config, reports);

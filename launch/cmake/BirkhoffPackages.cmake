@@ -1,4 +1,4 @@
-# Finds every third-party package once. Only the folder that is a package's home links it (tests/layering_test.py).
+# Finds every third-party package once. Each package is linked by only one folder (tests/layering_test.py).
 find_package(PkgConfig REQUIRED)
 find_package(dnnl CONFIG REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)

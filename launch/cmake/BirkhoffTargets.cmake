@@ -78,7 +78,7 @@ function(birkhoff_simd family)
     endif()
     foreach(op IN LISTS ARGN)
       target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_simd.cc)
-      # As a source property, because it must come after the flags that every target has, which turn contraction off.
+      # A source property, since this flag must come after the flags of all targets, which turn contraction off.
       set_source_files_properties(${PROJECT_SOURCE_DIR}/kernels/${family}/${op}_simd.cc
         PROPERTIES COMPILE_OPTIONS -ffp-contract=fast)
     endforeach()
@@ -161,8 +161,8 @@ function(birkhoff_vectors kind path filter)
   add_dependencies(vectors_tests ${target})
 endfunction()
 
-# birkhoff_isa_test(PATH): runs the test PATH again with each lower instruction set, as isa/ISA/PATH; skipped if the
-# processor lacks it. Tests that only use the reference device are left out.
+# birkhoff_isa_test(PATH): runs the test PATH again with each lower instruction set, as isa/ISA/PATH. It is skipped if
+# the processor does not support the instruction set. Tests that only use the reference device are left out.
 function(birkhoff_isa_test path)
   string(REPLACE "/" "_" target "test_${path}")
   if(NOT TARGET ${target})

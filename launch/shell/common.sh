@@ -1,6 +1,6 @@
 # Shared by quickstart.sh, test.sh and bench.sh: packages, stages, environment. Sourced, never run.
 set -euo pipefail
-export LC_ALL=C.UTF-8  # so that numbers are printed with a point
+export LC_ALL=C.UTF-8  # so that numbers are printed with a decimal point
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A training step of configs/bench/gpt_14m.yaml in Birkhoff and in PyTorch, in turn, on the same machine and threads.
+"""Times a training step of configs/bench/gpt_14m.yaml in Birkhoff and in PyTorch alternately, with equally many threads.
 
   tests/bench/dense_torch.py [--birkhoff build/cpu/birkhoff] [--threads 2] [--rounds 5] [--steps 8] [--recipe f32|bf16] [--json]
 
-Both run forward, backward and AdamW on 4 sequences of 256 random tokens; bf16 is autocast in PyTorch. A round is a process
-of each; the ratio is the median over the rounds of Birkhoff's tokens/s over PyTorch's. Without PyTorch the exit code is 77.
+Both run forward, backward and AdamW on 4 sequences of 256 random tokens; bf16 is autocast in PyTorch. A round runs one
+process of each. The result is the median, over the rounds, of Birkhoff's tokens/s divided by PyTorch's. Without PyTorch the
+exit code is 77.
 """
 import argparse
 import json
@@ -87,7 +88,7 @@ def peer_step(recipe, threads, steps):
 
 
 def python_with_torch():
-    """This interpreter, or the system's, which has what apt installs; None if neither has PyTorch."""
+    """This interpreter, or the system's, which finds packages installed by apt; None if neither has PyTorch."""
     for python in (sys.executable, '/usr/bin/python3'):
         probe = [python, '-c', 'import torch']
         if pathlib.Path(python).exists() and subprocess.run(probe, stderr=subprocess.DEVNULL).returncode == 0:

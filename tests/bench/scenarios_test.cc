@@ -1,5 +1,5 @@
-// Every scenario through the program, on the smallest model that has every part. What they measure is nobody's promise
-// here; that they run, and print what docs/benchmarks.md lists, is.
+// Runs every scenario of the program on the smallest model that has every part. Checks that the scenarios run and print
+// what docs/benchmarks.md lists, but not the numbers that they measure.
 #include <cstdlib>
 #include <filesystem>
 
@@ -25,7 +25,8 @@ std::string command(int ranks, const std::string& scenario, const std::string& a
          arguments;
 }
 
-// The report, whose figures are finite numbers, of which those named are above 0, and all are documented.
+// Returns the report of a scenario. Checks that all its numbers are finite and documented, and that those named in
+// `positive` are above 0.
 Json run(int ranks, const std::string& scenario, const std::vector<std::string>& positive,
          const std::string& arguments = "") {
   const ProgramResult result = run_program(command(ranks, scenario, "--json --rounds 2 " + arguments));

@@ -283,7 +283,7 @@ TEST_F(Data, AMissingShardOrDatasetIsRefusedWithCodeSix) {
   EXPECT_THAT(nothing.output, HasSubstr("dataset.json"));
 }
 
-TEST_F(Data, AMixtureThatIsNoneIsRefusedBeforeTheFirstStep) {
+TEST_F(Data, AnInvalidMixtureIsRefusedBeforeTheFirstStep) {
   ingest();
   const std::string source = "{path: " + path("data");
   const struct {

@@ -67,7 +67,7 @@ class Fault : public testing::TestWithParam<Place> {
   TempDir dir_;
 };
 
-TEST_P(Fault, ARankThatStandsStillIsNamedAndEndsTheRunWithCodeFour) {
+TEST_P(Fault, AHangingRankIsNamedAndEndsTheRunWithCodeFour) {
   const ProgramResult r = run(SIGSTOP);
   EXPECT_EQ(r.exit_code, 4) << r.output;
   EXPECT_EQ(count(r.output, "\nerror: "), 1u) << r.output;
@@ -94,7 +94,7 @@ TEST_P(FaultOfAKeptRun, ARankThatIsKilledIsNamedByTheOthers) {
 }
 
 // MPI_Finalize waits for the hanging rank although no work is left. 75 asks for a restart, so it must stay 75.
-TEST(FaultBehindTheRun, ARankThatStandsStillHoldsUpNobody) {
+TEST(FaultAfterTheRun, AHangingRankDoesNotBlockTheOthers) {
   for (const auto& [settings, code] : {std::pair{"--set run.steps=1", 4}, {"--set run.time_budget_s=0.001", 75}}) {
     const TempDir dir;
     std::string command = Training::shared().command(

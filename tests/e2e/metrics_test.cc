@@ -110,7 +110,7 @@ TEST_F(Watched, ShowsInALineWhatTheDocumentationMarks) {
   for (const auto& [name, d] : documented()) EXPECT_EQ(shown.contains(name), d.in_step_line) << name;
 }
 
-TEST_F(Watched, HasALabelForEachOfAFewKinds) {
+TEST_F(Watched, HasTheExpectedLabelsAndValues) {
   for (const char* sample :
        {"mtp_loss{depth=\"1\"}", "expert_load_ratio{stat=\"max\"}", "expert_load_ratio{stat=\"p95\"}",
         "expert_load_ratio{stat=\"min\"}", "skipped_steps_total{reason=\"nonfinite\"} 0",

@@ -83,7 +83,7 @@ TEST_F(OldRun, IsRefusedFewerStepsThanItHas) {
   EXPECT_EQ(train("run", "--set run.steps=2").exit_code, 0) << "as many are fine";
 }
 
-// Manifests with a right checksum whose mistake only the run itself can find.
+// Manifests with a correct checksum and a mistake that only the run itself can find.
 TEST_F(OldRun, IsRefusedWhereItsManifestContradictsItself) {
   struct Case {
     std::function<void(Json& body)> change;

@@ -66,7 +66,7 @@ TEST(Resume, OfAResumeIsBitwiseEqual) {
   EXPECT_THAT(differences(manifest_of(dir / "straight", 8), manifest_of(dir / "parts", 8)), IsEmpty());
 }
 
-// Loads on another number of ranks and saves again before any step: the owners of the parts change, the state must not.
+// The lines that are not indented.
 std::vector<std::string> unindented_lines(const std::string& text) {
   std::vector<std::string> lines;
   std::istringstream in(text);
@@ -76,6 +76,8 @@ std::vector<std::string> unindented_lines(const std::string& text) {
   return lines;
 }
 
+// Loads on another number of ranks and saves again before any step. Other ranks then own the parts of the state, but
+// the state must be the same.
 class Reshard : public testing::TestWithParam<std::string> {};
 
 TEST_P(Reshard, OnOtherNumbersOfRanksKeepsEveryBitOfTheState) {

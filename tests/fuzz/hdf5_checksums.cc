@@ -56,7 +56,7 @@ void sign(std::string& file, size_t at, uint64_t length) {
   std::memcpy(file.data() + at + length - 4, &checksum, 4);
 }
 
-// Walks the messages of an object header, whose continuation blocks have checksums of their own.
+// Walks the messages of an object header and writes the checksums of its continuation blocks.
 void sign_messages(std::string& file, size_t at, size_t end, bool tracks_order, int depth) {
   while (at + 4 <= end && depth < 8) {
     const uint64_t type = number(file, at, 1), size = number(file, at + 1, 2);
@@ -85,8 +85,9 @@ void sign_object_header(std::string& file, size_t begin) {
   sign(file, begin, at + size + 4 - begin);
 }
 
-// The blocks that hold the links of a group with many of them end with their checksum. The exception is the direct
-// block, which holds the links themselves: its checksum is in its header, and is computed with that field set to zero.
+// The links of a group with many links are stored in blocks of their own, each of which ends with its checksum. The
+// exception is the direct block, which holds the links themselves: its checksum is in its header, and is computed with
+// that field set to zero.
 void sign_direct_block(std::string& file, size_t at) {
   uint64_t size = 512;
   for (uint64_t begin = number(file, at + 13, 4); begin >= 4096 && size < 65536; begin /= 2) size *= 2;

@@ -108,7 +108,7 @@ TEST(Console, KeepsTheBarBelowLinesAndMessages) {
   std::fclose(both);
 }
 
-// The output of a child process, whose parent, this test, plays the launcher.
+// Checks the standard error of a child process. This test is its parent and plays the launcher.
 class Terminal : public testing::TestWithParam<bool> {};
 
 TEST_P(Terminal, IsFoundBehindALauncher) {

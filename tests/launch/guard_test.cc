@@ -75,7 +75,7 @@ TEST(Guard, TakesARefusalOfTheSystemForAnErrorOfTheUserThatNamesPathAndReason) {
 TEST(Guard, FreesThePeersOfAFailingRankAndPrintsItsMessageFirst) {
   const Outcome outcome = run_guarded(4, [](Communicator& world) -> ExitCode {
     BK_CHECK(world.rank() != 2, "shard 7 is missing");
-    world.barrier();  // would wait for ever
+    world.barrier();  // would wait forever
     return ExitCode::done;
   });
   EXPECT_THAT(outcome.printed, StartsWith("[rank 2 of 4] error: shard 7 is missing\n"));

@@ -8,8 +8,8 @@
 namespace birkhoff {
 namespace {
 
-// The bytes that standard error, a pipe that nobody reads, holds after `text` was printed; `full`: the pipe is filled
-// before. -1 if the call hangs.
+// Prints `text` in a child process whose standard error is a pipe that nobody reads; with `full`, the pipe is filled
+// first. Returns the number of bytes in the pipe, or -1 if the call hangs.
 ssize_t held_behind(const std::string& text, bool full) {
   int ends[2];
   EXPECT_EQ(pipe(ends), 0);

@@ -35,7 +35,7 @@ std::set<int> of_use(SignalUse use) {
   return numbers;
 }
 
-TEST(Signals, EveryOneWhoseDefaultIsDeathIsDecidedOnce) {
+TEST(Signals, EverySignalThatEndsAProcessByDefaultHasOneRule) {
   std::set<int> decided;
   for (const SignalRule& rule : kSignals) EXPECT_TRUE(decided.insert(rule.number).second) << rule.name;
   for (int number = 1; number < 32; ++number) {
@@ -50,7 +50,7 @@ TEST(Signals, EveryOneWhoseDefaultIsDeathIsDecidedOnce) {
   }
 }
 
-TEST(Signals, ThatAskForAStopAreRequestsAlsoWhereTheyCameEarly) {
+TEST(Signals, ThatAskForAStopAreRequestsEvenIfTheyArriveEarly) {
   for (const int number : of_use(SignalUse::stop)) {
     EXPECT_EQ(in_child([&] {
                 hold_stop_signals();

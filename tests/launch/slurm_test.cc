@@ -128,7 +128,7 @@ TEST_F(TrainSbatch, RequeuesOnlyTheElementOfAnArray) {
   EXPECT_EQ(requeued(), "requeue 12_3\n");
 }
 
-TEST_F(TrainSbatch, LeavesWhatAHumanMustMend) {
+TEST_F(TrainSbatch, DoesNotRequeueWhatAHumanMustFix) {
   for (const int code : {2, 3, 5, 6, 74}) {
     launcher("exit " + std::to_string(code));
     const ProgramResult ended = run();

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares regular expressions and added tokens with PyPI's tokenizers: constructs.json as frozen, and random ones.
+"""Compares regular expressions and added tokens with PyPI's tokenizers: the constructs below, and random ones.
 
   construct_oracle.py TOKENIZER_TOOL [--freeze]
 
-What our side refuses by name counts as equal, save for patterns under "accepted", which public tokenizers use. --freeze
-writes what PyPI's tokenizers make of the constructs below to constructs_frozen.json.
+A construct that our side refuses by name counts as equal, except for the patterns in ACCEPTED, which public tokenizers
+use. --freeze writes the results of PyPI's tokenizers for the constructs below to constructs_frozen.json.
 Exit code 77: skipped, the package could not be installed (no network, no PyPI).
 """
 import json
@@ -75,13 +75,13 @@ def with_added(file, tokens):
 
 
 def theirs(pattern, texts):
-    """Each text with a mark for every match, and its cuts; None where `tokenizers` has no answer."""
+    """Each text with a mark for every match, and the pieces it is cut into; None if `tokenizers` gives no answer."""
     from tokenizers import Regex, normalizers, pre_tokenizers
     try:
         regex = Regex(pattern)
         replace, split = normalizers.Replace(regex, MARK), pre_tokenizers.Split(regex, "isolated")
         return [[replace.normalize_str(t), [word for word, _ in split.pre_tokenize_str(t)]] for t in texts]
-    except BaseException:  # also a panic, where a pattern takes Oniguruma too many steps
+    except BaseException:  # also a panic, if a pattern takes Oniguruma too many steps
         return None
 
 

@@ -36,7 +36,7 @@ TEST(FrozenTokenizers, GiveTheIdsAndTextsOfTokenizers) {
   }
 }
 
-// Merges as lists of two: the file of `tokenizers`, ours has strings.
+// Turns merges written as strings, as in our files, into lists of two, as in the files of `tokenizers`.
 nlohmann::json merges_as_pairs(const nlohmann::json& merges) {
   nlohmann::json pairs = nlohmann::json::array();
   for (const auto& merge : merges) {

@@ -2,7 +2,7 @@
 """Compares the tokenizer with Hugging Face `tokenizers`.
 
   tokenizer_oracle.py TOOL            trains and encodes with both and compares; TOOL is the test program tokenizer_tool
-  tokenizer_oracle.py TOOL --freeze   besides writes tokenizer_frozen.json, which tokenizer_frozen_test.cc checks
+  tokenizer_oracle.py TOOL --freeze   also writes tokenizer_frozen.json, which tokenizer_frozen_test.cc checks
 
 Makes a scratch virtual environment with the PyPI package. Exit codes: 0 equal, 1 different, 77 skipped (no PyPI).
 Code points that Python's Unicode tables do not know are excepted and counted: the two libraries' tables differ there.
@@ -175,7 +175,7 @@ def compare_training(comparison):
 
 
 def every_pair_of_bytes(tokenizer):
-    """Cuts words at other places than `tokenizer`, and the ids change: any two bytes of a word may merge."""
+    """A copy of `tokenizer` in which any two bytes of a word may merge, so that the ids show where words are cut."""
     from tokenizers import pre_tokenizers
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     pairs = [(a, b) for a in alphabet for b in alphabet]

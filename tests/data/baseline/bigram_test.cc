@@ -19,8 +19,8 @@ using Document = std::vector<int32_t>;
 std::vector<uint8_t> all_of(const Document& d) { return std::vector<uint8_t>(d.size(), 1); }
 
 // The pairs of the documents 1 2 0 and 1 1 0 after the begin token 0, with a vocabulary of 4:
-//   (0,1) twice; (1,2) (2,0) (1,1) (1,0) once, so D = 4/6.
-// Of the 5 distinct pairs, 2 end with 0, 2 with 1 and 1 with 2, so D' = 1/5 and
+//   (0,1) occurs twice; (1,2), (2,0), (1,1) and (1,0) occur once, so the discount is D = 4/6.
+// Of the 5 distinct pairs, 2 end with 0, 2 with 1 and 1 with 2, so the discount of q is D' = 1/5, and
 //   q = (1.8, 1.8, 0.8, 0)/5 + 0.2 * 3/5 / 4.
 BigramModel example() {
   BigramCounts counts(4);
@@ -45,7 +45,7 @@ TEST(Bigram, ProbabilitiesOfEveryContextSumToOne) {
   }
 }
 
-TEST(Bigram, NatsAreOfTheTargetsAloneAndTheFirstFollowsTheBeginToken) {
+TEST(Bigram, NatsCountOnlyTargetsAndTheFirstTokenFollowsTheBeginToken) {
   const BigramModel model = example();
   const double expected = -std::log(model.probability(0, 1)) - std::log(model.probability(2, 0));
   EXPECT_NEAR(model.nats(Document{1, 2, 0}, std::vector<uint8_t>{1, 0, 1}, 0), expected, kExact);

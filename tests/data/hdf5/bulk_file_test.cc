@@ -132,7 +132,7 @@ off_t no_seek_hole(int fd, off_t offset, int whence) {
 }
 
 // The file has a hole, data far from its beginning, and a hole at the end.
-TEST_F(BulkFileFaults, AFileInMemoryIsCopiedWhateverTheSystemTellsOfHoles) {
+TEST_F(BulkFileFaults, AFileInMemoryIsCopiedWhateverTheSystemReportsAboutHoles) {
   const MemoryFile memory;
   const int64_t island = int64_t{5} << 20, size = island + (int64_t{3} << 20);
   std::filesystem::resize_file(memory.descriptor_path(), static_cast<uintmax_t>(size));
@@ -153,7 +153,7 @@ TEST_F(BulkFileFaults, AFileInMemoryIsCopiedWhateverTheSystemTellsOfHoles) {
   }
 }
 
-TEST_F(BulkFileFaults, WhatIsWrittenFollowsNoSymbolicLink) {
+TEST_F(BulkFileFaults, WritingFollowsNoSymbolicLink) {
   write_file(dir_ / "target", "precious");
   std::filesystem::create_symlink(dir_ / "target", dir_ / "link");
   std::filesystem::create_symlink(dir_ / "nowhere", dir_ / "dangling");

@@ -103,7 +103,7 @@ TEST(H5File, SaysWhatIsMissingOrOfTheWrongType) {
   EXPECT_THAT(message_of([&] { root.group("none"); }), HasSubstr("a.h5/none is missing"));
 }
 
-TEST(H5File, CarriesTheWordsOfHdf5) {
+TEST(H5File, PassesOnTheReasonThatHdf5Gives) {
   const TempDir dir;
   EXPECT_THAT(message_of([&] { H5File::create(dir / "no/such/folder/a.h5"); }), HasSubstr("No such file or directory"));
   H5File file = H5File::create(dir / "a.h5");
@@ -111,7 +111,7 @@ TEST(H5File, CarriesTheWordsOfHdf5) {
   EXPECT_THAT(message_of([&] { file.root().create_group("twice"); }), HasSubstr("already exists"));
 }
 
-TEST(H5File, TellsDamagesOfTheFileApart) {
+TEST(H5File, DistinguishesTheKindsOfDamage) {
   const TempDir dir;
   const auto path = dir / "a.h5";
   H5File file = H5File::create(path);

@@ -183,7 +183,7 @@ TEST_F(HostileH5, AttributesAreSingleValuesOfTheExactType) {
               HasSubstr("a.h5: has more than 8 attributes, or one of more than 65536 bytes"));
 }
 
-// Edits of a file with recomputed checksums. Every one of them crashes or misleads libhdf5 1.10.8.
+// Edits a file and recomputes its checksums. Every one of these edits crashes or misleads libhdf5 1.10.8.
 class MisleadingH5 : public HostileH5 {
  protected:
   // The result of opening the file after `bytes` replace those at `offset` from the first occurrence of `mark`.

@@ -71,7 +71,7 @@ TEST_F(CorpusOfFiles, TakesJsonLinesByNameInAnyCaseAndByContent) {
   EXPECT_THAT(refusal("g.txt"), HasSubstr("g.txt: line 1: is not JSON"));
 }
 
-TEST_F(CorpusOfFiles, TakesProseForText) {
+TEST_F(CorpusOfFiles, ReadsProseAsText) {
   for (const char* text : {"{curly} prose\n", "[1] a reference\n", "{}\nand more", "a\xe9\xff\n", "\f\tpage\n", ""}) {
     write_file(dir_ / "a.txt", text);
     EXPECT_THAT(refusal("a.txt"), HasSubstr("read files: 1 as text")) << text;
@@ -104,7 +104,7 @@ TEST_F(CorpusOfFiles, RefusesJsonThatIsNotOneObjectALine) {
 }
 
 // The input is a part of a JSON lines file, as `split -b` makes it.
-TEST_F(CorpusOfFiles, TakesJsonLinesThatAreCutForJsonLines) {
+TEST_F(CorpusOfFiles, ReadsAPieceOfJsonLinesAsJsonLines) {
   write_file(dir_ / "xab", "xt\": \"x\"}\n{\"text\": \"y\"}\n\n{\"text\": \"z\"}\n{\"te");
   EXPECT_THAT(refusal("xab"), HasSubstr("xab: line 1: is not JSON: column 1"));
   for (const char* text : {"An object:\n{\"a\": 1}\n", "Two:\n{\"a\": 1}\n{\"a\": 1}\nand prose\nagain\n"}) {
@@ -113,7 +113,7 @@ TEST_F(CorpusOfFiles, TakesJsonLinesThatAreCutForJsonLines) {
   }
 }
 
-TEST_F(CorpusOfFiles, NamesWhatIsMadeOfPlainCharactersAndNoText) {
+TEST_F(CorpusOfFiles, NamesFormatsThatConsistOfAsciiCharacters) {
   write_file(dir_ / "jis.txt", "\x1b$B4A;z\x1b(B\n");
   EXPECT_THAT(refusal("jis.txt"), HasSubstr("jis.txt: holds text in ISO-2022; convert it with iconv"));
   write_file(dir_ / "c.txt", "070701" + std::string(104, '0') + "a.txt\n");

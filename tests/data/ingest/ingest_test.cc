@@ -118,7 +118,7 @@ TEST_F(Ingest, SaysThatEverythingIsHeldOut) {
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("the input holds no text to train on"));
 }
 
-TEST_F(Ingest, VerifyNamesEveryShardThatIsNotTheOneDescribed) {
+TEST_F(Ingest, VerifyNamesEveryShardThatDiffersFromItsDescription) {
   DatasetManifest manifest = ingest(options_);
   SplitManifest& train = manifest.splits["train"];
   ASSERT_GT(train.shards.size(), 1u);
@@ -205,7 +205,7 @@ TEST_F(Ingest, RefusesALinkInPlaceOfItsClaim) {
   EXPECT_EQ(read_file(dir_ / "target"), "of a user");
 }
 
-TEST_F(Ingest, RemovesWhatAnUnfinishedOneLeft) {
+TEST_F(Ingest, RemovesWhatAnUnfinishedIngestionLeft) {
   options_.heldout_fraction = 0.999999;
   options_.split.kind = SplitRule::Kind::whole;
   EXPECT_THAT(message_of([&] { ingest(options_); }), HasSubstr("went to the held-out split"));
@@ -242,7 +242,7 @@ TEST_F(Ingest, RemovesNoFileThatCameAfterAnIngestionThatFailed) {
 }
 
 // The list of bad lines that a failed ingestion wrote is a leftover, and is removed.
-TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
+TEST_F(Ingest, RemovesTheListOfAFailedIngestion) {
   write_file(dir_ / "lines" / "a.jsonl", "{}\n");
   options_.inputs = {(dir_ / "lines").string()};
   options_.bad_lines = BadData::skip;
@@ -253,7 +253,7 @@ TEST_F(Ingest, RemovesTheListOfOneThatFailed) {
   EXPECT_FALSE(std::filesystem::exists(dir_ / "out" / "bad_samples.jsonl"));
 }
 
-TEST_F(Ingest, RefusesASecondOneIntoTheSameFolder) {
+TEST_F(Ingest, RefusesASecondIngestionIntoTheSameFolder) {
   options_.log = [&](const std::string&) {  // called while the first ingestion is running
     IngestOptions second = options_;
     second.log = nullptr;

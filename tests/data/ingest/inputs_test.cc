@@ -46,7 +46,7 @@ TEST_F(Inputs, AreTheFilesOfFoldersInOrder) {
   EXPECT_EQ(notes_, "");
 }
 
-TEST_F(Inputs, TellOfWhatIsPassedOver) {
+TEST_F(Inputs, ReportWhatIsSkipped) {
   for (const char* name : {"in/a", "in/.git/b", "in/.c", "in/new/d"}) write_file(dir_ / name, name);
   write_file(dir_ / "in/data/dataset.json", "{\"format\": \"birkhoff.dataset\"}");
   write_file(dir_ / "in/data/train/shard-00000.h5", "tokens");

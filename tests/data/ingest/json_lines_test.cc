@@ -18,7 +18,7 @@ std::string text_of(const std::string& line, const std::string& field = "text") 
   }
 }
 
-TEST(TextOfJsonLine, FindsNestedKeysAndTheOneOfTheVeryNameFirst) {
+TEST(TextOfJsonLine, FindsNestedKeysButPrefersAKeyWithTheWholeName) {
   const std::string line = R"({"a": {"b": "nested", "c.d": "deep"}, "a.b": "named", "a.c": {"d": 1}})";
   EXPECT_EQ(text_of(line, "a.b"), "named");
   EXPECT_EQ(text_of(R"({"a": {"b": "nested"}})", "a.b"), "nested");
@@ -26,7 +26,7 @@ TEST(TextOfJsonLine, FindsNestedKeysAndTheOneOfTheVeryNameFirst) {
   EXPECT_EQ(text_of(R"({"a": 1})", "a.b"), "here: has no 'a.b'; --json-field names the key of the text");
 }
 
-TEST(TextOfJsonLine, JudgesNoNumberBesideTheText) {
+TEST(TextOfJsonLine, IgnoresNumbersOutsideTheText) {
   std::string numbers;
   for (int i = 0; i < 100000; ++i) numbers += "1e999,-2.5E+400,";
   EXPECT_EQ(text_of("{\"n\": [" + numbers + std::string(500, '9') + "], \"text\": \"1e999 \\\" 1e9\"}"),

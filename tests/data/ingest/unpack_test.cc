@@ -55,7 +55,7 @@ class Unpack : public testing::Test {
   TempDir dir_;
 };
 
-TEST_F(Unpack, DecidesByContentAndTakesFramesOneAfterAnother) {
+TEST_F(Unpack, DecidesByContentAndReadsConsecutiveFrames) {
   std::string text;
   for (int i = 0; i < 60000; ++i) text += concat("line ", int64_t{i} * i, "\n");
   EXPECT_EQ(read(text), text);

@@ -223,7 +223,7 @@ TEST_F(LoaderTest, ACursorOfAnotherOrderIsRefusedOrBeginsANewMixture) {
 }
 
 // In another order, a different document stands at the same place, usually of a different length.
-TEST_F(LoaderTest, ANewMixtureOfAnotherSeedGoesOnWherever) {
+TEST_F(LoaderTest, ANewMixtureOfAnotherSeedContinuesFromAnyPosition) {
   options_.mixture_change = MixtureChange::restart;
   const uint64_t first_seed = options_.seed;
   for (uint64_t other = 1; other <= 40; ++other) {
@@ -271,7 +271,7 @@ TEST_F(LoaderWithABadSample, FailsByDefaultWithPathAndSampleAndStaysFailed) {
   }
 }
 
-TEST_F(LoaderWithABadSample, SkipMasksItAndLeavesAllElseInPlaceForAnyReplicas) {
+TEST_F(LoaderWithABadSample, SkipMasksTheSampleAndChangesNothingElseForAnyReplicas) {
   options_.bad_samples = BadData::skip;
   const auto one = run(1, 0, 10);
   expect_equal(run(3, 2, 10), one);

@@ -63,7 +63,7 @@ TEST(Mixture, EverySourceIsWithinOneOfItsQuotaAfterEverySequence) {
   }
 }
 
-TEST(Mixture, RefusesWhatIsNoMixture) {
+TEST(Mixture, RefusesInvalidMixtures) {
   EXPECT_THROW(Mixture({}), UserError);
   EXPECT_THROW(Mixture({0, 0}), UserError);
   EXPECT_THROW(Mixture({1, -1}), UserError);

@@ -88,7 +88,7 @@ TEST_F(HostileDataset, WhatDecidesTheMeaningOfTokensCannotBeEditedUnnoticed) {
   EXPECT_EQ(refusal(), "no DataError");
 }
 
-TEST_F(HostileDataset, OneWithoutChecksumsAsOlderProgramsWroteItIsRead) {
+TEST_F(HostileDataset, ADatasetOfAnOlderProgramWithoutChecksumsIsRead) {
   Json json = parse_json(good_, "d");
   json.erase("xxh3");
   for (Json& entry : json["splits"]["train"]["shards"]) entry.erase("index_checksum");
@@ -133,7 +133,7 @@ TEST_F(HostileDataset, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
   }
 }
 
-TEST_F(HostileDataset, EveryValueThatIsNotAsItShouldBeIsTold) {
+TEST_F(HostileDataset, EveryWrongValueIsReported) {
   Json json = parse_json(good_, "d");
   json.erase("format");
   json["version"] = "1";
@@ -164,7 +164,7 @@ TEST_F(HostileDataset, EveryValueThatIsNotAsItShouldBeIsTold) {
 
 // Shards are read and compared with whatever dataset.json says correctly about them, even if other values in it are
 // defective.
-TEST_F(HostileDataset, BesideADefectTheShardsAreComparedAndRead) {
+TEST_F(HostileDataset, ShardsAreComparedAndReadDespiteADefect) {
   edit([](Json& json) {
     Json& shards = json["splits"]["train"]["shards"];
     shards[0]["samples"] = -1;
@@ -290,7 +290,7 @@ TEST_F(HostileShard, TablesThatContradictTheShardAreRefusedWhenItIsOpened) {
   EXPECT_THAT(refusal({{0, 1, 0, 7, 0}}, {{1, 0, 5, 1, {-5}}}), HasSubstr("a segment with a dim of -5"));
 }
 
-TEST_F(HostileShard, EverySampleThatContradictsTheShardIsTold) {
+TEST_F(HostileShard, EverySampleThatContradictsTheShardIsReported) {
   const std::string said = refusal({{-1, 1, 10, 7, 0}, {0, 1, 10, 7, 0}, {1, 1, 11, 7, 0}},
                                    {SegmentRow{0, 0, 10, 1, {10}}, SegmentRow{0, 10, 10, 1, {10}}});
   EXPECT_THAT(said, AllOf(HasSubstr("s.h5: 2 defects:\n"), HasSubstr("s.h5: sample 0: segments -1 + 1 lie outside"),

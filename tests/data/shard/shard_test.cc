@@ -168,7 +168,7 @@ TEST_F(DamagedShard, EveryDefectHasItsOwnMessage) {
   EXPECT_THAT(complaint(), HasSubstr("s.h5: no such file"));
 }
 
-TEST_F(DamagedShard, WrongVersionFormatAndEmptinessAreToldApart) {
+TEST_F(DamagedShard, WrongVersionFormatAndEmptinessAreDistinguished) {
   write_shard(path_, {2, 100, "digest"}, samples());
   EXPECT_THAT(complaint(), HasSubstr("s.h5: expected shard version 1, found version 2"));
   write_shard(path_, {kShardVersion, 100, "digest"}, {});

@@ -68,8 +68,8 @@ TEST(TokenizerCompression, JoinsTokensOfOneMeaningInOrderOfAppearance) {
   EXPECT_EQ(at("\u0120"), at("\u010a"));  // space and newline
   EXPECT_NE(at("\u00c3"), at("\u00c4"));  // single bytes of longer characters keep their spelling
   EXPECT_EQ(compression.compressed_size, *std::max_element(compression.map.begin(), compression.map.end()) + 1);
-  // Ids that are merged into others: the 26 capital letters; tab, line feed and carriage return with the space; and of
-  // the merges he, the, " T" and HE the last two.
+  // Ids that are merged into others: the 26 capital letters; tab, line feed and carriage return, which are merged with
+  // the space; and " T" and HE, the last two of the four merges (he, the, " T", HE).
   EXPECT_EQ(at("HE"), at("he"));
   EXPECT_EQ(at("\u0120T"), at("t"));
   EXPECT_EQ(compression.compressed_size, tokenizer.vocab_size() - 26 - 3 - 2);

@@ -18,7 +18,7 @@ std::string translated(const std::string& pattern) {
   }
 }
 
-TEST(Oniguruma, RepeatsAnIntervalWhereAPlusStandsBehindIt) {
+TEST(Oniguruma, RepeatsAnIntervalThatAPlusFollows) {
   EXPECT_EQ(translated("a{1,3}+"), "(?:a{1,3})+");
   EXPECT_EQ(translated("x(?:ab){2}?y"), "x(?:(?:ab){2})?y");
   EXPECT_EQ(translated("[ab]{,3}"), "[ab]{0,3}");
@@ -34,7 +34,7 @@ TEST(Oniguruma, LetsAnOptionReachToTheEndOfItsGroup) {
   EXPECT_EQ(translated("(?x: a b # c\n) d"), "(?-i:ab) d");
 }
 
-TEST(Oniguruma, RefusesByNameWhatItReadsOtherwise) {
+TEST(Oniguruma, RefusesByNameWhatPcre2WouldReadDifferently) {
   for (const char* construct : {"\\b", "\\B", "\\h", "\\R",  "\\X", "\\K", "\\G", "\\1", "\\pL", "\\k",
                                 "\\N", "(?m", "(?~", "(?<n", "(?#", "(?R", "(*",  "\\0", "\\c",  "\\xe9"}) {
     EXPECT_THAT(translated(concat(construct, "a)")), HasSubstr(concat(" uses ", std::string(construct).substr(0, 2))));

@@ -149,7 +149,7 @@ TEST(Tokenizer, ChecksTypeSignAndRangeOfEveryNumber) {
   EXPECT_THAT(refusal(file), HasSubstr("go up to 16777215, but it has only 257 tokens"));
 }
 
-TEST(Tokenizer, RefusesWhatOneReaderTakesSoAndAnotherOtherwise) {
+TEST(Tokenizer, RefusesWhatReadersInterpretDifferently) {
   Json file = file_with(byte_level(true), {});
   file["added_tokens"].push_back(file["added_tokens"][0]);
   EXPECT_THAT(refusal(file), HasSubstr("the added token <s> twice"));

@@ -43,8 +43,8 @@ pid_t start_busy_process(bool as_nobody = false) {
   for (volatile unsigned turns = 0;;) turns = turns + 1;
 }
 
-// Must run in a process of its own, because it sets a limit. Returns 0 if the watch has seen the crowd and the process
-// has gone on.
+// Must run in a process of its own, because it sets a limit. Returns 0 if the watch detected the crowd and the process
+// continued.
 int crowded_where_no_thread_may_start() {
   setenv(kOurThreadWaits, "bounded", 1);
   start_watched_team(2);
@@ -59,7 +59,7 @@ int crowded_where_no_thread_may_start() {
 }
 
 // Must be the first test: the other one starts the watch of this process.
-TEST(Crowded, EndsNoProcessThatMayStartNoMoreThreads) {
+TEST(Crowded, DoesNotEndAProcessThatMayStartNoMoreThreads) {
   if (!can_watch_for_crowds()) GTEST_SKIP() << "the kernel keeps no schedstat";
   const pid_t child = fork();
   if (child == 0) _exit(crowded_where_no_thread_may_start());

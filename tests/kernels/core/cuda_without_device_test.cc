@@ -1,4 +1,4 @@
-// A CUDA build starts and gives proper answers if there is no driver.
+// A CUDA build must start without a driver and report that there is no device.
 #include <gtest/gtest.h>
 
 #include "kernels/core/cuda_memory.h"

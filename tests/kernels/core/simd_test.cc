@@ -9,7 +9,7 @@
 namespace birkhoff::test {
 namespace {
 
-TEST(Simd, ExponentialIsWithinItsBoundFromEndToEnd) {
+TEST(Simd, ExponentialIsWithinItsBoundOverItsWholeRange) {
   double worst = 0;
   for (double x = -87.29; x < 88.72; x += 1e-3) {
     const float argument = static_cast<float>(x);
@@ -19,7 +19,7 @@ TEST(Simd, ExponentialIsWithinItsBoundFromEndToEnd) {
   EXPECT_LE(worst, 3e-7);
 }
 
-TEST(Simd, ExponentialEndsInZeroInfinityAndNaN) {
+TEST(Simd, ExponentialGivesZeroInfinityAndNaNOutsideItsRange) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const float x : {-87.3f, -1000.0f, -kInfinity}) EXPECT_EQ(exp_f32(x), 0.0f) << x;
   for (const float x : {88.73f, 1000.0f, kInfinity}) EXPECT_EQ(exp_f32(x), kInfinity) << x;

@@ -81,7 +81,7 @@ TEST_F(TensorView, GivesItsElementsAsTheirTypeOnly) {
 
 TEST_F(TensorView, OfNoRowsIsPresentUnlikeADefaultTensor) {
   EXPECT_FALSE(Tensor{}.present());
-  EXPECT_TRUE((Tensor{numbers, DType::f32, {0, 3}}).present()) << "a tensor of no rows is given";
+  EXPECT_TRUE((Tensor{numbers, DType::f32, {0, 3}}).present()) << "a tensor without rows is not an absent one";
   EXPECT_TRUE(t.present());
 }
 
@@ -108,7 +108,7 @@ TEST(Bfloat16, RoundsToNearestAndTiesToEven) {
   EXPECT_TRUE(std::signbit(rounded(-0.0f)));
 }
 
-TEST(Bfloat16, KeepsEveryNumberOfItsOwnAndEveryNan) {
+TEST(Bfloat16, KeepsEveryBf16NumberAndEveryNaN) {
   for (uint32_t bits = 0; bits < 0x10000; ++bits) {
     bfloat16 b;
     b.bits = static_cast<uint16_t>(bits);

@@ -126,8 +126,8 @@ void expect_tables(const EngramHash& hash, const json& v) {
   }
 }
 
-// The look-back of a token, newest first and padded, is tested as a document that ends with the token, whose last row
-// must be the token's.
+// The look-back of a token lists the tokens up to it, newest first and padded. In a document of these tokens in
+// ascending order, the rows of the last token must be those of the vector.
 void expect_lookback(const EngramHash& hash, const json& item) {
   for (size_t t = 0; t < item.at("lookback").size(); ++t) {
     auto document = item.at("lookback").at(t).get<std::vector<int32_t>>();

@@ -1,4 +1,4 @@
-// Whole Engram modules, from row ids to streams and back, against vectors computed elsewhere.
+// Compares whole Engram modules, from row ids to streams and back, with vectors that other programs computed.
 #include <cmath>
 #include <numeric>
 

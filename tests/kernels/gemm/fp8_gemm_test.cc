@@ -211,7 +211,7 @@ void expect_experts_equal_linear(ScaleFormat scales) {
   }
 }
 
-TEST(Fp8Gemm, ExpertsAreTheLinearProductOfEachOnesRows) {
+TEST(Fp8Gemm, EachExpertEqualsALinearLayerOnItsRows) {
   for (const ScaleFormat scales : {ScaleFormat::f32, ScaleFormat::ue8m0}) expect_experts_equal_linear(scales);
 }
 

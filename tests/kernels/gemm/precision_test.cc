@@ -137,7 +137,7 @@ TEST(Precision, WeightsArePackedAgainOnlyWhenTheirVersionChanges) {
   EXPECT_EQ(forward(5, 1), 10.0f);
 }
 
-TEST(Precision, TheMetaDeviceTellsTheBytesThatTheCpuHolds) {
+TEST(Precision, TheMetaDeviceCountsTheBytesThatTheCpuHolds) {
   const auto bytes = [](DeviceKind kind, Recipe recipe) {
     Arena arena{Device{kind}};
     Stream stream{Device{kind}};

@@ -22,7 +22,7 @@ struct Sizes {
   size_t n, draws, layers, chains;
   SinkhornOptions options;
 };
-// Defaults are the values with which the numbers were published.
+// The defaults are the sizes and options of the published numbers.
 Sizes sizes_of(const json& file) {
   return {file.value("n", size_t{4}),
           file.value("draws", size_t{20000}),
@@ -72,7 +72,8 @@ Matrices transposed(const Matrices& a, size_t n) {
   return out;
 }
 
-// The largest singular value, found by squaring m^T m, scaled to trace 1, until one eigenvalue is left.
+// The largest singular value of m. Squares m^T m repeatedly and scales it to trace 1 each time, until only the largest
+// eigenvalue is left.
 double spectral_norm(const Matrices& m, size_t n) {
   Matrices power = product(transposed(m, n), m, n);
   const Matrices squares = power;
@@ -103,8 +104,8 @@ Matrices composites(const Matrices& all, const Sizes& sizes) {
   return out;
 }
 
-// Both sides were drawn at random, with other generators, so they agree within sampling: the distance of each from
-// `center` is at most `factor` times that of the other, plus `floor`.
+// Both sides come from matrices that were drawn at random with different generators, so they agree only up to sampling
+// errors: the distance of each from `center` is at most `factor` times that of the other, plus `floor`.
 struct Margin {
   double center, factor, floor;
 };
@@ -117,7 +118,7 @@ void expect_agrees(double actual, const json& row, const std::string& field, Mar
 class SinkhornStatsVectors : public testing::TestWithParam<DeviceKind> {
  protected:
   Stream stream{Device{GetParam()}, nullptr, nullptr};
-  // Sums of n numbers in f32, and of products of 60 such matrices.
+  // The rounding error of a sum over the n streams. Tests of products of 60 matrices allow ten times as much.
   double rounding = GetParam() == DeviceKind::reference ? 1e-12 : 1e-6;
 
   Matrices projected(const Matrices& logits, size_t n, SinkhornOptions options) {
@@ -179,8 +180,8 @@ TEST_P(SinkhornStatsVectors, MatchTheSumsOfProducts) {
   });
 }
 
-// Without the constraint the matrices are the identity plus noise of a twentieth of the scale. The gain grows
-// exponentially, so its logarithms are compared.
+// Without the constraint, a matrix is the identity plus noise whose standard deviation is a twentieth of the scale. The
+// gain grows exponentially, so its logarithms are compared.
 TEST_P(SinkhornStatsVectors, MatchTheGainWithoutTheConstraint) {
   for_each_vector_file("mhc_sinkhorn_stats", [&](const json& file) {
     const Sizes sizes = sizes_of(file);

@@ -193,7 +193,7 @@ void expect_sum_errors(const std::vector<double>& comb, const nlohmann::json& v,
   EXPECT_TRUE(agree(out, v.at("max_out_sum_err"), out_bound)) << out << " for " << v.at("max_out_sum_err");
 }
 
-// Another program may form the sums in another order, so the last digits may differ.
+// Another program may add in a different order, so the last digits of the sums may differ.
 TEST(SinkhornVectorFile, MayHaveTheErrorsOfItsSumsToTheBoundOfThePage) {
   const std::vector<double> comb{0.75, 0.25, 0.25, 0.75 + 1e-3};
   const auto with = [](double in, double out) {

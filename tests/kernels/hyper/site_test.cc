@@ -1,5 +1,5 @@
-// Tests how the ops work together: a whole wrapped sublayer and whole stacks of them against vectors computed
-// elsewhere.
+// Tests how the ops work together: compares a whole wrapped sublayer, and stacks of sublayers, with vectors that other
+// programs computed.
 #include <cmath>
 
 #include <gtest/gtest.h>

@@ -13,7 +13,7 @@ namespace {
 
 AdamWHyper hyper_of(int64_t step) { return {1e-2, 0.9, 0.95, 1e-8, 0.1, 0.5, step}; }
 
-// The test's activations are what may be f32 or bf16: the moments and the copy.
+// The moments and the copy may be f32 or bf16, so the case declares them as activations.
 OpCase adamw_case(int64_t count, bool copied) {
   OpCase c;
   c.parameter("grad", {count}).parameter("weight0", {count});

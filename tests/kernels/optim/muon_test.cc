@@ -100,7 +100,7 @@ TEST_P(NewtonSchulzSizes, KeepsSingularVectorsAndAppliesThePolynomialToSingularV
   const Pair p = with_singular_values(m, n, 1e-3);
   const auto exact = orthogonalized(p.input, {m, n}, DeviceKind::reference, DType::f32);
   EXPECT_LE(largest_difference(exact, p.output), kVectorBound);
-  // Errors of the first steps grow together with small singular values, that is, by the inverse of the smallest.
+  // The iteration magnifies errors of its first steps as much as small singular values: by the inverse of the smallest.
   const auto single = orthogonalized(p.input, {m, n}, DeviceKind::cpu, DType::f32);
   EXPECT_LE(largest_difference(single, p.output), 1e3 * bound(DType::f32, n));
 }
@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, NewtonSchulzSizes,
                          testing::Values(std::pair{1, 1}, std::pair{1, 9}, std::pair{7, 3}, std::pair{16, 16},
                                          std::pair{24, 65}, std::pair{65, 24}));
 
-TEST(NewtonSchulz, LeavesZeroAndNothingAsTheyAre) {
+TEST(NewtonSchulz, LeavesZerosAndEmptyMatricesUnchanged) {
   EXPECT_EQ(orthogonalized(std::vector<double>(6, 0), {2, 3}, DeviceKind::cpu, DType::f32), std::vector<double>(6, 0));
   EXPECT_TRUE(orthogonalized({}, {0, 3}, DeviceKind::cpu, DType::f32).empty());
   EXPECT_TRUE(orthogonalized({}, {3, 0}, DeviceKind::reference, DType::f32).empty());

@@ -101,7 +101,7 @@ TEST_F(CliTest, ReadsNumbersInDecimalDigitsAndInRange) {
 }
 
 // "--count=$N" with an unset variable must not take the next word as its value.
-TEST_F(CliTest, TakesNoOtherWordForAValueThatIsEmpty) {
+TEST_F(CliTest, DoesNotTakeTheNextWordForAnEmptyValue) {
   EXPECT_THAT(refusal({"train", "--mode=", "fast", "x"}), HasSubstr("--mode= has no value; give one, or leave"));
   EXPECT_THAT(refusal({"train", "x", "--count=", "7"}), HasSubstr("--count= has no value"));
   EXPECT_THAT(refusal({"train", "--set=", "x"}), HasSubstr("--set= has no value"));
@@ -110,7 +110,7 @@ TEST_F(CliTest, TakesNoOtherWordForAValueThatIsEmpty) {
   EXPECT_THAT(overrides, ElementsAre("a.b=", "c="));
 }
 
-TEST_F(CliTest, NamesAnUnknownOptionAheadOfWhatIsMissing) {
+TEST_F(CliTest, NamesAnUnknownOptionBeforeMissingArguments) {
   EXPECT_THAT(refusal({"data", "make", "--Output", "x"}),
               HasSubstr("--Output is not an option; did you mean --output?"));
   EXPECT_THAT(refusal({"data", "make", "--outptu=x"}), HasSubstr("--outptu is not an option; did you mean --output?"));

@@ -38,7 +38,7 @@ TEST(Watchdog, NamesThePhaseThatOutlastsItsDeadline) {
   EXPECT_EQ(expiry.get(), "step 12 did not end within 0.1 s");
 }
 
-TEST(Watchdog, IsSilentWithoutScopesWithinDeadlinesAndWhereThereIsNone) {
+TEST(Watchdog, IsSilentWithoutScopesWithoutDeadlinesAndWithinThem) {
   Expiry expiry;
   Watchdog watchdog(expiry.callback());
   for (int i = 0; i < 3; ++i) {
@@ -53,7 +53,7 @@ TEST(Watchdog, IsSilentWithoutScopesWithinDeadlinesAndWhereThereIsNone) {
   EXPECT_THAT(expiry.get(), IsEmpty());
 }
 
-TEST(Watchdog, ACheckpointDoesNotEatTheDeadlineOfItsStep) {
+TEST(Watchdog, ACheckpointDoesNotUseUpTheDeadlineOfItsStep) {
   Expiry expiry;
   Watchdog watchdog(expiry.callback());
   const auto step = watchdog.guard("step", 0.4);

@@ -10,7 +10,7 @@
 namespace birkhoff {
 namespace {
 
-TEST(Cover, TellsWhatIsMissingOrThereTwice) {
+TEST(Cover, ReportsMissingAndDuplicateElements) {
   const Shape matrix{4, 5};
   EXPECT_EQ(find_cover_defect(matrix, Slice::all(matrix).boxes), "");
   EXPECT_EQ(find_cover_defect(matrix, {}), "0 of 20 elements are there; element [0, 0] is missing");

@@ -72,7 +72,7 @@ TEST(Partition, BucketsEvenOutOneAnother) {
   EXPECT_THAT(load, Each(15.0));
 }
 
-TEST(Partition, AgreesOnWhatTheMatricesOfABlockCost) {
+TEST(Partition, BalancesMatricesOfDifferentCosts) {
   // The matrices of 8 blocks have different costs. Over 3 ranks the loads must be even up to one largest matrix.
   std::vector<double> load(3, 0.0);
   double sum = 0;

@@ -76,8 +76,8 @@ TEST_F(Damage, AFlippedBitInTheManifestWalksBack) {
   EXPECT_THAT(walked_back(), HasSubstr((newest() / kManifestName).string() + ": "));
 }
 
-// A flipped bit may leave the meaning as it was, for example in white space; then the manifest must read as before. No
-// flip may change the meaning unnoticed.
+// A flipped bit may leave the meaning unchanged, for example in white space; the manifest must then be read as before.
+// No flipped bit may change the meaning unnoticed.
 TEST_F(Damage, NoFlippedBitOfTheManifestPassesUnnoticed) {
   const std::string text = read_file(newest() / kManifestName);
   const std::string meaning = to_text(parse_manifest(text, "m"));
@@ -99,7 +99,7 @@ TEST_F(Damage, AFlippedBitInAnAttachmentWalksBack) {
   EXPECT_THAT(walked_back(), HasSubstr((newest() / "config.yaml").string() + ": the checksum is "));
 }
 
-TEST_F(Damage, AFlippedBitInWhatHdf5RecordsWalksBack) {
+TEST_F(Damage, AFlippedBitInTheMetadataOfHdf5WalksBack) {
   flip(newest() / "rank-00000.h5", 20, 1);
   EXPECT_THAT(walked_back(), HasSubstr((newest() / "rank-00000.h5").string()));
 }
@@ -158,7 +158,7 @@ TEST_F(Damage, AnotherFormatVersionIsRefusedWithAdvice) {
   EXPECT_THAT(refusal(0), HasSubstr("manifest.json: format version 0; this program reads versions 1 to 2"));
 }
 
-TEST_F(Damage, WhereNothingIsValidAllReasonsAreGiven) {
+TEST_F(Damage, AllReasonsAreGivenWhereNothingIsValid) {
   std::filesystem::remove(newest() / "rank-00001.h5");
   flip(dir_ / "step-00000010" / "tokenizer.json", 0, 0);
   const std::string message = message_of<DataError>([&] { load_newest(2, dir_.path(), [](int64_t s) { return s; }); });

@@ -8,7 +8,7 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
+TEST_F(Hostile, EveryWrongValueIsReported) {
   edit([](Json& body) {
     body.erase("format");
     body["version"] = "1";
@@ -45,7 +45,7 @@ TEST_F(Hostile, EveryValueThatIsNotAsItShouldBeIsTold) {
   }
 }
 
-TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
+TEST_F(Hostile, ValuesAndFilesAreCheckedDespiteAWrongChecksum) {
   Json whole = parse_json(good_, "m");
   whole["manifest"]["tensors"]["model.matrix"]["parts"][0]["boxes"][0][0][1] = 1e30;
   write_file(path(), whole.dump());
@@ -56,7 +56,7 @@ TEST_F(Hostile, BesideAWrongChecksumTheValuesAndTheFilesAreJudged) {
 }
 
 // Two tensors that share bytes are reported once, however many of their parts overlap, and their bytes are not read.
-TEST_F(Hostile, ManyPartsOfTheSameBytesAreToldOnceAndNotRead) {
+TEST_F(Hostile, ManyPartsOfTheSameBytesAreReportedOnceAndNotRead) {
   edit([](Json& body) {
     Json& parts = body["tensors"]["model.matrix"]["parts"];
     for (int i = 0; i < 10000; ++i) parts.push_back(parts[1]);
@@ -83,7 +83,7 @@ TEST_F(Hostile, ManyDefectsOfOneKindHideNoOther) {
                           HasSubstr("lost0: the file is missing"), HasSubstr("model.matrix in ")));
 }
 
-TEST_F(Hostile, AFileThatIsNotListedIsToldOnceForAllPartsInIt) {
+TEST_F(Hostile, AFileThatIsNotListedIsReportedOnceForAllPartsInIt) {
   edit([](Json& body) { body["files"].erase("rank-00001.h5"); });
   const std::string said = refused_by_commands();
   EXPECT_THAT(said, HasSubstr("its part in rank-00001.h5: the checkpoint has no such file"));

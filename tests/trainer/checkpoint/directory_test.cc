@@ -34,7 +34,7 @@ TEST(CheckpointDirectory, AMissingDirectoryHoldsNoCheckpoints) {
   EXPECT_FALSE(load_newest(2, "/nowhere/at/all", same));
 }
 
-TEST(CheckpointDirectory, OneThatIsAFileIsAnErrorAndNotANewStart) {
+TEST(CheckpointDirectory, AFileInItsPlaceIsAnErrorAndNotANewStart) {
   const TempDir dir;
   write_file(dir / "file", "x");
   EXPECT_THAT(message_of<DataError>([&] { list_checkpoints(dir / "file"); }), testing::HasSubstr("cannot be read"));

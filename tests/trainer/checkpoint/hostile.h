@@ -20,7 +20,7 @@ class Hostile : public testing::Test {
   std::filesystem::path newest() const { return dir_ / "step-00000020"; }
   std::filesystem::path path() const { return newest() / kManifestName; }
 
-  // Changes the manifest as JSON and gives it a right checksum again.
+  // Changes the manifest as JSON and recomputes its checksum.
   void edit(const std::function<void(Json& body)>& change) const {
     Json whole = parse_json(good_, "m");
     change(whole["manifest"]);

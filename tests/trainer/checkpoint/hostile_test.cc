@@ -1,5 +1,5 @@
-// Manifests with a right checksum and wrong content, and names that lead to something other than a regular file: every
-// command refuses them, and the loader falls back to the previous checkpoint.
+// Manifests with a correct checksum and wrong content, and names that lead to something other than a regular file:
+// every command refuses them, and the loader falls back to the previous checkpoint.
 #include "tests/trainer/checkpoint/hostile.h"
 
 #include <sys/resource.h>
@@ -66,7 +66,7 @@ TEST_F(Hostile, PartsThatDoNotCoverATensorOnceWalkBack) {
   };
   for (const Case& c : cases) {
     edit([&](Json& body) { c.change(body["tensors"]["model.matrix"], body); });
-    EXPECT_THAT(walked_back(), AllOf(HasSubstr(c.expected), HasSubstr(newest().string())));  // also a lone defect
+    EXPECT_THAT(walked_back(), AllOf(HasSubstr(c.expected), HasSubstr(newest().string())));  // even for a single defect
   }
 }
 
@@ -77,7 +77,7 @@ TEST_F(Hostile, AFolderNamedForAnotherStepThanItsManifestWalksBack) {
   EXPECT_THAT(walked_back(), HasSubstr(expected));
   EXPECT_THAT(refused_by_commands(), HasSubstr(expected));
   std::filesystem::rename(newest(), dir_ / "kept");
-  EXPECT_EQ(open_checkpoint(dir_ / "kept").step, 19) << "a name that tells no step";
+  EXPECT_EQ(open_checkpoint(dir_ / "kept").step, 19) << "a name without a step is accepted";
 }
 
 // A checkpoint of many ranks has more files than a process may hold open.

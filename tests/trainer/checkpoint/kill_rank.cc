@@ -1,4 +1,4 @@
-// Saves checkpoints for ever until it kills itself in the middle of a save. Driven by kill_test.cc.
+// Saves checkpoints until it kills itself in the middle of a save. Driven by kill_test.cc.
 //   kill_rank DIRECTORY RANKS next|same POINT RANK COUNT
 // The ranks are RANKS threads of this process, or with 0 the ranks of mpirun. The program resumes from the newest
 // checkpoint and then saves the next step each time, or with `same` one step again and again with new contents. It
@@ -44,7 +44,7 @@ void die_in_time(int rank) {
   }).detach();
 }
 
-// One write() per line: whatever the parent has read had happened before the kill.
+// Writes each line with one write(), so everything that the parent reads had happened before the kill.
 void print_progress(Communicator& comm, const std::string& text) {
   if (comm.rank() == 0 && ::write(STDOUT_FILENO, text.data(), text.size()) < 0) std::abort();
 }

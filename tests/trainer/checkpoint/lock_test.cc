@@ -83,7 +83,7 @@ TEST(DirectoryLock, RefusesASecondProcessAndNamesTheFirst) {
               AllOf(HasSubstr(concat(dir.path().string(), " is in use by process ", holder.pid(), " on ", host())),
                     HasSubstr("choose another run.dir")));
   set_age(dir / ".lock", 3600);
-  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is in use by process ")) << "a slow step is not a death";
+  EXPECT_THAT(try_lock(dir.path()), HasSubstr("is in use by process ")) << "an old lock of a living process";
 }
 
 TEST(DirectoryLock, TakesOverTheLockOfADeadProcess) {
@@ -123,7 +123,7 @@ TEST(DirectoryLock, WaitsForNoLongerThanItSays) {
 
 // A lock is a regular file of Birkhoff's own. The target of a link and a file of another program are not overwritten,
 // and a pipe is not waited for.
-TEST(DirectoryLock, WhatIsNoLockUnderItsNameIsRefusedAndKept) {
+TEST(DirectoryLock, AForeignFileUnderItsNameIsRefusedAndKept) {
   const TempDir dir;
   write_file(dir / "target", "precious");
   std::filesystem::create_symlink(dir / "target", dir / ".lock");
@@ -147,7 +147,7 @@ TEST(DirectoryLock, WhatIsNoLockUnderItsNameIsRefusedAndKept) {
   }
   EXPECT_EQ(read_file(dir / "target"), "precious");
   write_file(dir / ".lock", std::string(12, '\0'));
-  EXPECT_EQ(try_lock(dir.path()), "locked") << "what a crash of the machine may leave of one";
+  EXPECT_EQ(try_lock(dir.path()), "locked") << "a crash of the machine may leave such a file";
 }
 
 TEST(DirectoryLock, AnotherHostsLockIsTakenOverOnceItIsTooOld) {
@@ -175,7 +175,8 @@ TEST(DirectoryLock, AnotherHostsLockThatIsRefreshedIsRefused) {
   EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n") << "a refusal leaves the owner's name";
 }
 
-// The other host's clock is ahead of ours, so the age of the lock says nothing; only watching it does.
+// The other host's clock is ahead of ours, so the age of the lock says nothing. The start has to observe whether the
+// lock is refreshed.
 TEST(DirectoryLock, AnotherHostsClockDoesNotKeepItsLockAlive) {
   const TempDir dir;
   write_file(dir / ".lock", "elsewhere 17\n");
@@ -183,7 +184,7 @@ TEST(DirectoryLock, AnotherHostsClockDoesNotKeepItsLockAlive) {
   EXPECT_THAT(try_lock(dir.path(), 0.5), HasSubstr("which has ended, was taken over"));
 }
 
-TEST(DirectoryLock, StaysYoungWithoutHelp) {
+TEST(DirectoryLock, IsRefreshedInTheBackground) {
   const TempDir dir;
   DirectoryLock::Options options;
   options.refresh_every_s = 0.05;
@@ -203,7 +204,7 @@ TEST(DirectoryLock, IsGoneAfterwards) {
   EXPECT_FALSE(std::filesystem::exists(dir / ".lock"));
 }
 
-// As if this process had been suspended for so long that a run on another host took over.
+// Imitates a process that was suspended for so long that a run on another host took over.
 TEST(DirectoryLock, LeavesALockAloneThatAnotherHostTookOver) {
   const TempDir dir;
   {
@@ -214,7 +215,8 @@ TEST(DirectoryLock, LeavesALockAloneThatAnotherHostTookOver) {
     set_age(dir / ".lock", 100);
     const auto before = std::filesystem::last_write_time(dir / ".lock");
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    EXPECT_EQ(std::filesystem::last_write_time(dir / ".lock"), before) << "it is no longer ours to refresh";
+    EXPECT_EQ(std::filesystem::last_write_time(dir / ".lock"), before)
+        << "a lock of another host must not be refreshed";
   }
   EXPECT_EQ(read_file(dir / ".lock"), "elsewhere 17\n");
 }

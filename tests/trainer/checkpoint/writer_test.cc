@@ -167,7 +167,7 @@ off_t no_holes(int fd, off_t offset, int whence) {
   return -1;
 }
 
-TEST_F(WriterTest, ASystemThatCannotTellHolesFromDataSavesAllTheSame) {
+TEST_F(WriterTest, SavesOnASystemThatDoesNotDistinguishHolesFromData) {
   inject_lseek(no_holes);
   save_once(2, dir_.path(), 1, 1);
   inject_lseek(nullptr);
@@ -277,7 +277,7 @@ ssize_t wait_at_the_gate(int fd, const void* data, size_t bytes, off_t offset) {
   return ::pwrite(fd, data, bytes, offset);
 }
 
-TEST_F(WriterTest, TrainingGoesOnWhileAndChangesWhatWasCopied) {
+TEST_F(WriterTest, TrainingMayChangeTheStateAsSoonAsItIsCopied) {
   inject_pwrite(wait_at_the_gate);
   run_ranks(2, [&](Communicator& comm) {
     RankedState state(comm.rank(), 2, 1);

@@ -43,7 +43,7 @@ TEST_F(JsonLinesTest, WarnsOnceOfAFullDiskAndGoesOn) {
   EXPECT_THAT(warnings, ElementsAre(HasSubstr("cannot write /dev/full: No space left on device; the run goes on")));
 }
 
-// Opening such a pipe in blocking mode would wait for a reader for ever.
+// Opening such a pipe in blocking mode would wait for a reader forever.
 TEST_F(JsonLinesTest, GoesOnWithoutAPipeThatNobodyReads) {
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(open_json_lines(path, warn), nullptr);

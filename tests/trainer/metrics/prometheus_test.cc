@@ -116,7 +116,7 @@ TEST(PageServer, LeavesMostDescriptorsToTheRun) {
   EXPECT_THAT(scrape(server->port()), HasSubstr("page"));
 }
 
-TEST(PageServer, AnswersOnlyWhatIsAskedAsExpected) {
+TEST(PageServer, AnswersOnlyExpectedRequests) {
   PageServerOptions options;
   options.page = [] { return std::string(300000, 'x'); };
   const auto server = serve_page(std::move(options));

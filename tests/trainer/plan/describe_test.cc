@@ -115,8 +115,8 @@ TEST(DescribeModel, RecomputationTakesLessMemory) {
   EXPECT_LT(bytes("mhc"), bytes("none"));
 }
 
-// The matrices of logged steps come on top of those that other steps keep among the activations: 4 x 4 in f32 for 32
-// tokens, in 2 layers and one MTP module with 2 sublayers each.
+// In logged steps, mixing matrices are kept in addition to the activations of other steps: 4 x 4 in f32 for 32 tokens,
+// in 2 layers and one MTP module with 2 sublayers each.
 TEST(DescribeModel, ActivationsCountTheMixingMatricesThatLoggedStepsKeep) {
   const auto alone = make_thread_world(1);
   for (const char* recompute : {"none", "mhc", "block"}) {
