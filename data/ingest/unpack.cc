@@ -4,7 +4,6 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "data/ingest/content.h"
 #include "data/ingest/inputs.h"
 #include "kernels/core/error.h"
+#include "kernels/core/host_memory.h"
 
 namespace birkhoff {
 namespace {
@@ -135,18 +135,10 @@ void unzstd(std::string_view packed, Output& out) {
   if (left != 0) out.truncated();
 }
 
-// Memory that can be allocated without swapping: the kernel's estimate, or the limit of the container if it is lower.
+// Memory that can be allocated without swapping.
 int64_t free_memory() {
-  int64_t bytes = int64_t{4} << 30;  // if the kernel gives no estimate
-  std::ifstream info("/proc/meminfo");
-  for (std::string name, rest; info >> name && std::getline(info, rest);) {
-    if (name == "MemAvailable:") bytes = std::stoll(rest) * 1024;
-  }
-  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    int64_t limit = 0;
-    if (std::ifstream(file) >> limit) bytes = std::min(bytes, limit);
-  }
-  return bytes;
+  constexpr int64_t kIfUnknown = int64_t{4} << 30;
+  return std::min(available_host_memory().value_or(kIfUnknown), available_group_memory().value_or(INT64_MAX));
 }
 
 }  // namespace

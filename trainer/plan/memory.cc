@@ -1,14 +1,12 @@
 #include "trainer/plan/memory.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iomanip>
-#include <optional>
 #include <sstream>
 
 #include <sys/resource.h>
 
+#include "kernels/core/host_memory.h"
 #include "kernels/core/process_memory.h"
 #include "parallel/comm/engine/memory_exchange.h"
 #include "trainer/plan/describe.h"
@@ -35,55 +33,6 @@ int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t repli
     bytes += 2 * std::min(t.rows, tokens * t.rows_per_token) * t.width * static_cast<int64_t>(sizeof(float));
   }
   return bytes;
-}
-
-// Memory that the host has left, in bytes.
-std::optional<int64_t> available() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string word; in >> word;) {
-    int64_t kilobytes = 0;
-    if (word == "MemAvailable:" && in >> kilobytes) return kilobytes * 1024;
-  }
-  return std::nullopt;
-}
-
-std::optional<int64_t> number_in(const std::filesystem::path& path) {
-  std::ifstream in(path);
-  int64_t value = 0;
-  if (in >> value) return value;
-  return std::nullopt;
-}
-
-// Memory left in one control group (cgroup v2), or nullopt if it has no limit. Inactive file pages count as free,
-// because the kernel would reclaim them.
-std::optional<int64_t> room_of_group(const std::filesystem::path& folder) {
-  const auto limit = number_in(folder / "memory.max"), used = number_in(folder / "memory.current");
-  if (!limit || !used) return std::nullopt;
-  std::ifstream stat(folder / "memory.stat");
-  int64_t value = 0, files = 0;
-  for (std::string key; stat >> key >> value;) files = key == "inactive_file" ? value : files;
-  return *limit - *used + files;
-}
-
-}  // namespace
-
-std::optional<int64_t> control_group_room(const std::filesystem::path& root, const std::string& group) {
-  std::optional<int64_t> least;
-  for (std::filesystem::path at = group;; at = at.parent_path()) {
-    if (const auto room = room_of_group(root / at.relative_path())) least = std::min(least.value_or(*room), *room);
-    if (at == at.parent_path()) return least;
-  }
-}
-
-namespace {
-
-// That of this process.
-std::optional<int64_t> own_group_room() {
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    if (line.starts_with("0::/")) return control_group_room("/sys/fs/cgroup", line.substr(3));
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -129,8 +78,8 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
 }
 
 MemoryRoom memory_room() {
-  MemoryRoom room{available().value_or(INT64_MAX), "available on this host"};
-  if (const auto group = own_group_room(); group && *group < room.of_host)
+  MemoryRoom room{available_host_memory().value_or(INT64_MAX), "available on this host"};
+  if (const auto group = available_group_memory(); group && *group < room.of_host)
     room = {*group, "left to this control group"};
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {

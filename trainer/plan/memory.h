@@ -1,7 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,10 +26,6 @@ struct MemoryRoom {
   int64_t of_process = INT64_MAX;  // what this process may still allocate
 };
 MemoryRoom memory_room();
-
-// Memory left to the control group `group` ("/slurm/job_7/step_0") of the hierarchy mounted at `root` (cgroup v2): the
-// least of what it and each group around it leave, because a scheduler may limit any of them. nullopt: no limit.
-std::optional<int64_t> control_group_room(const std::filesystem::path& root, const std::string& group);
 
 // The plan as a table, and whether it fits.
 std::string print(const MemoryPlan& plan, const MemoryRoom& room);

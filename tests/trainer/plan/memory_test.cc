@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/support/temp_dir.h"
 #include "trainer/config/reader.h"
 #include "trainer/plan/describe.h"
 
@@ -73,24 +72,6 @@ TEST(MemoryPlan, FitsWhereAllRanksOfTheHostAndEachProcessDo) {
   EXPECT_THAT(print(plan, {(int64_t{8} << 20) - 1, "available"}), HasSubstr(": DOES NOT FIT"));
   EXPECT_THAT(print(plan, {int64_t{9} << 20, "available", int64_t{3} << 20}),
               HasSubstr("3.0 left to a process by ulimit -v: DOES NOT FIT"));
-}
-
-TEST(MemoryRoom, OfAControlGroupIsTheLeastOfAllAroundIt) {
-  const TempDir root;
-  const auto limit = [&](const std::string& group, const std::string& most, const std::string& used, int64_t files) {
-    std::filesystem::create_directories(root / group);
-    write_file(root / (group + "/memory.max"), most + "\n");
-    write_file(root / (group + "/memory.current"), used + "\n");
-    write_file(root / (group + "/memory.stat"), concat("anon 5\ninactive_file ", files, "\nslab 7\n"));
-  };
-  limit("job/step/task", "max", "70", 0);
-  EXPECT_EQ(control_group_room(root.path(), "/job/step/task"), std::nullopt);
-  limit("job", "1000", "300", 100);
-  EXPECT_EQ(control_group_room(root.path(), "/job/step/task"), 800);
-  limit("job/step/task", "500", "200", 0);
-  EXPECT_EQ(control_group_room(root.path(), "/job/step/task"), 300);
-  EXPECT_EQ(control_group_room(root.path(), "/job"), 800);
-  EXPECT_EQ(control_group_room(root.path(), "/"), std::nullopt);
 }
 
 TEST(MemoryRoom, OfThisMachineIsKnown) {
