@@ -111,19 +111,36 @@ def args_by_position(sources):
                 yield f'{path}:{line_of(text, brace)}: {name} gets {count} members by position; name them'
 
 
+# Folder -> the folders whose options its own options embed.
+OPTIONS_OF = {'nn': ['nn'], 'models': ['nn', 'models'], 'optim': ['optim'], 'config': ['nn', 'models', 'optim']}
+
+
 def option_headers(sources):
     """A config is made of the options of the modules, so a header of options knows no module, and the config knows of the
     modules their options only."""
     for path, text in sources.items():
         if not path.startswith('trainer/'):
             continue
-        may = ['trainer/setting/'] if path.startswith('trainer/setting/') or path.endswith('options.h') else []
-        if path.startswith('trainer/config/'):
-            may = ['trainer/setting/', 'trainer/config/']
+        folder = path.split('/')[1]
+        is_options = path.endswith('options.h')
         for number, target in includes(text):
-            if may and target.startswith('trainer/') and not target.startswith(tuple(may)):
-                if not target.endswith('options.h') or path.startswith('trainer/setting/'):
-                    yield f'{path}:{number}: only settings and the options of modules belong here, not {target}'
+            if folder == 'setting':
+                fine = target.startswith(('trainer/setting/', 'kernels/core/'))
+            elif is_options or folder == 'config':
+                of = target.split('/')[1]
+                fine = not target.startswith('trainer/') or of == 'setting' or (folder == 'config' and of == 'config') or \
+                    target.endswith('options.h') and (of in OPTIONS_OF.get(folder, ()))
+            else:
+                continue
+            if not fine:
+                yield f'{path}:{number}: only settings and the options of modules belong here, not {target}'
+        if not is_options and folder not in ('config', 'setting') and 'visit(SettingList' in text:
+            yield f'{path}:{line_of(text, text.index("visit(SettingList"))}: settings are named in a header of options'
+
+
+# Enumerations of which one has all values of another, though they are no choice of the same thing.
+SUBSETS = {frozenset(pair) for pair in [
+    ('Axis', 'Group'), ('Axis', 'GradientSum'), ('Group', 'GradientSum'), ('Outcome', 'ExitCode'), ('Difference', 'Seen')]}
 
 
 def equal_enumerations(sources):
@@ -131,12 +148,15 @@ def equal_enumerations(sources):
     known = {}
     for path, text in sources.items():
         code = without_text(text)
-        for m in re.finditer(r'\benum (?:class |struct )?(\w+)\s*(?::\s*[\w:]+\s*)?\{([^{}]*)\}', code):
+        for m in re.finditer(r'\benum\s+(?:class\s+|struct\s+)?(?:\[\[.*?\]\]\s*)?(\w*)\s*(?::\s*[\w:\s]+)?\{([^{}]*)\}', code):
             values = frozenset(part.partition('=')[0].strip() for part in m[2].split(',') if part.strip())
             here = f'{path}:{line_of(text, m.start())}'
-            if len(values) > 1 and values in known:
-                other, place = known[values]
-                yield f'{here}: {m[1]} has the values of {other}, {place}; use one enumeration'
+            for others, (other, place) in known.items():
+                if len(values) > 1 and values == others:
+                    yield f'{here}: {m[1]} has the values of {other}, {place}; use one enumeration'
+                elif min(len(values), len(others)) > 1 and (values < others or others < values) and \
+                        frozenset((m[1], other)) not in SUBSETS:
+                    yield f'{here}: {m[1]} and {other}, {place}, share all values of one of them; use one enumeration, or list them in SUBSETS'
             known.setdefault(values, (m[1], here))
 
 

@@ -39,7 +39,9 @@ class Rules(unittest.TestCase):
 
     def test_headers_of_options(self):
         for path, target in (('trainer/config/a.cc', 'trainer/nn/moe.h'), ('trainer/nn/moe_options.h', 'trainer/nn/moe.h'),
-                             ('trainer/optim/options.h', 'trainer/config/config.h'), ('trainer/setting/setting.h', 'trainer/nn/moe_options.h')):
+                             ('trainer/optim/options.h', 'trainer/config/config.h'), ('trainer/nn/moe_options.h', 'trainer/optim/options.h'),
+                             ('trainer/optim/options.h', 'trainer/models/decoder_options.h'), ('trainer/setting/setting.h', 'data/loader/loader.h'),
+                             ('trainer/setting/setting.h', 'trainer/nn/moe_options.h')):
             self.refused(rules.option_headers, {path: f'#include "{target}"\n'}, f'{path}:1', target)
         for path, target in (('trainer/config/config.h', 'trainer/nn/moe_options.h'), ('trainer/nn/moe_options.h', 'trainer/setting/setting.h'),
                              ('trainer/nn/moe_options.h', 'kernels/moe/router.h'), ('trainer/step/build.h', 'trainer/config/config.h')):
@@ -50,7 +52,10 @@ class Rules(unittest.TestCase):
         self.refused(rules.equal_enumerations, {'a.h': first, 'b.h': '\nenum class Bad : uint8_t {\n  skip,  // one\n  fail = 3,\n};\n'},
                      'b.h:2: Bad has the values of Policy, a.h:1')
         self.refused(rules.equal_enumerations, {'a.h': first + 'struct A {\n  enum Kind { fail, skip } kind;\n};\n'}, 'a.h:3: Kind')
-        self.allowed(rules.equal_enumerations, {'a.h': first + '// enum class Other { fail, skip };\nenum class More { fail, skip, ask };\n'})
+        self.refused(rules.equal_enumerations, {'a.h': first + 'enum class [[nodiscard]] More : unsigned char { fail, skip, ask };\n'},
+                     'a.h:2: More and Policy', 'SUBSETS')
+        self.allowed(rules.equal_enumerations, {'a.h': first + '// enum class Other { fail, skip };\nenum class More { fail, ask };\n'})
+        self.allowed(rules.equal_enumerations, {'a.h': 'enum class Axis { tp, dp };\nenum class Group { tp, dp, world };\n'})
 
     def test_printing_and_exiting_libraries(self):
         for code in ('std::cout << 1;', 'std::printf("a");', 'fprintf(stderr, "a");', 'fputs(t, f);', 'std::exit(1);', '::_exit(1);',

@@ -17,7 +17,5 @@ struct Device {
   bool operator==(const Device&) const = default;
 };
 std::string_view name_of(DeviceKind kind);
-// Inverse of name_of. UserError on any other name.
-DeviceKind device_of(std::string_view name);
 
 }  // namespace birkhoff

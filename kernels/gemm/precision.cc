@@ -1,17 +1,9 @@
 #include "kernels/gemm/precision.h"
 
-#include <array>
-
 #include "kernels/core/error.h"
 #include "kernels/gemm/gemms.h"
 
 namespace birkhoff {
-namespace {
-constexpr std::array<std::string_view, 3> kNames{"f32", "bf16", "fp8_block"};
-}
-
-std::string_view name_of(Recipe recipe) { return kNames[static_cast<size_t>(recipe)]; }
-
 void check_linear_shapes(std::string_view op, Tensor outer, Tensor inner, Shape weight) {
   const int64_t O = weight[weight.rank() - 2], I = weight.back();
   BK_CHECK(outer.shape.back() == O && inner.shape.back() == I && outer.shape.rows() == inner.shape.rows(), op,

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "kernels/core/dtype.h"
+#include "kernels/core/enum_names.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 #include "kernels/gemm/fp8.h"
@@ -18,7 +19,15 @@ enum class Recipe : uint8_t {
   bf16,       // activations and working copies of weights bf16; sums, master weights and their gradients f32
   fp8_block,  // activations are stored in bf16, products use E4M3 codes: see kernels/gemm/fp8_gemm.h
 };
-std::string_view name_of(Recipe recipe);
+inline EnumNames names_of(Recipe) {
+  static constexpr std::string_view names[] = {"f32", "bf16", "fp8_block"};
+  return names;
+}
+// Of the scales of fp8_block.
+inline EnumNames names_of(ScaleFormat) {
+  static constexpr std::string_view names[] = {"f32", "ue8m0"};
+  return names;
+}
 
 // The purpose of a product, which limits how far the recipe may lower its precision.
 enum class GemmRole : uint8_t {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/core/enum_names.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -9,6 +10,10 @@ namespace birkhoff {
 // How a router logit z becomes a score: 1 / (1 + e^-z); sqrt(log(1 + e^z)), computed as sqrt(z) if z > 20; or the
 // softmax over all experts.
 enum class RouterScore : uint8_t { sigmoid, sqrt_softplus, softmax };
+inline EnumNames names_of(RouterScore) {
+  static constexpr std::string_view names[] = {"sigmoid", "sqrt_softplus", "softmax"};
+  return names;
+}
 
 // Chooses K of E experts for every token and weighs them:
 //   s[t,e]    = score(logits[t,e]),   b[t,e] = s[t,e] + bias[e]

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/core/enum_names.h"
 #include "kernels/core/stream.h"
 #include "kernels/core/tensor.h"
 
@@ -9,6 +10,10 @@ namespace birkhoff {
 
 // Which two of the D rotated dims form pair i: (2i, 2i+1), or (i, i + D/2).
 enum class RopeLayout : uint8_t { interleaved, half };
+inline EnumNames names_of(RopeLayout) {
+  static constexpr std::string_view names[] = {"interleaved", "half"};
+  return names;
+}
 // The inverse rotation is the backward of the forward rotation, because it is its transpose, even if the table includes
 // a factor.
 enum class RopeDirection : uint8_t { forward, inverse };

@@ -56,7 +56,7 @@ ExitCode ingest_files(const IngestArguments& a) {
   options.split = split_of(a);
   options.json_field = a.json_field;
   options.format = format_of(a.format);
-  options.bad_lines = policy_of(a.bad);
+  options.bad_lines = value_of<BadData>(a.bad);
   options.max_bad_lines = a.max_bad;
   options.max_file_bytes = bytes_of_mib(a.max_file_mib);
   options.log = print_note;

@@ -12,8 +12,6 @@ TextFormat format_of(const std::string& word) {
   return word == "jsonl" ? TextFormat::json_lines : TextFormat::automatic;
 }
 
-BadData policy_of(const std::string& word) { return word == "skip" ? BadData::skip : BadData::fail; }
-
 int64_t bytes_of_mib(int64_t mib) {
   BK_CHECK(mib >= 0 && mib <= int64_t{1} << 30, "--max-file-mib is ", mib, ", expected 0 to ", int64_t{1} << 30);
   return mib << 20;

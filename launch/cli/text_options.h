@@ -4,13 +4,11 @@
 #include <string>
 
 #include "data/ingest/content.h"
-#include "data/ingest/json_lines.h"
+#include "data/shard/bad_data.h"
 
 namespace birkhoff {
 
 TextFormat format_of(const std::string& word);  // auto, text or jsonl
-
-BadData policy_of(const std::string& word);  // fail or skip
 
 // The bytes of --max-file-mib. Errors: UserError if the number is negative or too large.
 int64_t bytes_of_mib(int64_t mib);

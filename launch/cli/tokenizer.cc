@@ -42,7 +42,7 @@ ExitCode train(const TrainOptions& options) {
   const Corpus corpus(corpus_of(options));
   CorpusReport read;
   const auto feed = [&](const DocumentUse& use) {
-    BadLines bad(policy_of(options.bad), options.max_bad);
+    BadLines bad(value_of<BadData>(options.bad), options.max_bad);
     read = corpus.read(bad, use);
     if (bad.count() > 0) print_note(concat("left out ", bad.count(), " bad JSON lines"));
   };

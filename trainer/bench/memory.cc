@@ -39,7 +39,7 @@ double batch_bytes(const StepBatch& batch) {
 std::vector<std::pair<std::string, double>> classes_of(Subject& s, const StepBatch& batch) {
   double gradients = 0;
   for (const auto& e : s.model().parameters->entries()) gradients += static_cast<double>(e.parameter->grad.bytes());
-  Trainer& t = s.trainer();
+  const Trainer& t = s.trainer();
   const int64_t tokens = s.config().batch.micro_batch_size * s.config().batch.sequence_length;
   return {{"weights", static_cast<double>(s.model().parameters->bytes()) - gradients},
           {"gradients", gradients},

@@ -12,7 +12,6 @@ namespace {
 
 constexpr int kWarmUp = 2;
 constexpr std::array<ResidualType, 3> kTypes{ResidualType::plain, ResidualType::mhc, ResidualType::mhc_single_pass};
-constexpr std::array<const char*, 3> kNames{"plain", "mhc", "mhc_single_pass"};
 
 // Times of one residual type. All types run one step in each round, so that noise of the machine hits them alike.
 struct Times {
@@ -51,14 +50,14 @@ Report bench_residual(Communicator& alone, const BenchOptions& o) {
   Report report{"residual", {}, {}, {}};
   const std::array<Times, 3> times = run_in_turn(alone, o);
   for (size_t k = 1; k < kTypes.size(); ++k) {
-    const std::string over = std::string(kNames[k]) + "_over_plain";
+    const std::string over = std::string(name_of(kTypes[k])) + "_over_plain";
     report.add(over, median_ratio(times[k].step, times[0].step), "", "whole steps, optimizer included");
     report.add(over + "_gradients", median_ratio(times[k].gradients, times[0].gradients), "",
                "forward, backward and gradient norm alone");
   }
   ReportTable t{"residuals", {"residual", "step_ms", "gradients_ms"}, {}};
   for (size_t k = 0; k < kTypes.size(); ++k) {
-    t.rows.push_back({std::string(kNames[k]), 1e3 * median(times[k].step), 1e3 * median(times[k].gradients)});
+    t.rows.push_back({std::string(name_of(kTypes[k])), 1e3 * median(times[k].step), 1e3 * median(times[k].gradients)});
   }
   report.tables.push_back(t);
   return report;

@@ -74,9 +74,10 @@ class Checker {
     require(m.rope.dims % 2 == 0, {"model.rope.dims", width}, "values are rotated in pairs; give an even number");
     require(mla ? m.rope.dims == dims : m.rope.dims <= dims, {"model.rope.dims", width},
             mla ? "mla rotates all of qk_rope_head_dim; leave rope.dims out" : "rope.dims exceeds the width of a head");
-    require(m.rope.yarn.beta_fast > m.rope.yarn.beta_slow, {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"},
-            "beta_fast must be above beta_slow");
-    require(m.rope.yarn.mscale_all_dim >= 0, {"model.rope.yarn.mscale_all_dim"},
+    const bool yarn = m.rope.yarn.factor != 1;
+    require(!yarn || m.rope.yarn.beta_fast > m.rope.yarn.beta_slow,
+            {"model.rope.yarn.beta_fast", "model.rope.yarn.beta_slow"}, "beta_fast must be above beta_slow");
+    require(!yarn || m.rope.yarn.mscale_all_dim >= 0, {"model.rope.yarn.mscale_all_dim"},
             "a number of at least 0, or -1 for that of mscale");
   }
 
@@ -154,7 +155,7 @@ class Checker {
 
   void optimizer() {
     const OptimizerOptions& o = c_.optimizer;
-    require(o.schedule.min_learning_rate <= o.schedule.learning_rate,
+    require(o.schedule.type == ScheduleType::constant || o.schedule.min_learning_rate <= o.schedule.learning_rate,
             {"optimizer.min_learning_rate", "optimizer.learning_rate"},
             "the rate decays: its end is no higher than its peak");
     if (c_.precision.moments != DType::bf16) return;

@@ -5,15 +5,6 @@
 
 namespace birkhoff {
 
-inline EnumNames names_of(BadData) {
-  static constexpr std::string_view names[] = {"fail", "skip"};
-  return names;
-}
-inline EnumNames names_of(MixtureChange) {
-  static constexpr std::string_view names[] = {"refuse", "restart"};
-  return names;
-}
-
 struct SourceConfig {
   std::string path;
   double weight = 1;

@@ -4,19 +4,13 @@
 
 namespace birkhoff {
 
-inline EnumNames names_of(ScaleFormat) {
-  static constexpr std::string_view names[] = {"f32", "ue8m0"};
-  return names;
-}
-
 struct PrecisionConfig {
   Recipe recipe = Recipe::bf16;
   ScaleFormat fp8_scale = ScaleFormat::f32;
   DType moments = DType::f32;
 
   void visit(SettingList& s) {
-    s("recipe", recipe, {Recipe::f32, Recipe::bf16, Recipe::fp8_block},
-      "types of activations and matrix products; master weights, gradients and the loss stay f32")
+    s("recipe", recipe, "types of activations and matrix products; master weights, gradients and the loss stay f32")
         .free("losses differ from those of the old recipe");
     s.unused_if(recipe != Recipe::fp8_block, "recipe is not fp8_block", [&] {
       s("fp8_scale", fp8_scale, "scales of the blocks of fp8_block; ue8m0: powers of two")

@@ -100,7 +100,11 @@ std::string yaml_of_value(const std::vector<int64_t>* value) {
   for (const int64_t number : *value) out += (out.empty() ? "" : ", ") + std::to_string(number);
   return "[" + out + "]";
 }
-std::string yaml_of_value(const Choice& choice) { return std::string(choice.names[choice.get()]); }
+std::string yaml_of_value(const Choice& choice) {
+  const size_t i = choice.get();
+  BK_ASSERT(i < choice.names.size(), "a setting has a value that is none of its choices");
+  return std::string(choice.names[i]);
+}
 std::string yaml_of_value(const ListSize& list) { return list.get() ? "" : "[]"; }
 
 std::string type_of_value(const Setting&, const bool*) { return "true or false"; }

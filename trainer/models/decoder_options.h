@@ -77,6 +77,7 @@ struct DecoderOptions {
                 [&] { s.section("rope", rope, "Rotary positions."); });
     s.section("ffn", ffn, "Dense feed-forward layers.");
     s.section("moe", moe, "Mixture of experts.");
+    mark_unused_layers(s);
     s.section("residual", residual, "What carries the blocks' outputs to the next block.");
     s.section("engram", engram, "Conditional memory: hashed n-gram tables.");
     s.section("mtp", mtp, "Multi-token prediction.");
@@ -89,6 +90,18 @@ struct DecoderOptions {
         .free();
   }
   bool operator==(const DecoderOptions&) const = default;
+
+ private:
+  // Which kinds of layers a model has depends on several sections.
+  void mark_unused_layers(SettingList& s) const {
+    if (attention.type == AttentionType::mla) s.mark_unused("rope.dims", "model.attention.type is mla");
+    if (moe.at(0)) {
+      for (const char* setting : {"ffn.size", "ffn.bias"}) s.mark_unused(setting, "all layers have experts");
+    }
+    const int64_t last = mtp.depth > 0 ? num_layers : num_layers - 1;
+    if (moe.num_experts > 0 && !moe.at(last))
+      s.mark_unused("moe", "model.moe.first_dense_layers leaves no other layer");
+  }
 };
 
 }  // namespace birkhoff

@@ -296,6 +296,7 @@ std::unique_ptr<Module> make_attention(Build& build, const std::string& name, in
     return std::make_unique<LatentAttention>(build, name, channels, o, *rope);
   }
   BK_ASSERT(o.head_dim > 0 && o.num_kv_heads > 0, name, " has heads of ", o.head_dim, " for ", o.num_kv_heads, " keys");
+  BK_ASSERT(!rope || rope->dims > 0, name, " has rotary positions of no dims");
   return std::make_unique<GroupedQueryAttention>(build, name, channels, o, rope ? *rope : RotaryOptions{});
 }
 

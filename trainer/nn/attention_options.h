@@ -41,7 +41,7 @@ struct AttentionOptions {
       s("v_head_dim", v_head_dim, Limits{1, 65536}, "mla: width of a value head");
     });
     s("qk_norm", qk_norm, "RMS-normalize queries and keys per head, without weights; mla: queries");
-    s("bias", bias, "biases on the projections of mha and gqa");
+    s.unused_if(mla, "type is mla", [&] { s("bias", bias, "biases on the projections of mha and gqa"); });
   }
   bool operator==(const AttentionOptions&) const = default;
 };
@@ -74,10 +74,5 @@ struct RotaryOptions : RopeOptions {
   }
   bool operator==(const RotaryOptions&) const = default;
 };
-
-inline EnumNames names_of(RopeLayout) {
-  static constexpr std::string_view names[] = {"interleaved", "half"};
-  return names;
-}
 
 }  // namespace birkhoff

@@ -17,14 +17,13 @@ Engram::Engram(Build& build, const std::string& name, int64_t channels, int64_t 
                const EngramOptions& o)
     : name_(name),
       options_(o),
-      gate_(o.gate),
       streams_(streams),
       table_index_(table_index),
       activation_(build.precision.activation()),
       wkv_(build, name + ".wkv", (streams + 1) * channels, o.rows_per_token() * o.head_dim,
            Linear::Options{.bias = o.bias, .outputs = {0, 1, keys_and_value(streams, channels)}}),
       slot_(build.slot<Saved>()) {
-  if (o.gate.eps == 0) gate_.eps = build.norm.eps;
+  if (o.gate.eps == 0) options_.gate.eps = build.norm.eps;
   const Shape per_stream{streams, channels};
   w_h_ = build.parameter(name + ".q_weight", per_stream, Role::gain, Init::constant(1));
   w_k_ = build.parameter(name + ".k_weight", per_stream, Role::gain, Init::constant(1));
@@ -54,7 +53,7 @@ State Engram::forward(Frame& f, State in) {
                                  .w_h = w_h_.value,
                                  .w_k = w_k_.value,
                                  .mask = f.batch.token_mask,
-                                 .options = gate_});
+                                 .options = options_.gate});
   if (options_.conv) {  // adds to `out`
     s.conv_rstd = f.take_statistic({T, S});
     engram_conv_forward(f.stream, {.out = out,
@@ -103,7 +102,7 @@ State Engram::backward_input(Frame& f, State d) {
                                   .score = s.score,
                                   .rstd_h = s.rstd_h,
                                   .rstd_k = s.rstd_k,
-                                  .options = gate_});
+                                  .options = options_.gate});
   const Tensor de = wkv_.backward_input(f, dkv);
   engram_gather_backward(f.stream,
                          {f.batch.engram_row_gradients.at(table_index_), de, f.batch.engram_index.at(table_index_)});

@@ -26,7 +26,6 @@ class Engram final : public StateModule {
   };
   std::string name_;
   EngramOptions options_;
-  EngramGateOptions gate_;
   int64_t streams_;
   size_t table_index_;
   DType activation_;

@@ -4,11 +4,6 @@
 
 namespace birkhoff {
 
-inline EnumNames names_of(RouterScore) {
-  static constexpr std::string_view names[] = {"sigmoid", "sqrt_softplus", "softmax"};
-  return names;
-}
-
 // What the gate of a routed expert multiplies: its output, or the inner activation before the down projection. Both
 // give the same result in exact arithmetic. With `inner`, backward does not read the expert's output.
 enum class GatePosition : uint8_t { output, inner };

@@ -76,6 +76,8 @@ struct TableOptions {
   bool operator==(const TableOptions&) const = default;
 };
 
+inline constexpr int64_t kMaxSpikeWindow = 100000;
+
 struct SpikeOptions {
   double z_score = 0;
   int64_t window = 128;
@@ -85,7 +87,7 @@ struct SpikeOptions {
     s("z_score", z_score, Limits{0, 1e6}, "standard deviations above the mean that make a loss a spike; 0: no detector")
         .free();
     s.unused_if(z_score == 0, "z_score is 0", [&] {
-      s("window", window, Limits{2, 100000}, "steps whose losses give mean and deviation").free();
+      s("window", window, Limits{2, double{kMaxSpikeWindow}}, "steps whose losses give mean and deviation").free();
       s("skip", skip, "leave the weights as they are in a step whose loss is a spike; otherwise only warn").free();
     });
   }

@@ -4,10 +4,6 @@
 #include <cmath>
 
 namespace birkhoff {
-namespace {
-constexpr int64_t kMaxLosses = 100000;  // upper limit of SpikeOptions::window
-}  // namespace
-
 // A resumed run may have another window than the run that filled the ring.
 void SpikeDetector::fit_window() {
   const int64_t n = static_cast<int64_t>(losses_.size()), surplus = n - options_.window;
@@ -40,7 +36,7 @@ bool SpikeDetector::is_spike(double loss) {
 
 void SpikeDetector::state(StateVisitor& v) {
   int64_t count = static_cast<int64_t>(losses_.size());
-  visit_count(v, "spike.count", count, kMaxLosses);
+  visit_count(v, "spike.count", count, kMaxSpikeWindow);
   visit_count(v, "spike.next", next_, std::max<int64_t>(count - 1, 0));
   losses_.resize(static_cast<size_t>(count));
   for (size_t i = 0; i < losses_.size(); ++i) v.real("spike.loss." + std::to_string(i), losses_[i]);

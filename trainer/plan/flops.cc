@@ -36,7 +36,9 @@ class Terms {
   }
   double recomputed() const { return o_.recompute == Recompute::block ? 1 : 0; }
   double sparse_layers() const {
-    return o_.moe.num_experts == 0 ? 0 : f64(std::max<int64_t>(0, o_.num_layers - o_.moe.first_dense_layers));
+    double count = 0;
+    for (int64_t layer = 0; layer < o_.num_layers; ++layer) count += o_.moe.at(layer);
+    return count;
   }
   int64_t engram_layers() const { return std::ssize(o_.engram.layers); }
 

@@ -15,13 +15,13 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
-#include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include "kernels/core/enum_names.h"
 
 namespace birkhoff {
 
@@ -31,16 +31,6 @@ inline constexpr double kMaxInt = 9007199254740992;  // 2^53: a double holds eve
 struct Limits {
   double min, max;
 };
-
-// The YAML names of an enumeration, in the order of its enumerators. Define names_of() next to the enumeration, so that
-// argument-dependent lookup finds it:
-//   enum class Activation { swiglu, gelu };
-//   inline EnumNames names_of(Activation) { static constexpr std::string_view names[] = {"swiglu", "gelu"}; return
-//   names; }
-using EnumNames = std::span<const std::string_view>;
-
-template <class E>
-requires std::is_enum_v<E> std::string_view name_of(E value) { return names_of(value)[static_cast<size_t>(value)]; }
 
 // A setting that takes one of several named values. get() and set() use the index of the value in `names`.
 struct Choice {

@@ -1,7 +1,5 @@
 #include "trainer/step/build.h"
 
-#include <algorithm>
-
 namespace birkhoff {
 
 Device device_of(const Config& c) { return {c.run.device, 0}; }

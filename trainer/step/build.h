@@ -1,12 +1,7 @@
 #pragma once
 // Turns a Config into the options of model and trainer, which do not know the Config.
-#include <memory>
-#include <string>
-#include <vector>
-
+#include "data/loader/batch.h"
 #include "data/loader/engram_addresses.h"
-#include "data/loader/eval_reader.h"
-#include "data/loader/loader.h"
 #include "trainer/config/config.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/step/model.h"

@@ -51,6 +51,7 @@ class Trainer {
   void state(StateVisitor& visitor);
   int64_t steps_done() const { return steps_; }
   DenseOptimizer& optimizer() { return *dense_; }
+  const DenseOptimizer& optimizer() const { return *dense_; }
   const std::vector<std::unique_ptr<TableOptimizer>>& table_optimizers() const { return tables_; }
   size_t peak_activation_bytes() const { return runner_.peak_bytes(); }
   // Bytes of optimizer state of the Engram tables.

@@ -47,25 +47,26 @@ class Permute : public testing::TestWithParam<Size> {
     return c;
   }
 
-  enum class Optional { none, given };
-  static OpCase combine_case(Size n, Optional gate, Optional base) {
+  enum class Gate { none, given };
+  enum class Base { none, given };
+  static OpCase combine_case(Size n, Gate gate, Base base) {
     OpCase c = with_order(n);
     c.activation("rows", {n.T * n.K, n.C}).output("y", {n.T, n.C});
-    if (gate == Optional::given) c.parameter("gate", {n.T, n.K});
-    if (base == Optional::given) c.activation("base", {n.T, n.C});
+    if (gate == Gate::given) c.parameter("gate", {n.T, n.K});
+    if (base == Base::given) c.activation("base", {n.T, n.C});
     c.forward([](Stream& s, const Tensors& t) {
       order(s, t);
       combine_forward(s, {t["y"], t["rows"], t["gate"], t["base"], t["row_of"]});
     });
     c.backward([=](Stream& s, const Tensors& t) {
-      const bool gated = gate == Optional::given;
+      const bool gated = gate == Gate::given;
       combine_backward(s, {.drows = t["d_rows"],
                            .dgate = t["d_gate"],
                            .dy = t["d_y"],
                            .rows = gated ? t["rows"] : Tensor{},
                            .gate = t["gate"],
                            .row_of = t["row_of"]});
-      if (base == Optional::given) set_values(t["d_base"], values_of(t["d_y"]));
+      if (base == Base::given) set_values(t["d_base"], values_of(t["d_y"]));
     });
     return c;
   }
@@ -88,8 +89,8 @@ TEST_P(Permute, CpuEqualsReference) {
   const Size n = GetParam();
   permute_case(n).expect_cpu_equals_reference(n.K);
   gate_case(n).expect_cpu_equals_reference(1);
-  for (const Optional gate : {Optional::none, Optional::given}) {
-    for (const Optional base : {Optional::none, Optional::given}) {
+  for (const Gate gate : {Gate::none, Gate::given}) {
+    for (const Base base : {Base::none, Base::given}) {
       combine_case(n, gate, base).expect_cpu_equals_reference(n.C + n.K);
     }
   }
@@ -99,8 +100,8 @@ TEST_P(Permute, BackwardMatchesFiniteDifferences) {
   const Size n = GetParam();
   permute_case(n).expect_gradients({"x"}, {"rows"});
   gate_case(n).expect_gradients({"gate"}, {"gate_rows"});
-  combine_case(n, Optional::given, Optional::given).expect_gradients({"rows", "gate", "base"}, {"y"});
-  combine_case(n, Optional::none, Optional::none).expect_gradients({"rows"}, {"y"});
+  combine_case(n, Gate::given, Base::given).expect_gradients({"rows", "gate", "base"}, {"y"});
+  combine_case(n, Gate::none, Base::none).expect_gradients({"rows"}, {"y"});
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, Permute,

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "model.engram.layers[0] is '1.0', expected a whole "
                   "number in [0, 10000]; write 1"},
         BadConfig{"PhaseWithoutLength", "batch: {length_schedule: [{until_step: 5}]}\n", "a length of at least 1"},
-        BadConfig{"YarnMscale", "model: {rope: {yarn: {mscale_all_dim: -0.5}}}\n",
+        BadConfig{"YarnMscale", "model: {rope: {yarn: {factor: 2, mscale_all_dim: -0.5}}}\n",
                   "at least 0, or -1 for that of mscale"},
         BadConfig{"NotANumber", "optimizer:\n  clip_norm: nan\n", "optimizer.clip_norm is 'nan'"},
         BadConfig{"Infinite", "optimizer:\n  clip_norm: .inf\n",
@@ -154,7 +154,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"RopeOdd", "model:\n  rope: {dims: 3}\n", "an even number"},
         BadConfig{"RopeTooWide", "model:\n  rope: {dims: 66}\n", "rope.dims exceeds the width of a head"},
         BadConfig{"MlaRopeDims", "model:\n  attention: {type: mla}\n  rope: {dims: 32}\n", "leave rope.dims out"},
-        BadConfig{"YarnBetas", "model:\n  rope: {yarn: {beta_fast: 1}}\n", "beta_fast must be above beta_slow"},
+        BadConfig{"YarnBetas", "model:\n  rope: {yarn: {factor: 2, beta_fast: 1}}\n",
+                  "beta_fast must be above beta_slow"},
         BadConfig{"TooFewPositions", "model: {position: learned, max_positions: 10}\n", "every position"},
         BadConfig{"ClampOfGelu", "model:\n  ffn: {activation: gelu, clamp: 10}\n", "only swiglu has a clamp"},
         BadConfig{"GeluExperts", "model:\n  ffn: {activation: gelu}\n  moe: {num_experts: 4}\n", "experts are swiglu"},

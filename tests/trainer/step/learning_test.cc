@@ -30,11 +30,6 @@ TEST_P(Start, PredictsAllTokensWithEqualProbability) {
 INSTANTIATE_TEST_SUITE_P(Variants, Start, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 
-std::string name_of_kind(ResidualType kind) {
-  static constexpr const char* kNames[] = {"plain", "hc", "mhc", "mhc_single_pass"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
 // Without their dynamic part, hyper-connections treat all streams alike at the start. A sublayer reads a multiple of
 // the residual, and its norm cancels the factor; it writes to every stream. So the model equals one with a plain
 // residual.
@@ -70,7 +65,7 @@ TEST_P(StaticConnection, IsThePlainPreNormNetwork) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, StaticConnection,
                          ::testing::Values(ResidualType::hc, ResidualType::mhc, ResidualType::mhc_single_pass),
-                         [](const auto& info) { return name_of_kind(info.param); });
+                         [](const auto& info) { return std::string(name_of(info.param)); });
 
 struct Learner {
   Learner(const ModelOptions& options, const TrainerOptions& t)
