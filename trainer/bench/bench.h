@@ -21,21 +21,24 @@ struct BenchOptions {
   std::vector<std::string> step_worker;   // bench_busy: command of a process that runs serve_steps() on this config
 };
 
-// A training step of one process: tokens/s, work by op class compared with what the machine reaches, and peak memory
-// compared with the prediction.
-Report bench_step(Communicator& alone, const BenchOptions& options);
-// The time of a step with mHC, and with single-pass mHC, over that of a step with a plain residual.
-Report bench_residual(Communicator& alone, const BenchOptions& options);
-// A checkpoint compared with a plain write of the same bytes, and how long training waits for it.
-Report bench_checkpoint(Communicator& alone, const BenchOptions& options);
-// The loader, Engram addresses included, compared with the step that it feeds and with a plain read of the same bytes.
-Report bench_loader(Communicator& alone, const BenchOptions& options);
+// The scenarios of one process take `self`, a communicator whose only rank is the caller.
+
+// A training step of one process: tokens/s, the speed of each op class compared with the measured peak of the machine
+// (roofline.h), and peak memory compared with the prediction.
+Report bench_step(Communicator& self, const BenchOptions& options);
+// The step time with mHC and with single-pass mHC, each divided by the step time with a plain residual.
+Report bench_residual(Communicator& self, const BenchOptions& options);
+// The speed of a checkpoint compared with a plain write of as many bytes, and how long training waits for a checkpoint.
+Report bench_checkpoint(Communicator& self, const BenchOptions& options);
+// The tokens/s of the loader, including Engram addresses, compared with those of a training step and with a plain read
+// of the same bytes.
+Report bench_loader(Communicator& self, const BenchOptions& options);
 // All ranks as replicas of one run, with one thread each, compared with the same number of independent runs.
 // Collective; the report is the same on all ranks.
 Report bench_ranks(Communicator& world, const BenchOptions& options);
-// A step while two busy processes compete for the cores, with the waits as shipped over the same with waits that sleep
-// at once. On one rank this measures the waits of its threads, on several ranks (of one thread each) the waits of the
-// ranks. Collective; the report is the same on all ranks.
+// The step time with the default waits, divided by the step time with waits that sleep at once, while two busy
+// processes compete for the cores. With one rank it measures the waits of the threads. With several ranks, each with
+// one thread, it measures the waits of the ranks. Collective; the report is the same on all ranks.
 Report bench_busy(Communicator& world, const BenchOptions& options);
 
 }  // namespace birkhoff

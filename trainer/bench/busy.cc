@@ -21,7 +21,8 @@ struct Times {
   std::vector<double> shipped_s, sleeping_s;
 };
 
-// Times the waits of the threads of one rank. How threads wait is fixed at the start of a process, hence two processes.
+// Times the waits of the threads of one rank. How threads wait is fixed at the start of a process, so each way of
+// waiting has a process of its own.
 Times time_threads(const BenchOptions& o) {
   StepWorker shipped(o.step_worker, ThreadWaits::as_shipped), sleeping(o.step_worker, ThreadWaits::sleeping);
   Times times;
@@ -74,9 +75,10 @@ Report bench_busy(Communicator& world, const BenchOptions& o) {
   for (size_t i = 0; i < times.shipped_s.size(); ++i) ratios.push_back(times.shipped_s[i] / times.sleeping_s[i]);
   Report report{"busy", {}, {}, {}};
   report.add("shipped_over_sleeping", median(ratios), "",
-             "time of a step beside two busy processes, over the same where every wait sleeps at once");
-  report.add("step_duration_seconds", median(times.shipped_s), "s", "the median step, waits as shipped");
-  report.add("sleeping_step_duration_seconds", median(times.sleeping_s), "s", "the median step, waits that sleep");
+             "step time with two busy processes, divided by that with waits that sleep at once");
+  report.add("step_duration_seconds", median(times.shipped_s), "s", "time of the median step with the default waits");
+  report.add("sleeping_step_duration_seconds", median(times.sleeping_s), "s",
+             "time of the median step with waits that sleep");
   return report;
 }
 

@@ -14,8 +14,8 @@ namespace birkhoff {
 namespace {
 
 [[noreturn]] void keep_busy(pid_t parent) {
-  // Both guard against outliving the parent: the signal, and the loop in case the parent died before the signal was
-  // set.
+  // The process must not outlive its parent. The signal kills it when the parent dies, and the loop ends it if the
+  // parent died before the signal was set.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   volatile unsigned turns = 0;
   while (getppid() == parent) {
@@ -37,7 +37,7 @@ BusyProcesses::BusyProcesses(int count) {
     }
     const int reason = errno;
     stop();
-    throw UserError(concat("the system refuses a process to be busy: ", std::strerror(reason)));
+    throw UserError(concat("cannot start a busy process: ", std::strerror(reason)));
   }
 }
 

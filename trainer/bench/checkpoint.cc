@@ -18,10 +18,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kWarmUp = 1;
-// A save must not spend its timed part on removing older checkpoints.
+// Keeps all checkpoints, so that the measured time of a save does not include removing older ones.
 constexpr int64_t kKeepAll = 1 << 30;
 
-// Writes the same number of bytes from memory to the same directory, by pwrite in blocks of 1 MiB and one fsync.
+// Returns the seconds that it takes to write `bytes` to a file in the directory, with pwrite in blocks of 1 MiB and one
+// fsync.
 double plain_write_s(const fs::path& directory, const std::vector<char>& bytes) {
   constexpr size_t kBlock = size_t{1} << 20;
   const fs::path path = directory / "plain";
@@ -38,15 +39,15 @@ double plain_write_s(const fs::path& directory, const std::vector<char>& bytes) 
 
 class Saves {
  public:
-  Saves(Communicator& alone, Subject& subject, const fs::path& directory)
+  Saves(Communicator& self, Subject& subject, const fs::path& directory)
       : subject_(subject),
         directory_(directory),
-        writer_(alone, device_of(subject.config()), {directory, kKeepAll, true}) {}
+        writer_(self, device_of(subject.config()), {directory, kKeepAll, true}) {}
 
   // A save while nothing else runs.
   SaveReport quiet() {
     begin();
-    return removed(writer_.finish());
+    return check_and_remove(writer_.finish());
   }
   // A save during training: the forward and backward of the first step run while the state is copied, and further steps
   // follow until the save ends. Appends the times of these steps to `steps`.
@@ -57,15 +58,16 @@ class Saves {
       steps.push_back(subject_.step([&] { writer_.wait_copied(); }).step);
       report = writer_.poll();
     }
-    return removed(report);
+    return check_and_remove(report);
   }
 
  private:
   void begin() {
     writer_.begin(++saves_, [&](StateVisitor& v) { subject_.trainer().state(v); }, {});
   }
-  // Removes the checkpoint outside of the timed part, because the plain write has no older file to remove in its time.
-  SaveReport removed(const std::optional<SaveReport>& report) const {
+  // Checks that the checkpoint was saved, removes it and returns the report. The removal is not timed, since the plain
+  // write removes no file while it is timed either.
+  SaveReport check_and_remove(const std::optional<SaveReport>& report) const {
     if (!report || !report->saved)
       throw DataError("the checkpoint was not saved: " + (report ? report->error : std::string("no report")));
     fs::remove_all(directory_ / checkpoint_name(report->step));
@@ -80,12 +82,12 @@ class Saves {
 
 }  // namespace
 
-Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
+Report bench_checkpoint(Communicator& self, const BenchOptions& o) {
   start_watched_team(threads_of(o.config));
   const ScratchFolder folder(o.directory);
-  Subject subject(alone, o.config, device_of(o.config));
+  Subject subject(self, o.config, device_of(o.config));
   subject.step();
-  Saves saves(alone, subject, folder.path());
+  Saves saves(self, subject, folder.path());
   const int64_t bytes = saves.quiet().bytes;
   const std::vector<char> plain_bytes(static_cast<size_t>(bytes), 'x');
   std::vector<double> speed, blocked, blocked_s, save_s, plain_s, copy_s, write_s, during, quiet;
@@ -105,18 +107,20 @@ Report bench_checkpoint(Communicator& alone, const BenchOptions& o) {
   }
   Report report{"checkpoint", {}, {}, {}};
   report.add("checkpoint_over_plain_write", median(speed), "",
-             "bytes/s of a save, over pwrite and one fsync of as many");
-  report.add("blocked_over_write", median(blocked), "", "time the training thread waited, over the time of the write");
-  report.add("bytes", static_cast<double>(bytes), "bytes", "of the state saved");
-  report.add("checkpoint_bytes_per_second", static_cast<double>(bytes) / median(save_s), "bytes/s",
-             "saved and published");
-  report.add("plain_bytes_per_second", static_cast<double>(bytes) / median(plain_s), "bytes/s", "written plainly");
-  report.add("blocked_seconds", median(blocked_s), "s", "waited by the training thread, for one save");
-  report.add("copy_duration_seconds", median(copy_s), "s", "until the state was copied, behind forward and backward");
+             "speed of a save, divided by that of pwrite and one fsync of as many bytes");
+  report.add("blocked_over_write", median(blocked), "",
+             "time that the training thread waited, divided by the time of the write");
+  report.add("bytes", static_cast<double>(bytes), "bytes", "size of the saved state");
+  report.add("checkpoint_bytes_per_second", static_cast<double>(bytes) / median(save_s), "bytes/s", "speed of a save");
+  report.add("plain_bytes_per_second", static_cast<double>(bytes) / median(plain_s), "bytes/s",
+             "speed of a plain write");
+  report.add("blocked_seconds", median(blocked_s), "s", "time that the training thread waited for one save");
+  report.add("copy_duration_seconds", median(copy_s), "s",
+             "time until the state was copied, during forward and backward");
   report.add("write_duration_seconds", median(write_s), "s",
-             "from then to the published checkpoint, with training beside it");
+             "time from then until the checkpoint was published, during training");
   report.add("step_during_save_over_step", median(during) / median(quiet), "",
-             "time of a step that shares the cores with a save");
+             "step time during a save, divided by that without one");
   return report;
 }
 

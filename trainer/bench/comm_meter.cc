@@ -28,7 +28,8 @@ class MeteredWork final : public Work {
   bool done() override { return inner_->done(); }
 
  private:
-  // Decides for all operations in flight whether they finished before any wait: the wait that follows drives them all.
+  // Counts the operations in flight that have finished before the first wait. The wait that follows makes progress on
+  // all of them, so this could not be told later.
   void count_finished() {
     for (MeteredWork* work : *unwaited_) {
       if (work->inner_->done()) work->row_->over_before_wait += work->bytes_;
@@ -80,7 +81,8 @@ class MeteredCommunicator final : public Communicator {
  private:
   Communicator& inner_;
   CommMeter& meter_;
-  // shared by all groups split from one communicator, since a wait in one drives the others
+  // Shared by all groups split from one communicator, since a wait in one group makes progress on the operations of
+  // all.
   std::shared_ptr<Unwaited> unwaited_;
   std::unique_ptr<Communicator> owned_;
 };

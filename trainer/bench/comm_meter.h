@@ -7,13 +7,13 @@
 
 namespace birkhoff {
 
-// What the thread of one rank spends on communication, by operation.
+// The time that the thread of one rank spends on communication, by operation.
 struct CommMeter {
   struct Row {
     int64_t calls = 0, bytes = 0;
     double start_s = 0, wait_s = 0;  // time in the calls that start an operation, and in those that wait for it
-    // Bytes of operations that had already finished when the first wait came, for this operation or any other. Whoever
-    // waits for one operation drives all of them, so what finishes during a wait does not count as hidden.
+    // Bytes of operations that had finished before the thread waited for any operation. A wait makes progress on all
+    // operations in flight, so an operation that finishes during a wait does not count as hidden.
     int64_t over_before_wait = 0;
   };
   std::map<std::string, Row> rows;

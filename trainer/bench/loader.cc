@@ -94,7 +94,8 @@ double loader_rate(LoaderOptions options, const StepShape& shape, std::shared_pt
   return static_cast<double>(tokens) / seconds;
 }
 
-// Training steps that the loader feeds, with its thread running beside them.
+// Times of kTrainingSteps training steps whose batches come from the loader, which prepares later batches on its own
+// thread meanwhile.
 struct Fed {
   double step_s = 0, wait_s = 0;
 };
@@ -110,7 +111,7 @@ Fed fed_step(Loader& loader, Subject& subject, const StepShape& shape) {
 
 }  // namespace
 
-Report bench_loader(Communicator& alone, const BenchOptions& o) {
+Report bench_loader(Communicator& self, const BenchOptions& o) {
   const Config& c = o.config;
   start_watched_team(threads_of(c));
   const ScratchFolder folder(o.directory);
@@ -121,7 +122,7 @@ Report bench_loader(Communicator& alone, const BenchOptions& o) {
   LoaderOptions prefetching = loader_options(c, data);
   prefetching.engram = addresses;
   Loader loader(prefetching);
-  Subject subject(alone, c, device_of(c));
+  Subject subject(self, c, device_of(c));
   std::vector<double> full, bare, plain, step, over_step, over_plain, share, waited;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
     const double rate = loader_rate(loader_options(c, data), shape, addresses);
@@ -140,16 +141,17 @@ Report bench_loader(Communicator& alone, const BenchOptions& o) {
     waited.push_back(fed.wait_s / fed.step_s);
   }
   Report report{"loader", {}, {}, {}};
-  report.add("loader_tokens_per_second", median(full), "tokens/s", "of one thread, Engram addresses included");
-  report.add("loader_over_step", median(over_step), "", "over the tokens/s of a step of the same config");
-  report.add("loader_over_plain_read", median(over_plain), "", "over reading and hashing the same bytes plainly");
-  report.add("data_wait_share", median(waited), "", "of the time of steps that the loader's thread feeds");
-  report.add("address_share", median(share), "", "of the loader's time, for Engram addresses");
+  report.add("loader_tokens_per_second", median(full), "tokens/s", "speed of one thread, including Engram addresses");
+  report.add("loader_over_step", median(over_step), "", "this speed, divided by the tokens/s of a training step");
+  report.add("loader_over_plain_read", median(over_plain), "",
+             "this speed, divided by that of reading and hashing the same bytes");
+  report.add("data_wait_share", median(waited), "", "share of the step time spent waiting for the loader");
+  report.add("address_share", median(share), "", "share of the loader's time spent on Engram addresses");
   report.add("loader_tokens_per_second_without_addresses", median(bare), "tokens/s", "");
   report.add("plain_read_tokens_per_second", median(plain), "tokens/s", "");
   report.add("step_tokens_per_second", median(step), "tokens/s", "");
   report.add("bytes_per_token", static_cast<double>(data.bytes) / static_cast<double>(data.split.num_tokens), "bytes",
-             "of the shards, which lie in the page cache");
+             "size of the shards, which are in the page cache");
   return report;
 }
 

@@ -14,8 +14,8 @@ double table_bytes(Subject& s) {
   return sum;
 }
 
-// Bytes that pass through the tables' row stores in a step: the rows fetched, or later the gradients as they arrive and
-// summed.
+// Bytes that the row stores of the tables need for a step. They need most when they sum gradients: for the received
+// gradients, their sums, and the numbers of the rows.
 double row_bytes(Subject& s, const StepBatch& batch) {
   double sum = 0;
   for (size_t i = 0; i < s.model().tables.size(); ++i) {
@@ -75,7 +75,7 @@ MemoryUse measure_memory(Communicator& replicas, const Config& config) {
     use.predicted += predicted[i].second;
   }
   if (!is_known(before) || !is_known(after)) return use;
-  // If the earlier peak could not be reset and was not exceeded, it says nothing about this model.
+  // If the peak could not be reset and this model did not exceed it, it is the peak of earlier work.
   if (reset || *after.peak_resident > *before.peak_resident) {
     const int64_t files = *after.mapped_files - *before.mapped_files;
     use.mapped_files = static_cast<double>(files);

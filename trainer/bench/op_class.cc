@@ -4,8 +4,8 @@
 
 namespace birkhoff {
 
-// The first prefix in the list that matches wins, so a longer prefix must stand before a shorter one that it begins
-// with.
+// Returns the class of the first matching prefix, so a longer prefix such as "sinkhorn_backward" must come before a
+// shorter one such as "sinkhorn_".
 std::string_view op_class(std::string_view op) {
   static constexpr std::pair<std::string_view, std::string_view> kClasses[] = {
       {"gemm", "gemm"},

@@ -46,7 +46,7 @@ double reduction_alone_s(Communicator& world, Subject& subject) {
   return largest(all_gather_on_host(world, median(times)));
 }
 
-// The table of communication: means over the ranks, per step.
+// The table of communication: time per step and operation, averaged over the ranks.
 ReportTable communication(Communicator& world, const CommMeter& meter, double steps) {
   ReportTable t{"communication", {"operation", "calls", "mb", "start_ms", "wait_ms", "over_before_wait_percent"}, {}};
   for (const auto& [op, row] : meter.rows) {
@@ -76,7 +76,7 @@ Config global(Config c, int ranks) {
 
 Report bench_ranks(Communicator& world, const BenchOptions& o) {
   agree(world, world.size() > 1,
-        "bench ranks compares several ranks with as many single ones; start it with mpirun -n 2");
+        "bench ranks compares connected with independent ranks, so it needs several; start it with mpirun -n 2");
   const Config own = one_thread(o.config), all = global(own, world.size());
   start_watched_team(1);
   const auto self = world.split(world.rank(), 0, "alone");
@@ -105,13 +105,16 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
 
   Report report{"ranks", {}, {}, {}};
   report.add("connected_over_unconnected", median(ratios), "",
-             "tokens/s of one run of all ranks over that of runs apart");
-  report.add("tokens_per_second", tokens / median(connected_s), "tokens/s", "connected, all ranks, a thread each");
+             "tokens/s of one run on all ranks, divided by that of independent runs");
+  report.add("tokens_per_second", tokens / median(connected_s), "tokens/s",
+             "speed of one run on all ranks, with one thread each");
   report.add("unconnected_tokens_per_second", tokens / median(alone_s), "tokens/s",
-             "the same ranks apart, at the same time");
-  report.add("reduction_wait_seconds", wait_s, "s", "a step, waited for gradients after the last backward");
-  report.add("reduction_alone_seconds", reduce_s, "s", "the same reduction with nothing beside it");
-  report.add("reduction_hidden_share", std::max(0.0, 1 - wait_s / reduce_s), "", "behind backward, of its time alone");
+             "speed of all independent runs at the same time");
+  report.add("reduction_wait_seconds", wait_s, "s",
+             "time per step spent waiting for gradients after the last backward");
+  report.add("reduction_alone_seconds", reduce_s, "s", "time of the same reduction when nothing else runs");
+  report.add("reduction_hidden_share", std::max(0.0, 1 - wait_s / reduce_s), "",
+             "share of the reduction that overlaps with backward");
   report.tables.push_back(communication(world, measured, steps));
   return report;
 }

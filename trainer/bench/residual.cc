@@ -18,12 +18,12 @@ struct Times {
   std::vector<double> step, gradients;
 };
 
-std::array<Times, 3> run_in_turn(Communicator& alone, const BenchOptions& o) {
+std::array<Times, 3> run_in_turn(Communicator& self, const BenchOptions& o) {
   std::vector<std::unique_ptr<Subject>> subjects;
   for (const ResidualType type : kTypes) {
     Config c = o.config;
     c.model.residual.type = type;
-    subjects.push_back(std::make_unique<Subject>(alone, c, device_of(c)));
+    subjects.push_back(std::make_unique<Subject>(self, c, device_of(c)));
   }
   std::array<Times, 3> times;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
@@ -45,10 +45,10 @@ double median_ratio(const std::vector<double>& a, const std::vector<double>& b) 
 
 }  // namespace
 
-Report bench_residual(Communicator& alone, const BenchOptions& o) {
+Report bench_residual(Communicator& self, const BenchOptions& o) {
   start_watched_team(threads_of(o.config));
   Report report{"residual", {}, {}, {}};
-  const std::array<Times, 3> times = run_in_turn(alone, o);
+  const std::array<Times, 3> times = run_in_turn(self, o);
   for (size_t k = 1; k < kTypes.size(); ++k) {
     const std::string over = std::string(name_of(kTypes[k])) + "_over_plain";
     report.add(over, median_ratio(times[k].step, times[0].step), "", "whole steps, optimizer included");

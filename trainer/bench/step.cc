@@ -24,7 +24,7 @@ using WorkByName = std::map<std::string, Work>;
 
 Cell rate(double amount, double seconds) { return amount > 0 && seconds > 0 ? Cell(amount / seconds / kGiga) : Cell(); }
 
-// The time that the machine would need at its best for this work, in percent of the time it took.
+// The time that the work would take at the measured peak, as a percentage of the time that it took.
 Cell roofline_percent(const Work& w, const Roofline& best) {
   const double needed = std::max(w.flops / best.flops_per_second, w.bytes / best.bytes_per_second);
   return needed > 0 ? Cell(100 * needed / w.seconds) : Cell();
@@ -55,9 +55,9 @@ ReportTable table_of(const std::string& key, const std::string& name, const Work
   return t;
 }
 
-void profile(Report& report, Communicator& alone, const Config& c, const MemoryUse& memory, const Roofline& best) {
+void profile(Report& report, Communicator& self, const Config& c, const MemoryUse& memory, const Roofline& best) {
   Profiler profiler;
-  Subject subject(alone, c, device_of(c), &profiler);
+  Subject subject(self, c, device_of(c), &profiler);
   subject.step();
   profiler.clear();
   double step_s = 0;
@@ -80,14 +80,14 @@ void profile(Report& report, Communicator& alone, const Config& c, const MemoryU
 }
 
 void add_memory(Report& report, const MemoryUse& memory) {
-  report.add("predicted_bytes", memory.predicted, "bytes", "peak of what the step needs, known before it runs");
+  report.add("predicted_bytes", memory.predicted, "bytes", "peak memory of a step, predicted on the meta device");
   ReportTable t{"memory", {"class", "predicted_mb", "counted_mb"}, {}};
   for (const MemoryClass& c : memory.classes) {
     if (c.predicted > 0 || c.counted > 0) t.rows.push_back({c.name, c.predicted / kMega, c.counted / kMega});
   }
   if (memory.measured) {
-    report.add("measured_bytes", *memory.measured, "bytes", "growth of peak resident memory, program code apart");
-    report.add("predicted_over_measured", memory.predicted / *memory.measured, "", "of peak memory");
+    report.add("measured_bytes", *memory.measured, "bytes", "growth of peak resident memory, without program code");
+    report.add("predicted_over_measured", memory.predicted / *memory.measured, "", "ratio of these two");
     t.rows.push_back({"predicted, all", memory.predicted / kMega, Cell()});
     t.rows.push_back({"measured, all", Cell(), *memory.measured / kMega});
     t.rows.push_back({"in no class", Cell(), (*memory.measured - memory.predicted) / kMega});
@@ -98,14 +98,14 @@ void add_memory(Report& report, const MemoryUse& memory) {
   report.tables.push_back(t);
 }
 
-double flops_of_step(Communicator& alone, const Config& c) {
+double flops_of_step(Communicator& self, const Config& c) {
   Profiler counter;
-  Subject(alone, c, Device{DeviceKind::meta}, &counter).step();
+  Subject(self, c, Device{DeviceKind::meta}, &counter).step();
   return counter.total_flops();
 }
 
-double median_step_s(Communicator& alone, const BenchOptions& o) {
-  Subject subject(alone, o.config, device_of(o.config));
+double median_step_s(Communicator& self, const BenchOptions& o) {
+  Subject subject(self, o.config, device_of(o.config));
   std::vector<double> times;
   for (int64_t i = 0; i < o.rounds + kWarmUp; ++i) {
     const double s = subject.step().step;
@@ -116,33 +116,33 @@ double median_step_s(Communicator& alone, const BenchOptions& o) {
 
 }  // namespace
 
-Report bench_step(Communicator& alone, const BenchOptions& o) {
+Report bench_step(Communicator& self, const BenchOptions& o) {
   const Config& c = o.config;
   Report report{"step", {}, {}, {}};
   start_watched_team(threads_of(c));
   const double tokens = static_cast<double>(c.batch.global_batch_size * c.batch.sequence_length);
   auto add_speed = [&](double seconds) {
-    report.add("tokens_per_second", tokens / seconds, "tokens/s", "of the median step, optimizer included");
-    report.add("step_duration_seconds", seconds, "s", "the median step");
+    report.add("tokens_per_second", tokens / seconds, "tokens/s", "speed of the median step, including the optimizer");
+    report.add("step_duration_seconds", seconds, "s", "time of the median step");
   };
   if (o.speed_only) {
-    add_speed(median_step_s(alone, o));
+    add_speed(median_step_s(self, o));
     return report;
   }
-  // first, because freed memory that is used again would hide growth
-  const MemoryUse memory = measure_memory(alone, c);
+  // Measured first, because memory that was freed and is used again would hide growth.
+  const MemoryUse memory = measure_memory(self, c);
   const DType dtype = c.precision.recipe == Recipe::f32 ? DType::f32 : DType::bf16;
   const Roofline before = measure_roofline(dtype);
-  const double seconds = median_step_s(alone, o);
+  const double seconds = median_step_s(self, o);
   const Roofline best = better(before, measure_roofline(dtype));
-  const double rate = flops_of_step(alone, c) / seconds;
+  const double rate = flops_of_step(self, c) / seconds;
   add_speed(seconds);
-  report.add("flops_per_second", rate, "FLOP/s", "of its matrix products and attention");
-  report.add("peak_flops_per_second", best.flops_per_second, "FLOP/s", "of one large matrix product in this run");
-  report.add("peak_fraction", rate / best.flops_per_second, "", "of that peak, by the whole step");
-  report.add("copy_bytes_per_second", best.bytes_per_second, "bytes/s", "of a large copy in this run");
+  report.add("flops_per_second", rate, "FLOP/s", "speed of the step's matrix products and attention");
+  report.add("peak_flops_per_second", best.flops_per_second, "FLOP/s", "speed of one large matrix product in this run");
+  report.add("peak_fraction", rate / best.flops_per_second, "", "share of that peak that the whole step reaches");
+  report.add("copy_bytes_per_second", best.bytes_per_second, "bytes/s", "speed of a large copy in this run");
   add_memory(report, memory);
-  profile(report, alone, c, memory, best);
+  profile(report, self, c, memory, best);
   return report;
 }
 

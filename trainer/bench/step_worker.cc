@@ -20,7 +20,8 @@ namespace {
 
 constexpr int kWarmUp = 2;
 
-// The variables that the OpenMP libraries read. launch/thread_waits.cc sets those that are not set to its own defaults.
+// The variables from which the OpenMP libraries read how threads wait. launch/thread_waits.cc gives its own defaults to
+// those that are not set.
 constexpr const char* kWaitVariables[] = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", kOurThreadWaits};
 
 std::vector<std::string> environment_for(ThreadWaits waits) {
@@ -66,7 +67,7 @@ StepWorker::StepWorker(const std::vector<std::string>& command, ThreadWaits wait
   if (refused != 0) {
     close(to_);
     close(from_);
-    throw UserError(concat("the system refuses to start ", command.at(0), ": ", std::strerror(refused)));
+    throw UserError(concat("cannot start ", command.at(0), ": ", std::strerror(refused)));
   }
 }
 
@@ -80,7 +81,7 @@ double StepWorker::step() {
   const char request = 0;
   double seconds = 0;
   BK_CHECK(write(to_, &request, 1) == 1 && read(from_, &seconds, sizeof seconds) == sizeof seconds,
-           "a process of bench busy ended before its time; its message stands above");
+           "a process of bench busy ended early; see its error above");
   return seconds;
 }
 

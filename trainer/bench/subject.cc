@@ -25,9 +25,9 @@ Subject::Subject(Communicator& world, const Config& config, Device device, OpObs
       num_microbatches_(config.batch.global_batch_size / (config.batch.micro_batch_size * world.size())) {
   const int64_t vocab = config.model.vocab_size;
   BK_CHECK(vocab > 0, "model.vocab_size is 0; a benchmark has no tokenizer: set it");
-  BK_CHECK(num_microbatches_ > 0, "batch.global_batch_size is ", config.batch.global_batch_size, ", less than ",
-           world.size(), " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
-           " take; make it larger");
+  BK_CHECK(num_microbatches_ > 0, "batch.global_batch_size is ", config.batch.global_batch_size, ", but ", world.size(),
+           " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
+           " need at least one microbatch each; make it larger");
   engram_ = plain_addresses(config);
   const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
   Stream stream{device, nullptr, observer};

@@ -14,8 +14,8 @@ std::shared_ptr<const EngramAddresses> plain_addresses(const Config& config);
 
 int threads_of(const Config& config);
 
-// The model and trainer that a scenario times, fed with random tokens of its vocabulary. It stands for one replica: a
-// step of it processes the replica's share of the global batch.
+// The model and trainer that a scenario times, fed with random tokens of its vocabulary. It is one replica: a step
+// processes the replica's share of the global batch.
 // Errors: UserError if model.vocab_size is 0.
 class Subject {
  public:

@@ -30,8 +30,8 @@ double seconds_of(Body&& body) {
   return watch.seconds();
 }
 
-// The time of the fastest of at least three calls over at least a quarter of a second. The minimum is what the machine
-// can do, without disturbances.
+// The time of the fastest of at least three calls over at least a quarter of a second. Other work on the machine
+// disturbs the minimum least.
 template <class Body>
 double best_seconds_of(Body&& body) {
   const Stopwatch all;

@@ -46,8 +46,7 @@ struct Distance {
   int64_t elements = 0;
   double absolute = 0, relative = 0;
 
-  // Adds two elements whose bits differ. NaN against a number, or against a NaN with other bits, counts as infinitely
-  // far.
+  // Adds two elements whose bits differ. A NaN counts as infinitely far from a number and from a NaN with other bits.
   void add(double a, double b) {
     constexpr double kFar = std::numeric_limits<double>::infinity();
     const double far = std::abs(a - b), scale = std::max(std::abs(a), std::abs(b));

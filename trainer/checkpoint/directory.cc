@@ -99,9 +99,9 @@ std::vector<std::string> stray_files(const fs::path& checkpoint, const Manifest&
   return strays;
 }
 
-// Exchanges the two names in one call if the file system supports it, so that at no moment the name is without a
-// checkpoint. Otherwise it takes two renames, and between them find_checkpoints() finds the old checkpoint under its
-// set-aside name.
+// If the file system supports it, exchanges the two names in one call, so that the final name always refers to a
+// checkpoint. Otherwise this takes two renames; between them, find_checkpoints() finds the old checkpoint under the
+// name .replaced-step-00001000.
 void give_name(const fs::path& directory, int64_t step) {
   const fs::path unfinished = directory / unfinished_name(step), name = directory / checkpoint_name(step);
   if (!is_there(name)) {

@@ -18,14 +18,14 @@ namespace birkhoff {
 // with a temporary name, which does not count as a checkpoint, and gets its final name by one rename after everything
 // in it is on disk.
 std::string checkpoint_name(int64_t step);
-// The step in a folder's name, whether the checkpoint is finished, unfinished, replaced or set aside; nullopt for any
+// The step in a folder's name, whether the checkpoint is finished, unfinished, replaced or abandoned; nullopt for any
 // other name.
 std::optional<int64_t> step_in_name(const std::filesystem::path& checkpoint);
 std::string unfinished_name(int64_t step);
 
 // Maps each step to the folder of its checkpoint. If the process died between the two renames of a replacement
-// (give_name()), returns the old checkpoint under its set-aside name, .replaced-step-00001000. Returns an empty map if
-// the directory does not exist; throws DataError if it cannot be read.
+// (give_name()), maps the step to the old checkpoint, which is then named .replaced-step-00001000. Returns an empty map
+// if the directory does not exist; throws DataError if it cannot be read.
 std::map<int64_t, std::filesystem::path> find_checkpoints(const std::filesystem::path& directory);
 // The steps of find_checkpoints(), ascending.
 std::vector<int64_t> list_checkpoints(const std::filesystem::path& directory);
@@ -35,9 +35,9 @@ std::vector<int64_t> list_checkpoints(const std::filesystem::path& directory);
 Manifest open_checkpoint(const std::filesystem::path& checkpoint);
 
 // Does what open_checkpoint() does and then reads every byte: compares all checksums, and compares the manifest with
-// what HDF5 finds in each tensor file. With `shares` > 1 it reads only the files and parts whose running number is
-// `share` modulo `shares`, so that several ranks can divide the work. Throws a DataError that lists every defect with
-// its tensor, file and offset.
+// what HDF5 finds in each tensor file. With `shares` > 1 it numbers all files and parts and reads only those whose
+// number modulo `shares` is `share`, so that several ranks can divide the work. Throws a DataError that lists every
+// defect with its tensor, file and offset.
 Manifest verify_checkpoint(const std::filesystem::path& checkpoint, int share = 0, int shares = 1);
 
 // Files in the folder that the manifest does not name. They do no harm.
@@ -60,14 +60,15 @@ void prune(const std::filesystem::path& directory, int64_t keep, int64_t newest)
 // `step`. Returns the new paths. Throws DataError if a folder cannot be renamed.
 std::vector<std::filesystem::path> set_aside(const std::filesystem::path& directory, int64_t step);
 
-// Holds a directory for this process and its peers. The constructor creates the lock file, a background thread
-// refreshes it, and the destructor removes it. Throws a UserError that names host and process if another live run holds
-// the directory.
+// Locks a directory for this process and its peers. The constructor creates the lock file, a background thread
+// refreshes it, and the destructor removes it. Throws a UserError that names host and process if another live run has
+// locked the directory.
 // A lock left behind by a dead process of this host is taken over. If the process is alive, the constructor waits up to
 // `wait_s` for it to end, because the ranks of a killed run take about a second to do so.
 // For a process on another host only the age of the lock is known. The constructor waits until the lock is refreshed
 // (UserError: the run is alive) or has become too old to belong to a live run (taken over).
-// The lock must be a regular file of Birkhoff's own: a symbolic link or anything else under its name is a UserError.
+// The lock must be a regular file written by Birkhoff. Anything else under its name, such as a symbolic link, is a
+// UserError.
 class DirectoryLock {
  public:
   struct Owner {

@@ -15,8 +15,8 @@ struct Runs {
   int64_t length = 1;
 };
 
-// A run spans the trailing dims that the common box shares in full with both boxes, and its extent in the dim before
-// these.
+// A run covers all trailing dims in which the common box is as large as both boxes, and the range of the common box in
+// the dim before them.
 Runs runs_of(const Box& common, const Box& stored, const Box& wanted) {
   Runs runs;
   for (int d = common.extent.rank(); d-- > 0;) {

@@ -14,7 +14,7 @@ std::string find_nonfinite(const std::string& name, const Slice& slice, int64_t 
   int32_t found = 0;
   flag_nonfinite(host, {{&found, DType::i32, {1}}, part});
   if (found == 0) return {};
-  // Only now is it worth converting all elements, in order to find the one to name.
+  // Converting all elements is slow, so it is done only to locate a value that is known to exist.
   const std::vector<double> values = read_values(host, part);
   const auto bad = std::find_if(values.begin(), values.end(), [](double value) { return !std::isfinite(value); });
   return concat(name, ", element ", slice.indices_of(begin + (bad - values.begin())), ", is ", *bad);

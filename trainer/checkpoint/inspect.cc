@@ -87,7 +87,7 @@ void inspect_checkpoint(const fs::path& checkpoint, std::ostream& out) {
 
 namespace {
 
-// The inode of the folder under a name, or 0 if there is none.
+// The inode of the folder at `path`, or 0 if there is none.
 ino_t folder_at(const fs::path& path) {
   struct stat folder {};
   return ::stat(path.c_str(), &folder) == 0 ? folder.st_ino : 0;
@@ -111,7 +111,7 @@ Verdict verify_one(const fs::path& checkpoint, Listed listed, std::ostream& out)
     } catch (const DataError& e) {
       const ino_t now = folder_at(checkpoint);
       if (now == 0 && listed == Listed::yes) return Verdict::gone;
-      // The name leads to another folder than the one that was read: judge the new one instead.
+      // The name now refers to another folder than the one that was read: verify the new one instead.
       if (now != folder) continue;
       out << printable(concat(checkpoint.string(), ": NOT VALID: ", e.what())) << '\n';
       return Verdict::faulty;

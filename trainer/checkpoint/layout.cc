@@ -113,7 +113,7 @@ void check_layout(const std::filesystem::path& folder, const Manifest& m, const 
       defects.check([&, &name = name, &entry = entry] {
         const H5Dataset d = root.dataset(name);
         const int64_t count = part.count();
-        // HDF5 gives an empty dataset no storage, so its offset means nothing.
+        // HDF5 allocates no storage for an empty dataset, so its offset has no meaning.
         const bool place = count == 0 || d.offset == part.offset;
         if (d.dtype == entry.dtype && d.shape.count() == count && place) return;
         throw DataError(concat(name, " in ", (folder / file).string(), ": HDF5 finds ", d.dtype, d.shape, " at byte ",

@@ -17,8 +17,8 @@ std::set<std::string> check_layout(const Manifest& manifest, Defects& defects);
 void check_layout(const Manifest& manifest);
 
 // Checks that HDF5 finds in one tensor file of the checkpoint `folder` what the manifest says: name, dtype, number of
-// elements and offset of each part. Our reader does not need HDF5's metadata, but other programs read the file by it.
-// Reads the metadata only, no tensor data. Throws a DataError that lists the differences.
+// elements and offset of each part. Our reader does not need the metadata of HDF5, but other programs need it to read
+// the file. Reads the metadata only, no tensor data. Throws a DataError that lists the differences.
 void check_layout(const std::filesystem::path& folder, const Manifest& manifest, const std::string& file);
 
 }  // namespace birkhoff

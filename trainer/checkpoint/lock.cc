@@ -36,9 +36,9 @@ timespec changed_at(int fd) {
   ::fstat(fd, &file);
   return file.st_mtim;
 }
-// Seconds since the lock was last refreshed. If the file system does not carry flock() between hosts, this age is the
-// only sign of life of an owner on another host. Asks the open descriptor, because the owner may remove the name
-// meanwhile.
+// Seconds since the lock was last refreshed. If flock() does not work across hosts on this file system, this age is the
+// only way to tell whether an owner on another host is alive. Uses the open descriptor, because the owner may remove
+// the file meanwhile.
 double age_s(int fd) {
   const timespec at = changed_at(fd);
   timespec now{};
@@ -48,8 +48,8 @@ double age_s(int fd) {
 
 }  // namespace
 
-// The kernel releases flock() when the process dies, however it dies. The text in the file tells other hosts, and
-// people, who the owner is.
+// The kernel releases flock() whenever the process ends, even if it is killed. The text in the file tells other hosts,
+// and people, who the owner is.
 DirectoryLock::DirectoryLock(const std::filesystem::path& directory, Options options)
     : directory_(directory), path_(directory / ".lock"), options_(std::move(options)) {
   std::optional<Owner> before;
@@ -101,7 +101,7 @@ std::optional<Owner> DirectoryLock::read_owner() const {
 }
 
 // Takes the lock if it is free; returns whether another process holds it. If the file system does not support flock(),
-// asks whether the owner, if on this host, is still alive.
+// returns whether the owner is another live process of this host.
 bool DirectoryLock::is_held(const std::optional<Owner>& owner) const {
   if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return false;
   if (errno == EWOULDBLOCK) return true;
@@ -110,8 +110,8 @@ bool DirectoryLock::is_held(const std::optional<Owner>& owner) const {
 
 void DirectoryLock::claim(const std::optional<Owner>& before) {
   if (is_held(before)) {
-    // The file system carries flock() between hosts, so the owner on the other host is alive. It is not waited for:
-    // only the ranks of a killed run of this host are expected to end soon.
+    // The lock is held, so flock() works across hosts and the owner on the other host is alive. Do not wait for it,
+    // because only the ranks of a killed run on this host are expected to end soon.
     if (before && before->host != host_name()) refuse(before);
     await_end(before);
   } else if (before && before->host != host_name()) {
@@ -119,7 +119,8 @@ void DirectoryLock::claim(const std::optional<Owner>& before) {
   }
 }
 
-// Waits until the lock is free or its file is gone. All owners that follow one another share one waiting time.
+// Waits until the lock is free or its file is gone. The limit `wait_s` applies to the total wait, even if one owner
+// follows another.
 void DirectoryLock::await_end(const std::optional<Owner>& owner) {
   constexpr double kPause = 0.1;
   if (waited_s_ == 0 && options_.wait_s > 0) {
@@ -173,7 +174,7 @@ void DirectoryLock::write_owner() {
 }
 
 // A process that was suspended for longer than `stale_after_s` may find that a run on another host has taken over the
-// lock. It must then neither keep that run's lock young nor remove it.
+// lock. It must then neither refresh nor remove that run's lock.
 bool DirectoryLock::is_ours() const noexcept {
   try {
     const auto owner = read_owner();

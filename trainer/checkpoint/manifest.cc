@@ -10,7 +10,7 @@
 namespace birkhoff {
 namespace {
 
-// Each dim as [begin, end).
+// Returns an array with one pair [begin, end) for each dim.
 Json to_json(const Box& box) {
   Json dims = Json::array();
   for (int d = 0; d < box.begin.rank(); ++d) {
@@ -30,7 +30,7 @@ Json to_json(const Manifest::Entry& e) {
   return {{"dtype", std::string(name_of(e.dtype))}, {"shape", shape}, {"parts", parts}};
 }
 
-// A double as its bits, plus the decimal number for human readers.
+// Writes a double as its bits, and as a decimal number for human readers.
 Json real_of(double value) { return {{"bits", hex16(std::bit_cast<uint64_t>(value))}, {"value", concat(value)}}; }
 
 std::string shown(int64_t value) { return concat(value); }
@@ -42,7 +42,7 @@ bool same(int64_t a, int64_t b) { return a == b; }
 bool same(double a, double b) { return std::bit_cast<uint64_t>(a) == std::bit_cast<uint64_t>(b); }
 bool same(const std::string& a, const std::string& b) { return a == b; }
 
-// Values must be equal on all ranks. If they differ, one rank has gone wrong, and there is no telling which.
+// Values must be equal on all ranks. If two ranks differ, at least one of them is wrong, and nothing shows which one.
 template <class T>
 void check_equal(const std::map<std::string, T>& first, const std::map<std::string, T>& other, size_t writer) {
   for (const auto& [name, value] : other) {

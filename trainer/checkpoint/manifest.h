@@ -67,8 +67,8 @@ Manifest parse_manifest(const std::string& text, const std::string& path);
 // unreadable. Still throws DataError if the text is not a manifest at all, or has another format or version.
 Manifest parse_manifest(const std::string& text, const std::string& path, Defects& defects);
 
-// Joins the records that the writers made of their own files. Throws DataError if the parts do not make up a layout
-// (layout.h), or if the step, a value, or the shape or dtype of a tensor differs between writers.
+// Joins the records that the writers made of their own files. Throws DataError if the parts do not form a consistent
+// layout (layout.h), or if the step, a value, or the shape or dtype of a tensor differs between writers.
 Manifest join(const std::vector<Manifest>& writers);
 
 }  // namespace birkhoff

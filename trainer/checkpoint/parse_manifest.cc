@@ -46,7 +46,7 @@ Box box_from(const JsonView& json, const Shape& shape) {
   Box box;
   for (const JsonView& dim : dims) {
     const std::vector<JsonView> ends = dim.elements();
-    if (ends.size() != 2) dim.refuse("the first index of a range and the one behind its last");
+    if (ends.size() != 2) dim.refuse("two numbers, the begin and the end of a range, [begin, end)");
     const int64_t extent = shape[box.begin.rank()], begin = ends[0].integer(0, extent);
     box.begin.append(begin);
     box.extent.append(ends[1].integer(begin, extent) - begin);
@@ -67,17 +67,17 @@ std::vector<Box> boxes_from(const JsonView& json, const Shape& shape) {
   for (const JsonView& each : json.elements()) {
     boxes.push_back(box_from(each, shape));
     left -= boxes.back().count();
-    // Checked box by box: the sum of all counts of a hostile file could overflow.
+    // Check after each box, because the sum of all counts in a hostile file could overflow.
     if (left < 0) json.refuse("boxes with no more elements than the tensor has");
   }
   return boxes;
 }
 
-// Returns nullopt if the part's place cannot be read. `sized`: the shape of `entry` is known, so the boxes can be
-// checked against it.
+// Returns nullopt if the file, the boxes or the offset of the part cannot be read. `sized`: the shape of `entry` is
+// known, so the boxes can be checked against it.
 std::optional<Manifest::Part> part_from(const JsonView& json, const Manifest::Entry& entry, bool sized, int64_t version,
                                         Defects& defects) {
-  json.members();  // throws if this is no object: one defect, not one for each missing member
+  json.members();  // throws if this is not an object: one defect instead of one for each missing member
   const size_t before = defects.count();
   Manifest::Part part;
   part.file = defects.value([&] { return json.at("file").plain_name(); });
@@ -87,7 +87,7 @@ std::optional<Manifest::Part> part_from(const JsonView& json, const Manifest::En
         [&] { return flat ? boxes_of_range(json, entry.shape) : boxes_from(json.at("boxes"), entry.shape); });
   }
   part.offset = defects.value(
-      // So that offset + bytes cannot overflow in later checks.
+      // The limit ensures that offset + bytes cannot overflow in later checks.
       [&] { return json.at("offset").integer(0, std::numeric_limits<int64_t>::max() - bytes_of(entry, part)); });
   const bool placed = defects.count() == before;
   part.xxh3 = defects.value([&] { return checksum_from(json.at("xxh3")); });
@@ -119,7 +119,7 @@ void read_members(const JsonView& body, const char* key, Defects& defects, const
   });
 }
 
-// A tensor is stored as a dataset of its name in the root group of an HDF5 file, so the name must not be a path.
+// A tensor is stored under its name as a dataset in the root group of an HDF5 file, so the name must not be a path.
 void check_tensor_name(const std::string& name, const JsonView& tensors) {
   if (name.empty() || name == "." || name.find('/') != name.npos || name.find('\0') != name.npos) {
     throw DataError(concat(tensors.place(), ": '", name, "' is no name of a tensor"));
@@ -164,8 +164,8 @@ void read_tensors(const JsonView& body, Manifest& m, Defects& defects) {
   });
 }
 
-// A file with a defect is kept, marked unreadable. Otherwise each of its parts would be reported for having no such
-// file.
+// A file with a defect is kept, marked unreadable. If it were left out, each part in it would be reported as being in
+// an unknown file.
 void read_files(const JsonView& body, Manifest& m, Defects& defects) {
   const size_t before = defects.count();
   read_members(body, "files", defects, [&](const std::string& name, const JsonView& value) {
@@ -177,7 +177,7 @@ void read_files(const JsonView& body, Manifest& m, Defects& defects) {
     const Manifest::File file = file_from(value, defects);
     if (defects.count() == before_file) m.files[name] = file;
   });
-  // If the whole list could not be read, every file that a part names counts as listed, for the same reason.
+  // For the same reason, if the whole list could not be read, every file that a part names is added to it.
   if (defects.count() == before || !m.files.empty()) return;
   for (const auto& [name, entry] : m.tensors) {
     for (const Manifest::Part& part : entry.parts) m.files[part.file].bytes = Manifest::File::kUnreadable;
@@ -207,7 +207,7 @@ void check_checksum(const Json& body, const Json& expected, const std::string& p
   throw DataError(concat(path, ": the checksum is ", found, ", the file says ", json_excerpt(expected)));
 }
 
-// Throws at once if the format or version is another: the rest of such a file cannot be judged.
+// Throws at once if the format or version is not supported, because the rest of such a file cannot be checked.
 int64_t version_of(const JsonView& body, const std::string& path, Defects& defects) {
   const std::string format = defects.value([&] { return body.at("format").text(); }, std::string(kFormat));
   if (format != kFormat) body.at("format").refuse(concat("'", kFormat, "'"));
@@ -241,7 +241,7 @@ Manifest parse_manifest(const std::string& text, const std::string& path, Defect
     throw DataError(path + ": not a checkpoint manifest: it has no 'manifest' with a checksum 'xxh3'");
   }
   const Json& body = whole["manifest"];
-  if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is no object");
+  if (!body.is_object()) throw DataError(path + ": not a checkpoint manifest: its body is not an object");
   const JsonView view(body, path);
   const int64_t version = version_of(view, path, defects);
   defects.check([&] { check_checksum(body, whole["xxh3"], path); });

@@ -10,7 +10,7 @@ void RankLayout::fit(const std::vector<Piece>& pieces) {
   std::vector<Dataset> datasets;
   for (const Piece& p : pieces) datasets.push_back({p.name, p.data.dtype, p.data.shape});
   if (file_ && datasets == datasets_) return;
-  // If what follows throws, the next call must not take half a layout for a whole one.
+  // Reset first: if the code below throws, the next call must not take a partial layout for a complete one.
   *this = {};
   auto memory = std::make_unique<MemoryFile>();
   std::vector<H5Dataset> places;

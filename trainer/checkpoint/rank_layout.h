@@ -12,8 +12,8 @@ namespace birkhoff {
 // badly on a full disk (see H5File::close()).
 class RankLayout {
  public:
-  // Lays out the file for these pieces, or does nothing if the layout already fits them. Throws DataError or IoError,
-  // and is then in its initial state.
+  // Lays out the file for these pieces, or does nothing if the layout already fits them. If it throws (DataError or
+  // IoError), this object is in its initial state again.
   void fit(const std::vector<Piece>& pieces);
 
   // The dataset of each piece, in the order of the pieces.

@@ -105,8 +105,8 @@ class Load final : public StateVisitor {
   std::vector<char> buffer_, converted_;
 };
 
-// Tensors of the checkpoint that no rank asked for. A rank may leave out names of which it holds nothing, so this takes
-// all ranks together.
+// Tensors of the checkpoint that no rank asked for. A rank may leave out tensors of which it holds nothing, so what was
+// asked for is combined over all ranks.
 std::vector<std::string> unknown_tensors(Communicator& world, const Manifest& manifest,
                                          const std::set<std::string>& seen) {
   std::vector<int32_t> asked;
@@ -175,7 +175,7 @@ std::optional<Found> find_newest_valid(Communicator& world, const fs::path& dire
   agree(world, [&] { checkpoints = find_checkpoints(directory); });
   std::string names;
   for (const auto& [step, path] : checkpoints) names += path.filename().string() + ' ';
-  // A shared file system may show the ranks different listings; going on would make them verify different checkpoints.
+  // On a shared file system the ranks may see different listings, and then they would verify different checkpoints.
   require_same(world, "checkpoints in " + directory.string(), names);
   std::vector<std::string> passed_over;
   for (auto newest = checkpoints.rbegin(); newest != checkpoints.rend(); ++newest) {

@@ -21,8 +21,8 @@ namespace birkhoff {
 // Collective: all ranks succeed or all fail. The caller has verified the checkpoint.
 struct Loaded {
   int64_t rounded = 0;  // number of tensors on this rank that were rounded to a narrower dtype
-  // Describes a value that is not finite (reals included), that of the lowest rank that found one:
-  // "layers.1.ffn.up.weight, element [3, 5], is nan". Empty if all values are finite.
+  // Describes one value that is not finite, in a tensor or a real: the first one that the lowest such rank found.
+  // Example: "layers.1.ffn.up.weight, element [3, 5], is nan". Empty if all values are finite.
   std::string nonfinite;
 };
 Loaded load_checkpoint(Communicator& world, const std::filesystem::path& checkpoint, const Manifest& manifest,

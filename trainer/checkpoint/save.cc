@@ -30,7 +30,7 @@ std::string rank_name(int rank, const char* ending) {
   return name.str();
 }
 
-// Shares begin at multiples of this many elements, so that no two ranks write parts of one page of a small tensor.
+// Shares begin at multiples of this many elements, so that small tensors are not split into tiny parts.
 constexpr int64_t kShareAlignment = 1024;
 
 class Collect final : public StateVisitor {
@@ -39,7 +39,7 @@ class Collect final : public StateVisitor {
 
   void replicated(const std::string& name, Tensor local, const Slice& slice, const Communicator& holders) override {
     BK_ASSERT(local.count() == slice.count(), name, " has ", local.count(), " elements of a slice of ", slice.count());
-    // Every rank of `holders` has the same bits, so that any division of the tensor among them is right.
+    // All ranks of `holders` have the same bits, so the tensor may be divided among them in any way.
     const int64_t n = local.count(), blocks = (n + kShareAlignment - 1) / kShareAlignment;
     const int64_t rank = holders.rank(), size = holders.size();
     const int64_t begin = std::min(n, blocks * rank / size * kShareAlignment);
@@ -81,9 +81,9 @@ void check_values(const Manifest& manifest) {
   }
 }
 
-// Data is written in blocks of kWriteBytes, and the disk works on one block while the next one is hashed. Values are
-// checked in pieces of kCheckBytes right after these were hashed, while they are still in the nearest cache: the check
-// then costs a tenth of the hash.
+// Data is written in blocks of kWriteBytes, and the disk writes one block while the next one is hashed. Values are
+// checked in pieces of kCheckBytes right after hashing, while a piece is still in the L1 cache. The check then takes a
+// tenth of the time of the hash.
 constexpr int64_t kWriteBytes = int64_t{1} << 20, kCheckBytes = int64_t{32} << 10;
 
 void hash_checked(Hasher& hasher, const Piece& piece, int64_t begin, int64_t end) {
@@ -122,7 +122,7 @@ void run_both(const std::function<void()>& first, const std::function<void()>& s
   };
   std::thread thread;
   try {
-    thread = start_thread("looks at what was saved", [&] { guarded(1, second); });
+    thread = start_thread("reads back a saved file", [&] { guarded(1, second); });
   } catch (const UserError&) {
   }
   guarded(0, first);
@@ -195,7 +195,7 @@ void publish(const fs::path& directory, int64_t step, int num_ranks, Manifest ow
   }
   reach_save_point(SavePoint::manifest, 0);
   write_text(folder / kManifestName, to_text(manifest), Durability::none);
-  // Open the checkpoint as a start would while the disk syncs.
+  // While the disk syncs, open the checkpoint as a run that resumes from it would.
   run_both(
       [&] {
         BulkFile::open_to_write(folder / kManifestName).sync();

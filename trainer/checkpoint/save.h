@@ -32,17 +32,16 @@ Snapshot collect(const std::function<void(StateVisitor&)>& state);
 
 // Makes an empty folder, removing an older one of the same name.
 void begin_folder(const std::filesystem::path& folder);
-// what(): "the state is not finite: adamw.m.layers.1.ffn.up.weight, element [3, 5], is nan".
+// Example of what(): "the state is not finite: adamw.m.layers.1.ffn.up.weight, element [3, 5], is nan".
 class NonfiniteState : public DataError {
  public:
   using DataError::DataError;
 };
 
-// Writes this rank's file, using `layout`, which may come from the previous save. The file is on disk on return. Disk
-// space is claimed before any data is written, and every byte is hashed and checked for values that are not finite
-// while it is written. Then the file is opened again and compared with the record of its parts, which is returned.
-// Ranks other than 0 also store this record next to the file, for rank 0 to read. Throws NonfiniteState, IoError,
-// DataError.
+// Writes this rank's file and returns the record of its parts. `layout` may come from the previous save. The file is on
+// disk when the function returns. It reserves disk space before it writes any data, and while it writes, it hashes the
+// data and checks that all values are finite. Then it opens the file again and compares it with the record. Ranks other
+// than 0 also store this record next to the file, for rank 0 to read. Throws NonfiniteState, IoError, DataError.
 Manifest write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot, RankLayout& layout);
 // Called by rank 0 only: joins its own record with those of the other ranks, adds the attachments and writes the
 // manifest. Gives the folder its final name only after everything is on disk and the folder can be opened as a

@@ -31,7 +31,7 @@ void compare(const std::string& what, const std::string& found, const std::strin
   if (found != expected) throw DataError(concat(what, ": the checksum is ", found, ", expected ", expected));
 }
 
-// Adds a defect if the file is missing or has another kind or size. Returns whether the file is as it should be.
+// Adds a defect if the file is missing or has another kind or size. Returns whether the file has no such defect.
 bool check_file(const fs::path& path, const Manifest::File& file, Defects& defects) {
   if (file.bytes == Manifest::File::kUnreadable) return false;
   try {
@@ -76,8 +76,8 @@ std::string read_manifest_text(const fs::path& checkpoint) {
   }
 }
 
-// A checkpoint's manifest as far as it can be read, and the files whose size and kind are right, which may be read by
-// it.
+// A checkpoint's manifest as far as it can be read, and the files that may be read because their kind and size are
+// right.
 struct Readable {
   Manifest manifest;
   std::set<std::string> files;
@@ -114,7 +114,7 @@ Manifest verify_checkpoint(const fs::path& checkpoint, int share, int shares) {
   const Manifest& m = r.manifest;
   OpenFiles files(checkpoint);
   int turn = 0;
-  // Every rank counts all files and parts, also those that it may not read, so that the ranks' shares agree.
+  // Every rank counts all files and parts, even those that may not be read, so that all ranks number them alike.
   auto mine = [&](const std::string& file) { return turn++ % shares == share && r.files.contains(file); };
   for (const auto& [name, file] : m.files) {
     if (!mine(name)) continue;

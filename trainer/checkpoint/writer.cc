@@ -50,8 +50,8 @@ class CheckpointWriter::Impl {
   void begin(int64_t step, const State& state, Attachments attachments) {
     const double started = now_s();
     collect_report();
-    // The previous save must have ended before: it uses the snapshot and the staging memory. The new snapshot holds
-    // names and views only; the thread copies the data.
+    // collect_report() has waited for the previous save, which used the snapshot and the staging memory. The new
+    // snapshot holds only names and views; the thread copies the data.
     snapshot_ = collect(state);
     snapshot_.manifest.step = step;
     attachments_ = std::move(attachments);
@@ -122,7 +122,8 @@ class CheckpointWriter::Impl {
     const std::string not_copied = error_of([&] { report.bytes = copy_pieces(); });
     {
       const std::lock_guard lock(mutex_);
-      // Also if the copy failed: the training thread must not wait for ever. save() reports the failure.
+      // Set this even if the copy failed, so that the training thread does not wait forever. save() reports the
+      // failure.
       copied_ = true;
     }
     changed_.notify_all();
@@ -150,7 +151,7 @@ class CheckpointWriter::Impl {
     return bytes;
   }
 
-  // All ranks agree on the outcome of every phase, so that one rank with a full disk keeps the others from publishing.
+  // All ranks agree on the outcome of every phase, so that no checkpoint is published if one rank fails.
   void save(int64_t step, const std::string& not_copied, SaveReport& report) {
     const bool is_root = group_->rank() == 0;
     const std::filesystem::path unfinished = options_.directory / unfinished_name(step);
@@ -168,7 +169,8 @@ class CheckpointWriter::Impl {
       if (is_root) std::filesystem::remove_all(unfinished, ignored);
       throw;
     }
-    // The checkpoint is published, so a failure to remove older ones is no failed save; the next save tries again.
+    // The checkpoint is published, so the save succeeds even if older ones cannot be removed; the next save tries
+    // again.
     if (is_root) error_of([&] { prune(options_.directory, options_.keep, step); });
   }
 

@@ -11,7 +11,7 @@ namespace {
 bool ascending(const std::vector<int64_t>& numbers) {
   return std::adjacent_find(numbers.begin(), numbers.end(), std::greater_equal<>()) == numbers.end();
 }
-// With at most so many sources the data cursor stays below 1 KiB (data/loader/cursor.h).
+// With at most this many sources the data cursor stays below 1 KiB (data/loader/cursor.h).
 constexpr int64_t kMaxSources = 16;
 
 class Checker {
@@ -65,7 +65,7 @@ class Checker {
     const DecoderOptions& m = c_.model;
     if (m.position == PositionType::learned) {
       require(m.max_positions >= c_.batch.sequence_length, {"model.max_positions", "batch.sequence_length"},
-              "every position of a sequence needs its vector");
+              "every position of a sequence needs a learned vector; raise max_positions");
       return;
     }
     const bool mla = m.attention.type == AttentionType::mla;
@@ -107,7 +107,7 @@ class Checker {
     // A top_k above num_experts has been reported already.
     require(e.top_k > e.num_experts || e.top_k <= e.top_groups * group,
             {"model.moe.top_k", "model.moe.top_groups", "model.moe.num_groups"},
-            concat("the kept groups hold ", e.top_groups * group, " experts, fewer than a token visits"));
+            concat("the kept groups hold ", e.top_groups * group, " experts, fewer than top_k"));
   }
 
   void residual() {
@@ -202,7 +202,7 @@ class Checker {
   void ramp() {
     const BatchConfig& b = c_.batch;
     require(b.ramp.initial_size <= b.global_batch_size, {"batch.ramp.initial_size", "batch.global_batch_size"},
-            "the batch grows: it starts no larger than it ends");
+            "the batch grows, so initial_size must not be above global_batch_size");
     require(b.ramp.increment > 0 && (b.global_batch_size - b.ramp.initial_size) % b.ramp.increment == 0,
             {"batch.ramp.increment", "batch.ramp.initial_size", "batch.global_batch_size"},
             "the increments must lead from the first size to the last");

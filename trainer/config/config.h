@@ -1,6 +1,6 @@
 #pragma once
-// All settings of a run, as plain values. The sections of modules are the options structs of these modules. Reading a
-// file is the task of reader.h.
+// All settings of a run, as plain values. The sections of modules are the options structs of these modules. reader.h
+// reads them from a file.
 #include "trainer/config/batch.h"
 #include "trainer/config/checkpoint.h"
 #include "trainer/config/data.h"
@@ -31,13 +31,13 @@ struct Config {
     s.section("model", model, "The model.");
     s.section("parallel", parallel, "How ranks share the work. World size = dp * tp * pp * cp.");
     s.section("precision", precision, "Number formats.");
-    s.section("optimizer", optimizer, "How weights follow gradients.");
+    s.section("optimizer", optimizer, "Optimizer, learning rate, gradient clipping and the limits on skipped steps.");
     if (model.engram.layers.empty()) s.mark_unused("optimizer.engram", "model.engram.layers is empty");
-    s.section("batch", batch, "What a step consumes.");
-    s.section("data", data, "Where tokens come from.");
-    s.section("checkpoint", checkpoint, "What survives the run.");
+    s.section("batch", batch, "Sizes of the batch of a step.");
+    s.section("data", data, "Training data.");
+    s.section("checkpoint", checkpoint, "Saving checkpoints and resuming from them.");
     s.section("eval", eval, "Held-out evaluation.");
-    s.section("metrics", metrics, "Where numbers go.");
+    s.section("metrics", metrics, "Logs and metrics.");
   }
   bool operator==(const Config&) const = default;
 };

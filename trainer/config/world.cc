@@ -10,7 +10,7 @@ int64_t check_world(const Config& config, int64_t world_size) {
   BK_CHECK(world_size % others == 0 && (p.dp == 0 || p.dp * others == world_size), "there are ", world_size,
            " ranks, expected parallel dp * tp * pp * cp = ", p.dp, " * ", p.tp, " * ", p.pp, " * ", p.cp,
            "; start another number of ranks, or set parallel.dp to 0");
-  // One microbatch on each replica: every batch of the ramp must be a multiple of it.
+  // `share` is one microbatch on each replica. Every batch size of the ramp must be a multiple of it.
   const int64_t dp = world_size / others, share = b.micro_batch_size * dp;
   std::string problems;
   auto require = [&](const char* name, int64_t value) {

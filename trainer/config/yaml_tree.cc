@@ -43,8 +43,9 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(mark, {}, anchor); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
-    BK_CHECK(found != anchors_.end(), "line ", mark.line + 1, ": an alias that holds itself; write the values out");
-    count(mark, count_nodes(found->second));  // before the copy, so that a bomb is refused before it takes memory
+    BK_CHECK(found != anchors_.end(), "line ", mark.line + 1,
+             ": an alias refers to a node that contains it; write the values out");
+    count(mark, count_nodes(found->second));  // counts before it copies, so that nested aliases cannot fill the memory
     place(found->second, mark);
   }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,

@@ -18,7 +18,8 @@ class JsonLines final : public MetricSink {
   ~JsonLines() override { close(file_); }
 
   void publish(const Record& record) override {
-    // A newline in front ends a torn line. One write() for the line, so that other writers cannot cut into it.
+    // If the previous line was cut off, a newline ends it first. The line is written by one write(), so that other
+    // writers cannot write into the middle of it.
     const std::string line = concat(torn_ ? "\n" : "", json_line(record, unix_seconds_now()), "\n");
     const ssize_t written = write(file_, line.data(), line.size());
     if (written == static_cast<ssize_t>(line.size())) {

@@ -22,7 +22,7 @@ enum class MetricKind {
   log_only,
 };
 
-// Where a number is shown. The console shows only what a person watches a run by.
+// Where a number is shown. The console shows only the numbers that people watch during a run.
 enum class Shown {
   everywhere,
   logs,    // JSON lines and Prometheus
@@ -49,7 +49,7 @@ class MetricSink {
   virtual void publish(const Record& record) = 0;
 };
 
-// Where sinks report that something is wrong with them.
+// Receives the warnings of a sink.
 using Warn = std::function<void(const std::string&)>;
 
 class Metrics {

@@ -27,7 +27,7 @@ struct PageServerOptions {
   unsigned max_clients = 256;
 };
 
-// Errors: UserError with the system's reason if the port or the thread cannot be had.
+// Errors: UserError with the system's reason if the port cannot be opened or the thread cannot be started.
 std::unique_ptr<PageServer> serve_page(PageServerOptions options);
 
 }  // namespace birkhoff

@@ -32,7 +32,7 @@ prometheus::Labels labels_of(const Number& number) {
   return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
 }
 
-// Passes messages from the server's thread to the thread that publishes, because only that one may call Warn. Each
+// Passes messages from the server's thread to the thread that publishes, because only the latter may call Warn. Each
 // message is passed once, and at most kMost in all, since clients can cause as many as they like.
 class Messages {
  public:

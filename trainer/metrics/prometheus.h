@@ -12,7 +12,7 @@ class PrometheusSink : public MetricSink {
   virtual int port() const = 0;
 };
 
-// Port 0 takes any free port. Returns null, with a warning that names the port, if it cannot be had.
+// Port 0 takes any free port. If the server cannot start, warns with the number of the port and returns null.
 std::unique_ptr<PrometheusSink> open_prometheus(int port, const std::map<std::string, std::string>& build_info,
                                                 const Warn& warn);
 

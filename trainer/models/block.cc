@@ -28,7 +28,7 @@ State Block::replay(Frame& f, State in) {
   return ffn_->replay(f, attention_->replay(f, engram_ ? f.saved(entry_) : in));
 }
 
-// For each of the two sublayers: its input, the norm of that, and the streams after it.
+// Each of the two sublayers needs its input, its normed input, and the streams that follow it.
 size_t Block::transient_bytes(const Tensor& x_TSC) {
   const auto tokens = static_cast<size_t>(x_TSC.shape[0]), channels = static_cast<size_t>(x_TSC.shape[2]);
   const size_t values = 2 * (2 + static_cast<size_t>(x_TSC.shape[1])) * tokens * channels;

@@ -17,7 +17,7 @@ class Block final : public ReplayedModule {
   State replay(Frame& frame, State in) override;
   void visit(ModuleVisitor& visitor) override;
 
-  // Bytes of transient memory that its two sites need for streams of this shape and dtype.
+  // Bytes of transient memory that the two sites of a block need for streams of this shape and dtype.
   static size_t transient_bytes(const Tensor& x_TSC);
 
  private:

@@ -16,14 +16,14 @@ Decoder::Decoder(Build& build, const DecoderOptions& o, std::vector<int64_t> sta
   }
   auto input = std::make_unique<Input>(build, o);
   Embedding& embedding = input->embedding();
-  // Uses of the table: the input, the input of each MTP predictor, and if it is tied, the head at each depth. Head::use
-  // numbers them.
+  // The table is used by the input, by the input of each MTP predictor and, if it is tied, by the head at each depth.
+  // Head::use numbers them.
   const int heads = 1 + static_cast<int>(o.mtp.depth);
   embedding.table().num_uses = heads + (o.tie_embeddings ? heads : 0);
   units_.push_back({"embedding", std::move(input)});
   make_blocks(build);
   make_head(build, embedding);
-  cut();  // last: stages are views of units_, which must not grow any more
+  cut();  // must come last: stages are views of units_, which must not grow afterwards
 }
 
 std::unique_ptr<StateModule> Decoder::recomputed(Build& build, std::unique_ptr<Block> block,
@@ -41,7 +41,7 @@ void Decoder::make_blocks(Build& build) {
   std::optional<StreamGroup> group;
   for (int64_t layer = 0; layer < options_.num_layers; ++layer) {
     const std::string name = "layers." + std::to_string(layer);
-    if (begins_stage(unit_of_block(layer))) group.reset();  // a group must not reach over a stage's border
+    if (begins_stage(unit_of_block(layer))) group.reset();  // a group must not cross a stage boundary
     units_.push_back({name, recomputed(build, make_block(build, name, layer), group)});
   }
 }
@@ -51,7 +51,7 @@ void Decoder::make_head(Build& build, Embedding& embedding) {
   std::vector<std::unique_ptr<StateModule>> blocks;
   build.predictor = true;
   for (int64_t d = 0; d < o.mtp.depth; ++d) {
-    // A group of its own: projections lie between the blocks of two predictors.
+    // Each predictor block has a group of its own, because projections lie between the blocks of two predictors.
     std::optional<StreamGroup> alone;
     blocks.push_back(recomputed(build, make_block(build, "mtp." + std::to_string(d), o.num_layers), alone));
   }

@@ -17,8 +17,8 @@ inline EnumNames names_of(PositionType) {
 enum class Recompute : uint8_t {
   none,
   block,    // a block keeps only its input and runs forward again before its backward
-  streams,  // a group of blocks keeps its input and the insides of its sublayers; the streams, and the inputs of
-            // sublayers with their norms, are computed again (arXiv:2512.24880, 4.3.2)
+  streams,  // a group of blocks keeps its input and the activations inside its sublayers; the streams, and the inputs
+            // of sublayers with their norms, are computed again (arXiv:2512.24880, 4.3.2)
 };
 inline EnumNames names_of(Recompute) {
   static constexpr std::string_view names[] = {"none", "block", "mhc"};
@@ -38,7 +38,7 @@ struct MtpOptions {
   bool operator==(const MtpOptions&) const = default;
 };
 
-// Everything that shapes a decoder.
+// The options of a decoder.
 struct DecoderOptions {
   int64_t vocab_size = 0;  // 0: that of the tokenizer, filled in before a decoder is built
   int64_t hidden_size = 512;
@@ -78,7 +78,7 @@ struct DecoderOptions {
     s.section("ffn", ffn, "Dense feed-forward layers.");
     s.section("moe", moe, "Mixture of experts.");
     mark_unused_layers(s);
-    s.section("residual", residual, "What carries the blocks' outputs to the next block.");
+    s.section("residual", residual, "Residual connections around attention and feed-forward.");
     s.section("engram", engram, "Conditional memory: hashed n-gram tables.");
     s.section("mtp", mtp, "Multi-token prediction.");
     s("z_loss", z_loss, Limits{0, 1}, "weight of the squared log of the softmax's sum, added to the loss").free();

@@ -8,10 +8,10 @@
 
 namespace birkhoff {
 
-// The last unit: collapse of the streams, norm, product with the vocabulary and loss, and the MTP predictors, which
-// have the same parts. In training its forward runs its own backward right after the loss, so that no logits are kept.
-// The gradients of the head's and the predictors' parameters are complete after forward; backward_input only returns
-// the stored gradient of its input. The output state is empty.
+// The last unit. It collapses the streams, normalizes, multiplies by the output matrix, computes the loss, and does the
+// same for each MTP predictor. In training its forward runs its own backward right after the loss, so that no logits
+// are kept. The gradients of the head's and the predictors' parameters are complete after forward; backward_input only
+// returns the stored gradient of its input. The output state is empty.
 class Head final : public StateModule {
  public:
   // `embedding` is the embedding of the input. The MTP predictors use it and a tied head shares it, so both units must
@@ -28,8 +28,8 @@ class Head final : public StateModule {
   StepCounter& loss_counter() { return loss_; }
 
  private:
-  // The use (Parameter::grad_of) of the head's weight at this depth. A tied weight is the table of the embedding, whose
-  // use 0 is the input and use d the predictor of depth d; the uses as head follow after these.
+  // The use (Parameter::grad_of) of the head's weight at this depth. A tied weight is the table of the embedding. Its
+  // use 0 is the input, and its use d is the predictor of depth d. The uses by the head follow.
   int use(size_t depth) const;
   // Adds the loss of one depth, computed from its State. In training returns the gradient of that State.
   State predict(Frame& frame, State y, size_t depth);

@@ -24,8 +24,8 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
   add(f.stream, {x, x, hidden});
-  // In a single pass, the first site of the predictor reads with the pre that the last site before it predicted, as all
-  // sites do.
+  // In the single-pass form, the first site of the predictor reads with the pre that the last site before it predicted,
+  // just as within the decoder.
   return block_->forward(f, {x, main.pre});
 }
 

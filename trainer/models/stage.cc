@@ -7,8 +7,9 @@ State Stage::forward(Frame& f, State s) const {
   return s;
 }
 
-// Does not alternate before the last unit. Its incoming gradient lies in the current arena: the caller's, or that which
-// the head stored in its forward and returns unchanged. One more alternation would make the next unit empty this arena.
+// Starts with the last unit, and alternates the gradient arenas before every other unit. It must not alternate before
+// the last unit: if this is the head, it returns a gradient that its forward stored in the current arena. The
+// alternation before the next unit would then empty this arena, although that unit reads the gradient.
 State Stage::backward(Frame& f, State d, const UnitDone& on_unit_done) const {
   for (size_t u = units_.size(); u-- > 0;) {
     if (u + 1 < units_.size()) f.alternate_gradients();

@@ -8,7 +8,7 @@
 
 namespace birkhoff {
 
-// The smallest part that stages, gradient buckets and recomputation do not divide: the embedding, a block, or the head.
+// The embedding, a block, or the head. Stages, gradient buckets and recomputation never divide a unit.
 struct Unit {
   std::string name;
   std::unique_ptr<StateModule> module;
@@ -25,11 +25,11 @@ class Stage {
 
   // Called with the number of a unit in the decoder once its weight gradients for this microbatch are complete.
   using UnitDone = std::function<void(int unit)>;
-  // From dL/d(output) to dL/d(input), unit by unit, each with its weight gradients. The gradient arenas of the frame
-  // alternate.
+  // Computes dL/d(input) from `d`, which is dL/d(output). For each unit it computes the input gradient and then the
+  // weight gradients. The gradient arenas of the frame alternate from unit to unit.
   State backward(Frame& frame, State d, const UnitDone& on_unit_done) const;
-  // The same in two halves. The gradient arenas do not alternate, since backward_weight reads the gradients of all
-  // units.
+  // The two halves of backward(). The gradient arenas do not alternate, since backward_weight() reads the gradients of
+  // all units.
   State backward_input(Frame& frame, State d) const;
   void backward_weight(Frame& frame, const UnitDone& on_unit_done) const;
 

@@ -11,14 +11,16 @@
 namespace birkhoff {
 namespace {
 
-// Softmax attention on heads that are ready, and rotation of heads in place: what all kinds share.
+// What all types of attention share: softmax attention on given queries, keys and values, and rotation of heads in
+// place.
 class Core {
  public:
   Core(Build& build, const RopeOptions& rope, int64_t qk_dim, int64_t rope_offset, int64_t rope_dims)
       : rope_(rope),
         rope_offset_(rope_offset),
         rope_dims_(rope_dims),
-        // YaRN changes the rotation; without one there is nothing to make up for.
+        // YaRN scales the softmax only because it changes the rotation, so heads without a rotation are not scaled by
+        // it.
         scale_((rope_dims > 0 ? rope_softmax_factor(rope.yarn) : 1) / std::sqrt(static_cast<double>(qk_dim))),
         memory_(std::make_unique<Arena>(build.device)),
         slot_(build.slot<Saved>()) {}
@@ -143,7 +145,8 @@ class GroupedQueryAttention final : public Module {
     split_columns(f.stream, {k0, v, kv});
     const Tensor q = q_norm_.forward(f, q_.forward(f, x_TC).view({T, heads_, width_}));
     const Tensor k = k_norm_.forward(f, k0.view({T, kv_heads_, width_}));
-    // In place: q and k are outputs of projections or norms, and neither reads its output in backward.
+    // q and k may be rotated in place: they are outputs of projections or norms, which do not read their outputs in
+    // backward.
     core_.rotate(f, q, core_.rope_offset(), RopeDirection::forward);
     core_.rotate(f, k, core_.rope_offset(), RopeDirection::forward);
     return out_.forward(f, core_.forward(f, q, k, v.view({T, kv_heads_, width_})));
@@ -292,7 +295,7 @@ class LatentAttention final : public Module {
 std::unique_ptr<Module> make_attention(Build& build, const std::string& name, int64_t channels,
                                        const AttentionOptions& o, const RotaryOptions* rope) {
   if (o.type == AttentionType::mla) {
-    BK_ASSERT(rope, "latent attention has its position in the rotated part");
+    BK_ASSERT(rope, "latent attention needs rotary positions");
     return std::make_unique<LatentAttention>(build, name, channels, o, *rope);
   }
   BK_ASSERT(o.head_dim > 0 && o.num_kv_heads > 0, name, " has heads of ", o.head_dim, " for ", o.num_kv_heads, " keys");

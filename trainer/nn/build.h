@@ -9,8 +9,8 @@
 
 namespace birkhoff {
 
-// What every module of a model is built with. Modules get their matrix products, slots and initial values from here, so
-// that they need to know neither dtypes nor the config.
+// Passed to the constructor of every module. Modules get their matrix products, slots and initial values from it, so
+// they need not know dtypes or the config.
 struct Build {
   Device device;
   const Mesh* mesh = nullptr;  // the groups of ranks; null if a module is built alone, as in tests

@@ -8,7 +8,7 @@
 namespace birkhoff {
 namespace {
 
-// mhc and mhc_single_pass.
+// The coefficients of mhc and mhc_single_pass.
 class ConstrainedCoefficients final : public Coefficients {
  public:
   ConstrainedCoefficients(Build& build, const std::string& name, int64_t channels, const ResidualOptions& o)
@@ -27,7 +27,8 @@ class ConstrainedCoefficients final : public Coefficients {
     s.mixes = f.take_statistic({T, fn_.shape[0]});
     s.rstd = f.take_statistic({T});
     s.pre_used = single_pass_ ? pre_in : s.pre;
-    // The kernel can also read h with the pre that it computes. In a single pass that pre is for the next site.
+    // The kernel can also read h with the pre that it computes. The single-pass form must not use this, because there
+    // that pre is for the next site.
     hyper_coefficients_forward(f.stream, {.mixes = s.mixes,
                                           .rstd = s.rstd,
                                           .pre = s.pre,
@@ -77,15 +78,15 @@ class ConstrainedCoefficients final : public Coefficients {
   Parameter fn_, base_, scale_;
 };
 
-// hc.
+// The coefficients of hc.
 class UnconstrainedCoefficients final : public Coefficients {
  public:
   UnconstrainedCoefficients(Build& build, const std::string& name, int64_t channels, int64_t site,
                             const ResidualOptions& o)
       : streams_(o.num_streams()), norm_eps_(build.norm.eps) {
     const int64_t S = o.num_streams();
-    // The static coefficients at the start: pre selects one stream, site by site in turn, post writes to all streams,
-    // and comb is the identity.
+    // The initial static coefficients: pre selects stream site % S, post writes to all streams, and comb is the
+    // identity.
     auto start = [S, site](int64_t i) {
       if (i < S) return i == site % S ? 1.0 : 0.0;
       if (i < 2 * S) return 1.0;

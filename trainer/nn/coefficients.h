@@ -14,7 +14,7 @@ struct HyperSaved {
   Tensor x;                             // the streams that enter the site, [T, S, C]
   Tensor h, normed, y;                  // the sublayer's input before and after its norm, and its output, [T, C]
   Tensor pre, post, comb, mixes, rstd;  // see kernels/hyper/coefficients.h
-  Tensor pre_used;                      // the pre that read h: in a single pass the previous site's, otherwise `pre`
+  Tensor pre_used;  // the pre with which h was read; in the single-pass form that of the previous site, otherwise `pre`
 };
 
 // Computes the coefficients of a site: pre reads the sublayer's input from the streams, post writes its output to them,
@@ -22,8 +22,9 @@ struct HyperSaved {
 class Coefficients {
  public:
   virtual ~Coefficients() = default;
-  // Computes pre, post, comb and h from x; the site has allocated them. In a single pass, h is read with `pre_in`, and
-  // the return value is the pre for the next site (State::pre). Otherwise `pre_in` and the return value are absent.
+  // Computes pre, post, comb and h from x; the site has allocated them. In the single-pass form, h is read with
+  // `pre_in`, and the return value is the pre for the next site (State::pre). Otherwise `pre_in` and the return value
+  // are absent.
   virtual Tensor forward(Frame& frame, HyperSaved& saved, Tensor pre_in) = 0;
   // Gradients computed by the rest of the site. dpre_next is the gradient of the return value of forward().
   struct Gradients {
@@ -34,7 +35,7 @@ class Coefficients {
   virtual void visit(ModuleVisitor& visitor) = 0;
 };
 
-// The options in the form of the kernels.
+// Converts the options to those of the kernels.
 HyperOptions hyper_options(const Build& build, const ResidualOptions& options);
 
 // Coefficients of the type that the options name. `site` is the number of the site in the model, counted from 0.

@@ -71,8 +71,8 @@ State Engram::forward(Frame& f, State in) {
 
 State Engram::backward_input(Frame& f, State d) {
   const Saved& s = f.saved(slot_);
-  // out = h + gated value + conv(gated value). The gate's backward adds dvalue, which comes through the convolution, to
-  // what comes directly.
+  // out = h + gated value + conv(gated value). The backward of the gate adds dvalue, the gradient that comes through
+  // the convolution, to the gradient that comes directly from `out`.
   Tensor dvalue;
   if (options_.conv) {
     dvalue = f.take_gradient(activation_, s.value.shape);

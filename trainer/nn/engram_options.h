@@ -44,7 +44,7 @@ struct EngramOptions {
         "each head has the next unused prime number of rows from here on; one number, or one per order");
       s("seed", seed, Limits{0, kMaxInt}, "seed of the hash multipliers");
       s("bias", bias, "a bias on the projection to keys and value");
-      s.section("gate", gate, "How the memory's weight follows from its score.");
+      s.section("gate", gate, "The gate, which computes the weight of a looked-up row from its score.");
       s("conv", conv, "short causal convolution over the gated values");
       s.unused_if(!conv, "conv is false", [&] {
         s("conv_kernel", conv_kernel, Limits{1, 16}, "taps of the convolution");

@@ -12,13 +12,13 @@
 
 namespace birkhoff {
 
-// One microbatch on the device. T = sequences x length tokens, flat; see data/loader/batch.h for the meaning of each.
+// One microbatch on the device. T = sequences x length tokens, flat; data/loader/batch.h explains the members.
 struct BatchView {
   int64_t sequences = 0, length = 0;
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<int32_t> document_offsets;     // in host memory: where each document begins, and T
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
-  std::vector<Tensor> next_tokens;   // i32 [T], depths 1 and on: the token that many ahead, 0 where there is none
+  std::vector<Tensor> next_tokens;   // i32 [T], for depths d = 1, 2, ...: the token d ahead, or 0 if there is none
   std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normalizer included
   Tensor token_mask;                 // u8 [T], 0 for padding; absent where every token counts
   double sequence_weight = 1;        // one over the sequences of the global batch
@@ -36,8 +36,8 @@ struct BatchView {
   }
 };
 
-// Names the place in every frame for what one module keeps between forward and backward. Build::slot() hands slots out
-// while the model is built.
+// Identifies the place in every frame where one module keeps what it needs between forward and backward. Build::slot()
+// hands slots out while the model is built.
 template <class T>
 struct Slot {
   int index = -1;
@@ -80,7 +80,7 @@ class Frame {
   const void* transient_owner = nullptr;
   Instrument* instrument = nullptr;  // may be null
   bool wants_values() const { return instrument != nullptr && instrument->wants_values(); }
-  // Only if wants_values(); see Instrument.
+  // May be called only if wants_values(); see Instrument.
   void show(const std::string& what, Tensor value) { instrument->show(what, value); }
 
   template <class T>

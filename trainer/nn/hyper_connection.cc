@@ -23,7 +23,8 @@ void HyperConnection::take_saved(Frame& f, HyperSaved& s, Tensor x) {
   s.x = x;
   s.pre = f.take_statistic({T, S});
   s.post = f.take_statistic({T, S});
-  // What a recomputed block takes from `activations` is released after its forward, before an instrument reads comb.
+  // The memory that a recomputed block takes from `activations` is released after its forward, before an instrument
+  // reads comb.
   const bool observed = f.counts() && f.instrument != nullptr && f.instrument->wants_mixing();
   s.comb = (observed ? f.observed : f.activations).take(Precision::statistic(), {T, S, S});
   if (observed) f.instrument->will_mix(s.comb);

@@ -32,7 +32,8 @@ class Instrument {
     if (next_) next_->show(what, value);
   }
 
-  // Whether the mixing matrices must outlive the recomputation of their site. They then lie in Frame::observed.
+  // Whether the mixing matrices must stay valid after the forward of a recomputed block. They are then in
+  // Frame::observed.
   virtual bool wants_mixing() const { return next_ && next_->wants_mixing(); }
   // Called before a site computes its mixing matrices comb [T, S, S] into this tensor, which stays valid until the
   // frame is given back.

@@ -17,8 +17,8 @@ Linear::Linear(Build& build, const std::string& name, int64_t out, int64_t in, c
   divide();
 }
 
-// Divided outputs: the bias is divided in the same way. Divided inputs: every rank holds the whole bias, and adds it
-// to its own tokens only, after the partial sums of the ranks have been added up.
+// If the outputs are divided, the bias is divided in the same way. If the inputs are divided, every rank holds the
+// whole bias and adds it to its own tokens only, after the partial sums of the ranks have been added up.
 void Linear::divide() {
   weight_.division.blocks = options_.outputs;
   bias_.division.blocks = options_.outputs;

@@ -19,7 +19,7 @@ class Linear final : public Module {
     double init_scale = 1;  // factor of the initial standard deviation
     Divided divided = Divided::none;
     int64_t unit = 1;     // cuts lie at multiples of this many features, such as the width of a head
-    Blocks outputs = {};  // the products that the outputs consist of; `dim` is 0
+    Blocks outputs = {};  // the blocks of outputs that separate projections compute; `dim` is 0
   };
   Linear(Build& build, const std::string& name, int64_t out, int64_t in) : Linear(build, name, out, in, Options()) {}
   Linear(Build& build, const std::string& name, int64_t out, int64_t in, const Options& options);

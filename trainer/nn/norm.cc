@@ -21,7 +21,7 @@ void Norm::forward_to(Frame& f, Tensor y, Tensor x) {
   Saved& s = f.saved(slot_);
   s.x = x;
   // A stream replay reuses the memory of the forward's statistics, which backward will read, and writes the same values
-  // again. In any other mode a tensor in the slot may be that of an earlier microbatch.
+  // again. In any other mode a tensor in the slot may belong to an earlier microbatch.
   if (!s.rstd.present() || f.mode != Frame::Mode::stream_replay) s.rstd = f.take_statistic({x.shape.rows()});
   if (type_ == NormType::rmsnorm) {
     rmsnorm_forward(f.stream, {y, s.rstd, x, gain_.value, eps_});

@@ -46,18 +46,18 @@ namespace {
 std::vector<MatrixPlace> matrices_of(const Parameter& p, int64_t num_experts) {
   const bool experts = p.shape.rank() == 3;
   const Blocks& rows_of = p.division.blocks;
-  BK_ASSERT(rows_of.sizes.empty() || rows_of.dim == (experts ? 1 : 0), p.name, ": its blocks are no rows");
+  BK_ASSERT(rows_of.sizes.empty() || rows_of.dim == (experts ? 1 : 0), p.name, ": its blocks do not divide the rows");
   const int64_t rows = p.shape[experts ? 1 : 0], columns = p.shape.back();
   const int64_t groups = rows_of.groups, run = rows / groups;
   std::vector<int64_t> sizes = rows_of.sizes;
   if (sizes.empty()) sizes = {run};
   BK_ASSERT(groups * std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == rows, p.name, " ", p.shape,
-            " has other rows than its blocks");
+            ": its blocks do not have as many rows");
   std::vector<MatrixPlace> places;
   for (int64_t e = 0; e < num_experts; ++e) {
     int64_t first = e * rows;
     for (const int64_t size : sizes) {
-      // A run of one block: the rows of all groups are contiguous, so they are one run.
+      // If a group has only one block, the rows of all groups are contiguous and form one run.
       if (size == run) places.push_back({first, rows, columns, 1, rows});
       if (size > 0 && size < run) places.push_back({first, size, columns, groups, run});
       first += size;

@@ -25,9 +25,9 @@ std::string_view name_of(Role role);
 
 // The group of ranks over which the gradient of a parameter is summed (docs/architecture.md).
 enum class GradientSum : uint8_t {
-  stage,  // all ranks of the stage: parameters that each of them holds whole, since each sees other tokens
-  batch,  // dp x cp: parameters divided over tp
-  edp,    // the replicas of an expert: parameters of experts
+  stage,  // all ranks of the stage: for parameters that every rank holds whole; each rank sees other tokens
+  batch,  // dp x cp: for parameters that are divided over tp
+  edp,    // the replicas of an expert: for parameters of experts
 };
 Group group_of(GradientSum sum);
 
@@ -72,11 +72,11 @@ struct Parameter {
   Role role = Role::matrix;
   Init init;
   Tensor value, grad;  // of the part that this rank holds
-  // Raised at every change of value, so that packed or quantized copies know when they are stale.
+  // Incremented at every change of value, so that packed or quantized copies know when they are stale.
   uint64_t version = 0;
   Division division = {};
   Part part = Part::embedding;
-  Slice held = {};         // the part of the logical tensor that value and grad are
+  Slice held = {};         // the part of the logical tensor that value and grad hold
   bool predictor = false;  // belongs to an MTP predictor
   int num_uses = 1;
   std::vector<Tensor> further_grads = {};  // of uses 1, 2, ...

@@ -52,7 +52,7 @@ void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   }
 }
 
-// The cost of an update is that of the part which this rank holds.
+// The cost is that of updating the part which this rank holds.
 BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::CostOf& cost_of) {
   check_division(p.shape, p.division);
   const ParameterStore::UpdateCost whole = cost_of(p);
@@ -77,8 +77,8 @@ ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::funct
   bind();
 }
 
-// Communicators are compared instead of groups: groups with the same members are one communicator, and one collective
-// then moves what belongs to either.
+// Compares communicators instead of groups. Two groups with the same members share a communicator, so their parameters
+// can share a bucket and its collectives.
 void ParameterStore::make_buckets(const CostOf& cost_of) {
   std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
@@ -123,7 +123,7 @@ void ParameterStore::bind() {
       owned_.push_back({entries_[i].parameter, i, o.begin, o.slice, o.value, o.gradient});
     }
   }
-  // A buffer starts at zero: initialize() sets only parameters.
+  // Buffers start at zero here, because initialize() sets only parameters.
   Stream stream{device_};
   for (PersistentBuffer* b : buffers_) {
     b->value = memory_.take(Precision::statistic(), b->shape);

@@ -32,7 +32,7 @@ class ParameterStore {
   };
   struct UpdateCost {
     double cost = 0;    // of updating the whole parameter, in an arbitrary unit
-    int64_t grain = 0;  // ranks may split it at multiples of so many elements; 0: one rank owns it whole
+    int64_t grain = 0;  // ranks may split it at multiples of this many elements; 0: one rank owns it whole
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
@@ -65,7 +65,7 @@ class ParameterStore {
   void publish(Stream& stream);
   // Call after values were changed from outside, on all replicas alike: marks packed copies of the weights as stale.
   void values_changed();
-  // Names the values of parameters and buffers. The optimizers name their own state.
+  // Visits the values of parameters and buffers. The optimizers visit their own state.
   void state(StateVisitor& visitor);
 
  private:

@@ -58,7 +58,7 @@ class StreamGroup::Member final : public StateModule {
   State backward_input(Frame& f, State d) override {
     if (last()) group_->replay(f);
     const State dx = inner_->backward_input(f, d);
-    inner_->backward_weight(f);  // now, since its inputs lie in transient memory
+    inner_->backward_weight(f);  // must run now, since its inputs are in transient memory
     return dx;
   }
   void visit(ModuleVisitor& v) override { inner_->visit(v); }
@@ -87,7 +87,7 @@ std::unique_ptr<StateModule> StreamGroup::add(std::unique_ptr<ReplayedModule> in
 void StreamGroup::Shared::begin(Frame& f, State x) const {
   f.saved(in) = x;
   f.transient.reset();
-  // In one block, so that the replay gets the same addresses whatever the arena held before.
+  // Reserve one contiguous block, so that the replay gets the same addresses, whatever the arena held before.
   f.transient.reserve(members.size() * member_bytes(x.x));
   f.transient_owner = this;
 }

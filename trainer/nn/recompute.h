@@ -46,9 +46,9 @@ class StreamGroup {
 
 // The number of blocks per group at which the streams take the least memory:
 //   the g that minimizes  S ceil(B / g) + 2 g (S + 2)      for B blocks and S streams, in units of C values per token
-// The first term: each group keeps its output, S C values. The second: inside a group, each of its 2 g sublayers needs
-// the streams, its input and the norm of that, (S + 2) C values. Counted in sublayers, the minimum is near
-// sqrt(2 B S / (S + 2)). Source: arXiv:2512.24880, equation 20.
+// The first term is the output that each group keeps, S C values. The second term is what the 2 g sublayers of one
+// group need: each needs the streams, its input and its normed input, (S + 2) C values. Counted in sublayers, the
+// minimum is near sqrt(2 B S / (S + 2)). Source: arXiv:2512.24880, equation 20.
 int64_t best_stream_group(int64_t num_blocks, int64_t streams);
 
 }  // namespace birkhoff

@@ -8,10 +8,10 @@
 
 namespace birkhoff {
 
-// The place of a residual connection in the model: the site, if it is a hyper-connection.
+// Describes one residual connection of a model. If it is a hyper-connection, it is a site.
 struct ResidualSite {
-  int64_t number = 0;  // of its sublayer in the model, counted from 0
-  // Whether streams, sublayer inputs and their norms lie in the frame's transient memory (see StreamGroup).
+  int64_t number = 0;  // number of its sublayer in the model, counted from 0
+  // Whether streams, sublayer inputs and normed inputs are in the frame's transient memory (see StreamGroup).
   bool recompute_streams = false;
 };
 

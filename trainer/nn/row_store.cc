@@ -71,7 +71,7 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
 void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) {
   step_.reset();  // the gradient of the previous step, which the optimizer has used
   if (stream.device.kind == DeviceKind::meta) {
-    // A dry run exchanges nothing, so it assumes that the ranks touch as many different rows here as this one does.
+    // A dry run exchanges nothing. It assumes that this rank receives gradients of as many different rows as it sends.
     const int64_t most = std::min(static_cast<int64_t>(rows.size()), values_.shape[0]);
     gradient_ = {step_.take(Precision::offset(), {most}), step_.take(values_.dtype, {most, width_})};
     return;

@@ -18,13 +18,13 @@ class RowStore {
   virtual ~RowStore() = default;
   // Collective. Fills out [rows.size(), D] with the given rows. `rows` is ascending without duplicates.
   virtual void fetch(Stream& stream, const std::vector<int64_t>& rows, Tensor out) = 0;
-  // Collective, once per step. Gives gradient rows to the ranks that hold the rows. Each rank passes its own sum for a
-  // row; sums of several ranks for one row are added in rank order (docs/numerics.md gives the error bound).
+  // Collective, once per step. Sends gradient rows to the ranks that hold the rows. Each rank passes its own sum for a
+  // row; the sums of several ranks for one row are added in rank order (docs/numerics.md gives the error bound).
   virtual void add_gradients(Stream& stream, const std::vector<int64_t>& rows, Tensor values) = 0;
 };
 
-// A table of f32 rows in the memory of the ranks of a group. Each rank holds a run of consecutive rows; the runs are
-// equal except the last ones.
+// A table of f32 rows in the memory of the ranks of a group. Each rank holds consecutive rows. All ranks hold the same
+// number of rows, except that the last ones may hold fewer.
 class ShardedRowStore final : public RowStore {
  public:
   ShardedRowStore(Device device, Communicator& group, std::string name, int64_t num_rows, int64_t row_width);

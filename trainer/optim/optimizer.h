@@ -17,7 +17,7 @@ struct UpdateStep {
   double learning_rate = 0, grad_scale = 1;
   int64_t step = 1;  // number of this update, counted from 1
 };
-// Options and update in the form of the kernel.
+// Converts the options and the scalars of the update to those of the kernel.
 AdamWHyper adamw_hyper(const AdamWOptions& options, const UpdateStep& update, double learning_rate, bool decay);
 
 // Number formats of optimizer state and of Muon's matrix products.
@@ -33,8 +33,9 @@ struct Assignment {
   bool decay = false;
 };
 Assignment assignment_of(const Parameter& parameter, OptimizerType type);
-// The cost of an update, and where ranks may split it, for ParameterStore. AdamW costs one per element and may be split
-// anywhere; Muon's FLOPs are added in units of an element of AdamW, and it may be split between matrices of equal size.
+// The cost of an update, and where ranks may split it, for ParameterStore. The unit of cost is the update of one
+// element by AdamW. An update by AdamW may be split at multiples of kCutAlignment elements. An update by Muon may be
+// split between matrices if they are contiguous and of equal size, otherwise only between experts.
 ParameterStore::UpdateCost update_cost(const Parameter& parameter, OptimizerType type);
 
 // Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of); each expert has its
@@ -69,8 +70,8 @@ class DenseOptimizer final {
 // Updates this rank's rows of one Engram table, without weight decay.
 class TableOptimizer final {
  public:
-  // `matrix_begins`: the balanced update treats the table as one matrix per entry, each from this row to the next
-  // entry. One entry {0} makes the whole table one matrix.
+  // `matrix_begins`: the rows at which the matrices of the balanced update begin. With {0}, the whole table is one
+  // matrix.
   TableOptimizer(Device device, ShardedRowStore& table, const OptimizerOptions& options, UpdatePrecision precision = {},
                  std::vector<int64_t> matrix_begins = {0});
   // Collective over the table's group.

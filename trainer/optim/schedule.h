@@ -6,7 +6,8 @@
 
 namespace birkhoff {
 
-// Learning rate over the steps of a run: linear warm-up, constant phase, decay to min_learning_rate, which then stays.
+// Learning rate over the steps of a run: linear warm-up, constant phase, decay to min_learning_rate, then
+// min_learning_rate.
 class LearningRate {
  public:
   // If decay_steps is 0, the decay lasts until the end of the run, which has `run_steps` steps.

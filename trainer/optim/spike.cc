@@ -21,7 +21,8 @@ bool SpikeDetector::is_spike(double loss) {
     double mean = 0, variance = 0;
     for (double l : losses_) mean += l / static_cast<double>(n);
     for (double l : losses_) variance += (l - mean) * (l - mean) / static_cast<double>(n);
-    // If all losses are equal, the deviation is only rounding, and without a floor any change would be a spike.
+    // If all losses are equal, the deviation is only a rounding error. Without a lower bound, any change would then be
+    // a spike.
     const double deviation = std::max(std::sqrt(variance), 1e-6 * std::abs(mean));
     if (loss - mean > options_.z_score * deviation) return true;
   }

@@ -53,8 +53,8 @@ int64_t state_bytes(Owner& owner) {
   return bytes.total;
 }
 
-// A step with one microbatch of zeros: only its sizes matter on the meta device. It has as many rows as one in which no
-// two tokens share a table row.
+// A step with one microbatch of zeros, since only its sizes matter on the meta device. It has one table row for each
+// lookup, as if no two tokens looked up the same row.
 StepBatch placeholder_step(const Config& c) {
   Batch b;
   b.num_sequences = c.batch.micro_batch_size;
@@ -110,9 +110,10 @@ void list_sites(const Model& model, ModelDescription& d) {
   for (const std::string& site : order) d.sites.push_back({site, sizes[site]});
 }
 
-// Runs one forward as an evaluation does, and two training steps. Memory reaches its peak only in the second step, when
-// the two gradient arenas of the frame have changed places, and when a logged step follows one that is not logged (if
-// there are such), because a logged step keeps the mixing matrices apart to measure the gain.
+// Runs one forward as an evaluation does, and two training steps. Memory reaches its peak only in the second step. One
+// reason is that the two gradient arenas of the frame have then changed places. The other is that a logged step keeps
+// the mixing matrices in another arena to measure the gain: if the run has steps that are not logged, the peak comes
+// when a logged step follows one of them.
 void run_step(const Config& c, const TrainerOptions& options, const Mesh& alone, Model& model, ModelDescription& d) {
   WorkCount work;
   Stream stream{model.build.device};

@@ -9,13 +9,13 @@
 
 namespace birkhoff {
 
-// What the model of a configuration consists of. Found by building the model and running a step of it on the meta
-// device, which allocates and computes nothing.
+// Describes the model of a configuration: its parameters, bytes and FLOPs. They are found by building the model and
+// running steps of it on the meta device, which allocates and computes nothing.
 struct ModelDescription {
   // The parameters of one role in one part of the model.
   struct Count {
     Part part;
-    bool predictor;  // the parameters of MTP modules are counted apart
+    bool predictor;  // whether they belong to an MTP predictor; these are counted separately
     Role role;
     int64_t parameters = 0;
     double active = 0;  // parameters that one token passes through: routed experts count by top_k / num_experts
@@ -49,7 +49,7 @@ struct ModelDescription {
   std::vector<FlopsTerm> flops;                      // per token, by formula
   double counted_forward = 0, counted_training = 0;  // per token, as reported by the ops of the step on the meta device
 
-  // Includes router biases; MTP and Engram tables are counted apart.
+  // Includes router biases. MTP and Engram tables are counted separately.
   int64_t total() const;
   int64_t mtp_total() const;
   double active() const;

@@ -81,8 +81,9 @@ class Terms {
   double collapse() const { return o_.residual.type == ResidualType::mhc ? 2 * streams() * streams() * C_ : 0; }
   double head() const { return 2 * f64(o_.vocab_size) * C_ + collapse(); }
 
-  // MTP: for each depth one more layer, the two projections into it, and the head once more, in training only. A factor
-  // of 3 is one forward and a backward of twice its cost; attention has 3.5, and recomputation adds one forward.
+  // Each depth of MTP costs one more layer, the two projections before it, and one more head, in training only. The
+  // factor 3 is one forward and a backward that costs two forwards. For attention the factor is 3.5, and recomputation
+  // adds 1 for the layer.
   void mtp() {
     const bool sparse = o_.moe.at(o_.num_layers);
     const double layer = projections() + (sparse ? experts() + router() : dense_ffn()) + 2 * coefficients();

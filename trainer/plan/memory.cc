@@ -14,7 +14,7 @@
 namespace birkhoff {
 namespace {
 
-// communicators with buffers of their own: all ranks, the replicas, and that of the checkpoint writer
+// Communicators with buffers of their own: that of all ranks, that of the replicas, and that of the checkpoint writer.
 constexpr int kGroups = 3;
 
 std::string mib(int64_t bytes) {
@@ -68,7 +68,7 @@ MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
                 {"activations of a microbatch", widen * b.activations},
                 {"kernel scratch", reference ? 0 : b.kernel_scratch},
                 {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
-                // The replicas share out the weights: each stages and writes only its part.
+                // The replicas divide the weights among them: each stages and writes only its part.
                 {"checkpoint staging", widen * (ceil_div(b.weights, replicas) + moments + tables + table_moments)}};
   if (replicas > 1) {
     const auto board = static_cast<int64_t>(Board::bytes_for(ranks_on_host, BlockPath::staged));

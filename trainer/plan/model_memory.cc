@@ -13,12 +13,12 @@ class WorkingCopies final : public ModuleVisitor {
   int64_t total = 0;
 };
 
-// The number of rows that the product for the gradient of `p` sums over, which both the input and the output gradient
-// have; 0 if the gradient of `p` is not a product.
+// The number of rows that the matrix product for the gradient of `p` sums over, or 0 if no matrix product computes this
+// gradient. Both operands, the inputs and the gradient of the outputs, have this many rows.
 int64_t rows_of_product(const Parameter& p, const DecoderOptions& o, int64_t tokens) {
   const bool head = p.role == Role::head || (o.tie_embeddings && p.shape[0] == o.vocab_size);
   if (p.shape.rank() < 2 || (p.role == Role::embedding && !head)) return 0;
-  // The head runs with its loss over a few rows at a time.
+  // The head and its loss process only some of the rows at a time.
   if (head) return std::min(tokens, head_loss_rows(o.vocab_size));
   return p.role == Role::experts ? tokens * o.moe.top_k : tokens;
 }

@@ -18,7 +18,8 @@ RunDirectories::RunDirectories(Communicator& world, const Config& config, std::f
     if (world.rank() != 0) return;
     hold(config.run.dir, "run.dir");
     std::error_code different;
-    // If both settings lead to one directory, one lock is enough; a second one would find the first in its way.
+    // If both settings name the same directory, it is locked only once; a second lock would wait for the first and then
+    // fail.
     if (!fs::equivalent(config.run.dir, config.checkpoint.dir, different)) {
       hold(config.checkpoint.dir, "checkpoint.dir");
     }

@@ -60,8 +60,9 @@ std::optional<EvaluationResult> evaluate(Session& session, EvalReader& reader, c
   result.step = session.trainer().steps_done();
   result.tokens = sums[1];
   result.loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
-  // If only part of the split was evaluated, its number of bytes is not known, and the split's mean bytes per token
-  // stands for it. For the whole split the product comes before the division, so that the bytes are exact.
+  // If only a part of the split was evaluated, the number of bytes in this part is not known, so it is estimated from
+  // the mean bytes per token of the whole split. For the whole split the product comes before the division, so that the
+  // bytes are exact.
   const auto bytes = static_cast<double>(reader.source_bytes());
   const double targets = std::max(1.0, static_cast<double>(reader.num_targets())), bytes_per_token = bytes / targets;
   result.bytes = result.tokens * bytes / targets;

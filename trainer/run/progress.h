@@ -15,7 +15,7 @@ struct Progress {
   int64_t failed_saves = 0;
   int64_t bad_samples = 0;            // summed over all replicas
   std::vector<int64_t> recent_skips;  // numbers of the steps that were skipped recently, ascending
-  // set for a load if the checkpoint has recent_skips, which it does only if a step was skipped
+  // Set before a load if the checkpoint has recent_skips. A checkpoint has them only if a step was skipped recently.
   bool loads_recent_skips = false;
   bool began_finite = true;  // whether the loaded state was finite; not saved
 

@@ -47,8 +47,8 @@ class Run {
   Trainer& trainer() { return session_.trainer(); }
   int num_replicas() const { return session_.mesh().degree(Axis::dp); }
 
-  // Everything up to the first step. A start that fails must leave the directory as it was: nothing in it is changed
-  // (claim_directory()) before everything that can fail for a mistake of the user has succeeded.
+  // Does everything before the first step. A start that fails must leave the directory as it was. So everything that
+  // can fail because of a mistake of the user comes before claim_directory(), which changes the directory.
   void begin() {
     const Config& c = session_.config();
     const auto deadline = session_.guard_startup();
@@ -69,8 +69,8 @@ class Run {
       if (!c.eval.data.empty()) eval_ = std::make_unique<EvalReader>(session_.eval_options());
     });
     if (!loader_->notice().empty()) session_.log(loader_->notice());
-    // -1 for a checkpoint from elsewhere: no checkpoint in this directory belongs to the new line, so all are set
-    // aside, and the state is saved here again.
+    // -1 for a checkpoint that is not one of this directory. Then no checkpoint in the directory belongs to this line
+    // of training, so all of them are set aside, and the state is saved here again.
     const int64_t from = found && is_of_this_run(session_, *found) ? found->manifest.step : -1;
     telemetry_ = std::make_unique<Telemetry>(session_.world(), session_.trace(), session_.model().decoder->options());
     saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
@@ -87,8 +87,8 @@ class Run {
     session_.log("which parameter has which optimizer:\n" + table);
   }
 
-  // From here on the directory describes this line of training only: its configuration, and no checkpoint of a later
-  // step from another line.
+  // Makes the directory describe this line of training only: sets aside the checkpoints of later steps, which belong to
+  // another line, and writes the configuration.
   void claim_directory(int64_t from) {
     if (!session_.is_root()) return;
     tidy(session_.checkpoints());
@@ -112,7 +112,7 @@ class Run {
     // The same on all ranks, because telemetry is collective in logged steps.
     const bool logged = (done + 1) % c.run.log_interval == 0 || done + 1 == c.run.steps;
     trainer().measure_gain(logged);
-    // The update is the first to change the state, which a running save may still be copying.
+    // Nothing before the update changes the state, which a running save may still be copying.
     const StepReport report = trainer().step(batch, rate, [&] { saver_->wait_copied(); });
     tokens_ = batch.consumed_tokens;
     progress_.count(report, done + 1, c.optimizer.nonfinite_window);
@@ -126,7 +126,7 @@ class Run {
   }
 
   // No checkpoint is saved while steps are being skipped: the weights may be the reason, and each new checkpoint would
-  // push out an older one from before the trouble.
+  // remove an older one that is still good.
   void save_and_evaluate() {
     const Config& c = session_.config();
     const int64_t done = trainer().steps_done();
@@ -153,7 +153,7 @@ class Run {
     if (session_.is_root() && reports_.metrics != nullptr) reports_.metrics->publish(record);
   }
 
-  // Sums what the ranks have seen since the last call, so that all of them take the same decision.
+  // Combines what the ranks have seen since the last call, so that all of them take the same decision.
   Stop agree_to_stop(int64_t new_bad_samples = 0) {
     const Config& c = session_.config();
     const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - reports_.started;
@@ -218,7 +218,7 @@ class Run {
     if (!saver_->finite()) return fail_for_state();
     session_.log(concat("error: the last checkpoint could not be saved, what was trained after ", saved_so_far(),
                         " is lost: ", saver_->error(), ". Make room in ", session_.checkpoints().string(),
-                        " if it is full, mend what else is named, and ", resume_hint()));
+                        " if it is full, or fix the error above, and ", resume_hint()));
     return Outcome::unsaved;
   }
 

@@ -18,7 +18,7 @@ enum class Outcome : uint8_t {
   unsaved,  // done or stopped, but the last checkpoint could not be written
 };
 
-// What a run reports to, and what it asks. Every member may be empty.
+// What the caller of a run provides: the receivers of its output, and what it may ask. Every member may be empty.
 struct RunReports {
   std::function<void(const std::string& line)> log;  // called on rank 0 only
   std::function<bool()> stop_requested;              // polled at least once a step, on every rank

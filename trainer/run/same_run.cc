@@ -65,7 +65,7 @@ void check_same_run(Communicator& world, const Config& config, const std::string
   std::vector<Identity> ranks;
   for (const std::string& text : gather_texts(world, mine)) ranks.push_back(identity_of(text));
   size_t other = 0, configured = 0;
-  // Downward, so that `configured` ends as the lowest rank with another configuration.
+  // Counts down, so that `configured` is in the end the lowest rank with another configuration.
   for (size_t r = ranks.size(); r-- > 1;) {
     if (ranks[r].program != ranks[0].program) other = r;
     if (ranks[r].configuration != ranks[0].configuration) other = configured = r;

@@ -20,7 +20,7 @@ class Saver {
   // Collective. Waits for the previous save, then starts to save the current step. Does nothing if an earlier save
   // found a value that is not finite.
   void begin();
-  // To be called before the state changes.
+  // Must be called before the state changes.
   void wait_copied() { writer_->wait_copied(); }
   // Reports a save that has ended, if any. Never waits.
   void poll();

@@ -64,7 +64,7 @@ int64_t Session::vocab_rows() const {
 
 void Session::plan_memory() {
   Config config = config_;
-  // So that the plan need not load the tokenizer again.
+  // Set, so that the plan need not load the tokenizer again.
   config.model.vocab_size = vocab_rows();
   const MemoryPlan plan = birkhoff::plan_memory(config, mesh_->degree(Axis::dp), world().local_size());
   memory_plan_ = print(plan, memory_room());

@@ -15,11 +15,11 @@
 
 namespace birkhoff {
 
-// What training and evaluation have in common: the ranks, the tokenizer, the model and its state. Everything that it
-// does together with its peers has a deadline.
+// What training and evaluation have in common: the ranks, the tokenizer, the model and its state. Every collective
+// operation of a session has a deadline.
 class Session {
  public:
-  // Collective. The caller has checked that all ranks run the same (same_run.h).
+  // Collective. The caller has called check_same_run() (same_run.h).
   Session(WatchedWorld& watched, const LoadedConfig& config, const RunReports& reports);
 
   const Config& config() const { return config_; }

@@ -30,7 +30,7 @@ class Telemetry {
   Telemetry(Communicator& world, const Trace& trace, const DecoderOptions& model)
       : world_(&world), trace_(&trace), model_(model) {}
 
-  // Collective if `logged`: then the ranks exchange what only they know.
+  // Collective if `logged`: then every rank sends its own values to the others.
   Record step(const StepFacts& facts, bool logged);
   Record checkpoint(const SaveReport& report, int64_t failed_saves);
   static Record evaluation(const EvaluationResult& result, double duration_s);
@@ -43,7 +43,7 @@ class Telemetry {
   Communicator* world_;
   const Trace* trace_;
   DecoderOptions model_;
-  // As gathered at the last logged step.
+  // Gathered at the last logged step.
   std::vector<double> heartbeats_s_;
   double resident_bytes_ = 0, peak_bytes_ = 0;  // the largest of all ranks
   double saved_at_s_ = 0;                       // unix time of the last success

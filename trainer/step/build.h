@@ -11,8 +11,8 @@ namespace birkhoff {
 
 Device device_of(const Config& config);
 
-// What defines the Engram tables and their hashing. `compressed_vocab` and `pad` (a compressed id) come from the
-// tokenizer. The numbers of rows do not depend on these two.
+// The specification of the Engram tables and of their hashing. `compressed_vocab` and `pad` (a compressed id) come from
+// the tokenizer. The numbers of rows do not depend on these two.
 EngramHashSpec engram_hash_spec(const Config& config, int64_t compressed_vocab, int64_t pad);
 
 // `engram` may be null if the model has no Engram layer.

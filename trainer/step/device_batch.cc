@@ -14,7 +14,7 @@ Tensor upload_i32(Stream& stream, Arena& arena, const std::vector<int32_t>& valu
   return t;
 }
 
-// The first token of every document, and the end of the last.
+// The offset of the first token of every document, followed by the end of the last document.
 std::vector<int32_t> document_offsets(const Batch& b) {
   std::vector<int32_t> offsets;
   const auto T = static_cast<int32_t>(b.num_tokens());
@@ -25,7 +25,8 @@ std::vector<int32_t> document_offsets(const Batch& b) {
   return offsets;
 }
 
-// The token d ahead within the document and the sequence; beyond the sequence's end the target tells it.
+// For each token, the token d ahead of it. If that token is not in the same document and sequence, uses the target
+// instead, or 0 if there is no target.
 std::vector<int32_t> tokens_ahead(const Batch& b, int64_t d) {
   const std::vector<int32_t>& target = b.targets[static_cast<size_t>(d - 1)];
   std::vector<int32_t> out(b.tokens.size());
@@ -52,8 +53,8 @@ Tensor loss_weights(Stream& stream, Arena& arena, const Batch& b, size_t depth, 
 }  // namespace
 
 std::vector<double> depth_weights(const MtpOptions& mtp) {
-  const double further = mtp.weight / std::max(1.0, static_cast<double>(mtp.depth));
-  std::vector<double> weights(static_cast<size_t>(1 + mtp.depth), further);
+  const double mtp_weight = mtp.weight / std::max(1.0, static_cast<double>(mtp.depth));
+  std::vector<double> weights(static_cast<size_t>(1 + mtp.depth), mtp_weight);
   weights[0] = 1;
   return weights;
 }

@@ -17,7 +17,7 @@ void FramePool::give_back(Frame& frame) {
       std::find_if(frames_.begin(), frames_.end(), [&](const Entry& e) { return e.frame.get() == &frame; });
   BK_ASSERT(mine != frames_.end() && mine->taken, "a frame of another pool");
   mine->taken = false;
-  frame.instrument = nullptr;  // it may not outlive the run that used the frame
+  frame.instrument = nullptr;  // the instrument may be destroyed after the run
 }
 
 void FramePool::give_all_back() {

@@ -17,7 +17,7 @@ class FramePool {
   void give_back(Frame& frame);
   void give_all_back();
 
-  // Most frames in use at once so far.
+  // The largest number of frames that were in use at the same time so far.
   size_t peak_frames() const { return frames_.size(); }
   size_t peak_bytes() const;
 

@@ -37,7 +37,7 @@ class FiniteCheck {
   Arena memory_;
 };
 
-// ", expert 3" if `of` belongs to experts, for the first expert that is not finite.
+// If `p` holds experts, returns ", expert 3" for the first expert whose part of `of` is not finite.
 std::string part_of(FiniteCheck& finite, const Parameter& p, Tensor of) {
   if (p.role != Role::experts) return {};
   for (int64_t e = 0; e < p.shape[0]; ++e) {
@@ -95,8 +95,8 @@ std::optional<Suspect> find_bad_value(Stream stream, const Model& model) {
 }
 
 // The last parameter or table, in forward order, with a gradient that is not finite: a backward spreads a non-finite
-// value from its origin toward the input. The gradients must be this rank's own and not sums over the replicas, which
-// would not tell whose they are.
+// value from its origin toward the input. The gradients must be those of this rank alone, because a sum over the
+// replicas would not show from which rank a value comes.
 std::optional<Suspect> find_bad_gradient(Stream stream, const Model& model, const std::vector<Tensor>& row_gradients) {
   FiniteCheck finite(stream);
   const auto& entries = model.parameters->entries();
@@ -177,8 +177,8 @@ std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
   });
 }
 
-// Collective. What the rank with the smallest order found, followed by the rank; of several ranks, the lowest. Empty if
-// no rank found anything.
+// Collective. Describes the suspect with the smallest order over all ranks, and names its rank, or the lowest such rank
+// if there are several. Empty if no rank found anything.
 std::string first_of_all_ranks(Communicator& world, const std::optional<Suspect>& mine) {
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   const auto size = static_cast<size_t>(world.size());

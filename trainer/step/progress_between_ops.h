@@ -13,7 +13,7 @@ class ProgressBetweenOps final : public OpObserver {
   ProgressBetweenOps(const ProgressBetweenOps&) = delete;
   ProgressBetweenOps& operator=(const ProgressBetweenOps&) = delete;
 
-  // The stream, with this object as its observer.
+  // Returns the stream with this object as its observer.
   Stream attach(Stream stream) {
     stream.observer = this;
     return stream;

@@ -35,14 +35,14 @@ struct StepReport {
   std::optional<std::pair<double, double>> gain;
 };
 
-// Values of several tensors, a list of numbers for each.
+// The values of several tensors, one list for each tensor.
 using Numbers = std::span<const std::vector<double>>;
-// Fills in the losses, and skip_reason if their total is not finite. `losses` has one entry for each counter of the
-// kinds loss and balance_loss, in the order of parameters.counters(), summed over the replicas. `depth_weights` has the
-// weight of each depth in the loss.
+// Sets the losses in `report`, and also skip_reason and first_nonfinite if their total is not finite. `losses` has one
+// entry for each counter of the kinds loss and balance_loss, in the order of parameters.counters(), summed over the
+// replicas. `depth_weights` has the weight of each depth in the loss.
 void report_losses(Numbers losses, const ParameterStore& parameters, const std::vector<double>& depth_weights,
                    StepReport& report);
-// Fills in the loads of experts. `loads` has one entry for each router.
+// Sets the loads of experts in `report`. `loads` has one entry for each router.
 void report_loads(Numbers loads, StepReport& report);
 
 }  // namespace birkhoff

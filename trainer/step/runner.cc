@@ -9,15 +9,17 @@ namespace {
 
 using Kind = Action::Kind;
 
-// Whether the action completes the weight gradients of its chunk. Microbatches ascend, so the last one comes last.
+// Whether the action completes the weight gradients of its chunk. A program runs microbatches in ascending order, so
+// the one with the highest number completes them.
 bool completes_weights(const Program& program, const Action& a) {
   return a.microbatch + 1 == program.num_microbatches && (a.kind == Kind::backward || a.kind == Kind::backward_weight);
 }
 
 }  // namespace
 
-// The next chunk reads a chunk's output from the frame of that chunk in its F and I, and also in its W if it begins
-// with a linear map. So a frame is kept until the last action of the next chunk.
+// The output of a chunk is in the frame of this chunk. The next chunk reads it there in its actions F and I, and also
+// in its W if it begins with a linear map. So a frame is kept until the last action of the next chunk on the same
+// microbatch.
 Runner::Flights Runner::flights_of(const Program& program) const {
   Flights flights;
   for (size_t i = 0; i < program.actions.size(); ++i) {

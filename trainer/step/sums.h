@@ -12,8 +12,8 @@ namespace birkhoff {
 struct TensorSum {
   std::string what;  // "the gradient of head.weight"
   double squares = 0;
-  // Whether it counts in the gradient norm. The gradients of a balanced table do not, since its update does not depend
-  // on the gradient's size. The values of router biases do not either.
+  // Whether this sum is part of the gradient norm. The gradients of a balanced table are not, since its update does not
+  // depend on the gradient's size. The values of router biases are not either.
   bool counted = true;
 };
 
@@ -27,8 +27,9 @@ Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Mod
 
 // The gradient norm: the square root of the sums that count, added in the order of the list.
 double norm_of(const std::vector<TensorSum>& sums);
-// The tensor in which a non-finite value probably originated, or null if all sums are finite: the last such parameter,
-// because a backward spreads the value from there toward the input, or else the first such table or bias.
+// The tensor in which a non-finite value probably originated, or null if all sums are finite: the last parameter whose
+// sum is not finite, because a backward spreads the value from there toward the input. If all parameters are finite,
+// the first such table or bias.
 const TensorSum* first_nonfinite(const std::vector<TensorSum>& sums, size_t num_parameters);
 
 }  // namespace birkhoff

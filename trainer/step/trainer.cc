@@ -77,7 +77,7 @@ void Trainer::run_microbatches(const StepBatch& batch, const Normalizers& normal
 void Trainer::reduce_gradients(const StepBatch& batch) {
   table_rows_.return_gradients(stream_, batch);
   model_->parameters->wait_reduced(stream_);
-  // Started together, since each counter is only a few numbers and latency dominates.
+  // Start all of them before the first wait, since a counter is only a few numbers and latency dominates.
   std::vector<Communicator::Pending> pending;
   for (StepCounter* c : model_->parameters->counters()) {
     pending.push_back(mesh_->group(Group::stage).all_reduce(stream_, c->value));

@@ -7,7 +7,7 @@ namespace birkhoff {
 
 void Trainer::read_decisions(StepReport& report) {
   const ArenaScope scope(step_arena_);
-  // Everything in one transfer, since the update waits for it.
+  // Reads everything in one transfer, since the update waits for it.
   std::vector<Tensor> numbers;
   for (const StepCounter* c : model_->parameters->counters()) {
     if (c->kind != StepCounter::Kind::load) numbers.push_back(c->value);
