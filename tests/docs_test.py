@@ -144,8 +144,9 @@ def unread_settings():
     declared = {}  # name -> members that hold it
     for setting, member in re.findall(r'\bs\(\s*"(\w+)",\s*([\w.]+)', texts):
         declared.setdefault(setting, set()).add(member.rpartition('.')[2])
-    code = '\n'.join(p.read_text() for p in files('.cc', '.h', folders=['trainer', 'launch', 'kernels'])
+    code = '\n'.join(p.read_text() for p in files('.cc', '.h', folders=['trainer', 'launch', 'kernels/rope', 'kernels/engram'])
                      if p not in headers and p.name not in ('reader.cc', 'suggest.cc'))
+    code = re.sub(r'\.\w+ = ', '', code)  # members of other structs that are given a value by name
     inline = '\n'.join(re.findall(r'\breturn [^;]*;', texts))
     unread = {setting for setting, members in declared.items()
               if not any(re.search(r'\.%s\b' % m, code) or re.search(r'\b%s\b' % m, inline) for m in members)}

@@ -25,7 +25,7 @@ void check_inputs(const Args& a, Device device) {
   BK_CHECK(q.shape.rank() == 3 && k.shape.rank() == 3 && v.shape.rank() == 3, "attention: q is ", q.shape, ", k is ",
            k.shape, ", v is ", v.shape, ", expected three dims each");
   const int64_t Tq = q.shape[0], Tk = k.shape[0], H = q.shape[1], Hkv = k.shape[1], Dv = v.shape[2];
-  BK_CHECK(Hkv > 0 && H % Hkv == 0, "attention: ", H, " query heads cannot share ", Hkv, " key heads");
+  BK_CHECK(H > 0 && Hkv > 0 && H % Hkv == 0, "attention: ", H, " query heads cannot share ", Hkv, " key heads");
   check_like("k", k, q, {Tk, Hkv, q.shape[2]});
   check_like("v", v, q, {Tk, Hkv, Dv});
   check_like("o", a.o, q, {Tq, H, Dv});

@@ -17,13 +17,14 @@ namespace birkhoff {
 //          bf16, the weights of a product (p, and ds of the backward) are rounded to it.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, H is no multiple of Hkv, or the mask is refused.
-// Order:   on the host the bits of a row of o and lse depend on its query, its range, and the keys' places alone: not
-// on
-//          the other queries of the call, nor on the number of threads.
-// Cost:    counted as 2 H (Dqk + Dv) Tq (L + 1) / 2 operations with L = max_length: as if queries lay evenly over
-// ranges
-//          of that length; the backward as 2.5 times that. Work done follows the ranges, in tiles of 64 queries and 64
-//          keys. Holds k and v, repacked, of a few key heads. Pieces for threads: heads times blocks of 256 queries.
+// Values:  k and v are finite, also those of keys that no query sees: a kernel multiplies them by a weight of 0.
+// Order:   on the host the bits of a row of o and lse depend only on its query, its range, and the keys and their
+//          places, not on the other queries of the call or the number of threads.
+// Cost:    counted as 2 H (Dqk + Dv) Tq (L + 1) / 2 operations with L = max_length, as if the queries lay evenly over
+//          ranges of that length; the backward as 2.5 times that. The work follows the ranges, in tiles of 64 queries
+//          and 64 keys: a tile of queries goes over all keys between the first and the last that one of them sees, so
+//          queries of separate sequences cost as if they saw each other's keys. Holds all k and v, repacked, of a few
+//          key heads. Pieces for threads: heads times blocks of 256 queries.
 // Source:  Dao 2023, arXiv:2307.08691, algorithms 1 and 2.
 struct AttentionArgs {
   Tensor o, lse;
@@ -39,11 +40,10 @@ void attention_forward(Stream& stream, const AttentionArgs& args);
 //
 // Shapes:  as above; all gradients are overwritten, with 0 for a query without keys and a key that no query sees. The
 //          order of every sum is fixed, whatever the number of threads.
-// Cost:    queries and keys are cut into parts where no query sees a key of another part, as between documents. Holds
-// q,
-//          k, v, d_o, repacked, and dq, dk, dv in f32 of one part and head: for each thread, or once where key heads
-//          and parts are too few for the threads. Pieces for threads: key heads times parts; of a single part of causal
-//          documents Tq / 256 on average.
+// Cost:    queries and keys are cut into parts such that no query sees a key of another part, as between documents.
+//          Holds q, k, v, d_o, repacked, and dq, dk, dv in f32 of one part and head: for each thread, or once if key
+//          heads and parts are too few for the threads. Pieces for threads: key heads times parts; of a single part of
+//          causal documents Tq / 256 on average.
 struct AttentionBackwardArgs {
   Tensor dq, dk, dv;
   Tensor d_o, q, k, v, o, lse;

@@ -67,6 +67,7 @@ class HeadsForward {
 }  // namespace
 
 void attention_forward(const AttentionArgs& a) {
+  if (a.q.shape[0] == 0) return;  // no key has to be packed
   const int64_t H = a.q.shape[1], Hkv = a.k.shape[1];
   with_activation_type(a.q.dtype, [&]<class E>() {
     // No more key heads at once than keep the threads busy.

@@ -68,6 +68,7 @@ void check_attention_mask(const AttentionMask& mask, int64_t queries, int64_t ke
   BK_CHECK(!causal || queries == keys, "attention: ", queries, " queries and ", keys,
            " keys cannot be the same tokens, as those of causal documents are");
   BK_CHECK(causal || mask.document_offsets.empty(), "attention: documents are given for ranges of keys");
+  BK_CHECK(mask.max_length >= 0, "attention: max_length is ", mask.max_length, ", expected 0 or more");
   const int64_t max_length = mask.max_length > 0 ? mask.max_length : keys;
   if (!mask.document_offsets.empty()) check_offsets(mask.document_offsets, keys, max_length);
   if (device.kind != DeviceKind::cpu && device.kind != DeviceKind::reference) return;

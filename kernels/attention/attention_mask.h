@@ -9,35 +9,35 @@ namespace birkhoff {
 
 // Which keys the queries of an attention see: query t sees those with key_begin[t] <= j < key_end[t].
 //
-// Its kind, its documents and its longest range stand in host memory, so that a device may choose a kernel that takes
+// Its kind, its documents and its longest range are in host memory, so that a device can choose a kernel that takes
 // documents in place of ranges without reading its memory first.
 struct AttentionMask {
   enum class Kind : uint8_t {
     // Query t and key t are the same token, Tq = Tk, and it sees its document up to itself. key_begin[t] is the first
     // token of that document; key_end is absent and stands for t + 1.
     causal_documents,
-    // Each query sees a range of its own, with 0 <= key_begin and key_end <= Tk. One with key_begin >= key_end sees no
-    // key, whatever the two numbers are. Ranges may come in any order, but a kernel skips keys by groups of queries:
-    // work follows the ranges where neither end descends from one query that sees keys to the next. So they do in a
-    // zigzag shard of a microbatch (early chunk, late chunk, next sequence), in chunked prefill, in decoding, and where
-    // a query sees its block to the end.
+    // Each query sees a range of its own, with 0 <= key_begin and key_end <= Tk. A query with key_begin >= key_end
+    // sees no key, whatever the two numbers are. Ranges may come in any order. A kernel skips keys by groups of
+    // queries, so it does least work if neither end descends from one query that sees keys to the next. That holds for
+    // a zigzag shard of a microbatch (early chunk, late chunk, next sequence), for chunked prefill, for decoding, and
+    // if each query sees its block to the end.
     key_ranges,
   };
   Kind kind = Kind::causal_documents;
   Tensor key_begin;     // i32 [Tq]
   Tensor key_end = {};  // i32 [Tq]
-  // Of causal_documents: where each document begins, ascending from 0, and Tq. Empty where it is not known. No result
-  // of a host device depends on it, but they check it: a kernel that takes it would compute something else.
+  // Of causal_documents: where each document begins, ascending from 0, and Tq. Empty if it is not known. No result
+  // of a host device depends on it, but host devices check it, because a kernel that uses it would compute something
+  // else. It is read before the op returns: a kernel that runs later copies what it needs.
   std::span<const int32_t> document_offsets = {};
   // No document, or range, is longer (0: Tk).
   int64_t max_length = 0;
 };
 
 // Errors: UserError if a shape or dtype is not as above for Tq `queries` and Tk `keys`, if document_offsets do not
-// ascend
-//         from 0 to Tk, or if a document is longer than max_length. On the host devices, which read the ranges, also if
-//         key_begin does not describe documents, or others than document_offsets lists, or if a range leaves the keys
-//         or is longer than max_length.
+//         ascend from 0 to Tk, if max_length is negative, or if a document is longer. On the host devices, which read
+//         the ranges, also if key_begin does not describe documents, or others than document_offsets lists, or if a
+//         range leaves the keys or is longer than max_length.
 void check_attention_mask(const AttentionMask& mask, int64_t queries, int64_t keys, Device device);
 
 // The ranges of a mask in host memory.

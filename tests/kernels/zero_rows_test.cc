@@ -139,6 +139,7 @@ std::map<std::string, Case> cases() {
                                   .mask = {.key_begin = t.index({0}), .max_length = 4}});
     // No queries, but keys, whose gradients become 0.
     const Tensor dk = t.none({3, 2, 8}), dv = t.none({3, 2, 8});
+    for (const Tensor& d : {dk, dv}) fill(t.stream, d, kBefore);
     attention_backward(t.stream, {.dq = heads(),
                                   .dk = dk,
                                   .dv = dv,

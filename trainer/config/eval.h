@@ -10,11 +10,8 @@ struct EvalConfig {
 
   void visit(SettingList& s) {
     s("data", data, "folder of held-out shards; empty: no evaluation").free();
-    s.unused_if(data.empty(), "data is empty", [&] {
-      s("interval", interval, Limits{0, 1e12}, "steps from one evaluation to the next; 0: only when the run ends")
-          .free();
-      s("sequences", sequences, Limits{0, 1e12}, "sequences of an evaluation, the first ones; 0: all").free();
-    });
+    s("interval", interval, Limits{0, 1e12}, "steps from one evaluation to the next; 0: only when the run ends").free();
+    s("sequences", sequences, Limits{0, 1e12}, "sequences of an evaluation, the first ones; 0: all").free();
   }
   bool operator==(const EvalConfig&) const = default;
 };

@@ -28,12 +28,13 @@ struct BatchView {
   Tensor nll;  // output, may be absent: receives each token's loss of the next token, f32 [T]
   int64_t num_tokens() const { return sequences * length; }
   // Which tokens each token attends to. It refers to the documents of this view.
-  AttentionMask attention_mask() const {
+  AttentionMask attention_mask() const& {
     return {.kind = AttentionMask::Kind::causal_documents,
             .key_begin = document_start,
             .document_offsets = document_offsets,
             .max_length = length};
   }
+  AttentionMask attention_mask() const&& = delete;
 };
 
 // Identifies the place in every frame where one module keeps what it needs between forward and backward. Build::slot()

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "data/loader/eval_reader.h"
+#include "data/loader/loader.h"
 #include "data/tokenizer/tokenizer.h"
 #include "parallel/mesh/mesh.h"
 #include "trainer/checkpoint/directory.h"

@@ -50,6 +50,7 @@ TEST(AttentionMask, IsRefusedWhereItIsWrong) {
   EXPECT_EQ(refusal(good), "");
   EXPECT_EQ(refusal(good, 3), "");
   EXPECT_EQ(refusal(with(good, [](Ranges& r) { r.offsets = {}; })), "");
+  EXPECT_THAT(refusal(good, -1), HasSubstr("max_length is -1"));
   EXPECT_THAT(refusal(good, 2), HasSubstr("document 1 has 3 tokens, expected at most 2"));
   EXPECT_THAT(refusal(with(good, [](Ranges& r) { r.offsets = {}; }), 2), HasSubstr("has more than 2 tokens"));
   EXPECT_THAT(refusal(with(good, [](Ranges& r) { r.begin = {0, 0, 1, 1}; })), HasSubstr("token 2 begins at 1"));

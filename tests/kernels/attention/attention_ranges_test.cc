@@ -40,16 +40,17 @@ Ranges window(int64_t tokens, int64_t length) {
   return r;
 }
 
-// Between queries that see keys every third sees none, by numbers that no order holds of. No query sees the first seven
-// keys, fifty in the middle, and the last two.
+// Every third query sees no key; its two numbers follow no order. No query sees the first seven keys, fifty in the
+// middle, or the last two.
 Ranges with_holes(int64_t queries) {
-  Ranges r{.num_keys = 2 * queries + 59};
+  Ranges r{.num_keys = queries + 59};
   for (int64_t t = 0; t < queries; ++t) {
-    const int64_t skipped = t < queries / 2 ? 7 : 57;
+    const bool late = t >= queries / 2;
+    const int64_t skipped = late ? 57 : 7;
     if (t % 3 == 1) {
       r.add(t % 2 == 0 ? 1000000 : 3, t % 2 == 0 ? -5 : 3);
     } else {
-      r.add(skipped + t, skipped + std::min(2 * t + 1, t < queries / 2 ? queries : 2 * queries));
+      r.add(skipped + t, skipped + std::min(2 * t + 1, late ? queries : queries / 2));
     }
   }
   return r;

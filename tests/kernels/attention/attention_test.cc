@@ -74,13 +74,20 @@ TEST(Attention, DoesNotSeeOtherDocuments) {
   const Ranges both = documents({40, 30});
   OpCase plain = attention_case(n, both), loud = attention_case(n, both);
   loud.forward([=](Stream& s, const Tensors& t) {
-    for (int64_t i = 0; i < 40 * 8; ++i) t["k"].as<double>()[i] = t["v"].as<double>()[i] = 100;
+    for (const char* name : {"k", "v"}) {
+      std::vector<double> values = values_of(t[name]);
+      std::fill_n(values.begin(), 40 * 8, 100.0);
+      set_values(t[name], values);
+    }
     forward(s, t, both, n.scale());
   });
-  const Device reference{DeviceKind::reference};
-  const auto a = plain.result(reference, DType::f32, "o"), b = loud.result(reference, DType::f32, "o");
-  EXPECT_NE(a[0], b[0]);
-  for (size_t i = 40 * 8; i < a.size(); ++i) EXPECT_EQ(a[i], b[i]);
+  for (const DeviceKind kind : {DeviceKind::reference, DeviceKind::cpu}) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const auto a = plain.result(Device{kind}, dtype, "o"), b = loud.result(Device{kind}, dtype, "o");
+      EXPECT_NE(a[0], b[0]);
+      for (size_t i = 40 * 8; i < a.size(); ++i) EXPECT_EQ(a[i], b[i]) << i;
+    }
+  }
 }
 
 TEST(Attention, SurvivesLargeScores) {

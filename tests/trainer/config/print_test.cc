@@ -135,7 +135,9 @@ TEST(Configs, OfTheRepositoryAreValidAndReadBackEqual) {
     if (entry.path().extension() != ".yaml") continue;
     SCOPED_TRACE(entry.path());
     ++count;
-    const Config config = load_config(entry.path()).config;
+    const LoadedConfig loaded = load_config(entry.path());
+    const Config& config = loaded.config;
+    EXPECT_TRUE(loaded.warnings.empty()) << loaded.warnings[0];
     EXPECT_EQ(parse_config(print_config(config)).config, config);
   }
   EXPECT_GE(count, 4);

@@ -56,6 +56,70 @@ std::vector<double> train(Communicator& comm, int64_t first, int64_t rows, int64
   return read_values(stream, table.local_values());
 }
 
+// One step of an update, with options that are not the defaults, and the same by the kernel itself.
+TEST(TableOptimizer, GivesTheKernelsItsOptions) {
+  constexpr int64_t kRows = 8;
+  OptimizerOptions options;
+  options.adamw = {.beta1 = 0.5, .beta2 = 0.75, .eps = 0.25, .weight_decay = 0.5};
+  options.engram.learning_rate_multiplier = 3;
+  options.engram.beta = 0.6;
+  options.engram.gamma = 0.3;
+  options.engram.tau = 0.2;
+  options.engram.iterations = 3;
+  options.engram.eps = 1e-3;
+  for (const TableUpdate update : {TableUpdate::balanced, TableUpdate::sparse_adamw}) {
+    options.engram.update = update;
+    run_ranks(1, [&](Communicator& comm) {
+      Stream stream;
+      ShardedRowStore table({}, comm, "t", kRows, kWidth);
+      fill_zero(stream, table.local_values());
+      TableOptimizer optimizer({}, table, options);
+      Rows r = gradient_rows(kRows, 0);
+      table.add_gradients(stream, r.numbers,
+                          {r.values.data(), DType::f32, {static_cast<int64_t>(r.numbers.size()), kWidth}});
+      optimizer.step(stream, {.learning_rate = 0.01, .grad_scale = 0.5, .step = 2});
+      Arena memory{Device{}}, workspace{Device{}};
+      Tensor state[3];  // weights, moments
+      for (Tensor& t : state) {
+        t = memory.take(DType::f32, {kRows, kWidth});
+        fill_zero(stream, t);
+      }
+      if (update == TableUpdate::balanced) {
+        sinkhorn_balanced(
+            stream, workspace,
+            {.weight = state[0],
+             .momentum = state[1],
+             .weight_copy = {},
+             .grad = table.gradient().values,
+             .rows = table.gradient().rows,
+             .first_row = 0,
+             .hyper =
+                 {.learning_rate = 0.03, .momentum = 0.6, .gamma = 0.3, .threshold = 0.2, .eps = 1e-3, .iterations = 3},
+             .num_rows = kRows,
+             .all_reduce = {}});
+      } else {
+        adamw_rows(stream, {.weight = state[0],
+                            .m = state[1],
+                            .v = state[2],
+                            .weight_copy = {},
+                            .grad = table.gradient().values,
+                            .rows = table.gradient().rows,
+                            .first_row = 0,
+                            .hyper = {.learning_rate = 0.03,
+                                      .beta1 = 0.5,
+                                      .beta2 = 0.75,
+                                      .eps = 0.25,
+                                      .weight_decay = 0,
+                                      .grad_scale = 0.5,
+                                      .step = 2}});
+      }
+      const auto expected = read_values(stream, state[0]);
+      EXPECT_EQ(read_values(stream, table.local_values()), expected);
+      EXPECT_NE(expected, std::vector<double>(expected.size(), 0.0));
+    });
+  }
+}
+
 class Granularity : public ::testing::TestWithParam<int> {};
 
 // With one matrix per head, each segment of the table is updated as if it were a table of its own. The table is divided

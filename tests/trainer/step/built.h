@@ -23,11 +23,11 @@ class Built {
  public:
   explicit Built(const Config& c)
       : stream_{device_of(c)},
-        addresses_(engram_hash_spec(c, 19, 0), identity(19)),
+        addresses_(addresses_of(c)),
         world_(make_thread_world(1)),
         mesh_(*world_[0], {}),
-        model_(make_model(stream_.device, mesh_, model_options(c, 19, &addresses_.hash()))),
-        trainer_(stream_, mesh_, model_, trainer_options(c, &addresses_.hash())),
+        model_(make_model(stream_.device, mesh_, model_options(c, 19, hash()))),
+        trainer_(stream_, mesh_, model_, trainer_options(c, hash())),
         depths_(1 + c.model.mtp.depth),
         rate_(LearningRate(c.optimizer.schedule, c.run.steps).at(0)) {
     model_.initialize(stream_, 1);
@@ -58,12 +58,17 @@ class Built {
       all[kind].insert(all[kind].end(), more.begin(), more.end());
     };
     for (const auto& e : model_.parameters->entries()) add(0, e.parameter->value);
-    add(1, model_.tables[0]->local_values());
+    for (const auto& table : model_.tables) add(1, table->local_values());
     for (const PersistentBuffer* b : model_.parameters->buffers()) add(2, b->value);
     return all;
   }
 
  private:
+  static std::unique_ptr<EngramAddresses> addresses_of(const Config& c) {
+    if (c.model.engram.layers.empty()) return nullptr;
+    return std::make_unique<EngramAddresses>(engram_hash_spec(c, 19, 0), identity(19));
+  }
+  const EngramHash* hash() const { return addresses_ ? &addresses_->hash() : nullptr; }
   StepBatch batch() const {
     Batch b;
     b.num_sequences = 2;
@@ -79,12 +84,12 @@ class Built {
     StepBatch step;
     step.microbatches.push_back(std::move(b));
     step.local_targets.assign(static_cast<size_t>(depths_), 16);
-    addresses_.fill(step);
+    if (addresses_) addresses_->fill(step);
     return step;
   }
 
   Stream stream_;
-  EngramAddresses addresses_;
+  std::unique_ptr<EngramAddresses> addresses_;  // null if the model has no Engram layer
   std::vector<std::unique_ptr<Communicator>> world_;
   Mesh mesh_;
   Model model_;

@@ -92,6 +92,39 @@ TEST(Settings, TheBalancedUpdateRunsTheGivenNumberOfNormalizations) {
   EXPECT_NE(table("optimizer.engram.iterations=1"), table("optimizer.engram.iterations=5"));
 }
 
+std::vector<std::vector<double>> after_a_step(const std::vector<std::string>& changes) {
+  Built built(config(changes));
+  built.step();
+  return built.values();
+}
+
+TEST(Settings, TheClampHoldsExpertsToo) {
+  const char* experts = "model.moe.first_dense_layers=0";
+  EXPECT_NE(after_a_step({experts, "model.ffn.clamp=1e-3"}), after_a_step({experts, "model.ffn.clamp=0"}));
+}
+
+TEST(Settings, TheGateOfTheMemoryTakesTheEpsOfTheNormsUnlessItHasItsOwn) {
+  const std::vector<std::string> base{"run.device=reference", "model.norm_eps=1e-3"};
+  const auto with = [&](const char* eps) { return after_a_step({base[0], base[1], eps}); };
+  EXPECT_EQ(with("model.engram.gate.eps=0"), with("model.engram.gate.eps=1e-3"));
+  EXPECT_NE(with("model.engram.gate.eps=0"), with("model.engram.gate.eps=1e-6"));
+}
+
+// Each word of the settings that choose an enumerator of another library layer.
+TEST(Settings, WordsNameTheirEnumerators) {
+  EXPECT_EQ(config({"model.moe.score_function=sigmoid"}).model.moe.score_function, RouterScore::sigmoid);
+  EXPECT_EQ(config({"model.moe.score_function=sqrt_softplus"}).model.moe.score_function, RouterScore::sqrt_softplus);
+  EXPECT_EQ(config({"model.moe.score_function=softmax"}).model.moe.score_function, RouterScore::softmax);
+  EXPECT_EQ(config({"model.rope.type=half"}).model.rope.layout, RopeLayout::half);
+  EXPECT_EQ(config({"model.rope.type=interleaved"}).model.rope.layout, RopeLayout::interleaved);
+  EXPECT_EQ(config({"precision.fp8_scale=ue8m0"}).precision.fp8_scale, ScaleFormat::ue8m0);
+  EXPECT_EQ(config({"precision.recipe=fp8_block"}).precision.recipe, Recipe::fp8_block);
+  EXPECT_EQ(config({"precision.moments=bf16"}).precision.moments, DType::bf16);
+  EXPECT_EQ(config({"run.device=reference"}).run.device, DeviceKind::reference);
+  EXPECT_EQ(config({"data.bad_samples=skip"}).data.bad_samples, BadData::skip);
+  EXPECT_EQ(config({"data.mixture_change=restart"}).data.mixture_change, MixtureChange::restart);
+}
+
 LearningRate rate_of(const Config& c) { return {c.optimizer.schedule, c.run.steps}; }
 
 TEST(Settings, ScheduleTheRate) {
