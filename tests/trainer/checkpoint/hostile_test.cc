@@ -150,7 +150,7 @@ TEST_F(Hostile, EveryNumberAndNameIsCheckedForTypeSignAndRange) {
       {tensor + "/shape", "7", "expected an array"},
       {part + "/boxes", 1, "parts[0].boxes is 1, expected an array"},
       {part + "/boxes/0", Json::array(), "parts[0].boxes[0] is [], expected a range for each dim of [7, 1301]"},
-      {part + "/boxes/0/0", {0}, "parts[0].boxes[0][0] is [0], expected the first index of a range and the one behind"},
+      {part + "/boxes/0/0", {0}, "parts[0].boxes[0][0] is [0], expected two numbers, the begin and the end of a range"},
       {part + "/boxes/0/0/0", -1, "parts[0].boxes[0][0][0] is -1"},
       {part + "/boxes/0/0/0", huge, "parts[0].boxes[0][0][0] is 4611686018427387904"},
       {part + "/boxes/0/1/1", 1302, "parts[0].boxes[0][1][1] is 1302"},
