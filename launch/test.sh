@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Builds Birkhoff and runs its tests.
-#   launch/test.sh          one g++ build and every CPU test
-#   launch/test.sh --all    also: clang, a debug build, address and thread sanitizers, short runs of the fuzz targets,
-#                           the CUDA build, format, layering, header self-sufficiency, and the tests that need PyPI
+#   launch/test.sh          one g++ build and every CPU test that does not need PyPI
+#   launch/test.sh --all    also: a debug build by clang, address and thread sanitizers, short runs of the fuzz
+#                           targets, the CUDA build, format, layering, header self-sufficiency, and the tests that
+#                           need PyPI
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"
 
@@ -10,7 +11,7 @@ ALL=0
 for argument in "$@"; do
   case $argument in
     --all) ALL=1 ;;
-    -h | --help) sed -n '2,6s/^# \?//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,7s/^# \?//p' "$0"; exit 0 ;;
     *) die "unknown argument '$argument'; expected --all or nothing" ;;
   esac
 done
@@ -66,7 +67,9 @@ check_format() {
     xargs -0 clang-format --dry-run -Werror)
 }
 check_headers() { cmake --build "$ROOT/build/cpu" --target all_verify_interface_header_sets -j "${JOBS:-$(nproc)}"; }
-check_debug() { configure_and_build debug unit_tests && run_tests debug -L unit; }
+# Also the only build by clang without sanitizers, so everything is built. Without optimization it is also the fastest
+# one.
+check_debug() { configure_and_build debug && run_tests debug -L unit; }
 check_asan() { configure_and_build asan unit_tests ranks_tests && run_tests asan -L 'unit|ranks'; }
 check_fuzz() { configure_and_build fuzz fuzz_tests && run_tests fuzz -L fuzz; }
 check_tsan() { configure_and_build tsan ranks_tests && run_tests tsan -L ranks; }
@@ -85,9 +88,8 @@ stage "build (g++)"
 configure_and_build cpu
 if [ $ALL = 1 ]; then
   check "headers compile alone" cmake check_headers
-  check "build (clang)" clang++ configure_and_build clang
-  check "debug build" g++ check_debug
-  check "address and undefined-behavior sanitizers" g++ check_asan
+  check "debug build (clang)" clang++ check_debug
+  check "address and undefined-behavior sanitizers (clang)" clang++ check_asan
   check "thread sanitizer" g++ check_tsan
   check "fuzz targets" clang++ check_fuzz
   check "CUDA build" nvcc check_cuda

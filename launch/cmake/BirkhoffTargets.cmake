@@ -1,6 +1,25 @@
 # One static library for each top-level folder. Sources are listed by hand, and headers are registered so that each one
 # is also compiled alone (target all_verify_interface_header_sets).
 
+# birkhoff_precompile(TARGET): with BIRKHOFF_PRECOMPILE, the target gets the usual headers precompiled. All targets of one
+# type have the same compiler options, so they share what the first of them compiled.
+set(BIRKHOFF_PRECOMPILED_STATIC_LIBRARY <algorithm> <cmath> <filesystem> <functional> <map> <memory> <optional> <span>
+  <sstream> <string> <vector>)
+set(BIRKHOFF_PRECOMPILED_EXECUTABLE ${BIRKHOFF_PRECOMPILED_STATIC_LIBRARY} <fstream> <set> <gmock/gmock.h>)
+function(birkhoff_precompile target)
+  if(NOT BIRKHOFF_PRECOMPILE)
+    return()
+  endif()
+  get_target_property(type ${target} TYPE)
+  get_property(first GLOBAL PROPERTY birkhoff_precompiled_${type})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE ${BIRKHOFF_PRECOMPILED_${type}})
+    set_property(GLOBAL PROPERTY birkhoff_precompiled_${type} ${target})
+  endif()
+endfunction()
+
 # birkhoff_library(NAME dep...): defines the target birkhoff_NAME with the alias birkhoff::NAME and these public
 # dependencies.
 function(birkhoff_library name)
@@ -9,6 +28,7 @@ function(birkhoff_library name)
   target_include_directories(birkhoff_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(birkhoff_${name} PUBLIC birkhoff_flags ${ARGN})
   set_target_properties(birkhoff_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  birkhoff_precompile(birkhoff_${name})
 endfunction()
 
 # birkhoff_sources(NAME file...): compiles the .cc and .cu files and registers the .h files. Paths are relative to the
@@ -50,6 +70,12 @@ function(birkhoff_cuda_ops family)
   endif()
 endfunction()
 
+if(BIRKHOFF_SANITIZE)
+  set(BIRKHOFF_SIMD_OPTIMIZATION -O1)
+else()
+  set(BIRKHOFF_SIMD_OPTIMIZATION -O3)  # also in a debug build, whose tests would take too long without
+endif()
+
 # birkhoff_simd(FAMILY op...): compiles <op>_simd.cc once for each instruction set; kernels/core/cpu/isa.h chooses at
 # run time. <family>_simd.h declares what all of them export. core/cpu is not a family of ops and lists its header
 # itself.
@@ -72,7 +98,8 @@ function(birkhoff_simd family)
       add_library(${target} OBJECT)
       target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
       target_link_libraries(${target} PRIVATE birkhoff_flags)
-      target_compile_options(${target} PRIVATE ${BIRKHOFF_ISA_${isa}} -O3 -fassociative-math -fno-signed-zeros)
+      target_compile_options(${target} PRIVATE ${BIRKHOFF_ISA_${isa}} ${BIRKHOFF_SIMD_OPTIMIZATION} -fassociative-math
+        -fno-signed-zeros)
       target_compile_definitions(${target} PRIVATE BIRKHOFF_ISA=${isa})
       target_sources(birkhoff_kernels PRIVATE $<TARGET_OBJECTS:${target}>)
     endif()
@@ -110,6 +137,14 @@ if(BIRKHOFF_SANITIZE MATCHES "thread")
   list(APPEND BIRKHOFF_TEST_ENVIRONMENT OMP_NUM_THREADS=1)  # libgomp's barriers are invisible to the sanitizer
 endif()
 
+# Tests spend their time in the libraries, so their own sources only need to compile quickly. The code that sanitizers add
+# takes most of the time to optimize.
+if(BIRKHOFF_SANITIZE)
+  set(BIRKHOFF_TEST_OPTIMIZATION -O0)
+else()
+  set(BIRKHOFF_TEST_OPTIMIZATION -O1)
+endif()
+
 # birkhoff_test(PATH [LINK target...] [LABELS label...] [RANKS n]): makes tests/PATH_test.cc a CTest entry named PATH.
 # The target LABEL_tests of each label builds it too. With RANKS it runs under mpirun, with main() from
 # tests/support/mpi_main.cc.
@@ -118,6 +153,8 @@ function(birkhoff_test path)
   string(REPLACE "/" "_" target "test_${path}")
   add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/${path}_test.cc)
   target_link_libraries(${target} PRIVATE birkhoff_test_support ${arg_LINK} GTest::gmock)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:${BIRKHOFF_TEST_OPTIMIZATION}>)
+  birkhoff_precompile(${target})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
   endif()

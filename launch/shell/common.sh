@@ -13,12 +13,14 @@ export PRTE_MCA_odls_base_sigkill_timeout=$OMPI_MCA_odls_base_sigkill_timeout
 # ccache hashes paths below the checkout relative to the build folder, so that clones in other places share compiled
 # files.
 export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$ROOT} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+# What ccache requires for sources that are compiled with a precompiled header.
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}
 
 BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates
   libopenmpi-dev openmpi-bin libhdf5-openmpi-dev libyaml-cpp-dev prometheus-cpp-dev libmicrohttpd-dev
   libcurl4-openssl-dev zlib1g-dev libdnnl-dev ocl-icd-opencl-dev libcli11-dev libfmt-dev nlohmann-json3-dev libzstd-dev libxxhash-dev libicu-dev libpcre2-dev)
 TEST_PACKAGES=(libgtest-dev libgmock-dev python3)
-ALL_PACKAGES=(clang clang-format libclang-rt-dev libomp-dev python3-venv python3-h5py)
+ALL_PACKAGES=(clang clang-format lld libclang-rt-dev libomp-dev python3-venv python3-h5py)
 CORPUS_PACKAGES=(dict-gcide wordnet-base xz-utils)
 
 STAGES=() stage_name='' stage_started=0

@@ -26,7 +26,12 @@ std::vector<double> unit_direction(const std::string& name, size_t count) {
 
 class ModelGradient : public ::testing::TestWithParam<Variant> {
  protected:
-  ModelGradient() : tiny_({DeviceKind::reference}, GetParam().options), batch_(tiny_batch(GetParam().options, {})) {}
+  // Two microbatches.
+  ModelGradient() : tiny_({DeviceKind::reference}, GetParam().options) {
+    TinyStep step;
+    step.sequences = 4;
+    batch_ = tiny_batch(GetParam().options, step);
+  }
 
   void expect_parameter_gradients() {
     tiny_.run(batch_, TinyModel::Work::gradients);
@@ -75,6 +80,7 @@ TEST_P(ModelGradient, OfEveryParameterIsTheSlopeOfTheLoss) { expect_parameter_gr
 
 TEST_P(ModelGradient, OfPaddedSequencesIsTheSlopeOfTheLoss) {
   TinyStep step;
+  step.sequences = 2;
   step.length = 8;
   step.padding = 3;
   batch_ = tiny_batch(GetParam().options, step);
