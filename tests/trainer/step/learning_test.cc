@@ -7,10 +7,8 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
-#include "parallel/comm/threads/thread_world.h"
 #include "tests/support/op_case.h"
-#include "tests/trainer/support/tiny_model.h"
-#include "trainer/step/trainer.h"
+#include "tests/trainer/support/learner.h"
 
 namespace birkhoff::test {
 namespace {
@@ -67,33 +65,12 @@ INSTANTIATE_TEST_SUITE_P(Kinds, StaticConnection,
                          ::testing::Values(ResidualType::hc, ResidualType::mhc, ResidualType::mhc_single_pass),
                          [](const auto& info) { return std::string(name_of(info.param)); });
 
-struct Learner {
-  Learner(const ModelOptions& options, const TrainerOptions& t)
-      : world(make_thread_world(1)),
-        mesh(*world[0], {}),
-        model(make_model({}, mesh, options)),
-        trainer({}, mesh, model, t) {
-    Stream stream;
-    model.initialize(stream, 1);
-  }
-  std::vector<std::unique_ptr<Communicator>> world;
-  Mesh mesh;
-  Model model;
-  Trainer trainer;
-};
-
-TrainerOptions training() {
-  TrainerOptions t;
-  t.optimizer.adamw.weight_decay = 0;
-  return t;
-}
-
 class Learning : public ::testing::TestWithParam<Recipe> {};
 
 TEST_P(Learning, OverfitsOneBatch) {
   ModelOptions options = full_options();
   options.recipe = GetParam();
-  Learner learner(options, training());
+  Learner learner(options, Learner::Start::initial);
   const StepBatch batch = tiny_batch(options, {1, 2, 11, 2, 0, 1});
   double loss = 0;
   int step = 0;
@@ -109,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(Recipes, Learning, ::testing::Values(Recipe::f32, Recip
 
 TEST(Trainer, EvaluationGivesTheLossOfTheStepAndLeavesNoTrace) {
   const ModelOptions options = full_options();
-  Learner evaluated(options, training()), other(options, training());
+  Learner evaluated(options, Learner::Start::initial), other(options, Learner::Start::initial);
   const StepBatch batch = tiny_batch(options, {}), next = tiny_batch(options, {2, 6, 11, 2, 0, 1});
   const Trainer::Evaluation e = evaluated.trainer.evaluate(batch);
   const double loss = evaluated.trainer.step(batch, 0.01).loss;
@@ -124,7 +101,7 @@ TEST(Trainer, TakesSequencesOfAnotherLengthAtAnyStep) {
   std::vector<double> losses[3];
   for (Recompute recompute : {Recompute::none, Recompute::block, Recompute::streams}) {
     options.decoder.recompute = recompute;
-    Learner learner(options, training());
+    Learner learner(options, Learner::Start::initial);
     for (int64_t length : {7, 13, 5, 13}) {
       const StepBatch batch = tiny_batch(options, {1, 3, length, 2, 0, 1});
       losses[static_cast<size_t>(recompute)].push_back(learner.trainer.step(batch, 0.01).loss);
@@ -139,7 +116,7 @@ TEST(Trainer, ReportsTheGainOfMixing) {
   std::pair<double, double> kept;
   for (Recompute recompute : {Recompute::none, Recompute::streams, Recompute::block}) {
     options.decoder.recompute = recompute;
-    Learner learner(options, training());
+    Learner learner(options, Learner::Start::initial);
     EXPECT_FALSE(learner.trainer.step(tiny_batch(options, {}), 0.01).gain.has_value()) << "nobody asked for it";
     learner.trainer.measure_gain(true);
     const auto gain = learner.trainer.step(tiny_batch(options, {}), 0.01).gain;
@@ -155,9 +132,7 @@ TEST(Trainer, ReportsTheGainOfMixing) {
 TEST(Trainer, ReportsTheLargestGainOfAllMicrobatches) {
   const ModelOptions options = variants()[3].options;
   auto gain_of = [&](const StepBatch& batch) {
-    Learner learner(options, training());
-    Stream stream;
-    randomize(stream, learner.model, 1);
+    Learner learner(options);
     learner.trainer.measure_gain(true);
     return learner.trainer.step(batch, 0.01).gain.value().first;
   };

@@ -3,60 +3,15 @@
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
-#include "kernels/elementwise/copy.h"
-#include "parallel/comm/threads/thread_world.h"
-#include "tests/trainer/support/tiny_model.h"
-#include "trainer/step/trainer.h"
+#include "tests/trainer/support/learner.h"
 
 namespace birkhoff::test {
 namespace {
 
-TrainerOptions training() {
-  TrainerOptions t;
-  t.optimizer.adamw.weight_decay = 0;
-  return t;
-}
-
-// With this speed, the router biases move far enough in a few steps to change the choice of experts.
-ModelOptions with_fast_bias(ModelOptions o) {
-  o.decoder.moe.bias_update_speed = 0.01;
-  return o;
-}
-
-// A model with its trainer, on a single rank.
-struct Learner {
-  explicit Learner(const ModelOptions& options, DeviceKind device = DeviceKind::cpu)
-      : world(make_thread_world(1)),
-        mesh(*world[0], {}),
-        stream{Device{device}},
-        model(make_model({device}, mesh, with_fast_bias(options))),
-        trainer(stream, mesh, model, training()) {
-    randomize(stream, model, 1);
-  }
-  std::vector<std::unique_ptr<Communicator>> world;
-  Mesh mesh;
-  Stream stream;
-  Model model;
-  Trainer trainer;
-};
-
-std::vector<double> values_of_all(Learner& learner) {
-  std::vector<double> all;
-  for (const ParameterStore::Entry& e : learner.model.parameters->entries()) {
-    const auto values = read_values(learner.stream, e.parameter->value);
-    all.insert(all.end(), values.begin(), values.end());
-  }
-  for (const PersistentBuffer* b : learner.model.parameters->buffers()) {
-    const auto values = read_values(learner.stream, b->value);
-    all.insert(all.end(), values.begin(), values.end());
-  }
-  return all;
-}
-
 class RoutingTapes : public testing::TestWithParam<Recompute> {};
 
 TEST_P(RoutingTapes, AReplayedStepEqualsTheRecordedOneBitwise) {
-  ModelOptions options = full_options();
+  ModelOptions options = with_fast_bias(full_options());
   options.decoder.recompute = GetParam();
   const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
   Learner recorded(options), replayed(options), plain(options);
@@ -73,8 +28,8 @@ TEST_P(RoutingTapes, AReplayedStepEqualsTheRecordedOneBitwise) {
   EXPECT_EQ(first.grad_norm, second.grad_norm);
   EXPECT_EQ(first.gain, second.gain);
   EXPECT_EQ(first.grad_norm, third.grad_norm) << "recording changes nothing";
-  EXPECT_EQ(values_of_all(recorded), values_of_all(replayed));
-  EXPECT_EQ(values_of_all(recorded), values_of_all(plain));
+  EXPECT_EQ(recorded.values(), replayed.values());
+  EXPECT_EQ(recorded.values(), plain.values());
 }
 
 INSTANTIATE_TEST_SUITE_P(Recomputations, RoutingTapes,
@@ -82,7 +37,7 @@ INSTANTIATE_TEST_SUITE_P(Recomputations, RoutingTapes,
 
 // Without the tape, the routers of the second model would choose differently, because their biases differ.
 TEST(RoutingTape, MakesAnotherModelChooseAsTheRecordedOne) {
-  const ModelOptions options = full_options();
+  const ModelOptions options = with_fast_bias(full_options());
   const StepBatch batch = tiny_batch(options, {1, 6, 11, 2, 0, 1});
   Learner recorded(options), other(options), free(options);
   for (Learner* l : {&other, &free}) {
@@ -109,7 +64,7 @@ TEST(RoutingTape, MakesAnotherModelChooseAsTheRecordedOne) {
 }
 
 TEST(RoutingTape, RefusesAStepThatWasNotRecorded) {
-  const ModelOptions options = full_options();
+  const ModelOptions options = with_fast_bias(full_options());
   Learner learner(options);
   RoutingTape tape(learner.stream, RoutingTape::Mode::replay);
   learner.trainer.set_instrument(&tape);

@@ -8,11 +8,9 @@
 
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
-#include "parallel/comm/threads/thread_world.h"
-#include "tests/trainer/support/tiny_model.h"
+#include "tests/trainer/support/learner.h"
 #include "trainer/step/gain_meter.h"
 #include "trainer/step/routing_tape.h"
-#include "trainer/step/trainer.h"
 
 namespace birkhoff::test {
 namespace {
@@ -245,48 +243,13 @@ TEST(Gain, OfSeveralStagesIsThatOfOne) {
   EXPECT_EQ(staged.size(), static_cast<size_t>(kMicrobatches));
 }
 
-TrainerOptions training() {
-  TrainerOptions t;
-  t.optimizer.adamw.weight_decay = 0;
-  return t;
-}
-
-// With this speed, the router biases move far enough in a few steps to change the choice of experts.
-ModelOptions with_fast_bias(ModelOptions o) {
-  o.decoder.moe.bias_update_speed = 0.01;
-  return o;
-}
-
-// A model with its trainer, on a single rank.
-struct Learner {
-  explicit Learner(const ModelOptions& options)
-      : world(make_thread_world(1)),
-        mesh(*world[0], {}),
-        model(make_model({}, mesh, with_fast_bias(options))),
-        trainer(stream, mesh, model, training()) {
-    randomize(stream, model, 1);
-    trainer.measure_gain(true);
-  }
-  std::vector<std::vector<double>> values() {
-    std::vector<std::vector<double>> all;
-    for (const ParameterStore::Entry& e : model.parameters->entries()) {
-      all.push_back(read_values(stream, e.parameter->value));
-    }
-    return all;
-  }
-  std::vector<std::unique_ptr<Communicator>> world;
-  Mesh mesh;
-  Stream stream;
-  Model model;
-  Trainer trainer;
-};
-
 TEST(Trainer, OfAModelInStagesTakesTheStepsOfOne) {
-  ModelOptions o = cut(full_options());
+  ModelOptions o = cut(with_fast_bias(full_options()));
   const StepBatch batch = tiny_batch(o, {});
   Learner staged(o);
   o.stage_begins = {};
   Learner whole(o);
+  for (Learner* learner : {&staged, &whole}) learner->trainer.measure_gain(true);
   for (int step = 0; step < 2; ++step) {
     const StepReport a = staged.trainer.step(batch, 1e-2), b = whole.trainer.step(batch, 1e-2);
     EXPECT_EQ(a.loss, b.loss);
