@@ -2,7 +2,8 @@
 # Builds Birkhoff, runs every bench scenario and prints one table of the ratios with their goals (docs/benchmarks.md).
 #   launch/bench.sh [--torch | --no-torch] [--rounds N] [--directory DIR]
 # --torch installs python3-torch with apt. The comparison with PyTorch is skipped with --no-torch or if there is no
-# PyTorch. Reports go to build/cpu/bench. The files of bench checkpoint go to DIR, by default build/cpu/bench too.
+# PyTorch, and it takes half of the N rounds. Reports go to build/cpu/bench. The scenario "checkpoint" writes its files
+# to DIR, by default build/cpu/bench.
 source "$(dirname "$0")/shell/common.sh"
 
 ROUNDS=10 TORCH='' OUT=$ROOT/build/cpu/bench DIRECTORY=''
@@ -12,7 +13,7 @@ while [ $# -gt 0 ]; do
     --no-torch) TORCH=no ;;
     --rounds) ROUNDS=${2:?--rounds needs a number}; shift ;;
     --directory) DIRECTORY=${2:?--directory needs a folder}; shift ;;
-    -h | --help) sed -n '2,5s/^# \?//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,6s/^# \?//p' "$0"; exit 0 ;;
     *) die "unknown argument '$1'; expected --torch, --no-torch, --rounds N or --directory DIR" ;;
   esac
   shift
@@ -78,11 +79,11 @@ row "mHC over plain, one block, C = 2560" residual_2560 mhc_over_plain_gradients
 row "single-pass mHC over plain, one block, C = 2560" residual_2560 mhc_single_pass_over_plain_gradients ""
 row "predicted over measured memory, dense GPT" step predicted_over_measured "0.9 to 1.1"
 row "predicted over measured memory, quickstart" step_quickstart predicted_over_measured "0.9 to 1.1"
-row "checkpoint over a plain write" checkpoint checkpoint_over_plain_write "at least 0.85"
-row "training blocked, over the write" checkpoint blocked_over_write "at most 0.05"
+row "speed of a checkpoint over a plain write" checkpoint checkpoint_over_plain_write "at least 0.85"
+row "time training is blocked over time of the write" checkpoint blocked_over_write "at most 0.05"
 row "loader over the step it feeds" loader loader_over_step "above 1"
 row "loader over a plain read with checksum" loader loader_over_plain_read ""
-row "two ranks connected over unconnected" ranks connected_over_unconnected "at least 0.94"
+row "speed of 2 ranks in one run over 2 separate runs" ranks connected_over_unconnected "at least 0.94"
 row "reduction hidden behind backward" ranks reduction_hidden_share ""
-row "busy host, two threads, over waits asleep" busy_threads shipped_over_sleeping "at most 1.3"
-row "busy host, two ranks, over waits asleep" busy_ranks shipped_over_sleeping "at most 1.3"
+row "busy host, 2 threads: step over sleeping waits" busy_threads shipped_over_sleeping "at most 1.3"
+row "busy host, 2 ranks: step over sleeping waits" busy_ranks shipped_over_sleeping "at most 1.3"

@@ -63,8 +63,8 @@ std::string message_of(const std::exception& error) {
 }
 
 // If several ranks meet the same error independently, each of them would print it. Higher ranks wait, so that the
-// lowest rank prints first and its abort ends the others within the delay. CommErrors wait longest, because a lost peer
-// often is only the consequence of an error that the peer is about to report.
+// lowest rank prints first and its abort ends the others within the delay. A rank with a CommError waits another half
+// second, because a peer is often lost only as the consequence of an error that this peer is about to report.
 void let_lower_ranks_speak(int rank, ExitCode code) {
   const int milliseconds = std::min(rank * 50, 500) + (code == ExitCode::comm_error ? 500 : 0);
   std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# From a bare machine to a trained model: installs, builds, makes a corpus of English definitions, trains a tokenizer and
-# a small model with every part of the architecture on two ranks, stops half-way, resumes, and compares the model with
-# gzip, xz and a bigram model on text that none of them saw.
+# Goes from a bare machine to a trained model: installs packages, builds Birkhoff, makes a corpus of English
+# definitions, and trains a tokenizer. Then trains a small model on two ranks, stops it half-way and resumes it. At the
+# end, compares it on held-out text with gzip, xz and a bigram model.
 #   launch/quickstart.sh [RUN] [--set section.name=value ...]
-# RUN is the directory for all files, runs/quickstart by default; the settings are those of configs/quickstart.yaml.
-# A second run repeats only what is missing. Packages are installed by apt (root or sudo).
+# RUN is the directory for everything but the build, by default runs/quickstart. --set overrides a setting of
+# configs/quickstart.yaml. A second run keeps the text, tokenizer, dataset and checkpoints that exist. Packages are
+# installed by apt (root or sudo).
 source "$(dirname "$0")/shell/common.sh"
 
 RUN=$ROOT/runs/quickstart
 case ${1:-} in
-  -h | --help) sed -n '2,7s/^# \?//p' "$0"; exit 0 ;;
+  -h | --help) sed -n '2,8s/^# \?//p' "$0"; exit 0 ;;
   '' | --set) ;;
   -*) die "unknown argument '$1'; expected a directory, or --set section.name=value" ;;
   *) RUN=$1; shift ;;
@@ -21,7 +22,7 @@ BIRKHOFF=$ROOT/build/cpu/birkhoff
 SETTINGS=(--set "run.dir=$RUN" --set "data.tokenizer=$RUN/tokenizer.json" --set "data.sources=[{path: '$RUN/data'}]"
   --set "eval.data=$RUN/data" "$@")
 
-# Prints the words and the definition of each synset: "foray, raid, maraud", then the gloss, then an empty line.
+# Prints for each synset a line of its words ("foray, raid, maraud"), a line with its definition, and an empty line.
 wordnet_text() {
   awk '
     function digit(c) { return index("0123456789abcdef", c) - 1 }
@@ -71,7 +72,7 @@ bits_per_byte() {
 
 train() { mpirun -n 2 "$BIRKHOFF" train "$CONFIG" "${SETTINGS[@]}"; }
 
-# newest EVENT NUMBER: the last value that was logged.
+# newest EVENT KEY: the value of KEY in the last record of EVENT in metrics.jsonl; nothing if there is none.
 newest() {
   [ -e "$RUN/metrics.jsonl" ] || return 0
   sed -n "s/^{\"event\":\"$1\",.*\"$2\":\([0-9.e+-]*\).*/\1/p" "$RUN/metrics.jsonl" | tail -n 1
@@ -180,5 +181,5 @@ Next:
   build/cpu/birkhoff data ingest YOUR_TEXT --tokenizer $RUN/tokenizer.json --heldout 0.01 --output YOUR_DATA
   mpirun -n 2 --bind-to none build/cpu/birkhoff train configs/quickstart.yaml --set run.dir=runs/mine \\
     --set data.tokenizer=$RUN/tokenizer.json --set "data.sources=[{path: YOUR_DATA}]" --set eval.data=YOUR_DATA
-docs/how-to/train-on-your-text.md says more of your own text; launch/test.sh builds and runs the tests.
+docs/how-to/train-on-your-text.md says more about training on your own text; launch/test.sh builds and runs the tests.
 END

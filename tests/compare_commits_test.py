@@ -37,7 +37,7 @@ if {what!r} == 'description' and sys.argv[1:3] == ['describe', 'model']:
 sys.stdout.write(said)
 sys.exit(done.returncode)
 '''
-EXPECTED = {'nothing': '1 runs of each program compared, 0 differ', 'weight': 'model.head.weight: 1 of ',
+EXPECTED = {'nothing': '1 runs of each program and their data compared, 0 differences', 'weight': 'model.head.weight: 1 of ',
             'number': 'step 4: grad_norm ', 'description': 'describe model differs'}
 
 

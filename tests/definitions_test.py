@@ -6,7 +6,7 @@ from definitions import definitions, duplicates
 
 
 def clashes(first, second, namespace='birkhoff'):
-    """The names that two files define, the first named a.h, the second b.cc."""
+    """What duplicates() reports for two files, the first named a.h, the second b.cc."""
     def wrap(code):
         return '// A file.\n#include <vector>\nnamespace %s {\n\n%s\n}  // namespace\n' % (namespace, code)
     found = definitions(wrap(first), 'a.h') + definitions(wrap(second), 'b.cc')

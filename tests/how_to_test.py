@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Follows docs/how-to in a copy of the tree, to the letter, and runs the tests that the pages add.
+"""Follows four pages of docs/how-to (PAGES) to the letter in a copy of the tree, and runs the tests that they add.
 
   tests/how_to_test.py BUILD COPY
 
@@ -8,8 +8,9 @@ Four forms are edits, everything else is explanation:
   `path`, after `line`: a block   goes below that line ("and after `line`:" for the file named last)
   `path`, in place of `line`:     takes that line's place
   `path`: `a` becomes `b`         on one line or across a line break
-What the edits touch is compiled with the flags of BUILD and linked with its libraries: a build of the copy would compile the
-whole tree again. The copy is configured, and the targets that the pages name must be there.
+The script compiles only the files that the edits touch, with the flags of BUILD, and links them with its libraries, because
+building the copy would compile the whole tree again. It configures the copy and checks that the build has the targets that
+the pages name.
 """
 import json
 import os
@@ -24,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ['add-an-op', 'add-a-layer', 'add-a-setting', 'add-a-command']
 BLOCK = r'\n\n```\w+\n(.*?)^```'
 REFERENCES = 'kernels/elementwise/elementwise_reference.cc'
-# New test -> an existing test that is linked with the same libraries, and the sources to compile again for the new one.
+# Test that a page adds or extends -> a test that is linked with the same libraries, and the sources to compile again.
 TESTS = {
     'kernels/elementwise/scale_columns': ('kernels/elementwise/bias', ['kernels/elementwise/scale_columns*.cc', REFERENCES]),
     'trainer/nn/layer_scale': ('trainer/nn/linear', ['kernels/elementwise/scale_columns*.cc', REFERENCES, 'trainer/nn/layer_scale.cc']),

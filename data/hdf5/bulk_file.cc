@@ -25,7 +25,7 @@ int open_or_throw(const std::filesystem::path& path, int flags, const char* acti
   const int code = fd < 0 ? errno : 0;
   std::error_code ignored;
   if (code == ELOOP && (flags & O_NOFOLLOW) != 0 && std::filesystem::is_symlink(path, ignored)) {
-    throw IoError(concat(path.string(), " is a symbolic link, and what is written here follows none: remove it"),
+    throw IoError(concat(path.string(), " is a symbolic link, and files are not written through links: remove it"),
                   ELOOP);
   }
   if (code == ENOENT && (flags & O_CREAT) == 0) throw IoError(path.string() + ": no such file", ENOENT);
@@ -84,7 +84,7 @@ void BulkFile::write(int64_t offset, const void* data, size_t bytes) const {
         system_pwrite(fd_, static_cast<const char*>(data) + done, bytes - done, offset + static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path_, "write", errno);
-    if (n == 0) fail(path_, "write", ENOSPC);  // POSIX gives no reason for a write of 0 bytes; full devices do this
+    if (n == 0) fail(path_, "write", ENOSPC);  // errno is not set if 0 bytes are written; a full device can cause it
     done += static_cast<size_t>(n);
   }
 }
@@ -110,10 +110,13 @@ void BulkFile::begin_sync([[maybe_unused]] int64_t offset, [[maybe_unused]] int6
 }
 
 void BulkFile::reserve(int64_t bytes) const {
-  // fallocate() rejects a length of 0.
-  if (bytes == 0 || ::fallocate(fd_, 0, 0, bytes) == 0) return;
-  // Without support for reservation, only the size is set; a full disk then shows when the bytes are written.
-  const bool unsupported = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINTR;
+  if (bytes == 0) return;  // fallocate() rejects a length of 0
+  int status = 0;
+  do status = ::fallocate(fd_, 0, 0, bytes);
+  while (status != 0 && errno == EINTR);
+  if (status == 0) return;
+  // If the file system cannot reserve space, only the size is set. A full disk is then found when bytes are written.
+  const bool unsupported = errno == EOPNOTSUPP || errno == ENOSYS;
   if (!unsupported || ::ftruncate(fd_, bytes) != 0) fail(path_, "write", errno);
 }
 

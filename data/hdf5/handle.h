@@ -6,7 +6,7 @@
 namespace birkhoff {
 
 // HDF5 is not thread safe, so all HDF5 calls of the process are made with this one mutex locked. It is recursive
-// because a handle may be released during stack unwinding, while the mutex is still locked.
+// because H5Handle::release() locks it, and local handles are often destroyed while their function still holds it.
 std::recursive_mutex& hdf5_mutex();
 
 // Owns one HDF5 identifier of any kind (file, group, dataset, attribute, dataspace, datatype, property list).

@@ -21,7 +21,7 @@ using Json = nlohmann::json;
 // overflow the stack. Our own formats need fewer than ten levels.
 inline constexpr int kMaxJsonDepth = 100;
 
-// Parses one JSON text in time linear in its length.
+// Parses one JSON text. The time is linear in its length, apart from sorting the keys of each object.
 // Errors: DataError "PLACE: ..." if the text is not JSON (the message names NaN and Infinity, which some writers
 //         print), if it is nested deeper than kMaxJsonDepth, or if an object contains a key twice.
 Json parse_json(std::string_view text, const std::string& place);

@@ -30,8 +30,8 @@ Permutation::Permutation(uint64_t seed, uint64_t key, int64_t count) : count_(st
 
 int64_t Permutation::operator()(int64_t index) const {
   uint64_t value = static_cast<uint64_t>(index);
-  // The domain of encrypt() has at most 4 times `count` values, so a walk takes at most 4 rounds on average. It comes
-  // back into range because encrypt() is a permutation and the walk starts in range.
+  // The domain of encrypt() has at most 4 times `count` values, so the loop calls it at most 4 times on average. It
+  // comes back into range because encrypt() is a permutation and the loop starts in range.
   do value = encrypt(value);
   while (value >= count_);
   return static_cast<int64_t>(value);

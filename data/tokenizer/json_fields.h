@@ -7,16 +7,16 @@
 
 namespace birkhoff {
 
-// Accessors for the objects of a tokenizer.json. All throw a UserError that names the field; `where` names the object
-// in messages.
+// Accessors for the objects of a tokenizer.json. All throw a UserError if the file does not meet their requirements.
+// The message says what is wrong, and calls the object `where` or the token `what`.
 //
 // json_type() returns the "type" of an object. allow_fields() rejects fields that are not in the list, which would
 // otherwise be silently ignored.
 std::string json_type(const Json& object, std::string_view where);
 void allow_fields(const Json& object, std::string_view where, std::initializer_list<std::string_view> fields);
 
-// Members, with their types checked.
-const Json& json_field(const Json& object, const char* field, std::string_view where);  // must be present
+// Members. Each must be present, except for json_flag(). The type is checked, except by json_field().
+const Json& json_field(const Json& object, const char* field, std::string_view where);
 bool json_flag(const Json& object, const char* field, bool if_absent);
 std::string json_text(const Json& object, const char* field, std::string_view where);
 const Json& json_list(const Json& object, const char* field, std::string_view where);

@@ -50,7 +50,7 @@ class WordCache {
   std::vector<Slot> slots_;
 };
 
-// The working memory of one call of encode().
+// What a call of encode() works in. One call uses it at a time, and it is kept for later calls with its cached words.
 struct EncodeWorkspace {
   WordCache cache;
   PreTokenizer::Words words;

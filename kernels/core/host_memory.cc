@@ -54,7 +54,8 @@ std::optional<int64_t> available_group_memory(const std::filesystem::path& root,
   return least_around(root, group, kVersion2);
 }
 
-// The file has lines like "0::/job" (version 2) and "5:memory:/job" (version 1).
+// The file has lines like "0::/job" (version 2) and "5:memory:/job" (version 1). A line of version 1 may list several
+// controllers, as in "5:cpu,memory:/job".
 std::optional<int64_t> available_group_memory() {
   std::ifstream groups("/proc/self/cgroup");
   std::optional<int64_t> least;
@@ -64,7 +65,8 @@ std::optional<int64_t> available_group_memory() {
     const std::string controllers = line.substr(first + 1, second - first - 1), group = line.substr(second + 1);
     std::optional<int64_t> left;
     if (controllers.empty()) left = least_around("/sys/fs/cgroup", group, kVersion2);
-    if (controllers == "memory") left = least_around("/sys/fs/cgroup/memory", group, kVersion1);
+    const bool controls_memory = ("," + controllers + ",").find(",memory,") != std::string::npos;
+    if (controls_memory) left = least_around("/sys/fs/cgroup/memory", group, kVersion1);
     if (left) least = std::min(least.value_or(*left), *left);
   }
   return least;

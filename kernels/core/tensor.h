@@ -10,7 +10,8 @@ namespace birkhoff {
 
 // A borrowed, contiguous, row-major view. Owns nothing, so it is cheap to copy. `data` is null on the meta device. A
 // default Tensor is absent: it stands for an optional argument that is not given, while a tensor of zero rows is an
-// ordinary one. Only code in kernels/ dereferences `data`; all other code treats a tensor as opaque.
+// ordinary one. Of the code above kernels/, only communication and checkpoints read or write
+// the bytes behind `data`.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;

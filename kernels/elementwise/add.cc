@@ -21,7 +21,7 @@ void add(Stream& stream, const AddArgs& a) {
 
 void scale(Stream& stream, const ScaleArgs& a) {
   BK_CHECK(a.y.count() == a.x.count(), "scale: y is ", a.y.shape, ", x ", a.x.shape);
-  BK_CHECK(a.factor.count() <= 1, "scale: factor is ", a.factor.shape, ", expected one element");
+  BK_CHECK(!a.factor.present() || a.factor.count() == 1, "scale: factor is ", a.factor.shape, ", expected one element");
   OpScope scope(stream, "scale");
   BK_DISPATCH_HOST(stream, scale, a);
 }

@@ -10,7 +10,7 @@ namespace birkhoff {
 // Shapes:  y, a, b of equal count.
 // Types:   y, a, b are each f32 or bf16; computed in f32, rounded once.
 // Aliases: y may be a, b or both.
-// Errors:  UserError if a count or dtype disagrees.
+// Errors:  UserError if a count disagrees. BugError if a dtype is not one of the above.
 // Cost:    reads a and b once, writes y once; bound by memory bandwidth.
 // Source:  elementary.
 struct AddArgs {
@@ -25,6 +25,7 @@ void add(Stream& stream, const AddArgs& args);
 // Shapes:  y, x of equal count; factor one element or absent.
 // Types:   y, x are each f32 or bf16; factor f32 or f64.
 // Aliases: y may be x.
+// Errors:  as for add().
 struct ScaleArgs {
   Tensor y;
   Tensor x, factor;

@@ -61,7 +61,9 @@ ExitCode run(Communicator& world, const std::string& name, Scenario scenario, Ra
 Command scenario(Command bench, const std::string& name, const std::string& help, Scenario body, Ranks ranks,
                  const std::shared_ptr<Arguments>& a) {
   Command command = bench.subcommand(name, help);
-  command.option("--config", a->config, "YAML file of the model; a vocabulary left to a tokenizer has 8192 tokens")
+  command
+      .option("--config", a->config,
+              "YAML file of the model; a vocabulary left to a tokenizer is that of --data, or has 8192 tokens")
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--rounds", a->rounds, "timed rounds, of which the median counts")
       .flag("--json", a->json, "one JSON object on one line; docs/benchmarks.md lists its keys")

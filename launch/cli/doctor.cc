@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <vector>
@@ -13,11 +12,13 @@
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "kernels/core/host_memory.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/gemm/gemm.h"
 #include "launch/cli/commands.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/host_values.h"
+#include "trainer/bench/timing.h"
 
 namespace birkhoff {
 namespace {
@@ -41,20 +42,6 @@ int usable_cores() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Calls `body` at least three times and for at least a quarter of a second. Returns the seconds of the fastest call.
-template <class Body>
-double best_seconds(Body body) {
-  double best = 1e30, total = 0;
-  for (int calls = 0; calls < 3 || total < 0.25; ++calls) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    best = std::min(best, seconds);
-    total += seconds;
-  }
-  return best;
-}
-
 double gemm_gflops(DType dtype) {
   constexpr int64_t kSize = 1024;
   Arena arena(Device{});
@@ -67,14 +54,14 @@ double gemm_gflops(DType dtype) {
   args.c = c;
   args.a = a;
   args.b = b;
-  return 2e-9 * double(kSize) * kSize * kSize / best_seconds([&] { gemm(stream, args); });
+  return 2e-9 * double(kSize) * kSize * kSize / best_seconds_of([&] { gemm(stream, args); });
 }
 
-// Gigabytes read and written per second by all threads, over far more memory than the caches hold.
+// Gigabytes that all threads together read and write per second. They copy 128 MiB, which most caches cannot hold.
 double copy_gb_per_second() {
   constexpr int64_t kCount = int64_t{16} << 20;
   std::vector<double> from(kCount, 1.0), to(kCount, 2.0);
-  const double seconds = best_seconds([&] {
+  const double seconds = best_seconds_of([&] {
     parallel_for(kCount, 1 << 16, [&](int64_t begin, int64_t end) {
       std::copy(from.begin() + begin, from.begin() + end, to.begin() + begin);
     });
@@ -91,8 +78,8 @@ void print_machine(const Communicator& world) {
   std::printf("processor: %s\n", proc_value("/proc/cpuinfo", "model name").c_str());
   std::printf("kernels:   %s\n", std::string(name_of(best_isa())).c_str());
   std::printf("cores:     %d usable, %d threads a rank\n", usable_cores(), num_threads());
-  std::printf("memory:    %.1f GiB, available %s\n", memory / kGiB,
-              proc_value("/proc/meminfo", "MemAvailable").c_str());
+  std::printf("memory:    %.1f GiB, of which %.1f GiB available\n", memory / kGiB,
+              static_cast<double>(available_host_memory().value_or(0)) / kGiB);
   std::printf("ranks:     %d, of which %d on this host\n", world.size(), world.local_size());
   std::printf("built for: MPI %s, HDF5 %s, oneDNN %s\n", BIRKHOFF_MPI_VERSION, BIRKHOFF_HDF5_VERSION,
               BIRKHOFF_ONEDNN_VERSION);
@@ -114,7 +101,7 @@ struct Place {
   int32_t local_rank = 0, threads = 0;
 };
 
-// Collective. Returns on every rank where each rank runs.
+// Collective. Returns the places of all ranks, in rank order, on every rank.
 std::vector<Place> places_of(Communicator& world) {
   Place mine;
   gethostname(mine.host.data(), mine.host.size() - 1);

@@ -58,7 +58,8 @@ struct Arguments {
     return {loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s"};
   }
 
-  // Collective. Every rank finds the same errors in the configuration, if any, and they are reported once.
+  // Collective. If any rank could not read its configuration, throws the error of the lowest such rank on all ranks, so
+  // that it is reported once.
   const LoadedConfig& agreed(WatchedWorld& watched) const {
     const auto deadline =
         watched.watchdog().guard("start-up", loaded.config.parallel.timeout_init_s, "parallel.timeout_init_s");
@@ -148,11 +149,12 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
 
 void add_train(Cli& cli) {
   auto a = std::make_shared<Arguments>();
-  cli.command("train", "Train a model, or go on with one")
+  cli.command("train", "Train a model, or resume its training from a checkpoint")
       .positional("CONFIG", a->config, "YAML file; birkhoff describe config lists the settings")
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--resume", a->resume,
-              "auto: from the newest valid checkpoint, if any; none: anew; or a checkpoint's folder")
+              "auto: start from the newest valid checkpoint, if any; none: start from step 0; or the folder of a "
+              "checkpoint")
       .run_parallel([a](Communicator& world) { return train(world, *a); },
                     [a] {
                       catch_stop_requests();

@@ -1,4 +1,5 @@
-# Finds every third-party package once. Each package is linked by only one folder (tests/layering_test.py).
+# Finds the third-party packages, except OpenMP and threads (BirkhoffCompiler) and CUDA (BirkhoffCuda). Most packages
+# are included by one folder only; HOME in tests/layering_test.py lists which.
 find_package(PkgConfig REQUIRED)
 find_package(dnnl CONFIG REQUIRED)
 find_package(MPI REQUIRED COMPONENTS C)

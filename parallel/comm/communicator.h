@@ -24,9 +24,12 @@ using Counts = std::span<const int64_t>;
 //
 // An operation runs after everything its stream has done so far, and its Work is waited for on a stream. Tensors live
 // on the stream's device. For host values use the functions of host_values.h.
-// Buffers must stay untouched until the Work has been waited for. Destroying an unfinished Work (because its rank
-// unwinds) fails the group. Counts are elements per rank; the blocks of the ranks lie in rank order.
-// Reductions combine in rank order 0..n-1, so every backend gives the same bits.
+// Buffers must stay untouched until the Work has been waited for. Destroying an unfinished collective (because its rank
+// unwinds) fails the group; destroying an unfinished send or recv only cancels it. Counts are elements per rank; the
+// blocks of the ranks lie in rank order.
+// Reductions combine in rank order 0..n-1. If each of several hosts has several consecutive ranks of the group, they
+// combine in rank order within each host and then in the order of the hosts (docs/decisions/reductions.md). So every
+// backend gives the same bits for the same placement of the ranks.
 // Several threads may use a communicator and those split from it at the same time, but only one thread at a time may
 // use each of them.
 // On the meta device, where tensors have no data, operations complete at once.

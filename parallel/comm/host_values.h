@@ -1,7 +1,7 @@
 #pragma once
 // Collectives on values in host memory. Each blocks until the result is available. For device tensors, call
-// Communicator with the stream that computed them: these calls may go to a communication library of the device, which
-// never sees host values.
+// Communicator directly, with the stream that computed them. A Communicator may pass device tensors on to a
+// communication library of the device, but never the host values given to the functions here.
 #include <span>
 #include <string>
 #include <type_traits>
@@ -29,7 +29,7 @@ Tensor host_tensor(std::span<T> values) {
   }
 }
 
-// Combines the values of the ranks element by element, in rank order.
+// Combines the values of the ranks element by element, in the order that Communicator states.
 template <class T, size_t N>
 void all_reduce_on_host(Communicator& comm, std::span<T, N> values, Reduce reduce = Reduce::sum,
                         SourceLocation where = SourceLocation::current()) {
@@ -89,6 +89,7 @@ requires(kIsNumber<T> || std::is_same_v<T, std::string>) T
 template <class T>
 std::vector<T> all_to_all_v_on_host(Communicator& comm, Counts out_counts, std::span<const T> values, Counts counts,
                                     SourceLocation where = SourceLocation::current()) {
+  static_assert(kIsNumber<T>);
   int64_t total = 0;
   for (const int64_t count : out_counts) total += count;
   std::vector<T> out(static_cast<size_t>(total));

@@ -26,7 +26,7 @@ enum class Group : uint8_t {
   etp,
   ep,
   edp,             // gradients of experts
-  engram,          // the shards of a table
+  engram,          // the ranks that together hold one table (tables are divided over `stage` so far)
   batch,           // dp x cp: data, the normalizer of the loss, gradients of parameters that tp divides
   stage,           // tp x cp x dp: gradients of parameters that every rank holds, loads of experts, rows of tables
   engram_holders,  // the ranks of a stage that hold the same shard of a table

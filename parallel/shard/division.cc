@@ -22,7 +22,8 @@ Range share_of(int64_t count, int64_t unit, const Place& rank, Axis axis) {
 std::vector<int64_t> sizes_of(const Blocks& blocks, int64_t extent) {
   std::vector<int64_t> sizes = blocks.sizes;
   if (sizes.empty()) sizes = {extent / blocks.groups};
-  BK_ASSERT(blocks.groups * std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == extent, "blocks of ", extent);
+  BK_ASSERT(blocks.groups * std::accumulate(sizes.begin(), sizes.end(), int64_t{0}) == extent,
+            "the blocks do not add up to the ", extent, " indices of their dim");
   return sizes;
 }
 
@@ -71,20 +72,20 @@ void check_division(const Shape& shape, const Division& division) {
     const Cut& cut = division.cuts[i];
     BK_ASSERT(cut.dim >= 0 && cut.dim < shape.rank(), "a cut of dim ", cut.dim, " of ", shape);
     for (size_t j = 0; j < i; ++j) {
-      BK_ASSERT(division.cuts[j].dim != cut.dim && division.cuts[j].over != cut.over, "dim ", cut.dim, " of ", shape,
-                " shares its dim or its axis with another cut");
+      BK_ASSERT(division.cuts[j].dim != cut.dim && division.cuts[j].over != cut.over, "the cut of dim ", cut.dim,
+                " of ", shape, " has the same dim or the same axis as another cut");
     }
     const bool whole = blocks.dim != cut.dim || blocks.sizes.empty();
     const std::vector<int64_t> sizes = whole ? std::vector<int64_t>{shape[cut.dim]} : blocks.sizes;
-    if (blocks.dim == cut.dim && blocks.groups > 1) continue;  // cut between groups, whatever the unit
+    if (blocks.dim == cut.dim && blocks.groups > 1) continue;  // such a cut lies between groups and ignores the unit
     for (const int64_t size : sizes) {
       BK_ASSERT(cut.unit > 0 && size % cut.unit == 0, size, " indices of dim ", cut.dim, " in units of ", cut.unit);
     }
   }
 }
 
-// The held part is row-major over the held shape in memory, but a slice is a list of boxes. So if a dim has several
-// ranges, every dim before it must be split into single indices.
+// In memory, the held part is one row-major tensor of the held shape, but a slice stores its boxes one after the other.
+// The two orders must agree. So if a dim has several ranges, every dim before it is split into single indices.
 Held held_by(const Place& rank, const Shape& global, const Division& division) {
   std::vector<std::vector<Range>> dims;
   Held held{{global, {{}}}, {}};

@@ -38,8 +38,8 @@ Shape zeros(int rank) {
   return shape;
 }
 
-// The number of consecutive elements of a box that are neighbors in the tensor too: the last dims that it holds whole,
-// times its extent in the dim before them.
+// The number of consecutive elements of a box that are neighbors in the tensor too: the product of the extents of the
+// last dims that the box holds whole, times its extent in the dim before them.
 int64_t run_length(const Shape& global, const Box& box) {
   int64_t run = 1;
   for (int d = global.rank(); d-- > 0;) {
@@ -86,23 +86,25 @@ int64_t Slice::count() const {
 
 Slice Slice::part(int64_t begin, int64_t count) const {
   Slice result{global, {}};
-  int64_t end = begin + count;
+  int64_t before = 0;  // elements in the boxes before this one
   for (const Box& box : boxes) {
-    const int64_t n = box.count(), from = std::clamp<int64_t>(begin, 0, n), to = std::clamp<int64_t>(end, 0, n);
+    const int64_t n = box.count(), from = std::clamp<int64_t>(begin - before, 0, n),
+                  to = std::clamp<int64_t>(begin + count - before, 0, n);
     if (from < to) append_range(box, from, to, result.boxes);
-    begin -= n;
-    end -= n;
+    before += n;
   }
-  BK_ASSERT(result.count() == count, count, " elements from ", begin, " on of ", global);
+  BK_ASSERT(result.count() == count, "elements [", begin, ", ", begin + count, ") of a slice of ", global, " with ",
+            before, " elements");
   return result;
 }
 
 Shape Slice::indices_of(int64_t i) const {
+  int64_t before = 0;  // elements in the boxes before this one
   for (const Box& box : boxes) {
-    if (i < box.count()) return box.indices_of(i);
-    i -= box.count();
+    if (i < before + box.count()) return box.indices_of(i - before);
+    before += box.count();
   }
-  throw BugError(concat("element ", i, " behind the end of a part of ", global));
+  throw BugError(concat("element ", i, " of a slice of ", global, " with ", before, " elements"));
 }
 
 void Slice::for_each_run(const Run& body) const {

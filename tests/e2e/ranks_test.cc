@@ -32,8 +32,8 @@ TEST(SameRun, RanksWithOtherConfigurationsAreRefusedWithTheTable) {
                Training::shared().command(1, dir / "run", "--set run.steps=9 --set optimizer.learning_rate=1e-3"));
   EXPECT_EQ(run.exit_code, 4) << run.output;
   EXPECT_THAT(run.output,
-              AllOf(HasSubstr("the ranks do not run the same:"), HasSubstr("rank | host | binary | configuration"),
-                    HasSubstr("run.steps: 8 on rank 0, 9 on rank 1"),
+              AllOf(HasSubstr("the ranks do not run the same program with the same configuration:"),
+                    HasSubstr("rank | host | binary | configuration"), HasSubstr("run.steps: 8 on rank 0, 9 on rank 1"),
                     HasSubstr("optimizer.learning_rate: 0.002 on rank 0"), Not(HasSubstr("step: 1/"))));
   EXPECT_EQ(count(run.output, "the ranks do not run the same"), 1u) << run.output;
 }

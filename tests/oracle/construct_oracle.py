@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Compares regular expressions and added tokens with PyPI's tokenizers: the constructs below, and random ones.
+"""Checks that regular expressions and added tokens work as in PyPI's package tokenizers, for the constructs below and
+random ones.
 
   construct_oracle.py TOKENIZER_TOOL [--freeze]
 
-A construct that our side refuses by name counts as equal, except for the patterns in ACCEPTED, which public tokenizers
-use. --freeze writes the results of PyPI's tokenizers for the constructs below to constructs_frozen.json.
+A pattern that Birkhoff refuses with a message counts as equal, unless it is in ACCEPTED: these must work. --freeze writes the results of PyPI's tokenizers for the constructs below to constructs_frozen.json.
 Exit code 77: skipped, the package could not be installed (no network, no PyPI).
 """
 import json
@@ -149,7 +149,7 @@ def compare_added(rng, count):
             try:
                 expected.append(theirs.encode(text).ids)
                 texts.append(text)
-            except BaseException:  # a panic of theirs, on a text that ours refuses
+            except BaseException:  # tokenizers panicked on this text, so there is no result to compare with
                 pass
         with tempfile.NamedTemporaryFile("w", suffix=".json") as out:
             json.dump(tokenizer, out)

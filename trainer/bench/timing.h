@@ -30,8 +30,8 @@ double seconds_of(Body&& body) {
   return watch.seconds();
 }
 
-// The time of the fastest of at least three calls over at least a quarter of a second. Other work on the machine
-// disturbs the minimum least.
+// Calls body at least three times and for at least a quarter of a second in all. Returns the seconds of the fastest
+// call, because other work on the machine disturbs the minimum least.
 template <class Body>
 double best_seconds_of(Body&& body) {
   const Stopwatch all;

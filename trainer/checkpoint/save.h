@@ -21,13 +21,13 @@ struct Piece {
 
 struct Snapshot {
   std::vector<Piece> pieces;
-  Manifest manifest;  // has the step and the values, but no tensors yet
+  Manifest manifest;  // has the values; the writer sets the step, and write_own() adds the tensors to its copy
 };
 
 class RankLayout;  // rank_layout.h
 
-// Lists what this rank writes: its own shards, and an even share of every tensor that it holds together with other
-// ranks.
+// Lists what this rank writes: the slices that only this rank holds, and its share of every tensor of which other ranks
+// hold a copy.
 Snapshot collect(const std::function<void(StateVisitor&)>& state);
 
 // Makes an empty folder, removing an older one of the same name.
@@ -38,10 +38,11 @@ class NonfiniteState : public DataError {
   using DataError::DataError;
 };
 
-// Writes this rank's file and returns the record of its parts. `layout` may come from the previous save. The file is on
-// disk when the function returns. It reserves disk space before it writes any data, and while it writes, it hashes the
-// data and checks that all values are finite. Then it opens the file again and compares it with the record. Ranks other
-// than 0 also store this record next to the file, for rank 0 to read. Throws NonfiniteState, IoError, DataError.
+// Writes this rank's file and returns the record of its parts. `layout` is made to fit the snapshot; pass that of
+// the previous save, so that it is reused if it still fits. The file is on disk when the function returns. It reserves
+// disk space before it writes any data, and while it writes, it hashes the data and checks that all values are finite.
+// Then it opens the file again and checks that HDF5 finds each dataset as the record says; it reads no data back. Ranks
+// other than 0 also store this record next to the file, for rank 0 to read. Throws NonfiniteState, IoError, DataError.
 Manifest write_own(const std::filesystem::path& folder, int rank, const Snapshot& snapshot, RankLayout& layout);
 // Called by rank 0 only: joins its own record with those of the other ranks, adds the attachments and writes the
 // manifest. Gives the folder its final name only after everything is on disk and the folder can be opened as a

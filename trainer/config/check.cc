@@ -115,7 +115,7 @@ class Checker {
     require(
         c_.model.recompute != Recompute::streams || type == ResidualType::mhc || type == ResidualType::mhc_single_pass,
         {"model.recompute", "model.residual.type"},
-        "there are no streams to recompute; set recompute to none or block");
+        "recompute: mhc needs residual type mhc or mhc_single_pass; set recompute to none or block");
     require(c_.model.recompute_layers == 0 || c_.model.recompute == Recompute::streams,
             {"model.recompute_layers", "model.recompute"}, "only recompute: mhc has groups; set recompute_layers to 0");
     require(c_.model.recompute_layers <= c_.model.num_layers, {"model.recompute_layers", "model.num_layers"},

@@ -28,11 +28,12 @@ class JsonLines final : public MetricSink {
       torn_ = false;
       return;
     }
-    // Warn once, at the first lost record. A short write sets no errno; its usual reason is a full disk.
+    // Warn only about the first record that is lost in a row. A short write sets no errno; its usual reason is a full
+    // disk.
     if (lost_++ == 0) {
       const bool full = written >= 0 || errno == ENOSPC || errno == EDQUOT;
       warn_(concat("cannot write ", path_, ": ", written < 0 ? std::strerror(errno) : "the disk is full",
-                   full ? "; the run goes on, free some space to have the log back"
+                   full ? "; the run goes on; the log continues once there is free space"
                         : "; the run goes on without these records"));
     }
     torn_ = torn_ || written > 0;

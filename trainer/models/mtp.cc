@@ -24,21 +24,23 @@ State Mtp::forward(Frame& f, State main, Tensor embedded) {
   const Tensor x = f.take(hidden.dtype, {T, streams_, C});
   hyper_expand(f.stream, {x, e});
   add(f.stream, {x, x, hidden});
-  // In the single-pass form, the first site of the predictor reads with the pre that the last site before it predicted,
-  // just as within the decoder.
+  // In the single-pass form, each site predicts the weights `pre` with which the next site reads the streams. The first
+  // site of the predictor uses main.pre, from the last site before the predictor.
   return block_->forward(f, {x, main.pre});
 }
 
 Mtp::Gradients Mtp::backward(Frame& f, State d) {
   const int64_t T = d.x.shape[0], C = d.x.shape[2];
   const State dx = block_->backward_input(f, d);
-  const Tensor de = f.take_gradient(dx.x.dtype, {T, C});  // e went to every stream, so its gradient is their sum
+  // e was added to every stream, so its gradient is the sum of the gradients of the streams.
+  const Tensor de = f.take_gradient(dx.x.dtype, {T, C});
   hyper_collapse(f.stream, {de, dx.x});
   Gradients out;
   out.embedded = embedding_norm_.backward_input(f, e_proj_.backward_input(f, de));
   const Tensor dhidden = h_proj_.backward_input(f, dx.x.view({T * streams_, C}));
   out.main = {hidden_norm_.backward_input(f, dhidden).view({T, streams_, C}), dx.pre};
-  // The weight gradients are computed here, since the head's whole backward runs within its forward.
+  // Computes the weight gradients here too: the head runs its backward inside its forward, and no action of the program
+  // calls backward_weight() of a predictor later.
   block_->backward_weight(f);
   e_proj_.backward_weight(f);
   h_proj_.backward_weight(f);

@@ -22,7 +22,9 @@ class PlainResidual final : public ReplayedModule {
     add(f.stream, {out, x_TC, y_TC});
     return {out, {}};
   }
-  State replay(Frame&, State) override { throw BugError("a plain residual keeps its activations"); }
+  State replay(Frame&, State) override {
+    throw BugError("replay() was called on a plain residual connection, which keeps its activations");
+  }
 
   State backward_input(Frame& f, State d) override {
     const Tensor dy_TC = d.x.view({d.x.shape[0], d.x.shape[2]});

@@ -41,8 +41,8 @@ void RunDirectories::hold(const std::string& directory, const std::string& setti
 std::unique_ptr<RunDirectories> take_directories(WatchedWorld& watched, const Config& c, const RunReports& reports) {
   Communicator& world = watched.world();
   const DirectoryLock::Options lock;
-  // Waiting for a lock may take stale_after_s + wait_s, and there are up to two locks. parallel.timeout_init_s is not
-  // meant for that wait, so it is added.
+  // Waiting for a lock may take stale_after_s + wait_s, and there are up to two locks. parallel.timeout_init_s does
+  // not include that wait, so the deadline is later by the time for two locks.
   const auto deadline = watched.watchdog().guard(
       "start-up", c.parallel.timeout_init_s + 2 * (lock.stale_after_s + lock.wait_s), "parallel.timeout_init_s");
   check_same_run(world, c, reports.program);

@@ -11,7 +11,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr size_t kMostRows = 16;  // of a table or list
+constexpr size_t kMostRows = 16;  // of the table of ranks
 
 // What one rank runs; sent as three lines of text.
 struct Identity {
@@ -75,8 +75,8 @@ void check_same_run(Communicator& world, const Config& config, const std::string
     // The full texts are exchanged only in the error case; all ranks have the same `ranks`, so all of them get here.
     const std::vector<std::string> texts = gather_texts(world, print_config(config));
     if (configured > 0) settings = differing_settings(texts[0], texts[configured], configured);
-    throw_on_all(concat("the ranks do not run the same:\n", table_of(ranks), settings,
-                        "Start all ranks with one binary, one configuration and the same --set"));
+    throw_on_all(concat("the ranks do not run the same program with the same configuration:\n", table_of(ranks),
+                        settings, "Start all ranks with one binary, one configuration and the same --set"));
   }
   agree(world, [&] { check_world(config, world.size()); });
 }

@@ -27,7 +27,8 @@ Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Mod
   fill_zero(stream, squares);
   auto add = [&](size_t at, Tensor x) { sum_of_squares(stream, {squares.flat(static_cast<int64_t>(at), 1), x}); };
   // Each rank adds what it owns, so the sum over the world counts each element of a gradient once. Router biases are
-  // replicated and counted once per rank, but of their sums only the finiteness is used.
+  // replicated, so their squares are counted once per rank. This does no harm, because their sums are used only to see
+  // whether the biases are finite.
   for (const ParameterStore::Owned& o : parameters.owned()) add(o.index, o.gradient);
   size_t next = parameters.entries().size();
   for (const auto& table : model.tables) add(next++, table->gradient().values);

@@ -29,7 +29,7 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
 
 StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
   StepReport report;
-  // 1. Count the targets of the global batch, so that loss weights carry the normalizer.
+  // 1. Count the targets of the batch over all replicas. The weight of every loss is divided by this number.
   const Normalizers normalizers = count_targets(mesh_->group(Group::batch), batch, depth_weights_.size());
   // 2. Fetch the rows that all microbatches look up in the Engram tables.
   table_rows_.fetch(stream_, step_arena_, batch);
@@ -37,7 +37,8 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
   model_->parameters->begin_step(stream_);
   // 4. Forward and backward of each microbatch; the last one starts the sums over the replicas.
   run_microbatches(batch, normalizers);
-  // 5. Wait for the sums of gradients, of table rows and of counters.
+  // 5. Return the gradients of the table rows to their owners, wait for the sums of the other gradients, and sum the
+  //    counters.
   reduce_gradients(batch);
   // 6. Read what the update depends on, then what is only reported. If a value is not finite, go over the step again to
   //    find where it began.
@@ -107,7 +108,7 @@ void Trainer::update(double learning_rate, double grad_scale) {
 Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   table_rows_.fetch(stream_, step_arena_, batch);
   fill_zero(stream_, model_->decoder->loss_counter().value);
-  // Weights of 1 give the plain sum of losses; the caller divides by the number of tokens.
+  // Normalizers of 1 leave the losses undivided; the caller divides their sum by the number of tokens.
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
   const Program program = forward_program(runner_.num_chunks(), static_cast<int>(batch.microbatches.size()));
   runner_.run({.program = &program, .batch = batch_uploader(batch, ones), .mode = Frame::Mode::evaluation});

@@ -1,7 +1,7 @@
 #pragma once
-// Computes all matrix products of the cpu device: each call multiplies a tile of rows by a packed matrix, on one
-// thread. Callers distribute tiles over threads. Tile sizes do not depend on the number of threads, so neither do
-// results.
+// Matrix products of the cpu device, except those inside the attention kernels. Each call multiplies a tile of rows by
+// a packed matrix, on one thread. Callers distribute tiles over threads. Tile sizes do not depend on the number of
+// threads, so neither do results.
 //
 // matmul_onednn.cc is the usual implementation and the only file that includes oneDNN. A thread-sanitizer build uses
 // matmul_portable.cc instead, because the sanitizer cannot see into generated code.

@@ -30,8 +30,8 @@ StepHeader header_of(const Operation& operation, uint64_t sequence);
 class Collective final : public RunningCollective {
  public:
   Collective(Operation operation, uint64_t sequence, Exchange& exchange);
-  // One stage of a larger collective. Ranks compare `call` before moving data; errors refer to peers by the global
-  // ranks in `names`.
+  // For a collective that is one stage of a larger one. Ranks compare `call` before they use received data. Errors name
+  // rank r of the exchange names[r], which is its rank in the group of the larger collective.
   Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
 
   bool advance() override;
@@ -45,7 +45,7 @@ class Collective final : public RunningCollective {
   };
   struct Phase {
     Pattern pattern;
-    std::byte *out, *in;  // for `combine` and `scatter`, out is this rank's block
+    std::byte *out, *in;  // out is this rank's block for `scatter`, and the whole output otherwise
     Layout out_layout, in_layout;
     int64_t round_elements = 0, rounds = 1;
   };

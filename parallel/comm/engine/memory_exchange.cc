@@ -91,7 +91,7 @@ class MemoryExchange final : public Exchange {
   int64_t common_block_bytes() const override { return direct() ? INT64_MAX : Board::kArea_bytes; }
 
   void offer(int to, const void* data, int64_t bytes) override {
-    set_offer(to, place(data, bytes, to * block_bytes()), bytes);
+    set_offer(to, place(data, bytes, direct() ? 0 : to * block_bytes()), bytes);
   }
   void offer_to_all(const void* data, int64_t bytes) override {
     const uint64_t where = place(data, bytes, 0);

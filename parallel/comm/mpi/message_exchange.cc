@@ -85,7 +85,7 @@ class MessageExchange final : public Exchange {
 
 void MessageExchange::post(const StepHeader& header) {
   const size_t largest = sizeof(Head) + static_cast<size_t>(block_bytes());
-  // Receives come first, so that every message finds its buffer and MPI need not store it.
+  // Receives are posted first, so that a message that arrives from now on finds its buffer and MPI need not store it.
   for (int r = 0; r < size_; ++r) {
     if (r == rank_) continue;
     Buffer& in = incoming_[index(r)];
@@ -114,8 +114,8 @@ bool MessageExchange::arrived() {
   return all;
 }
 
-// Receives the failure of another rank, if there is one. It may have happened in a group to which this rank does not
-// belong.
+// Receives the message with which another rank failed this exchange, if there is one. The reason in it may concern
+// ranks outside `comm_`, because a HostCarrier that fails in one of its exchanges fails the others too.
 void MessageExchange::receive_failure() {
   int flag = 0, bytes = 0;
   MPI_Status status;
@@ -154,7 +154,8 @@ MessageExchange::~MessageExchange() {
     // The group failed in the middle of a step. MPI may use the buffers until the process ends, so they are leaked.
     new std::vector<Buffer>(std::move(outgoing_));
     new std::vector<Buffer>(std::move(incoming_));
-  } else if (failure_.empty() && std::uncaught_exceptions() == 0) {  // freeing is collective
+  } else if (failure_.empty() && std::uncaught_exceptions() == 0) {
+    // Freeing is collective, so it must not happen after a failure or while this rank unwinds, perhaps alone.
     MPI_Comm_free(&comm_);
   }
 }

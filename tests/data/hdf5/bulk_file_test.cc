@@ -166,7 +166,7 @@ TEST_F(BulkFileFaults, WritingFollowsNoSymbolicLink) {
         FAIL() << "expected an IoError";
       } catch (const IoError& error) {
         EXPECT_THAT(error.what(),
-                    HasSubstr(std::string(name) + " is a symbolic link, and what is written here follows"));
+                    HasSubstr(std::string(name) + " is a symbolic link, and files are not written through links"));
       }
     }
   }

@@ -168,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
                   "at least two each"},
         BadConfig{"TopKOverKeptGroups", "model:\n  moe: {num_experts: 8, num_groups: 4, top_k: 3}\n",
                   "the kept groups hold 2 experts"},
-        BadConfig{"RecomputeNoStreams", "model:\n  recompute: mhc\n", "no streams to recompute"},
+        BadConfig{"RecomputeNoStreams", "model:\n  recompute: mhc\n", "needs residual type mhc"},
         BadConfig{"RecomputeNoGroups", "model:\n  recompute: block\n  recompute_layers: 2\n",
                   "only recompute: mhc has groups"},
         BadConfig{"RecomputeGroupTooLarge",

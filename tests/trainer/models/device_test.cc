@@ -40,7 +40,8 @@ Gradients gradients_of(TinyModel& model, const StepBatch& batch, double& loss) {
   return model.gradients();
 }
 
-// The exact gradients of a model after each weight is changed by a normal relative error of size `eps`.
+// The exact gradients of a model after a normally distributed relative error, with standard deviation `eps`, is added
+// to each weight.
 Gradients perturbed(const ModelOptions& options, const StepBatch& batch, double eps, uint64_t seed) {
   TinyModel model({DeviceKind::reference}, options);
   for (const ParameterStore::Entry& e : model.model.parameters->entries()) {
@@ -82,11 +83,12 @@ std::vector<double> conditions(const ModelOptions& options, const StepBatch& bat
 
 class ModelDevice : public ::testing::TestWithParam<Variant> {
  protected:
-  // Arithmetic that rounds to `eps` may move a gradient as far as errors of that size in the weights do: by up to fifty
-  // times eps if attention is steep (single_pass), and by more if the square root of Engram's gate gets a small score.
-  // So the bound is a multiple of the effect of such errors, measured in f64. Some terms cancel exactly whatever the
-  // weights are, such as the gradient that leaves a norm and the streams, to which it is orthogonal. Errors in the
-  // weights do not show the rounding of such terms, so an eps of the whole gradient is allowed in addition.
+  // Rounding to `eps` may change a gradient as much as relative errors of that size in the weights do. This can be
+  // fifty times eps where attention is steep (the variant single_pass), and more where Engram's gate takes the square
+  // root of a small score. So the bound is a multiple of the effect of such errors, measured in f64. Some sums cancel
+  // exactly for all weights. For example, the gradient of a norm's input is orthogonal to this input, which the streams
+  // contain. Errors in the weights do not show the rounding of such sums, so an eps of the whole gradient is allowed in
+  // addition.
   //
   // In a single batch the error may be ten times as large where a gradient is not smooth, at the corner of a clamp or
   // at a small score. A defect shows in every batch. So the median of several batches is judged, for each tensor and

@@ -60,7 +60,7 @@ TEST(Linear, DeclaresItsWeightAndItsBias) {
   EXPECT_EQ(declared.parameters[1]->role, Role::bias);
 }
 
-// The packed copy of a weight is rebuilt when the version of the weight changes, and only then.
+// The packed copy of a weight is rebuilt when the version of the weight changes.
 TEST(Linear, PacksAWeightAnewWhenItsVersionRises) {
   for (const Recipe recipe : {Recipe::f32, Recipe::bf16}) {
     Stream stream{Device{}};
