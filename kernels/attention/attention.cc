@@ -29,7 +29,10 @@ void check_inputs(const Args& a, Device device) {
   check_like("k", k, q, {Tk, Hkv, q.shape[2]});
   check_like("v", v, q, {Tk, Hkv, Dv});
   check_like("o", a.o, q, {Tq, H, Dv});
-  BK_CHECK((lse.shape == Shape{Tq, H}), "attention: lse is ", lse.shape, ", expected [", Tq, ", ", H, "]");
+  BK_CHECK(is_float(q.dtype), "attention: q is ", q.dtype, ", expected a floating dtype");
+  const bool lse_fits = device.kind == DeviceKind::reference ? lse.dtype == DType::f64 : lse.dtype == DType::f32;
+  BK_CHECK((lse.shape == Shape{Tq, H}) && (lse_fits || device.kind == DeviceKind::meta), "attention: lse is ",
+           lse.dtype, lse.shape, ", expected f32 [", Tq, ", ", H, "]");
   check_attention_mask(a.mask, Tq, Tk, device);
 }
 

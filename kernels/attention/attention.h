@@ -17,7 +17,9 @@ namespace birkhoff {
 //          bf16, the weights of a product (p, and ds of the backward) are rounded to it.
 // Aliases: none.
 // Errors:  UserError if a shape or dtype disagrees, H is no multiple of Hkv, or the mask is refused.
-// Values:  k and v are finite, also those of keys that no query sees: a kernel multiplies them by a weight of 0.
+// Values:  q, k, v and d_o are finite, and so are all q . k and d_o . v, also those of queries and keys that the mask
+//          keeps apart: a kernel multiplies what they give by a weight of 0. Scores are below 1e8 in magnitude; larger
+//          ones differ by more than f32 can resolve, and from 1e9 on a result may be NaN.
 // Order:   on the host the bits of a row of o and lse depend only on its query, its range, and the keys and their
 //          places, not on the other queries of the call or the number of threads.
 // Cost:    counted as 2 H (Dqk + Dv) Tq (L + 1) / 2 operations with L = max_length, as if the queries lay evenly over

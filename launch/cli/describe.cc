@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "trainer/config/reader.h"
 
@@ -13,6 +14,11 @@ struct DescribeOptions {
   std::vector<std::string> overrides;
 };
 
+LoadedConfig with_warnings(LoadedConfig loaded) {
+  for (const std::string& warning : loaded.warnings) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
+  return loaded;
+}
+
 // Prints the reference of all settings if neither a file nor an override is given, otherwise the resulting
 // configuration.
 ExitCode describe_config_or_file(const DescribeOptions& options) {
@@ -20,8 +26,9 @@ ExitCode describe_config_or_file(const DescribeOptions& options) {
     std::fputs(describe_config().c_str(), stdout);
     return ExitCode::done;
   }
-  const LoadedConfig loaded = options.config.empty() ? parse_config("run:\n", "defaults", options.overrides)
-                                                     : load_config(options.config, options.overrides);
+  const LoadedConfig loaded =
+      with_warnings(options.config.empty() ? parse_config("run:\n", "defaults", options.overrides)
+                                           : load_config(options.config, options.overrides));
   std::fputs(print_config(loaded.config, loaded.origins).c_str(), stdout);
   return ExitCode::done;
 }
@@ -40,7 +47,8 @@ void add_describe(Cli& cli) {
       .positional("CONFIG", model->config, "YAML file")
       .option("--set", model->overrides, "section.name=value, over the file")
       .run([model] {
-        std::fputs(print(describe_model(load_config(model->config, model->overrides).config)).c_str(), stdout);
+        const LoadedConfig loaded = with_warnings(load_config(model->config, model->overrides));
+        std::fputs(print(describe_model(loaded.config)).c_str(), stdout);
         return ExitCode::done;
       });
 }

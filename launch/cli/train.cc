@@ -131,6 +131,9 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   reports.log = print_line;
   reports.program = program();
   const LoadedConfig& config = arguments.agreed(watched);
+  for (const std::string& warning : config.warnings) {
+    if (world.rank() == 0) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
+  }
   const EvaluationResult result = run_evaluation(watched, config, arguments.checkpoint, reports);
   const ExitCode code = std::isfinite(result.loss) ? ExitCode::done : ExitCode::nonfinite;
   if (world.rank() != 0) return code;

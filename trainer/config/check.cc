@@ -19,6 +19,7 @@ class Checker {
   Checker(const Config& config, ConfigUse use) : c_(config), use_(use) {}
 
   std::vector<Conflict> run() {
+    sizes();
     attention();
     positions();
     ffn();
@@ -37,6 +38,33 @@ class Checker {
  private:
   void require(bool holds, std::vector<std::string> paths, const std::string& expected) {
     if (!holds) conflicts_.push_back({std::move(paths), expected});
+  }
+
+  // Settings that are each within their limits may give a model whose sizes cannot be counted.
+  void sizes() {
+    const DecoderOptions& m = c_.model;
+    const AttentionOptions& a = m.attention;
+    constexpr double kMostWidth = 0x1p31 - 1, kMostParameters = 1e15;  // the widths are those of libraries
+    const bool mla = a.type == AttentionType::mla;
+    const auto heads = static_cast<double>(a.num_heads), hidden = static_cast<double>(m.hidden_size);
+    const auto widest = static_cast<double>(
+        mla ? std::max(a.qk_nope_head_dim + std::max(a.v_head_dim, a.qk_rope_head_dim), a.v_head_dim) : 2 * a.head_dim);
+    require(heads * widest <= kMostWidth,
+            {"model.attention.num_heads", mla ? "model.attention.v_head_dim" : "model.attention.head_dim"},
+            "all heads together are at most 2^31 - 1 wide (keys and values counted together)");
+    const double tokens =
+        static_cast<double>(c_.batch.micro_batch_size) * static_cast<double>(c_.batch.sequence_length);
+    require(tokens <= kMostWidth, {"batch.micro_batch_size", "batch.sequence_length"},
+            "a microbatch has at most 2^31 - 1 tokens");
+    const double experts = static_cast<double>(m.moe.num_experts + m.moe.num_shared);
+    const double inner = m.moe.num_experts > 0 ? experts * static_cast<double>(m.moe.expert_size) : 0;
+    const double layer = hidden * (3 * heads * widest + 3 * std::max(static_cast<double>(m.ffn.size), inner));
+    const double parameters =
+        static_cast<double>(m.num_layers + m.mtp.depth) * layer + 2 * hidden * static_cast<double>(m.vocab_size);
+    require(parameters <= kMostParameters,
+            {"model.hidden_size", "model.num_layers", "model.vocab_size", "model.ffn.size", "model.moe.num_experts",
+             "model.moe.expert_size"},
+            "the model would have more than 1e15 parameters; make it smaller");
   }
 
   void attention() {
@@ -90,12 +118,13 @@ class Checker {
   void moe() {
     const MoeOptions& e = c_.model.moe;
     if (e.num_experts == 0) return;
+    require(e.first_dense_layers <= c_.model.num_layers, {"model.moe.first_dense_layers", "model.num_layers"},
+            "no more dense layers than layers");
+    if (!c_.model.has_experts()) return;
     require(c_.model.ffn.activation == Activation::swiglu, {"model.moe.num_experts", "model.ffn.activation"},
             "experts are swiglu; set the activation to swiglu");
     require(e.top_k <= e.num_experts, {"model.moe.top_k", "model.moe.num_experts"},
             "a token visits no more experts than there are");
-    require(e.first_dense_layers <= c_.model.num_layers, {"model.moe.first_dense_layers", "model.num_layers"},
-            "no more dense layers than layers");
     const bool divide = e.num_experts % e.num_groups == 0;
     require(divide, {"model.moe.num_experts", "model.moe.num_groups"}, "groups must be of equal size");
     require(e.top_groups <= e.num_groups, {"model.moe.top_groups", "model.moe.num_groups"},
@@ -158,7 +187,8 @@ class Checker {
     require(o.schedule.type == ScheduleType::constant || o.schedule.min_learning_rate <= o.schedule.learning_rate,
             {"optimizer.min_learning_rate", "optimizer.learning_rate"},
             "the rate decays: its end is no higher than its peak");
-    if (c_.precision.moments != DType::bf16) return;
+    // The reference device keeps moments in f64.
+    if (c_.precision.moments != DType::bf16 || c_.run.device == DeviceKind::reference) return;
     // A bf16 has 8 significant bits. Multiplied by more than 1 - 2^-8, a moment may round back to its old value and
     // never decay.
     auto decays = [&](const std::string& name, double beta) {
@@ -167,6 +197,7 @@ class Checker {
     };
     decays("beta1", o.adamw.beta1);
     decays("beta2", o.adamw.beta2);
+    if (o.type == OptimizerType::muon) decays("muon.momentum", o.muon.momentum);
     if (!c_.model.engram.layers.empty() && o.engram.update == TableUpdate::balanced)
       decays("engram.beta", o.engram.beta);
   }

@@ -88,9 +88,11 @@ std::string describe_config() {
   const SettingList list = settings_of(config);
   std::string out =
       "# Settings\n\nWritten by `birkhoff describe config`. A setting that is fixed keeps its value when a run is "
-      "resumed.\nAny of them can be given as `--set section.name=value`. Relative paths start from the folder in which "
-      "the "
-      "program is\nstarted, not from that of the config; only `metrics.jsonl` starts from `run.dir`.\n";
+      "resumed.\nAny of them can be given as `--set section.name=value`, where all items of a list are given together: "
+      "`--set "
+      "\"data.sources=[{path: data}]\"`.\nRelative paths start from the folder in which the program is started, not "
+      "from "
+      "that of the config; only\n`metrics.jsonl` starts from `run.dir`.\n";
   for (const auto& [section, doc] : list.sections()) {
     out += concat("\n## ", section, "\n\n", doc, "\n\n");
     std::string table;

@@ -91,6 +91,9 @@ struct DecoderOptions {
   }
   bool operator==(const DecoderOptions&) const = default;
 
+  // Whether any block has experts, that of an MTP predictor included.
+  bool has_experts() const { return moe.at(mtp.depth > 0 ? num_layers : num_layers - 1); }
+
  private:
   // Which kinds of layers a model has depends on several sections.
   void mark_unused_layers(SettingList& s) const {
@@ -98,9 +101,9 @@ struct DecoderOptions {
     if (moe.at(0)) {
       for (const char* setting : {"ffn.size", "ffn.bias"}) s.mark_unused(setting, "all layers have experts");
     }
-    const int64_t last = mtp.depth > 0 ? num_layers : num_layers - 1;
-    if (moe.num_experts > 0 && !moe.at(last))
-      s.mark_unused("moe", "model.moe.first_dense_layers leaves no other layer");
+    if (moe.num_experts > 0 && !has_experts()) {
+      s.mark_unused("moe", "model.moe.first_dense_layers leaves no other layer", "moe.first_dense_layers");
+    }
   }
 };
 

@@ -258,11 +258,11 @@ class LatentAttention final : public Module {
     const Tensor dk_rope = f.take_gradient(activation_, {T, o_.qk_rope_head_dim});
     mla_heads_backward(f.stream, {dkv, dk_rope, d.k, d.v});
     core_.rotate(f, dk_rope.view({T, 1, o_.qk_rope_head_dim}), 0, RopeDirection::inverse);
-    const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, dkv.count() / T})));
+    const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, H * dkv.shape[2]})));
     const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.qk_rope_head_dim});
     concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
     const Tensor dq = q_norm_.backward(f, d.q);
-    const Tensor dx = queries_.backward_input(f, dq.view({T, dq.count() / T}));
+    const Tensor dx = queries_.backward_input(f, dq.view({T, H * dq.shape[2]}));
     const Tensor dx_kv = kv_a_.backward_input(f, dkv_a);
     add(f.stream, {dx, dx, dx_kv});
     return dx;

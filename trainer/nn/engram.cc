@@ -37,7 +37,7 @@ State Engram::forward(Frame& f, State in) {
   Saved& s = f.saved(slot_);
   s.h = in.x;
   const Tensor e = f.take(activation_, {T, options_.rows_per_token() * options_.head_dim});
-  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(table_index_), f.batch.engram_index.at(table_index_)});
+  engram_gather_forward(f.stream, {e, f.batch.engram_rows.at(table_index_), index_TK(f.batch)});
   s.kv = wkv_.forward(f, e);
   for (Tensor* t : {&s.gate, &s.score, &s.rstd_h, &s.rstd_k}) *t = f.take_statistic({T, S});
   s.value = options_.conv ? f.take(activation_, in.x.shape) : Tensor{};
@@ -104,8 +104,7 @@ State Engram::backward_input(Frame& f, State d) {
                                   .rstd_k = s.rstd_k,
                                   .options = options_.gate});
   const Tensor de = wkv_.backward_input(f, dkv);
-  engram_gather_backward(f.stream,
-                         {f.batch.engram_row_gradients.at(table_index_), de, f.batch.engram_index.at(table_index_)});
+  engram_gather_backward(f.stream, {f.batch.engram_row_gradients.at(table_index_), de, index_TK(f.batch)});
   return {dh, d.pre};
 }
 

@@ -24,6 +24,11 @@ class Engram final : public StateModule {
   struct Saved {
     Tensor h, kv, value, gate, score, rstd_h, rstd_k, conv_rstd;
   };
+  // The rows of each token, i32 [T, K].
+  Tensor index_TK(const BatchView& batch) const {
+    return batch.engram_index.at(table_index_).view({batch.num_tokens(), options_.rows_per_token()});
+  }
+
   std::string name_;
   EngramOptions options_;
   int64_t streams_;

@@ -22,8 +22,8 @@ struct BatchView {
   std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normalizer included
   Tensor token_mask;                 // u8 [T], 0 for padding; absent where every token counts
   double sequence_weight = 1;        // one over the sequences of the global batch
-  // Per Engram layer: i32 [T, K] into the unique rows of the step, the rows themselves [U, D], and their gradient [U,
-  // D].
+  // Per Engram layer: for each token its rows, i32 [T * K] into the unique rows of the step, these rows themselves [U,
+  // D], and their gradient [U, D].
   std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
   Tensor nll;  // output, may be absent: receives each token's loss of the next token, f32 [T]
   int64_t num_tokens() const { return sequences * length; }

@@ -140,11 +140,12 @@ class SettingList {
     add_settings();
     for (size_t i = first; unused && i < settings_.size(); ++i) settings_[i].unused = join(why);
   }
-  // Marks `path`, a setting or a section that was added before, as unused. The reason may lie in another section.
-  void mark_unused(std::string_view path, std::string_view why) {
-    const std::string at = join(path);
+  // Marks `path`, a setting or a section that was added before, as unused, but not the setting `except` in it. The
+  // reason may lie in another section.
+  void mark_unused(std::string_view path, std::string_view why, std::string_view except = {}) {
+    const std::string at = join(path), kept = join(except);
     for (Setting& s : settings_) {
-      if (s.path == at || s.path.starts_with(at + ".")) s.unused = why;
+      if ((s.path == at || s.path.starts_with(at + ".")) && s.path != kept) s.unused = why;
     }
   }
 

@@ -34,7 +34,8 @@ ModelOptions model_options(const Config& c, int64_t vocab_size, const EngramHash
 TrainerOptions trainer_options(const Config& c, const EngramHash* engram) {
   TrainerOptions o;
   o.optimizer = c.optimizer;
-  o.precision = {.moments = c.precision.moments,
+  // The reference device computes and keeps everything in f64.
+  o.precision = {.moments = c.run.device == DeviceKind::reference ? DType::f32 : c.precision.moments,
                  .muon_compute = c.precision.recipe == Recipe::f32 ? DType::f32 : DType::bf16};
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {
     const bool heads = c.optimizer.engram.granularity == TableGranularity::head;

@@ -77,7 +77,7 @@ BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers
   BatchView v;
   v.sequences = b.num_sequences;
   v.length = b.sequence_length;
-  v.sequence_weight = 1 / n.sequences;
+  v.sequence_weight = 1 / std::max(1.0, n.sequences);
   v.tokens = upload_i32(stream, arena, b.tokens, {T});
   v.positions = upload_i32(stream, arena, b.positions, {T});
   v.document_start = upload_i32(stream, arena, b.document_start, {T});
@@ -93,7 +93,7 @@ BatchView upload(Stream& stream, Arena& arena, const Batch& b, const Normalizers
     if (d > 0) v.next_tokens.push_back(upload_i32(stream, arena, tokens_ahead(b, static_cast<int64_t>(d)), {T}));
   }
   for (const auto& index : b.engram_index) {
-    v.engram_index.push_back(upload_i32(stream, arena, index, {T, T ? static_cast<int64_t>(index.size()) / T : 0}));
+    v.engram_index.push_back(upload_i32(stream, arena, index, {static_cast<int64_t>(index.size())}));
   }
   return v;
 }

@@ -36,6 +36,9 @@ void Runner::run(const Job& job) {
   check_program(program);
   BK_ASSERT(program.num_chunks == static_cast<int>(stages_->size()), "a program of ", program.num_chunks,
             " chunks for ", stages_->size(), " stages");
+  const auto is_forward = [](const Action& a) { return a.kind == Kind::forward; };
+  BK_ASSERT(job.mode != Frame::Mode::evaluation || std::ranges::all_of(program.actions, is_forward),
+            "a backward in an evaluation, which keeps nothing for it");
   frames_.give_all_back();  // frames that an earlier run left taken when an error ended it
   flights_ = flights_of(program);
   for (size_t i = 0; i < program.actions.size(); ++i) {
@@ -45,11 +48,16 @@ void Runner::run(const Job& job) {
     } else {
       backward(job, action);
     }
-    for (auto& [place, flight] : flights_) {
-      if (flight.last_action == i) frames_.give_back(*flight.frame);
-    }
+    give_back(action.chunk, action.microbatch, i);
+    if (action.chunk > 0) give_back(action.chunk - 1, action.microbatch, i);
   }
   flights_.clear();
+}
+
+// Gives the frame back if this was the last action that needs it.
+void Runner::give_back(int chunk, int microbatch, size_t action) {
+  const Flight& flight = flights_.at({chunk, microbatch});
+  if (flight.last_action == action) frames_.give_back(*flight.frame);
 }
 
 void Runner::forward(const Job& job, const Action& a) {

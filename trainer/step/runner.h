@@ -46,6 +46,7 @@ class Runner {
   using Flights = std::map<std::pair<int, int>, Flight>;  // by chunk and microbatch
 
   Flights flights_of(const Program& program) const;
+  void give_back(int chunk, int microbatch, size_t action);
   void forward(const Job& job, const Action& action);
   void backward(const Job& job, const Action& action);
   void pass_on(const Action& action, State gradient);

@@ -1,5 +1,6 @@
 #include "trainer/step/trainer.h"
 
+#include "kernels/core/error.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/moe/bias_update.h"
 
@@ -29,6 +30,7 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
 
 StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
   StepReport report;
+  BK_ASSERT(!batch.microbatches.empty(), "a step without microbatches");
   // 1. Count the targets of the batch over all replicas. The weight of every loss is divided by this number.
   const Normalizers normalizers = count_targets(mesh_->group(Group::batch), batch, depth_weights_.size());
   // 2. Fetch the rows that all microbatches look up in the Engram tables.

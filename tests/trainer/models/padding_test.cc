@@ -95,6 +95,45 @@ TEST_P(Padding, ChangesNothing) {
   }
 }
 
+Batch without_sequences(const Batch& like) {
+  Batch empty;
+  empty.sequence_length = like.sequence_length;
+  empty.targets.resize(like.targets.size());
+  empty.engram_index.resize(like.engram_index.size());
+  return empty;
+}
+
+// A rank may get a microbatch without tokens, for example when sequences are divided over ranks.
+TEST_P(Padding, AMicrobatchWithoutSequencesChangesNothing) {
+  for (const Recipe recipe : {Recipe::f32, Recipe::bf16}) {
+    for (const Recompute recompute : {Recompute::none, Recompute::block, Recompute::streams}) {
+      ModelOptions options = GetParam().options;
+      if (recompute == Recompute::streams && options.decoder.residual.type == ResidualType::plain) continue;
+      options.recipe = recipe;
+      options.decoder.recompute = recompute;
+      const StepBatch without = tiny_batch(options, kPlain);
+      const Batch empty = without_sequences(without.microbatches[0]);
+      StepBatch with = without;
+      with.microbatches.insert(with.microbatches.begin() + 1, empty);
+      with.microbatches.push_back(empty);
+      EXPECT_EQ(results({}, options, without), results({}, options, with))
+          << name_of(recipe) << " " << name_of(recompute);
+    }
+  }
+}
+
+// No loss, no gradient, and nothing that is not finite.
+TEST_P(Padding, AStepWithoutTokensIsEmpty) {
+  StepBatch step = tiny_batch(GetParam().options, kPlain);
+  for (Batch& b : step.microbatches) b = without_sequences(b);
+  for (std::vector<int64_t>& rows : step.engram_rows) rows.clear();
+  for (int64_t& targets : step.local_targets) targets = 0;
+  for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::reference}) {
+    for (const auto& [name, values] : results({device}, GetParam().options, step))
+      EXPECT_EQ(size_of(values), 0) << name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Variants, Padding, ::testing::ValuesIn(variants()),
                          [](const auto& info) { return info.param.name; });
 

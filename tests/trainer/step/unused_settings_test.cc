@@ -80,7 +80,9 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"Learned", {"model.position=learned"}, {"model.rope.theta", "model.rope.yarn.factor"}},
         Case{"Rotary", {}, {"model.max_positions", "model.rope.yarn.mscale", "model.attention.v_head_dim"}},
         Case{"OnlyExperts", {"model.moe.first_dense_layers=0"}, {"model.ffn.size", "model.ffn.bias"}},
-        Case{"NoExperts", {"model.moe.first_dense_layers=2"}, {"model.moe.num_experts", "model.moe.expert_size"}},
+        Case{"NoExperts",
+             {"model.moe.first_dense_layers=2"},
+             {"model.moe.num_experts", "model.moe.expert_size", "model.moe.top_k"}},
         Case{"Unconstrained", {"model.residual.type=hc"}, {"model.residual.phi_std"}},
         Case{"Rows", {"optimizer.engram.update=sparse_adamw"}, {"optimizer.engram.beta", "optimizer.muon.momentum"}}),
     [](const auto& info) { return std::string(info.param.name); });
