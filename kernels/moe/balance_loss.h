@@ -22,9 +22,8 @@ namespace birkhoff {
 // Types:   f32; token_mask u8; index, chosen i32. alpha and alpha * weight are rounded to f32. Sums are taken in f32
 //          within a sequence and in f64 over sequences, in a fixed order.
 // Aliases: none.
-// Errors:  UserError if a shape or dtype disagrees, if length is 0 or does not divide T, or if num_chosen is not in [1,
-// E];
-//          BugError if `chosen` names an expert that does not exist.
+// Errors:  UserError if a shape or dtype disagrees, if length is 0 or does not divide T, or if num_chosen is not in
+//          [1, E]; BugError if `chosen` names an expert that does not exist.
 // Cost:    reads scores once and chooses the K largest of each token again; holds 2 E sums for every 128 tokens.
 // Source:  DeepSeek-V3, arXiv:2412.19437, equations 17-20.
 struct BalanceLossArgs {
