@@ -8,8 +8,8 @@ OLD and NEW are commits, which are built under DIR (build/compare by default) an
 Both programs train six clipped steps of every case below, on 1, 2 and 3 ranks. Every run must end with exit code 0, and
 these results must be equal: every number of metrics.jsonl that does not measure the machine, each checkpoint, compared by
 `birkhoff checkpoint diff` of NEW (weights; moments, which depend on the gradients; the position in the data; the config),
-`birkhoff eval`, `birkhoff describe model`, the tokenizer, and the files of the data set. NEW also resumes from OLD's checkpoint of step 3 and must end where OLD
-ended. --only TEXT takes the cases whose name contains TEXT.
+`birkhoff eval`, `birkhoff describe model`, the tokenizer, and the files of the data set. NEW also resumes from OLD's
+checkpoint of step 3 and must end where OLD ended. --only TEXT takes the cases whose name contains TEXT.
 
 --speed runs `bench step`, `bench ranks` and `bench checkpoint` and a short training run of the quickstart model with both
 programs in turn, and prints the median over the rounds of NEW / OLD for speed and for peak memory.

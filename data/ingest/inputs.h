@@ -18,9 +18,10 @@ std::string shown(const std::filesystem::path& path);
 // Returns the regular files among `paths` and those inside the folders among `paths`, sorted by path within each
 // folder. A file that is named more than once, in whatever spelling, is listed once. Inside a folder the following are
 // skipped and reported to the log: hidden entries, datasets of our own, links to folders, dangling links, anything that
-// is neither a file nor a folder (such as a pipe), and the folder `output`. An empty path `output` stands for no
-// folder. Errors: UserError names a path that does not exist or is one of our own datasets, or says that there is no
-// file at
+// is neither a file nor a folder (such as a pipe), and the folder `output`. If `output` is empty, there is no such
+// folder.
+//
+// Errors: UserError names a path that does not exist or is one of our own datasets, or says that there is no file at
 //         all. DataError names a path that is a pipe, socket or device. IoError names a path that cannot be accessed,
 //         and the reason.
 std::vector<std::filesystem::path> find_inputs(const std::vector<std::string>& paths,

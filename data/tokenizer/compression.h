@@ -12,8 +12,9 @@ namespace birkhoff {
 
 // Applies in order: NFKC, NFD, removal of marks, lower case, replacement of each run of [space tab CR LF] by one space,
 // and removal of white space at both ends unless the text is exactly one space. Each U+E000 that is left becomes a
-// space, because the source uses it to mark that single space. The result may be empty. The text must be UTF-8. Source:
-// the demo of Engram, arXiv:2601.07372, and the release of DeepSeek-V4.1: the normalizers of the tokenizer
+// space, because the source uses it to mark that single space. The result may be empty. The text must be UTF-8.
+//
+// Source: the demo of Engram, arXiv:2601.07372, and the release of DeepSeek-V4.1: the normalizers of the tokenizer
 //         compression and their order.
 std::string engram_normalize(std::string_view text);
 

@@ -30,9 +30,9 @@ void check_inputs(const Args& a, Device device) {
   check_like("v", v, q, {Tk, Hkv, Dv});
   check_like("o", a.o, q, {Tq, H, Dv});
   BK_CHECK(is_float(q.dtype), "attention: q is ", q.dtype, ", expected a floating dtype");
-  const bool lse_fits = device.kind == DeviceKind::reference ? lse.dtype == DType::f64 : lse.dtype == DType::f32;
-  BK_CHECK((lse.shape == Shape{Tq, H}) && (lse_fits || device.kind == DeviceKind::meta), "attention: lse is ",
-           lse.dtype, lse.shape, ", expected f32 [", Tq, ", ", H, "]");
+  const DType statistic = device.kind == DeviceKind::reference ? DType::f64 : DType::f32;
+  BK_CHECK((lse.shape == Shape{Tq, H}) && (lse.dtype == statistic || device.kind == DeviceKind::meta),
+           "attention: lse is ", lse.dtype, lse.shape, ", expected ", statistic, "[", Tq, ", ", H, "]");
   check_attention_mask(a.mask, Tq, Tk, device);
 }
 

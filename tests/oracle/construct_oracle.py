@@ -4,7 +4,8 @@ random ones.
 
   construct_oracle.py TOKENIZER_TOOL [--freeze]
 
-A pattern that Birkhoff refuses with a message counts as equal, unless it is in ACCEPTED: these must work. --freeze writes the results of PyPI's tokenizers for the constructs below to constructs_frozen.json.
+A pattern that Birkhoff refuses with a message counts as equal, unless it is in ACCEPTED: these must work. --freeze
+writes the results of PyPI's tokenizers for the constructs below to constructs_frozen.json.
 Exit code 77: skipped, the package could not be installed (no network, no PyPI).
 """
 import json
