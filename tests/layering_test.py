@@ -4,6 +4,7 @@ third-party library has exactly one home, no layer names a dtype, every header a
 that each header is compiled alone and no source is unused), no name of a namespace is defined twice, Args of more than
 five members are filled by name, a config embeds the options of the modules, no enumeration has the values of another,
 libraries neither print nor exit, and spelling is American."""
+import os
 import pathlib
 import re
 import subprocess
@@ -145,16 +146,25 @@ def written_files():
     return [p for p in known if p.suffix in endings and p.is_file() and not p.relative_to(ROOT).as_posix().startswith(theirs)]
 
 
+def not_executable():
+    """Scripts that name their interpreter but cannot be run by their path, as their usage says."""
+    for path in written_files():
+        if path.read_text().startswith('#!') and not os.access(path, os.X_OK):
+            yield f'{path.relative_to(ROOT).as_posix()}: a script that is not executable; chmod +x'
+
+
 def main():
     program = texts(sources())
     tests = texts(p for p in (ROOT / 'tests').rglob('*') if p.suffix in ('.h', '.cc'))
     found = [*violations(), *rules.circles(program), *named_dtypes(), *unlisted(), *defined_twice(),
              *rules.args_by_position(program | tests), *rules.option_headers(program),
-             *rules.equal_enumerations(program), *rules.printing(program), *rules.british(texts(written_files()))]
+             *rules.equal_enumerations(program), *rules.printing(program), *rules.timed_assertions(tests),
+             *rules.british(texts(written_files())), *not_executable()]
     print('\n'.join(found) if found else
           'layering: every include goes downward, no folders include one another, every library is at home, no layer names a '
           'dtype, every file is in the build, no name is defined twice, long Args are filled by name, a config embeds the '
-          'options of modules and no enumeration stands twice, no library prints or exits, spelling is American')
+          'options of modules and no enumeration stands twice, no library prints or exits, no test asserts a time, every '
+          'script can be run by its name, spelling is American')
     return 1 if found else 0
 
 

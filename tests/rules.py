@@ -168,6 +168,19 @@ def printing(sources):
             yield f'{path}:{line_of(text, m.start())}: a library neither prints nor exits, but here is {m[0].strip("( ")}'
 
 
+# An upper bound on a time that was measured: a difference of two times, or a member in seconds.
+TIMED = re.compile(r'\b(?:EXPECT|ASSERT)_L[TE]\(\s*(?:[^;,]*\bnow(?:_s)?\(\)|[\w.>()-]*(?:_s|seconds)\s*,\s*[\d.])')
+
+
+def timed_assertions(sources):
+    """Upper bounds on times in tests. They fail on a busy machine: compare with a time of the same run instead, or let
+    what must not wait hang forever if it does, so that CTest's limit ends it."""
+    for path, text in sources.items():
+        if path.startswith('tests/'):
+            for match in TIMED.finditer(text):
+                yield f'{path}:{line_of(text, match.start())}: a timed assertion, which a busy machine fails'
+
+
 def british(sources):
     for path, text in sources.items():
         for m in WORD.finditer(text):

@@ -37,6 +37,14 @@ class Rules(unittest.TestCase):
         short = 'struct AddArgs {\n  Tensor y, a, b;\n};\nvoid add(Stream& stream, const AddArgs& args);\n'
         self.allowed(rules.args_by_position, {'a.h': short, 'b.cc': 'add(s, {a, b, c, d, e, f});\n'})
 
+    def test_timed_assertions(self):
+        for timed in ('EXPECT_LT(report->blocked_s, 0.15);', 'ASSERT_LE(o.seconds, 3);', 'EXPECT_LT(now_s() - began, kMost);',
+                      'EXPECT_LT(std::chrono::steady_clock::now() - start,\n          std::chrono::seconds(5));'):
+            self.refused(rules.timed_assertions, {'tests/a_test.cc': 'void f() {\n  ' + timed + '\n}\n'}, 'a_test.cc:2: a timed')
+        for other in ('EXPECT_LE(report->blocked_s, waited);', 'EXPECT_GT(report->write_s, 0.19);', 'EXPECT_LT(loss, 5);',
+                      'EXPECT_LT(o.seconds, kLongest_s);'):
+            self.allowed(rules.timed_assertions, {'tests/a_test.cc': other})
+
     def test_headers_of_options(self):
         for path, target in (('trainer/config/a.cc', 'trainer/nn/moe.h'), ('trainer/nn/moe_options.h', 'trainer/nn/moe.h'),
                              ('trainer/optim/options.h', 'trainer/config/config.h'), ('trainer/nn/moe_options.h', 'trainer/optim/options.h'),

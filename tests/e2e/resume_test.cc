@@ -12,8 +12,11 @@ namespace birkhoff::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 // Copies only the checkpoint of step 4 of a run of 8 steps, so that a run in `to` resumes from there.
 void forget_after_four(const fs::path& from, const fs::path& to) {
@@ -158,7 +161,7 @@ TEST(Resume, WalksBackToTheNewestValidCheckpointAndSaysSo) {
 // differ.
 TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
   const TempDir dir;
-  const std::string part = "--set eval.sequences=13";
+  const std::string part = "--set eval.sequences=13 --set model.max_positions=99";
   const ProgramResult run = Training::shared().train(2, dir / "run", part);
   ASSERT_EQ(run.exit_code, 0) << run.output;
   const size_t at = run.output.find("eval step: 8/8 | loss: ");
@@ -170,6 +173,8 @@ TEST(Evaluation, OfACheckpointEqualsThatOfTheRunOnAnyNumberOfRanks) {
         run_program(mpirun(ranks) + BIRKHOFF_PROGRAM + " eval " + (source ? source : ".") + "/configs/test.yaml" +
                     Training::shared().data_arguments() + " --set run.dir=" + (dir / "run").string() + " " + part);
     ASSERT_EQ(eval.exit_code, 0) << eval.output;
+    const std::string warning = "warning: --set: model.max_positions has no effect";
+    EXPECT_THAT(eval.output, AllOf(HasSubstr(warning), Not(ContainsRegex(warning + "(.|\n)*" + warning)))) << ranks;
     const size_t found = eval.output.find("loss: ");
     ASSERT_NE(found, std::string::npos) << eval.output;
     // The run prints six digits.

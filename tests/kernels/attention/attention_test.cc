@@ -6,6 +6,7 @@
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
 #include "tests/kernels/attention/attended.h"
 #include "tests/support/tolerance.h"
 
@@ -95,6 +96,22 @@ TEST(Attention, SurvivesLargeScores) {
   OpCase c = attention_case({1, 1, 16, 8}, one);
   c.forward([=](Stream& s, const Tensors& t) { forward(s, t, one, 100); });
   for (double o : c.result(Device{}, DType::f32, "o")) EXPECT_TRUE(std::isfinite(o));
+}
+
+TEST(Attention, RefusesStatisticsOfAnotherTypeOrShape) {
+  Stream stream{};
+  Arena arena(stream.device);
+  const auto take = [&](DType dtype, const Shape& shape) { return arena.take(dtype, shape); };
+  const Tensor q = take(DType::bf16, {8, 4, 6}), v = take(DType::bf16, {8, 4, 6}), o = take(DType::bf16, {8, 4, 6});
+  const AttentionMask mask{.key_begin = take(DType::i32, {8}), .max_length = 8};
+  fill_zero(stream, mask.key_begin);
+  const auto attend = [&](const Tensor& lse) {
+    attention_forward(stream, {.o = o, .lse = lse, .q = q, .k = q, .v = v, .mask = mask});
+  };
+  EXPECT_NO_THROW(attend(take(DType::f32, {8, 4})));
+  EXPECT_THROW(attend(take(DType::bf16, {8, 4})), UserError);
+  EXPECT_THROW(attend(take(DType::f64, {8, 4})), UserError);
+  EXPECT_THROW(attend(take(DType::f32, {4, 8})), UserError);
 }
 
 TEST(Attention, CountsItsWorkOnTheMetaDevice) {

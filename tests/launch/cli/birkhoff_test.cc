@@ -1,4 +1,5 @@
 // Runs the whole program and checks what it prints and its exit code.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 struct Result {
   int exit_code;
@@ -50,6 +52,18 @@ TEST(Birkhoff, PrintsTheResolvedConfigWithOrigins) {
   const Result result = program("describe config " + config("bench/gpt_14m.yaml") + " --set run.steps=9");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.output, AllOf(HasSubstr("  steps: 9 "), HasSubstr("# from --set\n")));
+}
+
+// Warnings go to standard error, so that what is printed stays a config.
+TEST(Birkhoff, WarnsOfSettingsWithoutEffectWhereItPrintsAConfigOrAModel) {
+  const std::string arguments = config("quickstart.yaml") + " --set model.max_positions=4096";
+  for (const std::string command : {"describe config ", "describe model "}) {
+    const Result result = program(command + arguments + " 2>&1 >/dev/null");
+    EXPECT_EQ(result.exit_code, 0) << command;
+    EXPECT_THAT(result.output, AllOf(StartsWith("warning: "), HasSubstr("model.max_positions"))) << command;
+    EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << "one line: " << result.output;
+    EXPECT_EQ(program(command + config("quickstart.yaml") + " 2>&1 >/dev/null").output, "") << command;
+  }
 }
 
 TEST(Birkhoff, DescribesAModelThatNoMachineHolds) {

@@ -75,13 +75,16 @@ TEST_F(PrometheusTest, ListensOnTheLoopbackAddressOnly) {
   EXPECT_THAT(scrape(sink->port(), 0x7f000002), IsEmpty());  // 127.0.0.2 is this host too
 }
 
-TEST_F(PrometheusTest, AClientThatSaysNothingKeepsNobodyWaiting) {
+// The server would drop the idle clients only after a day, so a page that waited for them would never come.
+TEST(PageServer, AClientThatSaysNothingKeepsNobodyWaiting) {
+  PageServerOptions options;
+  options.page = [] { return std::string("page"); };
+  options.client_timeout_s = 86400;
+  const auto server = serve_page(std::move(options));
   std::vector<std::unique_ptr<test::IdleClient>> idle;
   for (int i = 0; i < 100; ++i)
-    idle.push_back(std::make_unique<test::IdleClient>(sink->port(), i % 2 ? "GET /met" : ""));
-  const auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT(scrape(sink->port()), HasSubstr("200 OK"));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(1));
+    idle.push_back(std::make_unique<test::IdleClient>(server->port(), i % 2 ? "GET /met" : ""));
+  EXPECT_THAT(scrape(server->port()), HasSubstr("200 OK"));
 }
 
 TEST(PageServer, DropsAClientThatSaysNothingAndThenTakesTheNext) {

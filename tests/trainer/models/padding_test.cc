@@ -95,17 +95,10 @@ TEST_P(Padding, ChangesNothing) {
   }
 }
 
-Batch without_sequences(const Batch& like) {
-  Batch empty;
-  empty.sequence_length = like.sequence_length;
-  empty.targets.resize(like.targets.size());
-  empty.engram_index.resize(like.engram_index.size());
-  return empty;
-}
-
-// A rank may get a microbatch without tokens, for example when sequences are divided over ranks.
+// A rank may get a microbatch without tokens, for example when sequences are divided over ranks. The model runs as one
+// stage and as several.
 TEST_P(Padding, AMicrobatchWithoutSequencesChangesNothing) {
-  for (const Recipe recipe : {Recipe::f32, Recipe::bf16}) {
+  for (const Recipe recipe : {Recipe::f32, Recipe::bf16, Recipe::fp8_block}) {
     for (const Recompute recompute : {Recompute::none, Recompute::block, Recompute::streams}) {
       ModelOptions options = GetParam().options;
       if (recompute == Recompute::streams && options.decoder.residual.type == ResidualType::plain) continue;
@@ -116,8 +109,12 @@ TEST_P(Padding, AMicrobatchWithoutSequencesChangesNothing) {
       StepBatch with = without;
       with.microbatches.insert(with.microbatches.begin() + 1, empty);
       with.microbatches.push_back(empty);
-      EXPECT_EQ(results({}, options, without), results({}, options, with))
-          << name_of(recipe) << " " << name_of(recompute);
+      const Values expected = results({}, options, without);
+      for (const std::vector<int64_t>& begins : {std::vector<int64_t>{}, {1}, {1, 2, options.decoder.num_layers + 1}}) {
+        options.stage_begins = begins;
+        EXPECT_EQ(results({}, options, with), expected)
+            << name_of(recipe) << " " << name_of(recompute) << ", stages " << begins.size() + 1;
+      }
     }
   }
 }
@@ -125,9 +122,7 @@ TEST_P(Padding, AMicrobatchWithoutSequencesChangesNothing) {
 // No loss, no gradient, and nothing that is not finite.
 TEST_P(Padding, AStepWithoutTokensIsEmpty) {
   StepBatch step = tiny_batch(GetParam().options, kPlain);
-  for (Batch& b : step.microbatches) b = without_sequences(b);
-  for (std::vector<int64_t>& rows : step.engram_rows) rows.clear();
-  for (int64_t& targets : step.local_targets) targets = 0;
+  remove_sequences(step);
   for (const DeviceKind device : {DeviceKind::cpu, DeviceKind::reference}) {
     for (const auto& [name, values] : results({device}, GetParam().options, step))
       EXPECT_EQ(size_of(values), 0) << name;

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/core/error.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
 #include "tests/support/op_case.h"
@@ -94,6 +95,13 @@ TEST(Trainer, EvaluationGivesTheLossOfTheStepAndLeavesNoTrace) {
   other.trainer.step(batch, 0.01);
   evaluated.trainer.evaluate(next);
   EXPECT_EQ(evaluated.trainer.step(next, 0.01).loss, other.trainer.step(next, 0.01).loss);
+}
+
+TEST(Trainer, RefusesAStepWithoutMicrobatches) {
+  Learner learner(full_options());
+  const std::vector<std::vector<double>> before = learner.values();
+  EXPECT_THROW(learner.trainer.step(StepBatch{}, 0.01), BugError);
+  EXPECT_EQ(learner.values(), before);
 }
 
 TEST(Trainer, TakesSequencesOfAnotherLengthAtAnyStep) {

@@ -87,14 +87,16 @@ StepBatch batch_of(const Rules& s, const Communicator& comm, int step) {
   return tiny_batch(model_options(s), {static_cast<uint64_t>(1 + step % 2), 6, 11, 2, comm.rank(), comm.size()});
 }
 
-Outcome train(const Rules& rules, int ranks) {
+// The sequences of a rank in a step.
+using Share = std::function<StepBatch(const Communicator&, int step)>;
+
+Outcome train(const Rules& rules, int ranks, const Share& share) {
   std::vector<Outcome> outcomes(static_cast<size_t>(ranks));
   run_ranks(ranks, [&](Communicator& comm) {
     Replica r(comm, rules, trainer_options(rules));
     r.trainer.measure_gain(true);
     Outcome& mine = outcomes[static_cast<size_t>(comm.rank())];
-    for (int step = 0; step < rules.steps; ++step)
-      mine.reports.push_back(r.trainer.step(batch_of(rules, comm, step), 0.01));
+    for (int step = 0; step < rules.steps; ++step) mine.reports.push_back(r.trainer.step(share(comm, step), 0.01));
     mine.values = values_of_model(r);
   });
   for (int rank = 1; rank < ranks; ++rank) {
@@ -107,6 +109,10 @@ Outcome train(const Rules& rules, int ranks) {
     }
   }
   return outcomes[0];
+}
+
+Outcome train(const Rules& rules, int ranks) {
+  return train(rules, ranks, [&](const Communicator& comm, int step) { return batch_of(rules, comm, step); });
 }
 
 void expect_near(const Outcome& actual, const Outcome& expected, double bound, double weight_bound) {
@@ -185,6 +191,19 @@ TEST(ReplicasMuon, OwnMatricesWhole) {
     comm.all_reduce(host_stream(), {cuts, DType::f64, {1}})->wait(stream);
     EXPECT_GT(cuts[0], 0) << "nothing was cut: the case tests nothing";
   });
+}
+
+// The first replica has all sequences; the microbatches of the others are empty.
+TEST(ReplicasWithoutTokens, TakeTheStepsOfOneReplica) {
+  Rules rules;
+  rules.device = DeviceKind::reference;
+  const auto share = [&](const Communicator& comm, int step) {
+    StepBatch batch = tiny_batch(model_options(rules), {static_cast<uint64_t>(1 + step % 2), 6, 11, 2});
+    if (comm.rank() > 0) remove_sequences(batch);
+    return batch;
+  };
+  const Outcome one = train(rules, 1, share);
+  for (const int ranks : {2, 3}) expect_near(train(rules, ranks, share), one, 1e-11, 1e-10);
 }
 
 // If a value on one replica is not finite, all replicas skip the step, name the value, and change nothing.

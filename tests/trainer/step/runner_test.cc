@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include "kernels/core/error.h"
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
 #include "tests/trainer/support/learner.h"
@@ -223,6 +224,16 @@ TEST(Routing, RecordedInOneStageIsReplayedInSeveral) {
   tape.set_mode(RoutingTape::Mode::replay);
   staged.run(batch, weights_last(), &tape);
   expect_same_bits(results_of(staged), results_of(whole));
+}
+
+TEST(Runner, RefusesABackwardInAnEvaluation) {
+  const ModelOptions o = full_options();
+  TinyModel tiny({}, o);
+  const StepBatch batch = tiny_batch(o, {});
+  const auto evaluate = [&](const Program& program) { tiny.run(batch, program, nullptr, Frame::Mode::evaluation); };
+  EXPECT_NO_THROW(evaluate(forward_program(1, kMicrobatches)));
+  EXPECT_THROW(evaluate(sequential_program(1, kMicrobatches)), BugError);
+  EXPECT_THROW(evaluate(forwards_first(kMicrobatches)), BugError);
 }
 
 TEST(Gain, OfSeveralStagesIsThatOfOne) {

@@ -318,6 +318,20 @@ StepBatch tiny_batch(const ModelOptions& o, const TinyStep& step) {
   return out;
 }
 
+Batch without_sequences(const Batch& like) {
+  Batch empty;
+  empty.sequence_length = like.sequence_length;
+  empty.targets.resize(like.targets.size());
+  empty.engram_index.resize(like.engram_index.size());
+  return empty;
+}
+
+void remove_sequences(StepBatch& step) {
+  for (Batch& b : step.microbatches) b = without_sequences(b);
+  for (std::vector<int64_t>& rows : step.engram_rows) rows.clear();
+  for (int64_t& targets : step.local_targets) targets = 0;
+}
+
 void randomize(Stream& stream, Model& model, uint64_t seed) {
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;

@@ -31,6 +31,10 @@ struct TinyStep {
   int64_t padding = 0;
 };
 StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
+// A microbatch without sequences, otherwise like the given one.
+Batch without_sequences(const Batch& like);
+// Makes all microbatches of a step empty.
+void remove_sequences(StepBatch& step);
 
 // Sets all parameters to random values about as large as after training. At the real initial values some gradients are
 // zero by symmetry.
