@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "kernels/core/error.h"
@@ -52,12 +53,13 @@ std::vector<int64_t> multipliers_of(const EngramHashSpec& s, int64_t layer) {
 
 EngramHash::EngramHash(EngramHashSpec spec) : spec_(std::move(spec)) {
   check(spec_);
-  std::unordered_set<int64_t> used;  // primes of all tables: no two segments share one
+  std::unordered_set<int64_t> used;           // primes of all tables: no two segments share one
+  std::unordered_map<int64_t, int64_t> next;  // per base: the smallest number that may be an unused prime from it on
   for (int64_t layer : spec_.layers) {
     EngramTable table;
     table.multipliers = multipliers_of(spec_, layer);
     for (int64_t base : spec_.bases) {
-      int64_t candidate = base;
+      int64_t& candidate = next.try_emplace(base, base).first->second;
       for (int64_t head = 0; head < spec_.num_heads; ++head, ++candidate) {
         while (used.count(candidate) || !is_prime(candidate)) ++candidate;
         used.insert(candidate);

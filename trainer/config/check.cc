@@ -4,6 +4,7 @@
 #include <set>
 
 #include "kernels/core/error.h"
+#include "trainer/config/sizes.h"
 
 namespace birkhoff {
 namespace {
@@ -19,7 +20,7 @@ class Checker {
   Checker(const Config& config, ConfigUse use) : c_(config), use_(use) {}
 
   std::vector<Conflict> run() {
-    sizes();
+    conflicts_ = conflicts_of_sizes(c_);
     attention();
     positions();
     ffn();
@@ -38,33 +39,6 @@ class Checker {
  private:
   void require(bool holds, std::vector<std::string> paths, const std::string& expected) {
     if (!holds) conflicts_.push_back({std::move(paths), expected});
-  }
-
-  // Settings that are each within their limits may give a model whose sizes cannot be counted.
-  void sizes() {
-    const DecoderOptions& m = c_.model;
-    const AttentionOptions& a = m.attention;
-    constexpr double kMostWidth = 0x1p31 - 1, kMostParameters = 1e15;  // the widths are those of libraries
-    const bool mla = a.type == AttentionType::mla;
-    const auto heads = static_cast<double>(a.num_heads), hidden = static_cast<double>(m.hidden_size);
-    const auto widest = static_cast<double>(
-        mla ? std::max(a.qk_nope_head_dim + std::max(a.v_head_dim, a.qk_rope_head_dim), a.v_head_dim) : 2 * a.head_dim);
-    require(heads * widest <= kMostWidth,
-            {"model.attention.num_heads", mla ? "model.attention.v_head_dim" : "model.attention.head_dim"},
-            "all heads together are at most 2^31 - 1 wide (keys and values counted together)");
-    const double tokens =
-        static_cast<double>(c_.batch.micro_batch_size) * static_cast<double>(c_.batch.sequence_length);
-    require(tokens <= kMostWidth, {"batch.micro_batch_size", "batch.sequence_length"},
-            "a microbatch has at most 2^31 - 1 tokens");
-    const double experts = static_cast<double>(m.moe.num_experts + m.moe.num_shared);
-    const double inner = m.moe.num_experts > 0 ? experts * static_cast<double>(m.moe.expert_size) : 0;
-    const double layer = hidden * (3 * heads * widest + 3 * std::max(static_cast<double>(m.ffn.size), inner));
-    const double parameters =
-        static_cast<double>(m.num_layers + m.mtp.depth) * layer + 2 * hidden * static_cast<double>(m.vocab_size);
-    require(parameters <= kMostParameters,
-            {"model.hidden_size", "model.num_layers", "model.vocab_size", "model.ffn.size", "model.moe.num_experts",
-             "model.moe.expert_size"},
-            "the model would have more than 1e15 parameters; make it smaller");
   }
 
   void attention() {
@@ -156,7 +130,7 @@ class Checker {
   void engram() {
     const EngramOptions& e = c_.model.engram;
     if (e.layers.empty()) return;
-    for (const int64_t layer : e.layers) {
+    for (const int64_t layer : std::set(e.layers.begin(), e.layers.end())) {
       require(layer < c_.model.num_layers, {"model.engram.layers", "model.num_layers"},
               concat("block ", layer, " does not exist; blocks are counted from 0"));
     }

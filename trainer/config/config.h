@@ -31,6 +31,7 @@ struct Config {
     s.section("model", model, "The model.");
     s.section("parallel", parallel, "How ranks share the work. World size = dp * tp * pp * cp.");
     s.section("precision", precision, "Number formats.");
+    if (run.device == DeviceKind::reference) s.mark_unused("precision.moments", "run.device is reference");
     s.section("optimizer", optimizer, "Optimizer, learning rate, gradient clipping and the limits on skipped steps.");
     if (model.engram.layers.empty()) s.mark_unused("optimizer.engram", "model.engram.layers is empty");
     s.section("batch", batch, "Sizes of the batch of a step.");

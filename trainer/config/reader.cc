@@ -75,7 +75,8 @@ class Reader {
     for (const auto& [path, setting] : by_path_) {
       // No shell expands these in a config file, and bash does not expand them after the '=' of --set.
       const auto* text = std::get_if<std::string*>(&setting->value);
-      if (text && ((*text)->starts_with("~/") || (*text)->starts_with('$')))
+      const bool given = origins_.at(path) != "default" && origins_.at(path) != "derived";
+      if (text && given && ((*text)->starts_with("~/") || (*text)->starts_with('$')))
         warnings.push_back(concat(origins_.at(path), ": ", path, " is taken as it stands, ", **text,
                                   ": '~' and variables are not replaced; write the folder out"));
     }

@@ -56,13 +56,13 @@ TEST(Birkhoff, PrintsTheResolvedConfigWithOrigins) {
 
 // Warnings go to standard error, so that what is printed stays a config.
 TEST(Birkhoff, WarnsOfSettingsWithoutEffectWhereItPrintsAConfigOrAModel) {
-  const std::string arguments = config("quickstart.yaml") + " --set model.max_positions=4096";
+  const std::string arguments = config("deepseek_v3.yaml") + " --set model.max_positions=4096";
   for (const std::string command : {"describe config ", "describe model "}) {
     const Result result = program(command + arguments + " 2>&1 >/dev/null");
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_THAT(result.output, AllOf(StartsWith("warning: "), HasSubstr("model.max_positions"))) << command;
     EXPECT_EQ(std::ranges::count(result.output, '\n'), 1) << "one line: " << result.output;
-    EXPECT_EQ(program(command + config("quickstart.yaml") + " 2>&1 >/dev/null").output, "") << command;
+    EXPECT_EQ(program(command + config("deepseek_v3.yaml") + " 2>&1 >/dev/null").output, "") << command;
   }
 }
 

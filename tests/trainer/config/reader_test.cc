@@ -177,7 +177,25 @@ INSTANTIATE_TEST_SUITE_P(
                   "more than 1e15 parameters"},
         BadConfig{"TooManyTokens",
                   "batch:\n  micro_batch_size: 1000000\n  global_batch_size: 1000000\n  sequence_length: 1000000\n",
-                  "at most 2^31 - 1 tokens"},
+                  "at most 2^26 tokens"},
+        BadConfig{"TooManyRows",
+                  "batch:\n  micro_batch_size: 1\n  sequence_length: 60000000\nmodel:\n  num_layers: 4\n  engram:\n    "
+                  "layers: [1]\n    num_heads: 8\n    orders: [2, 3]\n",
+                  "look up at most 2^28 rows"},
+        BadConfig{
+            "TooManyLatents",
+            "model:\n  hidden_size: 1\n  num_layers: 200\n  attention: {type: mla, num_heads: 16384, q_lora_rank: "
+            "1000000, qk_nope_head_dim: 65536, qk_rope_head_dim: 65534, v_head_dim: 1}\n",
+            "more than 1e15 parameters"},
+        BadConfig{"TablesTooLarge",
+                  "model:\n  num_layers: 12\n  engram: {layers: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], rows_per_head: "
+                  "100000000, num_heads: 8, head_dim: "
+                  "65536}\n",
+                  "more than 1e15 parameters, tables included"},
+        BadConfig{"TooManyActivations",
+                  "batch:\n  sequence_length: 40000000\nmodel:\n  hidden_size: 1000000\n  num_layers: 10000\n  "
+                  "attention: {num_heads: 1, head_dim: 2}\n  ffn: {size: 1}\n  residual: {type: mhc, streams: 8}\n",
+                  "more than 1e15 activations"},
         BadConfig{
             "MuonInBf16",
             "precision:\n  moments: bf16\noptimizer:\n  type: muon\n  beta2: 0.95\n  muon:\n    momentum: 0.9999\n",
@@ -513,8 +531,22 @@ TEST(Reader, KeepsTheLastLinesOfAText) {
 // Without the warning, a run would silently create a folder named '~'.
 TEST(Reader, WarnsOfWhatNoShellReplaces) {
   const auto warnings = parse_config("run:\n  dir: ~/x\n", "x.yaml", {"eval.data=$HOME/d"}).warnings;
-  EXPECT_THAT(warnings, testing::IsSupersetOf({StartsWith("x.yaml:2: run.dir is taken as it stands, ~/x: "),
-                                               StartsWith("--set: eval.data is taken as it stands, $HOME/d: ")}));
+  // checkpoint.dir follows from run.dir, which has a warning already.
+  EXPECT_THAT(warnings, testing::UnorderedElementsAre(StartsWith("x.yaml:2: run.dir is taken as it stands, ~/x: "),
+                                                      StartsWith("--set: eval.data is taken as it stands, $HOME/d: ")));
+}
+
+TEST(Reader, ReportsABlockThatDoesNotExistOnce) {
+  EXPECT_THAT(
+      refusal("model:\n  num_layers: 8\n  engram:\n    layers: [22, 22]\n"),
+      AllOf(StartsWith("x.yaml has 2 mistakes:"), HasSubstr("block 22 does not exist"), HasSubstr("each once")));
+}
+
+TEST(Reader, WarnsThatTheReferenceDeviceKeepsMomentsInF64) {
+  const std::vector<std::string> moments = {"precision.moments=bf16"};
+  EXPECT_THAT(parse_config("run:\n  device: reference\n", "x.yaml", moments).warnings,
+              testing::ElementsAre("--set: precision.moments has no effect: run.device is reference"));
+  EXPECT_THAT(parse_config("run:\n  device: cpu\n", "x.yaml", moments).warnings, testing::IsEmpty());
 }
 
 // Reading must end whatever the path names: a pipe that nobody writes to, an endless device, a file of many gigabytes.
