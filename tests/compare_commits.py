@@ -333,8 +333,9 @@ def figures(program, scratch):
     checkpoint = bench('checkpoint', '--rounds', '5')
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         folder = pathlib.Path(folder)
-        settings = ['run.steps=4', 'run.dir=run', f'data.tokenizer={program.folder}/tokenizer.json', 'eval.sequences=6',
-                    f'data.sources=[{{path: {program.folder}/data}}]', f'eval.data={program.folder}/data', 'run.log_interval=1']
+        settings = ['run.steps=4', 'optimizer.warmup_steps=2', 'run.dir=run', 'run.log_interval=1', 'eval.sequences=6',
+                    f'data.tokenizer={program.folder}/tokenizer.json', f'data.sources=[{{path: {program.folder}/data}}]',
+                    f'eval.data={program.folder}/data']
         checked(program.run('train', ROOT / 'configs/quickstart.yaml', *[w for s in settings for w in ('--set', s)], cwd=folder))
         peak = max(json.loads(line).get('memory_bytes.peak', 0) for line in (folder / 'run/metrics.jsonl').read_text().splitlines())
     return {'bench step, tokens/s': step['tokens_per_second'], 'bench ranks, tokens/s': ranks['tokens_per_second'],
