@@ -4,13 +4,11 @@
 
 namespace birkhoff {
 namespace cpu {
-void sum_of_squares(const ReduceArgs&);
 void inverse_norm(const ReduceArgs&);
 void abs_max(const ReduceArgs&);
 void flag_nonfinite(const ReduceArgs&);
 }  // namespace cpu
 namespace reference {
-void sum_of_squares(const ReduceArgs&);
 void inverse_norm(const ReduceArgs&);
 void abs_max(const ReduceArgs&);
 void flag_nonfinite(const ReduceArgs&);
@@ -26,12 +24,6 @@ void check(std::string_view op, const ReduceArgs& a, bool out_is_float) {
 }
 
 }  // namespace
-
-void sum_of_squares(Stream& stream, const ReduceArgs& a) {
-  check("sum_of_squares", a, true);
-  OpScope scope(stream, "sum_of_squares");
-  BK_DISPATCH_HOST(stream, sum_of_squares, a);
-}
 
 void inverse_norm(Stream& stream, const ReduceArgs& a) {
   check("inverse_norm", a, true);

@@ -4,9 +4,8 @@
 
 namespace birkhoff {
 
-// Computes one number from all elements of a tensor and leaves it on the device. `out` has one element: a slot of a
-// vector (Tensor::flat) that holds the sums of many tensors, so that a global norm is the sum of its slots in a fixed
-// order.
+// Computes one number from all elements of a tensor and leaves it on the device. `out` has one element, which may be a
+// slot of a vector (Tensor::flat).
 //
 // Shapes:  x any; out one element.
 // Types:   x f32, bf16 or f64; out as stated for each function.
@@ -19,11 +18,8 @@ struct ReduceArgs {
   Tensor x;
 };
 
-// out = sum_i x[i]^2, overwritten; 0 for no elements. out is f64 or f32; products and sums are in f64, in an order that
-// does not depend on the number of threads.
-void sum_of_squares(Stream& stream, const ReduceArgs& args);
-
-// out = 1 / sqrt(sum_i x[i]^2), overwritten; 0 if the sum is 0. Types and order as for sum_of_squares.
+// out = 1 / sqrt(sum_i x[i]^2), overwritten; 0 if the sum is 0. out is f64 or f32; products and sums are in f64, in an
+// order that does not depend on the number of threads.
 void inverse_norm(Stream& stream, const ReduceArgs& args);
 
 // out = max_i |x[i]|, overwritten; 0 for no elements, NaN if any element is NaN. out is f32 (or f64).

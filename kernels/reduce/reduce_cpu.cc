@@ -56,8 +56,6 @@ void write(Tensor out, double value) {
 
 }  // namespace
 
-void sum_of_squares(const ReduceArgs& a) { write(a.out, squares(a.x)); }
-
 void inverse_norm(const ReduceArgs& a) {
   const double sum = squares(a.x);
   write(a.out, sum == 0 ? 0 : 1 / std::sqrt(sum));

@@ -6,6 +6,12 @@
 
 namespace birkhoff::cpu {
 
+// Adds the digits of the squares of a run of elements (exact_squares.h).
+template <class T>
+using AddSquares = void (*)(const T* x, int64_t count, double* digits);
+template <Isa isa, class T>
+AddSquares<T> squares_run();
+
 // Reductions of a run of elements for one instruction set; T is float, bfloat16 or double. abs_max is NaN if any
 // element is NaN.
 template <class T>

@@ -45,6 +45,7 @@
 #include "kernels/optim/adamw.h"
 #include "kernels/optim/muon.h"
 #include "kernels/optim/sinkhorn_balanced.h"
+#include "kernels/reduce/exact_squares.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/rope/rope.h"
 #include "tests/support/temp_dir.h"
@@ -505,11 +506,11 @@ std::map<std::string, Case> cases() {
   for (const char* phase : {"momentum", "select", "sum_columns", "scale_columns", "apply"}) {
     c[std::string("sinkhorn_") + phase] = balanced;
   }
-  c["sum_of_squares"] = [](Tensors& t) {
-    const Tensor out = t.arena.take(DType::f64, {1});
-    fill_zero(t.stream, out);
-    sum_of_squares(t.stream, {out, t.none({0, 8})});
-    EXPECT_EQ(read_scalar(t.stream, out), 0);
+  c["exact_squares"] = [](Tensors& t) {
+    const Tensor digits = t.arena.take(DType::f64, {kSquareDigits});
+    fill(t.stream, digits, 3);
+    exact_squares(t.stream, {digits, t.none({0, 8})});
+    for (const double digit : read_values(t.stream, digits)) EXPECT_EQ(digit, 0);
   };
   c["inverse_norm"] = [](Tensors& t) { inverse_norm(t.stream, {t.arena.take(DType::f32, {1}), t.none({0, 8})}); };
   c["abs_max"] = [](Tensors& t) { abs_max(t.stream, {t.arena.take(DType::f32, {1}), t.none({0, 8})}); };

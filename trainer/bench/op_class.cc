@@ -35,7 +35,7 @@ std::string_view op_class(std::string_view op) {
       {"adamw", "optimizer"},
       {"muon", "optimizer"},
       {"inverse_norm", "optimizer"},
-      {"sum_of_squares", "optimizer"},
+      {"exact_squares", "optimizer"},
       {"flag_nonfinite", "optimizer"},
       {"abs_max", "optimizer"},
       {"add", "elementwise"},

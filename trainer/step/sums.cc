@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/elementwise/copy.h"
-#include "kernels/reduce/reduce.h"
+#include "kernels/reduce/exact_squares.h"
 
 namespace birkhoff {
 
@@ -23,9 +23,11 @@ std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::u
 Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Model& model) {
   const ParameterStore& parameters = *model.parameters;
   const size_t count = parameters.entries().size() + model.tables.size() + parameters.buffers().size();
-  const Tensor squares = arena.take(DType::f64, {static_cast<int64_t>(count)});
+  const Tensor squares = arena.take(DType::f64, {static_cast<int64_t>(count), kSquareDigits});
   fill_zero(stream, squares);
-  auto add = [&](size_t at, Tensor x) { sum_of_squares(stream, {squares.flat(static_cast<int64_t>(at), 1), x}); };
+  auto add = [&](size_t at, Tensor x) {
+    exact_squares(stream, {squares.flat(static_cast<int64_t>(at) * kSquareDigits, kSquareDigits), x});
+  };
   // Each rank adds what it owns, so the sum over the world counts each element of a gradient once. Router biases are
   // replicated, so their squares are counted once per rank. This does no harm, because their sums are used only to see
   // whether the biases are finite.
@@ -35,6 +37,13 @@ Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Mod
   for (const PersistentBuffer* b : parameters.buffers()) add(next++, b->value);
   mesh.world().all_reduce(stream, squares)->wait(stream);
   return squares;
+}
+
+void read_sums(std::span<const double> squares, std::span<TensorSum> sums) {
+  for (TensorSum& sum : sums) {
+    sum.squares = value_of_digits(squares.first(kSquareDigits));
+    squares = squares.subspan(kSquareDigits);
+  }
 }
 
 double norm_of(const std::vector<TensorSum>& sums) {

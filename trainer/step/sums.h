@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,11 @@ struct TensorSum {
 // of the tables, then the values of the router biases. A router bias affects only the choice of experts, so no loss or
 // gradient would show that it is not finite. The list is the same on every rank, whatever the rank holds.
 std::vector<TensorSum> list_of_sums(const Model& model, const std::vector<std::unique_ptr<TableOptimizer>>& tables);
-// Collective. Computes the sums in the order of the list, as f64 in memory of the arena. For a tensor that is divided
-// between ranks, the sums of the parts are added in rank order.
+// Collective. Computes the sums in the order of the list, as digits [sums, kSquareDigits] of f64 (exact_squares.h) in
+// memory of the arena. They do not depend on how tensors are divided between ranks.
 Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Model& model);
+// Writes the sums that stand in a host copy of these digits to the list.
+void read_sums(std::span<const double> squares, std::span<TensorSum> sums);
 
 // The gradient norm: the square root of the sums that count, added in the order of the list.
 double norm_of(const std::vector<TensorSum>& sums);

@@ -15,7 +15,7 @@ void Trainer::read_decisions(StepReport& report) {
   numbers.push_back(sums_of_squares(stream_, step_arena_, *mesh_, *model_));
   const auto values = read_together(stream_, step_arena_, numbers);
   report_losses(Numbers(values).first(values.size() - 1), *model_->parameters, depth_weights_, report);
-  for (size_t i = 0; i < sums_.size(); ++i) sums_[i].squares = values.back()[i];
+  read_sums(values.back(), sums_);
   report.grad_norm = norm_of(sums_);
   const TensorSum* bad = first_nonfinite(sums_, model_->parameters->entries().size());
   // A loss that is not finite has been reported already; it is nearer to the origin than any gradient.

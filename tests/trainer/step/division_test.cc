@@ -1,6 +1,6 @@
 // How the parameters of every variant of the model are divided over ranks. The cuts and the groups of gradient sums are
 // those of table() below (groups: docs/architecture.md), and each element is held by the ranks that sum its gradient.
-// Initial values, an update, and a checkpoint that other ranks load are bitwise equal to those of one rank. Degrees of
+// Initial values, the norm, an update, and a checkpoint that other ranks load are bitwise those of one rank. Degrees of
 // 2 and 3 divide some dims evenly and some unevenly, and leave some ranks without a head. No forward runs here.
 #include <cmath>
 #include <limits>
@@ -20,6 +20,7 @@
 #include "trainer/checkpoint/reader.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/optim/optimizer.h"
+#include "trainer/step/sums.h"
 
 namespace birkhoff::test {
 namespace {
@@ -101,6 +102,7 @@ struct Divided {
     }
     for (int unit = model.num_units(); unit-- > 0;) model.parameters->start_reduce(stream, unit);
     model.parameters->wait_reduced(stream);
+    record_squares();
     optimizer.step(stream, {.learning_rate = 0.01, .grad_scale = 0.5, .step = 1});
     model.parameters->publish(stream);
   }
@@ -109,6 +111,16 @@ struct Divided {
   Mesh mesh;
   Model model;
   DenseOptimizer optimizer;
+  std::vector<double> squares;  // the sum of squares of each gradient, once there is a step
+
+ private:
+  void record_squares() {
+    Arena arena(stream.device);
+    std::vector<TensorSum> sums = list_of_sums(model, {});
+    read_sums(read_values(stream, sums_of_squares(stream, arena, mesh, model)), sums);
+    for (const TensorSum& sum : sums) squares.push_back(sum.squares);
+    squares.push_back(norm_of(sums));
+  }
 };
 
 // Assembles every logical tensor of the state from the parts of all ranks.
@@ -137,10 +149,18 @@ class Whole {
     if (other.tensors_.size() != tensors_.size()) names.push_back("the number of tensors");
     return names;
   }
+  // The sums of squares of the gradients, which every rank must have.
+  void add_squares(const std::vector<double>& squares) {
+    const std::lock_guard lock(mutex_);
+    EXPECT_TRUE(squares_.empty() || squares_ == squares) << "ranks differ in the squares of a gradient";
+    squares_ = squares;
+  }
+  const std::vector<double>& squares() const { return squares_; }
   size_t size() const { return tensors_.size(); }
 
  private:
   std::mutex mutex_;
+  std::vector<double> squares_;
   std::map<std::string, std::vector<double>> tensors_;
 };
 
@@ -171,6 +191,7 @@ void run(const Layout& layout, const ModelOptions& options, Whole& after,
     body(divided, world);
     Gather gather(divided.stream, after);
     divided.state()(gather);
+    after.add_squares(divided.squares);
   });
 }
 
@@ -340,6 +361,8 @@ void expect_equal_to_one_rank(const Variant& variant, const std::vector<Layout>&
   run(
       all[0], variant.options, one, [](Divided& d, Communicator&) { d.step(); }, kind);
   EXPECT_GT(initial.differences(one).size(), initial.size() / 2) << "an update that changes little proves little";
+  ASSERT_GT(one.squares().size(), 10u);
+  EXPECT_GT(one.squares().back(), 0);
   for (size_t i = 0; i < all.size(); ++i) {
     const Layout& next = all[(i + 1) % all.size()];
     SCOPED_TRACE(variant.name + " at " + all[i].name + ", loaded at " + next.name);
@@ -353,6 +376,7 @@ void expect_equal_to_one_rank(const Variant& variant, const std::vector<Layout>&
         },
         kind);
     EXPECT_THAT(many.differences(one), testing::IsEmpty());
+    EXPECT_EQ(many.squares(), one.squares());
     const auto loaded = [&](Divided& d, Communicator& world) { load(d, world, dir.path()); };
     run(all[0], variant.options, by_one, loaded, kind);
     EXPECT_THAT(by_one.differences(one), testing::IsEmpty());
