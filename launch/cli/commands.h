@@ -12,8 +12,9 @@ void add_doctor(Cli& cli);
 void add_eval(Cli& cli);
 void add_tokenizer(Cli& cli);
 void add_train(Cli& cli);
+void add_verify_layout(Cli& cli);
 
-inline constexpr void (*kCommands[])(Cli&) = {add_train,     add_eval,     add_checkpoint, add_data,
-                                              add_tokenizer, add_describe, add_doctor,     add_bench};
+inline constexpr void (*kCommands[])(Cli&) = {add_train,    add_eval,   add_checkpoint, add_data,         add_tokenizer,
+                                              add_describe, add_doctor, add_bench,      add_verify_layout};
 
 }  // namespace birkhoff

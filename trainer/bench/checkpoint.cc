@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <optional>
 
+#include "data/file/scratch_folder.h"
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/cpu/crowded.h"
 #include "kernels/core/error.h"
 #include "trainer/bench/bench.h"
-#include "trainer/bench/scratch_folder.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
 #include "trainer/checkpoint/directory.h"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "data/file/scratch_folder.h"
 #include "data/hdf5/bulk_file.h"
 #include "data/shard/manifest.h"
 #include "data/shard/writer.h"
@@ -9,7 +10,6 @@
 #include "kernels/core/hash.h"
 #include "kernels/core/philox.h"
 #include "trainer/bench/bench.h"
-#include "trainer/bench/scratch_folder.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
 #include "trainer/step/build.h"
@@ -117,7 +117,7 @@ Report bench_loader(Communicator& self, const BenchOptions& o) {
   const ScratchFolder folder(o.directory);
   if (o.data.empty()) make_dataset(folder.path(), c.model.vocab_size);
   const Dataset data(o.data.empty() ? folder.path() : o.data);
-  const auto addresses = plain_addresses(c);
+  const auto addresses = addresses_without_tokenizer(c);
   const StepShape shape{c.batch.global_batch_size, c.batch.micro_batch_size, c.batch.sequence_length};
   LoaderOptions prefetching = loader_options(c, data);
   prefetching.engram = addresses;

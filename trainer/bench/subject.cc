@@ -1,7 +1,6 @@
 #include "trainer/bench/subject.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
@@ -12,13 +11,6 @@ namespace birkhoff {
 
 int threads_of(const Config& c) { return c.run.threads > 0 ? static_cast<int>(c.run.threads) : num_threads(); }
 
-std::shared_ptr<const EngramAddresses> plain_addresses(const Config& c) {
-  if (c.model.engram.layers.empty()) return nullptr;
-  std::vector<int32_t> same(static_cast<size_t>(c.model.vocab_size));
-  std::iota(same.begin(), same.end(), 0);
-  return std::make_shared<EngramAddresses>(engram_hash_spec(c, c.model.vocab_size, 0), same);
-}
-
 Subject::Subject(Communicator& world, const Config& config, Device device, OpObserver* observer)
     : config_(config),
       mesh_(std::make_unique<Mesh>(world, MeshDegrees{})),
@@ -28,7 +20,7 @@ Subject::Subject(Communicator& world, const Config& config, Device device, OpObs
   BK_CHECK(num_microbatches_ > 0, "batch.global_batch_size is ", config.batch.global_batch_size, ", but ", world.size(),
            " replicas with batch.micro_batch_size ", config.batch.micro_batch_size,
            " need at least one microbatch each; make it larger");
-  engram_ = plain_addresses(config);
+  engram_ = addresses_without_tokenizer(config);
   const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
   Stream stream{device, nullptr, observer};
   model_ = std::make_unique<Model>(make_model(device, *mesh_, model_options(config, vocab, hash)));

@@ -9,9 +9,6 @@
 
 namespace birkhoff {
 
-// Addresses for the config's Engram layers with every token as its own compressed id; null if there are no such layers.
-std::shared_ptr<const EngramAddresses> plain_addresses(const Config& config);
-
 int threads_of(const Config& config);
 
 // The model and trainer that a scenario times, fed with random tokens of its vocabulary. It is one replica: a step

@@ -75,8 +75,10 @@ class Frame {
     evaluation,     // a forward without a backward; it does not count in the loads
   };
   Mode mode = Mode::training;
-  // Whether this forward adds to loads and balance losses and records for instruments. A replay must not do so again.
+  // Whether this forward adds to loads and balance losses. A replay must not do so again.
   bool counts() const { return mode == Mode::training; }
+  // Whether this forward chooses experts for the first time; a replay repeats the choice.
+  bool chooses() const { return mode == Mode::training || mode == Mode::evaluation; }
   // The StreamGroup whose tensors are in the transient memory now.
   const void* transient_owner = nullptr;
   Instrument* instrument = nullptr;  // may be null

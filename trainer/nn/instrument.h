@@ -48,7 +48,7 @@ class Instrument {
   };
   // The choices that the layer must make; absent tensors let it choose itself. Also called when a block is recomputed.
   virtual Routing replay_routing(const std::string& layer) { return next_ ? next_->replay_routing(layer) : Routing{}; }
-  // Called once per microbatch and layer if records_routing().
+  // Called once per microbatch and layer, also in an evaluation, if records_routing().
   virtual bool records_routing() const { return next_ && next_->records_routing(); }
   virtual void record_routing(const std::string& layer, const Routing& routing) {
     if (next_) next_->record_routing(layer, routing);

@@ -60,7 +60,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   const Instrument::Routing fixed = f.instrument ? f.instrument->replay_routing(name_) : Instrument::Routing{};
   args.chosen = fixed.experts;
   router_forward(f.stream, args);
-  const bool records = f.counts() && f.instrument && f.instrument->records_routing();
+  const bool records = f.chooses() && f.instrument && f.instrument->records_routing();
   const Tensor balance = add_balance_loss(f, s, records, fixed.balance);
   if (records) f.instrument->record_routing(name_, {s.index, balance});
 }

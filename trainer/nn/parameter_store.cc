@@ -5,6 +5,7 @@
 #include <set>
 
 #include "kernels/core/error.h"
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
@@ -156,19 +157,23 @@ void ParameterStore::start_reduce(Stream& stream, int unit) {
     if (e.unit != unit) continue;
     for (const Tensor& grad : e.parameter->further_grads) add(stream, {e.parameter->grad, e.parameter->grad, grad});
   }
+  if (BK_DEFECT("gradients not summed")) return;
   for (UnitBucket& b : buckets_) {
     if (b.unit == unit) b.bucket->start_reduce(stream);
   }
 }
 
 void ParameterStore::wait_reduced(Stream& stream) {
+  if (BK_DEFECT("gradients not summed")) return;
   for (UnitBucket& b : buckets_) b.bucket->wait_reduced(stream);
 }
 
 void ParameterStore::publish(Stream& stream) {
-  // All gathers start before the first wait, so that they overlap.
-  for (UnitBucket& b : buckets_) b.bucket->start_gather(stream);
-  for (UnitBucket& b : buckets_) b.bucket->wait_gathered(stream);
+  if (!BK_DEFECT("new values not sent")) {
+    // All gathers start before the first wait, so that they overlap.
+    for (UnitBucket& b : buckets_) b.bucket->start_gather(stream);
+    for (UnitBucket& b : buckets_) b.bucket->wait_gathered(stream);
+  }
   values_changed();
 }
 

@@ -1,5 +1,7 @@
 #include "trainer/step/build.h"
 
+#include <numeric>
+
 namespace birkhoff {
 
 Device device_of(const Config& c) { return {c.run.device, 0}; }
@@ -16,6 +18,13 @@ EngramHashSpec engram_hash_spec(const Config& c, int64_t compressed_vocab, int64
   spec.pad = pad;
   spec.seed = e.seed;
   return spec;
+}
+
+std::shared_ptr<const EngramAddresses> addresses_without_tokenizer(const Config& c) {
+  if (c.model.engram.layers.empty()) return nullptr;
+  std::vector<int32_t> same(static_cast<size_t>(c.model.vocab_size));
+  std::iota(same.begin(), same.end(), 0);
+  return std::make_shared<EngramAddresses>(engram_hash_spec(c, c.model.vocab_size, 0), same);
 }
 
 ModelOptions model_options(const Config& c, int64_t vocab_size, const EngramHash* engram) {

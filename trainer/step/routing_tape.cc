@@ -8,9 +8,12 @@ namespace birkhoff {
 RoutingTape::RoutingTape(Stream stream, Mode mode, Instrument* next)
     : Instrument(next), stream_(stream), mode_(mode), memory_(stream.device) {}
 
+RoutingTape::RoutingTape(Stream stream, RoutingRecord record, size_t first)
+    : stream_(stream), mode_(Mode::replay), first_(first), memory_(stream.device), record_(std::move(record)) {}
+
 void RoutingTape::set_mode(Mode mode) {
   mode_ = mode;
-  if (mode == Mode::record) choices_.clear();
+  if (mode == Mode::record) record_.choices.clear();
 }
 
 void RoutingTape::enter(size_t microbatch) {
@@ -27,16 +30,16 @@ Tensor RoutingTape::upload(const Shape& shape, const std::vector<int32_t>& value
 
 Instrument::Routing RoutingTape::replay_routing(const std::string& layer) {
   if (mode_ == Mode::record) return Instrument::replay_routing(layer);
-  const auto found = choices_.find({microbatch_, layer});
-  BK_ASSERT(found != choices_.end(), layer, " was not recorded in microbatch ", microbatch_);
-  const Choice& c = found->second;
+  const auto found = record_.choices.find({first_ + microbatch_, layer});
+  BK_ASSERT(found != record_.choices.end(), layer, " was not recorded in microbatch ", first_ + microbatch_);
+  const RoutingRecord::Choice& c = found->second;
   return {upload(c.shape, c.experts), c.balance.empty() ? Tensor{} : upload(c.shape, c.balance)};
 }
 
 void RoutingTape::record_routing(const std::string& layer, const Routing& routing) {
   Instrument::record_routing(layer, routing);
   if (mode_ == Mode::replay) return;
-  Choice& c = choices_[{microbatch_, layer}];
+  RoutingRecord::Choice& c = record_.choices[{microbatch_, layer}];
   c.shape = routing.experts.shape;
   c.experts.resize(static_cast<size_t>(routing.experts.count()));
   to_host(stream_, c.experts.data(), routing.experts);

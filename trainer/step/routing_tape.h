@@ -11,15 +11,28 @@
 
 namespace birkhoff {
 
+// The choices of all routers in a step, by microbatch and layer.
+struct RoutingRecord {
+  struct Choice {
+    Shape shape;
+    std::vector<int32_t> experts, balance;
+  };
+  std::map<std::pair<size_t, std::string>, Choice> choices;
+};
+
 // Records the choices of all routers in a step, and makes another step choose the same. Choices are discontinuous, so
 // two computations of a step that differ by rounding can be compared only if they make the same choices.
 class RoutingTape final : public Instrument {
  public:
   enum class Mode : uint8_t { record, replay };
   RoutingTape(Stream stream, Mode mode, Instrument* next = nullptr);
+  // Replays a recorded step. Microbatch m of this rank makes the choices of microbatch first + m of the record, which
+  // is that of a rank with more microbatches.
+  RoutingTape(Stream stream, RoutingRecord record, size_t first);
 
   // record: discards earlier recordings. replay: the steps that follow repeat the recorded one.
   void set_mode(Mode mode);
+  const RoutingRecord& record() const { return record_; }
   void enter(size_t microbatch) override;
   // Errors: BugError if this layer of this microbatch was not recorded.
   Routing replay_routing(const std::string& layer) override;
@@ -27,17 +40,13 @@ class RoutingTape final : public Instrument {
   void record_routing(const std::string& layer, const Routing& routing) override;
 
  private:
-  struct Choice {
-    Shape shape;
-    std::vector<int32_t> experts, balance;
-  };
   Tensor upload(const Shape& shape, const std::vector<int32_t>& values);
 
   Stream stream_;
   Mode mode_;
-  size_t microbatch_ = 0;
+  size_t first_ = 0, microbatch_ = 0;
   Arena memory_;  // choices uploaded for the current microbatch
-  std::map<std::pair<size_t, std::string>, Choice> choices_;
+  RoutingRecord record_;
 };
 
 }  // namespace birkhoff

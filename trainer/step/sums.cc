@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/reduce/exact_squares.h"
 
@@ -35,7 +36,7 @@ Tensor sums_of_squares(Stream& stream, Arena& arena, const Mesh& mesh, const Mod
   size_t next = parameters.entries().size();
   for (const auto& table : model.tables) add(next++, table->gradient().values);
   for (const PersistentBuffer* b : parameters.buffers()) add(next++, b->value);
-  mesh.world().all_reduce(stream, squares)->wait(stream);
+  if (!BK_DEFECT("norm of the rank")) mesh.world().all_reduce(stream, squares)->wait(stream);
   return squares;
 }
 

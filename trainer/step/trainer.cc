@@ -1,6 +1,7 @@
 #include "trainer/step/trainer.h"
 
 #include "kernels/core/error.h"
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/moe/bias_update.h"
 
@@ -83,6 +84,8 @@ void Trainer::reduce_gradients(const StepBatch& batch) {
   // Start all of them before the first wait, since a counter is only a few numbers and latency dominates.
   std::vector<Communicator::Pending> pending;
   for (StepCounter* c : model_->parameters->counters()) {
+    if (BK_DEFECT("loads of the rank") && c->kind == StepCounter::Kind::load) continue;
+    if (BK_DEFECT("losses of the rank") && c->kind != StepCounter::Kind::load) continue;
     pending.push_back(mesh_->group(Group::stage).all_reduce(stream_, c->value));
   }
   for (auto& p : pending) p->wait(stream_);
@@ -107,13 +110,21 @@ void Trainer::update(double learning_rate, double grad_scale) {
   }
 }
 
+void Trainer::update_only(double learning_rate, double grad_scale) {
+  update(learning_rate, grad_scale);
+  ++steps_;
+}
+
 Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
   table_rows_.fetch(stream_, step_arena_, batch);
   fill_zero(stream_, model_->decoder->loss_counter().value);
   // Normalizers of 1 leave the losses undivided; the caller divides their sum by the number of tokens.
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
   const Program program = forward_program(runner_.num_chunks(), static_cast<int>(batch.microbatches.size()));
-  runner_.run({.program = &program, .batch = batch_uploader(batch, ones), .mode = Frame::Mode::evaluation});
+  runner_.run({.program = &program,
+               .batch = batch_uploader(batch, ones),
+               .mode = Frame::Mode::evaluation,
+               .instrument = instrument_});
   return {read_values(stream_, model_->decoder->loss_counter().value)[0],
           static_cast<double>(batch.local_targets.at(0))};
 }

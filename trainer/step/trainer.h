@@ -33,6 +33,10 @@ class Trainer {
   // weights. `before_update` is called after the last backward and before any weight changes.
   StepReport step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update = {});
 
+  // Collective. A step whose gradients and loads lie in the model already: only its update. A proof calls it with those
+  // that another layout computed.
+  void update_only(double learning_rate, double grad_scale);
+
   struct Evaluation {
     double nats = 0, tokens = 0;  // sums over this replica's share
   };
@@ -41,7 +45,7 @@ class Trainer {
 
   // Whether later steps report the gain of the mixing matrices. It costs a pass over them.
   void measure_gain(bool on) { measures_gain_ = on; }
-  // Attaches an instrument to the forwards of later steps, or detaches it (null). It must outlive these steps.
+  // Attaches an instrument to the forwards of later steps and evaluations, or detaches it (null). It must outlive them.
   void set_instrument(Instrument* instrument) {
     instrument_ = instrument;
     gain_.set_next(instrument);

@@ -4,7 +4,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 
 namespace birkhoff {
 namespace {

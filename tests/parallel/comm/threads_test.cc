@@ -3,10 +3,10 @@
 
 #include "kernels/core/arena.h"
 #include "kernels/core/error.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "tests/parallel/comm/collective_suite.h"
 #include "tests/support/host_stream.h"
-#include "tests/support/run_ranks.h"
 
 namespace birkhoff {
 namespace {

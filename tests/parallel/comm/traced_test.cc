@@ -4,9 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/parallel/comm/collective_suite.h"
 #include "tests/support/host_stream.h"
-#include "tests/support/run_ranks.h"
 
 namespace birkhoff {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/host_values.h"
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 
 namespace birkhoff {
 namespace {

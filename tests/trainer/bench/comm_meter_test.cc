@@ -6,8 +6,8 @@
 
 #include <gmock/gmock.h>
 
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/host_stream.h"
-#include "tests/support/run_ranks.h"
 
 namespace birkhoff {
 namespace {

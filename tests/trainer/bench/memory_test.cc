@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/core/cpu/parallel.h"
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "trainer/bench/op_class.h"
 #include "trainer/bench/profiler.h"
 #include "trainer/bench/subject.h"

@@ -15,7 +15,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/mpi/mpi_world.h"
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/trainer/checkpoint/injected_save_point.h"
 #include "tests/trainer/checkpoint/ranked_state.h"
 #include "trainer/checkpoint/reader.h"

@@ -1,7 +1,7 @@
 #pragma once
 #include <gmock/gmock.h>
 
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "tests/trainer/checkpoint/ranked_state.h"
 #include "trainer/checkpoint/directory.h"

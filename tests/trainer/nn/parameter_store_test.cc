@@ -8,8 +8,8 @@
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
 #include "parallel/comm/host_values.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/op_case.h"
-#include "tests/support/run_ranks.h"
 
 namespace birkhoff::test {
 namespace {

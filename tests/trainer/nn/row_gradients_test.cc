@@ -5,7 +5,7 @@
 
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "trainer/nn/row_store.h"
 
 namespace birkhoff {

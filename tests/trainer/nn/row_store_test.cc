@@ -6,9 +6,9 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/host_stream.h"
 #include "tests/support/op_case.h"
-#include "tests/support/run_ranks.h"
 
 namespace birkhoff::test {
 namespace {

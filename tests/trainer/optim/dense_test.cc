@@ -8,7 +8,7 @@
 
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/optim/optimizer.h"
 

@@ -13,8 +13,8 @@
 
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "parallel/shard/cover.h"
-#include "tests/support/run_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/checkpoint/reader.h"

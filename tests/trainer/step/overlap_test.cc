@@ -1,7 +1,7 @@
 // The reduction of gradients overlaps with the backward pass. The order of a rank's ops and collectives shows it.
 #include <gtest/gtest.h>
 
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/step/trainer.h"
 

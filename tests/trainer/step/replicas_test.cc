@@ -8,9 +8,9 @@
 #include <gmock/gmock.h>
 
 #include "kernels/elementwise/copy.h"
+#include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/host_stream.h"
 #include "tests/support/op_case.h"
-#include "tests/support/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/step/trainer.h"
 

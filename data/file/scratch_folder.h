@@ -16,7 +16,7 @@ class ScratchFolder {
     remove_leftovers(parent);
     std::error_code error;
     std::filesystem::create_directories(path_, error);
-    BK_CHECK(!error, path_.string(), " cannot be made: ", error.message(), ". Choose another --directory");
+    BK_CHECK(!error, path_.string(), " cannot be made: ", error.message(), "; choose another folder");
   }
   ~ScratchFolder() {
     std::error_code ignored;
@@ -28,7 +28,7 @@ class ScratchFolder {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  inline static const std::string kPrefix = "birkhoff_bench_";
+  inline static const std::string kPrefix = "birkhoff_scratch_";
 
   static void remove_leftovers(const std::filesystem::path& parent) {
     std::vector<std::filesystem::path> leftovers;

@@ -1,4 +1,4 @@
-#include "tests/support/run_ranks.h"
+#include "parallel/comm/threads/run_ranks.h"
 
 #include <mutex>
 #include <optional>

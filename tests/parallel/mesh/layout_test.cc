@@ -1,0 +1,54 @@
+#include "parallel/mesh/layout.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+std::string refusal(std::string_view text) {
+  try {
+    parse_layout(text);
+    return "";
+  } catch (const UserError& e) {
+    return e.what();
+  }
+}
+
+TEST(Layout, IsReadInAnyOrder) {
+  for (const char* text : {"tp2.dp3.ep4", "ep4.dp3.tp2", "dp3.ep4.tp2"}) {
+    const MeshDegrees d = parse_layout(text);
+    EXPECT_EQ(d.tp, 2);
+    EXPECT_EQ(d.dp, 3);
+    EXPECT_EQ(d.ep, 4);
+    EXPECT_EQ(d.pp * d.cp * d.etp * d.engram, 1);
+    EXPECT_EQ(layout_name(d), "tp2.dp3.ep4");
+  }
+  const MeshDegrees all = parse_layout("engram6.ep3.etp2.pp5.dp7.cp8.tp9");
+  EXPECT_EQ(layout_name(all), "tp9.cp8.dp7.pp5.etp2.ep3.engram6");
+  EXPECT_EQ(layout_name(parse_layout(layout_name(all))), layout_name(all));
+}
+
+TEST(Layout, LeavesDpOpenAndOtherAxesAtOne) {
+  EXPECT_EQ(parse_layout("tp2").dp, 0);
+  EXPECT_EQ(parse_layout("1").tp, 1);
+  EXPECT_EQ(layout_name(parse_layout("1")), "1");
+  EXPECT_EQ(layout_name(parse_layout("tp1.dp1")), "1");
+}
+
+TEST(Layout, SaysAllThatIsWrong) {
+  EXPECT_THAT(refusal("tp2.xp3.dp0.tp4"),
+              AllOf(HasSubstr("layout 'tp2.xp3.dp0.tp4':"), HasSubstr("'xp3' is not an axis"),
+                    HasSubstr("'dp0' needs a degree"), HasSubstr("'tp4' names an axis a second time")));
+  for (const char* bad : {"", ".", "tp", "2tp", "tp2.", ".tp2", "tp-2", "tp2x", "tp 2", "tp2,dp2", "edp2", "TP2",
+                          "tp1e3", "tp99999999999999999999", "tp1000001", "11"}) {
+    EXPECT_NE(refusal(bad), "") << bad;
+  }
+}
+
+}  // namespace
+}  // namespace birkhoff

@@ -1,0 +1,89 @@
+// Each seeded defect is found by the proof, in the family of tensors or numbers that it concerns. The sources that hold
+// defects are compiled for this program alone (kernels/core/seeded_defect.h).
+#include <gmock/gmock.h>
+
+#include "kernels/core/seeded_defect.h"
+#include "parallel/comm/threads/run_ranks.h"
+#include "tests/support/temp_dir.h"
+#include "trainer/config/reader.h"
+#include "trainer/proof/verify.h"
+
+namespace birkhoff {
+namespace {
+std::string seeded;
+}
+bool has_seeded_defect(std::string_view name) { return name == seeded; }
+
+namespace test {
+namespace {
+
+using testing::Contains;
+using testing::IsEmpty;
+using testing::MatchesRegex;
+
+struct Case {
+  const char* defect;
+  const char* layout;
+  const char* failure;  // a pattern that one of the failures matches
+  // The family whose worst error is at least ten times its bound; empty: the defect shows in an exact comparison.
+  const char* family;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.defect; }
+
+class SeededDefect : public testing::TestWithParam<Case> {};
+
+LayoutVerdict verdict(const std::string& layout_text) {
+  const char* folder = std::getenv("BIRKHOFF_SOURCE_DIR");
+  const ProofLayout layout = proof_layout(parse_layout(layout_text), 8);
+  const Config config =
+      load_config(std::string(folder ? folder : ".") + "/configs/test.yaml",
+                  {"model.vocab_size=61", "batch.sequence_length=19", "model.moe.sequence_balance_loss=0.1"})
+          .config;
+  const TempDir scratch;
+  Proof proof(proof_config(config, {layout}).config, 2, scratch.path(), run_ranks);
+  proof.record();
+  return proof.prove(layout);
+}
+
+TEST_P(SeededDefect, IsFoundInItsFamily) {
+  const Case& c = GetParam();
+  seeded = c.defect;
+  const LayoutVerdict v = verdict(c.layout);
+  seeded.clear();
+  EXPECT_THAT(v.verdict.failures, Contains(MatchesRegex(c.failure))) << print(v);
+  if (*c.family == 0) return;
+  const Worst& worst = v.verdict.worst.at(c.family);
+  EXPECT_GE(worst.error, 10 * worst.bound) << print(v);
+}
+
+// Under sanitizers a proof takes half a minute.
+std::vector<Case> cases() {
+  const std::vector<Case> all = {
+      Case{"gradients not summed", "dp2", ".*attention latents, .*", "attention latents"},
+      Case{"targets of the rank", "dp2", ".*routed experts, .*", "routed experts"},
+      Case{"new values not sent", "dp2", ".*model\\..*: element .* on one rank and .* on rank 1.*", ""},
+      Case{"row gradients dropped", "dp2", ".*Engram tables, .*", "Engram tables"},
+      Case{"norm of the rank", "dp3", ".*gradient norm, .*", "gradient norm"},
+      Case{"loads of the rank", "dp2", ".*the loads of the experts differ.*", ""},
+      Case{"losses of the rank", "dp3", ".*loss, of the next token.*", "loss"}};
+#ifdef BIRKHOFF_SANITIZED
+  return {all[2]};
+#else
+  return all;
+#endif
+}
+
+INSTANTIATE_TEST_SUITE_P(Replicas, SeededDefect, testing::ValuesIn(cases()), [](const auto& info) {
+  std::string name = info.param.defect;
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return name;
+});
+
+TEST(SeededDefects, AreOffUnlessATestSwitchesThemOn) {
+  const LayoutVerdict v = verdict("dp2");
+  EXPECT_THAT(v.verdict.failures, IsEmpty()) << print(v);
+}
+
+}  // namespace
+}  // namespace test
+}  // namespace birkhoff

@@ -1,0 +1,103 @@
+#include "trainer/proof/verify.h"
+
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
+#include "parallel/comm/threads/run_ranks.h"
+#include "tests/support/temp_dir.h"
+#include "trainer/config/reader.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string source(const std::string& name) {
+  const char* folder = std::getenv("BIRKHOFF_SOURCE_DIR");
+  return std::string(folder ? folder : ".") + "/" + name;
+}
+
+// configs/test.yaml has every part: MLA, experts, mHC, Engram, MTP.
+ProofConfig all_parts(std::vector<std::string> overrides, const std::vector<ProofLayout>& layouts) {
+  overrides.insert(overrides.begin(), {"model.vocab_size=61", "batch.sequence_length=19"});
+  return proof_config(load_config(source("configs/test.yaml"), overrides).config, layouts);
+}
+
+struct Case {
+  const char* name;
+  std::vector<std::string> overrides;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class Replicas : public testing::TestWithParam<Case> {};
+
+TEST_P(Replicas, ComputeWhatOneRankComputes) {
+#ifdef BIRKHOFF_SANITIZED
+  const std::vector<ProofLayout> layouts = {proof_layout({.dp = 3}, 3)};
+#else
+  const std::vector<ProofLayout> layouts = all_layouts(3);
+  ASSERT_EQ(layouts.size(), 2u);
+#endif
+  const TempDir scratch;
+  Proof proof(all_parts(GetParam().overrides, layouts).config, 2, scratch.path(), run_ranks);
+  proof.record();
+  EXPECT_THAT(proof.vanished(), IsEmpty());
+  for (const ProofLayout& layout : layouts) {
+    const LayoutVerdict v = proof.prove(layout);
+    EXPECT_THAT(v.verdict.failures, IsEmpty()) << print(v);
+    EXPECT_GT(v.verdict.worst.size(), 8u);
+    EXPECT_EQ(v.not_counted, "");
+  }
+}
+
+// Sanitizers look for faults that hardly depend on the model, and make a proof take half a minute.
+std::vector<Case> models() {
+  const std::vector<Case> all = {
+      Case{"all_parts", {}},
+      Case{"reference", {"run.device=reference"}},
+      Case{"single_pass", {"model.residual.type=mhc_single_pass", "model.tie_embeddings=true"}},
+      Case{"hc", {"model.residual.type=hc"}},
+      Case{"plain", {"model.residual.type=plain"}},
+      Case{"muon", {"optimizer.type=muon", "optimizer.engram.update=sparse_adamw"}},
+      Case{"gqa",
+           {"model.attention.type=gqa", "model.attention.num_kv_heads=2", "model.attention.bias=true",
+            "model.norm=layernorm"}}};
+#ifdef BIRKHOFF_SANITIZED
+  return {all[0], all[5]};
+#else
+  return all;
+#endif
+}
+INSTANTIATE_TEST_SUITE_P(Models, Replicas, testing::ValuesIn(models()),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Proof, DoesNotCountALayoutOfOneRank) {
+  const TempDir scratch;
+  Proof proof(all_parts({}, {}).config, 1, scratch.path(), run_ranks);
+  proof.record();
+  const LayoutVerdict v = proof.prove(proof_layout(parse_layout("1"), 8));
+  EXPECT_THAT(v.verdict.failures, IsEmpty());
+  EXPECT_THAT(v.not_counted, HasSubstr("no other code"));
+}
+
+TEST(ProofConfigs, AreMadeFitForAllLayoutsAndSayWhatChanged) {
+  const std::vector<ProofLayout> layouts = {proof_layout({.dp = 2}, 8), proof_layout({.dp = 3}, 8)};
+  const ProofConfig p = proof_config(
+      parse_config("batch: {micro_batch_size: 2, global_batch_size: 14}\nprecision: {recipe: bf16}\n").config, layouts);
+  EXPECT_EQ(p.config.batch.global_batch_size, 24);
+  EXPECT_EQ(p.config.precision.recipe, Recipe::f32);
+  EXPECT_EQ(p.config.optimizer.adamw.eps, kProofEps);
+  EXPECT_GT(p.config.model.vocab_size, 0);
+  EXPECT_THAT(p.changes, Contains(HasSubstr("batch.global_batch_size 14 -> 24")));
+  EXPECT_THAT(p.changes, Contains(HasSubstr("precision.recipe bf16 -> f32")));
+}
+
+TEST(ProofLayouts, ThatAreNotAvailableAreRefused) {
+  EXPECT_THROW(proof_layout({.tp = 2}, 8), UserError);
+  EXPECT_THROW(proof_layout({.dp = 9}, 8), UserError);
+}
+
+}  // namespace
+}  // namespace birkhoff::test

@@ -1,0 +1,212 @@
+#include "trainer/proof/judge.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr double kBalanced = 1e-5;
+
+std::string family_of(const Parameter& p) {
+  for (const char* latent : {"attention.q_a", "attention.kv_a", "attention.q_norm", "attention.kv_norm"}) {
+    if (p.name.find(latent) != std::string::npos) return "attention latents";
+  }
+  if (p.role == Role::bias) return "biases";
+  if (p.part == Part::attention && p.role == Role::gain) return "norms";
+  return std::string(name_of(p.part));
+}
+
+std::vector<RowRange> ranges_of(const Parameter& p, const DecoderOptions& o) {
+  const int64_t rows = p.shape[0], S = o.residual.streams;
+  if (p.name.ends_with("attention.kv_a.weight")) {
+    return {{"latent", 0, o.attention.kv_lora_rank}, {"rotated", o.attention.kv_lora_rank, rows}};
+  }
+  const bool of_site = p.name.ends_with(".fn") || p.name.ends_with(".base");
+  if (of_site && rows == 2 * S + S * S) return {{"pre", 0, S}, {"post", S, 2 * S}, {"comb", 2 * S, rows}};
+  std::vector<RowRange> ranges;
+  const Blocks& blocks = p.division.blocks;
+  if (blocks.dim == 0 && blocks.groups == 1 && blocks.sizes.size() > 1) {
+    int64_t begin = 0;
+    for (const int64_t size : blocks.sizes) {
+      ranges.push_back({concat("block ", ranges.size()), begin, begin + size});
+      begin += size;
+    }
+  }
+  return ranges;
+}
+
+double norm(std::span<const double> x) {
+  double sum = 0;
+  for (const double v : x) sum += v * v;
+  return std::sqrt(sum);
+}
+double distance(std::span<const double> a, std::span<const double> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+  return std::sqrt(sum);
+}
+double root_of_count(std::span<const double> x) {
+  return std::sqrt(std::max<double>(1, static_cast<double>(x.size())));
+}
+
+// A tensor or one of its ranges, of one rank and of the layout.
+struct Piece {
+  std::string family, where;
+  std::span<const double> one, layout;
+  double size() const { return norm(one) / root_of_count(one); }
+};
+
+std::vector<Piece> pieces_of(const Whole& one, const Whole& layout, const std::map<std::string, Judged>& families) {
+  std::vector<Piece> pieces;
+  for (const auto& [name, tensor] : one.tensors) {
+    const Judged& judged = families.at(name);
+    const std::span<const double> a(tensor.values), b(layout.tensors.at(name).values);
+    pieces.push_back({judged.family, name, a, b});
+    const auto width = static_cast<size_t>(judged.rows > 0 ? tensor.shape.count() / judged.rows : 0);
+    for (const RowRange& range : judged.ranges) {
+      const size_t begin = static_cast<size_t>(range.begin) * width,
+                   count = static_cast<size_t>(range.end) * width - begin;
+      pieces.push_back(
+          {judged.family, name + " (" + range.name + ")", a.subspan(begin, count), b.subspan(begin, count)});
+    }
+  }
+  return pieces;
+}
+
+std::map<std::string, double> largest_of_families(const std::vector<Piece>& pieces) {
+  std::map<std::string, double> largest;
+  for (const Piece& p : pieces) largest[p.family] = std::max(largest[p.family], p.size());
+  return largest;
+}
+
+void judge_gradients(const std::vector<Piece>& pieces, const Bounds& bounds, Verdict& v) {
+  const std::map<std::string, double> largest = largest_of_families(pieces);
+  for (const Piece& p : pieces) {
+    const double most = largest.at(p.family), least = bounds.small * most;
+    const bool small = p.size() < least;
+    if (small) v.small.push_back(p.where);
+    const double scale = (small ? most : p.size()) * root_of_count(p.one);
+    v.compare(p.family, p.where, distance(p.one, p.layout), bounds.gradient * scale);
+  }
+}
+
+double relative(double a, double b) { return std::abs(a - b) / std::max(std::abs(a), 1e-300); }
+
+void judge_numbers(const StepReport& one, const StepReport& layout, const Bounds& bounds, Verdict& v) {
+  v.compare("loss", "of the next token", relative(one.loss, layout.loss), bounds.loss);
+  for (size_t d = 0; d < one.mtp_loss.size(); ++d) {
+    v.compare("loss", concat("of MTP depth ", d + 1), relative(one.mtp_loss[d], layout.mtp_loss.at(d)), bounds.loss);
+  }
+  if (one.balance_loss != 0) {
+    v.compare("loss", "of balance", relative(one.balance_loss, layout.balance_loss), bounds.loss);
+  }
+  v.compare("gradient norm", "over all tensors", relative(one.grad_norm, layout.grad_norm), bounds.loss);
+  v.require(one.gain.has_value() == layout.gain.has_value(), "the gain is reported by one of the two only");
+  if (!one.gain || !layout.gain) return;
+  v.compare("gain", "forward", relative(one.gain->first, layout.gain->first), bounds.gain);
+  v.compare("gain", "backward", relative(one.gain->second, layout.gain->second), bounds.gain);
+}
+
+void judge_counts(const StepResult& one, const StepResult& layout, Verdict& v) {
+  v.require(one.tokens == layout.tokens, concat("tokens: ", layout.tokens, ", one rank ", one.tokens));
+  v.require(one.targets == layout.targets, "the numbers of targets differ from those of one rank");
+  v.require(one.report.skip_reason == layout.report.skip_reason, "one of the two skipped the step");
+  for (const auto& [name, load] : one.loads) {
+    v.require(load == layout.loads.at(name), name + ": the loads of the experts differ from those of one rank");
+  }
+  for (const auto& [name, rows] : one.touched_rows) {
+    v.require(rows == layout.touched_rows.at(name), name + ": other rows were touched than by one rank");
+  }
+  for (const auto& [name, tensor] : one.state.tensors) {
+    if (!name.ends_with("gate.bias")) continue;
+    v.require(tensor.values == layout.state.tensors.at(name).values,
+              name + ": the router bias differs from one rank's");
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Judged> families_of(const Config& config, const Model& model) {
+  std::map<std::string, Judged> families;
+  for (const ParameterStore::Entry& e : model.parameters->entries()) {
+    const Parameter& p = *e.parameter;
+    families[p.name] = {family_of(p), ranges_of(p, config.model), p.shape[0]};
+  }
+  for (const auto& table : model.tables) families[table->name()] = {"Engram tables", {}, table->num_rows(), true};
+  return families;
+}
+
+std::vector<std::string> tables_of(const std::map<std::string, Judged>& families) {
+  std::vector<std::string> tables;
+  for (const auto& [name, judged] : families) {
+    if (judged.of_table) tables.push_back(name);
+  }
+  return tables;
+}
+
+std::vector<std::string> vanishing_gradients(const StepResult& one, const std::map<std::string, Judged>& families,
+                                             double least) {
+  const std::vector<Piece> pieces = pieces_of(one.gradients, one.gradients, families);
+  const std::map<std::string, double> largest = largest_of_families(pieces);
+  std::vector<std::string> found;
+  for (const Piece& p : pieces) {
+    if (p.size() <= least * largest.at(p.family)) found.push_back(p.where);
+  }
+  return found;
+}
+
+void Verdict::compare(const std::string& family, const std::string& where, double error, double bound) {
+  Worst& seen = worst[family];
+  const Worst now{error, bound, where};
+  if (seen.where.empty() || now.ratio() > seen.ratio()) seen = now;
+  // Also false if the error is NaN.
+  if (!(error <= bound)) failures.push_back(concat(family, ", ", where, ": off by ", error, ", at most ", bound));
+}
+
+void Verdict::add(const Verdict& other, const std::string& place) {
+  for (const auto& [family, now] : other.worst) {
+    Worst& seen = worst[family];
+    if (seen.where.empty() || now.ratio() > seen.ratio()) seen = now;
+  }
+  for (const std::string& failure : other.failures) failures.push_back(place + ": " + failure);
+  for (const std::string& name : other.small) {
+    if (std::find(small.begin(), small.end(), name) == small.end()) small.push_back(name);
+  }
+}
+
+Verdict judge_step(const StepResult& one, const StepResult& layout, const std::map<std::string, Judged>& families,
+                   const Bounds& bounds) {
+  Verdict v;
+  for (const Whole* whole : {&layout.gradients, &layout.row_gradients, &layout.state}) {
+    for (const std::string& fault : whole->faults) v.failures.push_back(fault);
+  }
+  judge_counts(one, layout, v);
+  judge_numbers(one.report, layout.report, bounds, v);
+  v.compare("loss", "of an evaluation", relative(one.nats, layout.nats), bounds.loss);
+  if (!v.failures.empty() && one.gradients.tensors.size() != layout.gradients.tensors.size()) return v;
+  judge_gradients(pieces_of(one.gradients, layout.gradients, families), bounds, v);
+  judge_gradients(pieces_of(one.row_gradients, layout.row_gradients, families), bounds, v);
+  return v;
+}
+
+Verdict judge_update(const OwnUpdate& expected, const StepResult& layout, const std::vector<std::string>& balanced) {
+  Verdict v;
+  for (const auto& [name, tensor] : expected.after.tensors) {
+    const auto found = layout.state.tensors.find(name);
+    if (found == layout.state.tensors.end()) {
+      v.failures.push_back(name + ": no rank of the layout has this state");
+      continue;
+    }
+    const std::vector<double>&a = tensor.values, &b = found->second.values;
+    bool of_balanced = false;
+    for (const std::string& table : balanced) of_balanced = of_balanced || name.ends_with(table);
+    const double bound = of_balanced ? kBalanced * distance(expected.before.tensors.at(name).values, a) : 0;
+    v.compare("update", name, distance(a, b), bound);
+  }
+  return v;
+}
+
+}  // namespace birkhoff
