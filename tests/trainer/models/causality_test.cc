@@ -16,7 +16,7 @@ class Losses {
  public:
   explicit Losses(const ModelOptions& options) : model_(Device{DeviceKind::reference}, options) {
     Stream& s = model_.stream;
-    randomize(s, model_.model, 7);
+    set_trained_values(s, model_.model, 7);
   }
 
   std::vector<double> of(const StepBatch& step) {

@@ -66,7 +66,7 @@ Events events_of_a_step(const ModelOptions& options) {
     const Mesh mesh(recorded, {});
     events = {};
     Model model = make_model({}, mesh, options);
-    randomize(stream, model, 1);
+    set_trained_values(stream, model, 1);
     stream.observer = &events;
     Trainer trainer(stream, mesh, model, {});
     trainer.step(tiny_batch(options, {1, 6, 11, 1, comm.rank(), comm.size()}), 0.01);

@@ -52,7 +52,7 @@ struct Replica {
       : mesh(comm, {}),
         model(make_model({rules.device}, mesh, model_options(rules))),
         trainer({{rules.device}}, mesh, model, options) {
-    randomize(stream(), model, 1);
+    set_trained_values(stream(), model, 1);
   }
   Stream& stream() { return stream_; }
   Mesh mesh;

@@ -22,7 +22,7 @@ struct Learner {
         model(make_model({device}, mesh, options)),
         trainer(stream, mesh, model, trainer_options()) {
     if (start == Start::initial) model.initialize(stream, 1);
-    if (start == Start::random) randomize(stream, model, 1);
+    if (start == Start::random) set_trained_values(stream, model, 1);
   }
 
   // The values of every parameter and persistent buffer.

@@ -1,12 +1,10 @@
 #include "tests/trainer/support/tiny_model.h"
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
-#include "kernels/elementwise/random.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/step/device_batch.h"
@@ -238,30 +236,6 @@ Batch draw_microbatch(const ModelOptions& o, const TinyStep& step, int64_t first
   return b;
 }
 
-double spread_of(const Parameter& p) {
-  if (p.name.ends_with(".fn")) return 0.1;
-  if (p.name.ends_with(".base")) return 0.5;
-  switch (p.role) {
-    case Role::matrix:
-    case Role::experts:
-    case Role::head:
-      return 1.5 / std::sqrt(static_cast<double>(p.shape.back()));
-    case Role::embedding:
-      return 1;
-    case Role::conv:
-      return 0.5;
-    default:
-      return 0.2;
-  }
-}
-
-void randomize_values(Stream& stream, Tensor to, uint64_t seed, const std::string& name, double mean, double std) {
-  const Philox random(seed, key_of(name));
-  std::vector<double> values(static_cast<size_t>(to.count()));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = mean + std * random.normal(i);
-  from_doubles(stream, to, values.data());
-}
-
 }  // namespace
 
 ModelOptions full_options() {
@@ -332,17 +306,6 @@ void remove_sequences(StepBatch& step) {
   for (int64_t& targets : step.local_targets) targets = 0;
 }
 
-void randomize(Stream& stream, Model& model, uint64_t seed) {
-  for (const ParameterStore::Entry& e : model.parameters->entries()) {
-    const Parameter& p = *e.parameter;
-    const bool around_one = p.role == Role::gain || p.name.ends_with(".scale");
-    randomize_values(stream, p.value, seed, p.name, around_one ? 1 : 0, spread_of(p));
-  }
-  for (PersistentBuffer* b : model.parameters->buffers()) randomize_values(stream, b->value, seed, b->name, 0, 0.2);
-  for (auto& table : model.tables) table->initialize(stream, seed, 1);
-  model.parameters->values_changed();
-}
-
 Program forwards_first(int num_microbatches) {
   Program program = forward_program(1, num_microbatches);
   for (int m = 0; m < num_microbatches; ++m) program.actions.push_back({Action::Kind::backward, 0, m});
@@ -354,7 +317,7 @@ TinyModel::TinyModel(Device device, const ModelOptions& options, uint64_t seed)
   mesh_ = std::make_unique<Mesh>(*alone_, MeshDegrees{});
   model = make_model(device, *mesh_, options);
   runner_ = std::make_unique<Runner>(stream, model.decoder->stages(), model.build.num_slots);
-  randomize(stream, model, seed);
+  set_trained_values(stream, model, seed);
 }
 
 void TinyModel::fetch_rows(const StepBatch& batch) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/loader/batch.h"
+#include "trainer/proof/weights.h"
 #include "trainer/step/model.h"
 #include "trainer/step/runner.h"
 
@@ -35,10 +36,6 @@ StepBatch tiny_batch(const ModelOptions& options, const TinyStep& step);
 Batch without_sequences(const Batch& like);
 // Makes all microbatches of a step empty.
 void remove_sequences(StepBatch& step);
-
-// Sets all parameters to random values about as large as after training. At the real initial values some gradients are
-// zero by symmetry.
-void randomize(Stream& stream, Model& model, uint64_t seed);
 
 // A program of one chunk: the forwards of all microbatches, then their backwards.
 Program forwards_first(int num_microbatches);
