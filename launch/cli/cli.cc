@@ -6,8 +6,8 @@
 #include <CLI/CLI.hpp>
 
 #include "kernels/core/error.h"
+#include "kernels/core/nearest.h"
 #include "trainer/config/number.h"
-#include "trainer/config/suggest.h"
 
 namespace birkhoff {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "data/file/regular_file.h"
 #include "kernels/core/error.h"
+#include "kernels/core/nearest.h"
 #include "trainer/config/check.h"
 #include "trainer/config/refusal.h"
 #include "trainer/config/suggest.h"

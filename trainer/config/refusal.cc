@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/nearest.h"
 #include "trainer/config/number.h"
-#include "trainer/config/suggest.h"
 #include "trainer/config/value.h"
 
 namespace birkhoff {

@@ -42,12 +42,41 @@ TEST(Layout, LeavesDpOpenAndOtherAxesAtOne) {
 
 TEST(Layout, SaysAllThatIsWrong) {
   EXPECT_THAT(refusal("tp2.xp3.dp0.tp4"),
-              AllOf(HasSubstr("layout 'tp2.xp3.dp0.tp4':"), HasSubstr("'xp3' is not an axis"),
+              AllOf(HasSubstr("layout 'tp2.xp3.dp0.tp4':"),
+                    HasSubstr("'xp3' is not an axis with its degree; did you mean tp3?"),
                     HasSubstr("'dp0' needs a degree"), HasSubstr("'tp4' names an axis a second time")));
   for (const char* bad : {"", ".", "tp", "2tp", "tp2.", ".tp2", "tp-2", "tp2x", "tp 2", "tp2,dp2", "edp2", "TP2",
                           "tp1e3", "tp99999999999999999999", "tp1000001", "11"}) {
     EXPECT_NE(refusal(bad), "") << bad;
   }
+}
+
+TEST(Layout, NamesTheNearestAxisOrAllAxes) {
+  EXPECT_THAT(refusal("TP2"), HasSubstr("did you mean tp2?"));
+  EXPECT_THAT(refusal("tp-2"), HasSubstr("did you mean tp2?"));
+  EXPECT_THAT(refusal("dp2.engrams4"), HasSubstr("did you mean engram4?"));
+  EXPECT_THAT(refusal("pipeline2"), HasSubstr("the axes are tp, cp, dp, pp, etp, ep and engram"));
+  EXPECT_THAT(refusal("xp2.EP4"), AllOf(HasSubstr("'xp2' is not"), HasSubstr("did you mean ep4?")));
+}
+
+TEST(Layout, KnowsWhichAxesWereNamed) {
+  const std::vector<AxisDegree> axes = axes_of_layout("ep2.tp1");
+  ASSERT_EQ(axes.size(), 2u);
+  EXPECT_EQ(axes[0].axis, Axis::ep);
+  EXPECT_EQ(axes[0].degree, 2);
+  EXPECT_EQ(axes[1].axis, Axis::tp);
+  EXPECT_TRUE(axes_of_layout("1").empty());
+}
+
+TEST(Layout, FillsAnOpenDpWithTheLeast) {
+  const auto least = [](std::string_view text) { return layout_name(with_least_dp(parse_layout(text))); };
+  EXPECT_EQ(least("1"), "1");
+  EXPECT_EQ(least("ep2"), "dp2.ep2");
+  EXPECT_EQ(least("tp2.ep2"), "tp2.ep2");
+  EXPECT_EQ(least("tp2.etp3.ep2"), "tp2.dp3.etp3.ep2");
+  EXPECT_EQ(least("tp4.engram6"), "tp4.dp3.engram6");
+  EXPECT_EQ(least("dp5.ep2"), "dp5.ep2") << "a given dp stays";
+  EXPECT_THROW(least("etp999999.ep999998"), UserError);
 }
 
 }  // namespace
