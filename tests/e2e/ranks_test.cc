@@ -76,7 +76,8 @@ TEST(SameRun, AWorldThatDoesNotFitTheDegreesIsRefused) {
   const TempDir dir;
   const ProgramResult run = Training::shared().train(2, dir / "run", "--set parallel.dp=3");
   EXPECT_EQ(run.exit_code, 2) << run.output;
-  EXPECT_THAT(run.output, HasSubstr("parallel.dp"));
+  EXPECT_THAT(run.output, HasSubstr("error: layout dp3 on 2 ranks:\n  dp 3   does not fit the 2 ranks; start another"));
+  EXPECT_THAT(run.output, HasSubstr("nearest that work: dp2\n"));
   EXPECT_EQ(count(run.output, "error: "), 1u) << run.output;
 }
 

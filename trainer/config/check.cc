@@ -4,6 +4,7 @@
 #include <set>
 
 #include "kernels/core/error.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/config/sizes.h"
 
 namespace birkhoff {
@@ -150,10 +151,9 @@ class Checker {
   }
 
   void parallel() {
-    const ParallelConfig& p = c_.parallel;
-    for (const auto& [name, degree] : {std::pair{"tp", p.tp}, {"pp", p.pp}, {"cp", p.cp}, {"ep", p.ep}}) {
-      require(degree == 1, {std::string("parallel.") + name}, "this axis is not available yet; set it to 1 and use dp");
-    }
+    if (use_ != ConfigUse::description) return;
+    for (const LayoutProblem& p : problems_of_layout(c_, degrees_of(c_.parallel), std::nullopt))
+      require(false, {concat("parallel.", name_of(p.axis))}, p.what);
   }
 
   void optimizer() {
@@ -232,7 +232,7 @@ class Checker {
   }
 
   void needed_data() {
-    if (use_ == ConfigUse::description) return;
+    if (use_ == ConfigUse::description || use_ == ConfigUse::layout) return;
     require(use_ != ConfigUse::training || c_.eval.interval == 0 || !c_.eval.data.empty(),
             {"eval.interval", "eval.data"},
             "an evaluation needs a dataset with a held-out split; name it, or set the interval to 0");

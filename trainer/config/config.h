@@ -29,7 +29,7 @@ struct Config {
   void visit(SettingList& s) {
     s.section("run", run, "The run as a whole.");
     s.section("model", model, "The model.");
-    s.section("parallel", parallel, "How ranks share the work. World size = dp * tp * pp * cp.");
+    s.section("parallel", parallel, "How ranks share the work. The number of ranks is dp * tp * pp * cp.");
     s.section("precision", precision, "Number formats.");
     if (run.device == DeviceKind::reference) s.mark_unused("precision.moments", "run.device is reference");
     s.section("optimizer", optimizer, "Optimizer, learning rate, gradient clipping and the limits on skipped steps.");

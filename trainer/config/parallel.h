@@ -9,6 +9,8 @@ struct ParallelConfig {
   int64_t pp = 1;
   int64_t cp = 1;
   int64_t ep = 1;
+  int64_t etp = 1;
+  int64_t engram = 1;
   double timeout_init_s = 300;
   double timeout_step_s = 300;
   double timeout_checkpoint_s = 1800;
@@ -20,6 +22,9 @@ struct ParallelConfig {
     s("pp", pp, Limits{1, 1e6}, "pipeline stages").free();
     s("cp", cp, Limits{1, 1e6}, "context parallel ranks").free();
     s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
+    s("etp", etp, Limits{1, 1e6}, "ranks that divide the inner width of an expert; etp * ep divides dp * tp * cp")
+        .free();
+    s("engram", engram, Limits{1, 1e6}, "ranks that together hold an Engram table; divides dp * tp * cp").free();
     s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of the start-up, up to the first step").free();
     s("timeout_step_s", timeout_step_s, Limits{1, 1e6},
       "deadline of a step; a step with a value that is not finite takes up to four times as long as others")

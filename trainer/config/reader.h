@@ -27,10 +27,6 @@ LoadedConfig load_config(const std::string& path, const std::vector<std::string>
 LoadedConfig parse_config(const std::string& text, const std::string& name = "config",
                           const std::vector<std::string>& overrides = {}, ConfigUse use = ConfigUse::description);
 
-// Checks what depends on the number of ranks: dp * tp * pp * cp == world_size, and each replica computes whole
-// microbatches. Returns dp, the number of replicas. Errors: UserError.
-int64_t check_world(const Config& config, int64_t world_size);
-
 // Prints YAML that parse_config reads back as an equal config. With origins, each value is followed by "# from ...".
 std::string print_config(Config config, const Origins& origins = {});
 

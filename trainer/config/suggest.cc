@@ -13,6 +13,7 @@ const std::map<std::string_view, std::string_view>& foreign_names() {
       {"pipeline_model_parallel_size", "parallel.pp"},
       {"context_parallel_size", "parallel.cp"},
       {"expert_model_parallel_size", "parallel.ep"},
+      {"expert_tensor_parallel_size", "parallel.etp"},
       {"distributed_timeout_minutes", "parallel.timeout_step_s"},
       {"num_attention_heads", "model.attention.num_heads"},
       {"num_query_groups", "model.attention.num_kv_heads"},

@@ -7,6 +7,7 @@
 #include "kernels/core/hash.h"
 #include "kernels/core/process_tag.h"
 #include "parallel/comm/agree.h"
+#include "trainer/config/layout_rules.h"
 
 namespace birkhoff {
 namespace {

@@ -8,6 +8,7 @@
 #include "kernels/core/cpu/crowded.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/plan/memory.h"
 #include "trainer/run/usable_cores.h"
 
@@ -15,9 +16,7 @@ namespace birkhoff {
 Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunReports& reports)
     : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
   const auto deadline = guard_startup();
-  MeshDegrees degrees;
-  degrees.dp = static_cast<int>(config_.parallel.dp);
-  mesh_ = std::make_unique<Mesh>(world(), degrees);
+  mesh_ = std::make_unique<Mesh>(world(), degrees_of(config_.parallel));
   {
     // Collective, so it stands outside of agree().
     const int threads = threads_of(config_.run.threads, world());

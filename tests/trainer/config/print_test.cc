@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/config/reader.h"
 
 namespace birkhoff {

@@ -222,7 +222,9 @@ INSTANTIATE_TEST_SUITE_P(
                   "parallel.tp is 2 (x.yaml:1): this axis is not available yet"},
         BadConfig{"PipelineParallel", "parallel: {pp: 2}\n", "not available yet"},
         BadConfig{"ContextParallel", "parallel: {cp: 2}\n", "not available yet"},
-        BadConfig{"ExpertParallel", "parallel: {ep: 2}\n", "not available yet"},
+        BadConfig{"ExpertParallel", "model: {moe: {num_experts: 8}}\nparallel: {ep: 2}\n", "not available yet"},
+        BadConfig{"ExpertTensorParallel", "model: {moe: {num_experts: 8}}\nparallel: {etp: 2}\n", "not available yet"},
+        BadConfig{"EngramParallel", "parallel: {engram: 2}\n", "not available yet"},
         BadConfig{"RateGrows", "optimizer: {learning_rate: 1e-4, min_learning_rate: 1e-3}\n",
                   "no higher than its peak"},
         BadConfig{"PartialMicrobatch", "batch: {micro_batch_size: 5}\n", "whole microbatches"},
@@ -542,6 +544,16 @@ TEST(Reader, ReportsABlockThatDoesNotExistOnce) {
       AllOf(StartsWith("x.yaml has 2 mistakes:"), HasSubstr("block 22 does not exist"), HasSubstr("each once")));
 }
 
+TEST(Reader, SaysEveryReasonWhyALayoutCannotBe) {
+  const std::string yaml = "parallel: {tp: 3}\n";
+  EXPECT_THAT(refusal(yaml),
+              AllOf(HasSubstr("parallel.tp is 3 (x.yaml:1): this axis is not available yet"),
+                    HasSubstr("parallel.tp is 3 (x.yaml:1): does not divide model.attention.num_heads 8"),
+                    HasSubstr("does not divide model.ffn.size 1408")));
+  // Where the number of ranks will be known, check_layout() says all of it at once.
+  EXPECT_EQ(parse_config(yaml, "x.yaml", {}, ConfigUse::layout).config.parallel.tp, 3);
+}
+
 TEST(Reader, WarnsThatTheReferenceDeviceKeepsMomentsInF64) {
   const std::vector<std::string> moments = {"precision.moments=bf16"};
   EXPECT_THAT(parse_config("run:\n  device: reference\n", "x.yaml", moments).warnings,
@@ -574,18 +586,6 @@ TEST(Reader, SaysWhyAFileCannotBeRead) {
       EXPECT_THAT(e.what(), HasSubstr(message));
     }
   }
-}
-
-TEST(World, GivesTheReplicasOrSaysWhyNot) {
-  Config c = parse_config("batch: {global_batch_size: 12, micro_batch_size: 2}\n").config;
-  EXPECT_EQ(check_world(c, 3), 3);
-  EXPECT_THAT([&] { check_world(c, 4); }, testing::ThrowsMessage<UserError>(HasSubstr("expected a multiple of")));
-  c.batch.ramp = {6, 6, 3};
-  EXPECT_THAT([&] { check_world(c, 2); }, testing::ThrowsMessage<UserError>(AllOf(
-                                              HasSubstr("ramp.initial_size is 6"), HasSubstr("ramp.increment is 6"),
-                                              testing::Not(HasSubstr("global_batch_size is")))));
-  c.parallel.dp = 2;
-  EXPECT_THAT([&] { check_world(c, 3); }, testing::ThrowsMessage<UserError>(HasSubstr("there are 3 ranks")));
 }
 
 }  // namespace
