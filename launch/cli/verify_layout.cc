@@ -8,6 +8,7 @@
 #include "launch/cli/commands.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "trainer/config/reader.h"
+#include "trainer/proof/proof_config.h"
 #include "trainer/proof/verify.h"
 
 namespace birkhoff {

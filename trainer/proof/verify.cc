@@ -1,7 +1,6 @@
 #include "trainer/proof/verify.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/core/clock.h"
 #include "kernels/core/error.h"
@@ -10,8 +9,7 @@
 namespace birkhoff {
 namespace {
 
-constexpr double kChained = 100;      // bounds of the second of two steps without loading
-constexpr int64_t kVocabulary = 509;  // odd, for configs whose vocabulary is that of a tokenizer
+constexpr double kChained = 100;  // bounds of the second of two steps without loading
 // Steps of documents beyond those that are trained on, for evaluations.
 constexpr int64_t kHeldOut = 1'000'000;
 
@@ -24,22 +22,6 @@ bool is_zero_by_structure(const std::string& where, const DecoderOptions& o) {
 }
 
 }  // namespace
-
-ProofLayout proof_layout(MeshDegrees d, int most_ranks) {
-  if (d.dp == 0) d.dp = 1;
-  BK_CHECK(d.tp * d.cp * d.pp * d.etp * d.ep * d.engram == 1, "layout ", layout_name(d),
-           ": only dp is available yet; leave the other axes out");
-  BK_CHECK(d.dp <= most_ranks, "layout ", layout_name(d), " has ", d.dp, " ranks, but --ranks allows ", most_ranks);
-  return {d, d.dp};
-}
-
-std::vector<ProofLayout> all_layouts(int most_ranks) {
-  std::vector<ProofLayout> layouts;
-  for (const int dp : {2, 3, 4}) {
-    if (dp <= most_ranks) layouts.push_back(proof_layout({.dp = dp}, most_ranks));
-  }
-  return layouts;
-}
 
 Proof::Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run)
     : config_(config),
@@ -131,35 +113,6 @@ LayoutVerdict Proof::prove(const ProofLayout& layout) {
   if (layout.ranks == 1) v.not_counted = "it runs no other code than one rank";
   v.seconds = now_s() - began;
   return v;
-}
-
-ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts) {
-  std::vector<std::string> changes;
-  const auto set = [&](const char* path, auto& value, auto wanted, const char* why) {
-    if (value == wanted) return;
-    changes.push_back(concat(path, " ", value, " -> ", wanted, ": ", why));
-    value = wanted;
-  };
-  if (c.model.vocab_size == 0) set("model.vocab_size", c.model.vocab_size, kVocabulary, "no tokenizer is read");
-  const double eps = std::max(c.optimizer.adamw.eps, kProofEps);
-  set("optimizer.eps", c.optimizer.adamw.eps, eps, "gradients that are only rounding must not give full updates");
-  int64_t divisor = c.batch.micro_batch_size;
-  for (const ProofLayout& layout : layouts) {
-    const int64_t dp = std::max(1, layout.degrees.dp);
-    divisor = std::lcm(divisor, c.batch.micro_batch_size * dp);
-  }
-  const int64_t batch = (c.batch.global_batch_size + divisor - 1) / divisor * divisor;
-  set("batch.global_batch_size", c.batch.global_batch_size, batch, "every layout must divide it");
-  if (c.run.device != DeviceKind::reference && c.precision.recipe != Recipe::f32) {
-    changes.push_back(concat("precision.recipe ", name_of(c.precision.recipe), " -> f32"));
-    c.precision.recipe = Recipe::f32;
-  }
-  if (c.precision.moments != DType::f32) {
-    changes.push_back(concat("precision.moments ", c.precision.moments, " -> f32"));
-    c.precision.moments = DType::f32;
-  }
-  c.optimizer.spike.skip = false;
-  return {c, changes};
 }
 
 }  // namespace birkhoff

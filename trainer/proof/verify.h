@@ -4,21 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "parallel/mesh/layout.h"
 #include "trainer/proof/judge.h"
+#include "trainer/proof/layouts.h"
 
 namespace birkhoff {
-
-// A layout to prove: the degrees, and the number of ranks that they make.
-struct ProofLayout {
-  MeshDegrees degrees;
-  int ranks = 1;
-  std::string name() const { return layout_name(degrees); }
-};
-// Errors: UserError if the layout needs an axis that is not available yet, or more than `most_ranks`.
-ProofLayout proof_layout(MeshDegrees degrees, int most_ranks);
-// Every axis alone at 2, 3 and 4, as far as so many ranks allow.
-std::vector<ProofLayout> all_layouts(int most_ranks);
 
 struct LayoutVerdict {
   ProofLayout layout;
@@ -40,8 +29,8 @@ using RunRanks = std::function<void(int ranks, const std::function<void(Communic
 // f32), and Newton-Schulz raises singular values that consist of rounding.
 //
 // The config: model, optimizer and batch of a run, with a vocabulary; the recipe is f32 or the device the reference.
-// Adam's eps is at least 1e-3 (kProofEps): with a smaller one, gradients that consist only of rounding would give full
-// updates, in directions that depend on the order of sums.
+// Adam's eps is at least kProofEps (trainer/proof/proof_config.h): with a smaller one, gradients that consist only of
+// rounding would give full updates, in directions that depend on the order of sums.
 class Proof {
  public:
   // `scratch` is an empty folder for the recorded states.
@@ -78,15 +67,6 @@ class Proof {
   std::map<std::string, Judged> families_;
   std::vector<std::string> vanished_, structural_;
 };
-
-inline constexpr double kProofEps = 1e-3;
-// The config of a proof of `config`: f32 unless the device is the reference, Adam's eps, no skipped steps, a
-// vocabulary, and a batch that every layout divides. What was changed is listed, one line each.
-struct ProofConfig {
-  Config config;
-  std::vector<std::string> changes;
-};
-ProofConfig proof_config(Config config, const std::vector<ProofLayout>& layouts);
 
 // The verdict of one layout as lines: the worst error of each family, failures, and the time.
 std::string print(const LayoutVerdict& verdict);

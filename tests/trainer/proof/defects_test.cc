@@ -6,6 +6,7 @@
 #include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/temp_dir.h"
 #include "trainer/config/reader.h"
+#include "trainer/proof/proof_config.h"
 #include "trainer/proof/verify.h"
 
 namespace birkhoff {

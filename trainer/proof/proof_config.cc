@@ -1,0 +1,44 @@
+#include "trainer/proof/proof_config.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/core/error.h"
+
+namespace birkhoff {
+namespace {
+
+constexpr int64_t kVocabulary = 509;  // odd, for configs whose vocabulary is that of a tokenizer
+
+}  // namespace
+
+ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts) {
+  std::vector<std::string> changes;
+  const auto set = [&](const char* path, auto& value, auto wanted, const char* why) {
+    if (value == wanted) return;
+    changes.push_back(concat(path, " ", value, " -> ", wanted, ": ", why));
+    value = wanted;
+  };
+  if (c.model.vocab_size == 0) set("model.vocab_size", c.model.vocab_size, kVocabulary, "no tokenizer is read");
+  const double eps = std::max(c.optimizer.adamw.eps, kProofEps);
+  set("optimizer.eps", c.optimizer.adamw.eps, eps, "gradients that are only rounding must not give full updates");
+  int64_t divisor = c.batch.micro_batch_size;
+  for (const ProofLayout& layout : layouts) {
+    const int64_t dp = std::max(1, layout.degrees.dp);
+    divisor = std::lcm(divisor, c.batch.micro_batch_size * dp);
+  }
+  const int64_t batch = (c.batch.global_batch_size + divisor - 1) / divisor * divisor;
+  set("batch.global_batch_size", c.batch.global_batch_size, batch, "every layout must divide it");
+  if (c.run.device != DeviceKind::reference && c.precision.recipe != Recipe::f32) {
+    changes.push_back(concat("precision.recipe ", name_of(c.precision.recipe), " -> f32"));
+    c.precision.recipe = Recipe::f32;
+  }
+  if (c.precision.moments != DType::f32) {
+    changes.push_back(concat("precision.moments ", c.precision.moments, " -> f32"));
+    c.precision.moments = DType::f32;
+  }
+  c.optimizer.spike.skip = false;
+  return {c, changes};
+}
+
+}  // namespace birkhoff
