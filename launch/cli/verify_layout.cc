@@ -1,81 +1,212 @@
 #include <cstdio>
-#include <cstdlib>
-#include <sstream>
+#include <optional>
 
 #include "data/file/scratch_folder.h"
+#include "data/hdf5/bulk_file.h"
+#include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
+#include "kernels/core/hash.h"
 #include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
+#include "launch/last_words.h"
+#include "parallel/comm/agree.h"
+#include "parallel/comm/first_ranks.h"
+#include "parallel/comm/host_values.h"
 #include "parallel/comm/threads/run_ranks.h"
+#include "parallel/comm/watched.h"
 #include "trainer/config/reader.h"
 #include "trainer/proof/proof_config.h"
-#include "trainer/proof/verify.h"
+#include "trainer/proof/report.h"
 
 namespace birkhoff {
 namespace {
 
+constexpr int64_t kMostRanks = 1024, kMostSteps = 100;
+
 struct VerifyOptions {
-  std::string config, layouts = "all", device;
+  std::string config, layouts = "all", device, backend = "threads", scratch, json;
   std::vector<std::string> overrides;
   int64_t ranks = 8, steps = 3;
   bool list = false;
+
+  bool over_mpi() const { return backend == "mpi"; }
 };
 
-void print_line(const std::string& line) {
-  std::printf("%s\n", printable(line).c_str());
-  std::fflush(stdout);
-}
+// One proof on the ranks of the world, or on threads of its only rank. Every rank runs the same calls; only rank 0 has
+// results and prints.
+class Verification {
+ public:
+  // Collective. Errors: UserError, on all ranks, before any work.
+  Verification(WatchedWorld& watched, const VerifyOptions& options) : o_(options), watched_(watched) {
+    agree(world(), [&] { read(); });
+    require_same(
+        world(), "the proof",
+        concat(BIRKHOFF_VERSION, ' ', hex16(digest_config(config_)), ' ', o_.layouts, ' ', o_.steps, ' ', o_.ranks));
+  }
 
-std::vector<ProofLayout> chosen_layouts(const VerifyOptions& o) {
-  if (o.layouts == "all") return all_layouts(static_cast<int>(o.ranks));
-  std::vector<ProofLayout> layouts;
-  std::string problems;
-  std::istringstream names(o.layouts);
-  for (std::string name; std::getline(names, name, ',');) {
+  ExitCode run() {
+    if (o_.list) return list();
+    agree(world(), [&] { save(); });
+    make_scratch();
+    print_inputs();
+    Proof proof(config_, static_cast<int>(o_.steps), scratch_, runner());
+    record(proof);
+    for (const ProofLayout& layout : report_.choice.layouts) {
+      report_.verdicts.push_back(proof.prove(layout));
+      print_text(print(report_.verdicts.back()));
+    }
+    report_.complete = true;
+    print_text(print_summary(report_));
+    agree(world(), [&] { save(); });
+    // The others may end only when rank 0 has judged, and they end with its code.
+    const auto passed = broadcast_on_host(world(), static_cast<uint8_t>(report_.passed()), 0);
+    return passed != 0 ? ExitCode::done : ExitCode::failed_cases;
+  }
+
+ private:
+  Communicator& world() { return watched_.world(); }
+  bool is_first() { return world().rank() == 0; }
+  void print_text(const std::string& text) {
+    if (!is_first()) return;
+    std::fputs(printable(text).c_str(), stdout);
+    std::fflush(stdout);
+  }
+  void print_first(const std::string& line) { print_text(line + "\n"); }
+
+  void read() {
+    check_backend();
+    BK_CHECK(o_.steps >= 1 && o_.steps <= kMostSteps, "--steps is ", o_.steps, ", expected 1 to ", kMostSteps);
+    BK_CHECK(o_.ranks >= 1 && o_.ranks <= kMostRanks, "--ranks is ", o_.ranks, ", expected 1 to ", kMostRanks);
+    std::vector<std::string> overrides = o_.overrides;
+    if (!o_.device.empty()) overrides.push_back("run.device=" + o_.device);
+    const LoadedConfig loaded = load_config(o_.config, overrides);
+    for (const std::string& warning : loaded.warnings) {
+      if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
+    }
+    report_.choice = choose_layouts(o_.layouts, rules());
+    ProofConfig proof = proof_config(loaded.config, report_.choice.layouts);
+    config_ = std::move(proof.config);
+    describe_inputs(std::move(proof.changes));
+  }
+
+  void check_backend() {
+    const int ranks = world().size();
+    BK_CHECK(
+        o_.over_mpi() || ranks == 1, "mpirun started ", ranks,
+        " ranks, but with --backend threads verify-layout makes its ranks itself, as threads of one process; start "
+        "it without mpirun, or add --backend mpi");
+    BK_CHECK(!o_.over_mpi() || o_.list || ranks > 1,
+             "with --backend mpi the ranks are processes that mpirun starts, but there is only this one; start it as\n"
+             "  mpirun -n ",
+             o_.ranks, " birkhoff verify-layout ", o_.config, " --backend mpi --layouts ", o_.layouts);
+  }
+
+  LayoutRules rules() {
+    LayoutRules rules;
+    rules.most_ranks = static_cast<int>(o_.ranks);
+    if (o_.over_mpi() && !o_.list && world().size() < o_.ranks) {
+      rules.most_ranks = world().size();
+      rules.most_ranks_by = "mpirun started";
+    }
+    return rules;
+  }
+
+  void describe_inputs(std::vector<std::string> changes) {
+    report_.config = o_.config;
+    report_.layouts = o_.layouts;
+    report_.backend = o_.backend;
+    report_.overrides = o_.overrides;
+    report_.device = name_of(config_.run.device);
+    report_.recipe = name_of(config_.precision.recipe);
+    report_.steps = o_.steps;
+    report_.ranks = o_.ranks;
+    report_.changes = std::move(changes);
+  }
+
+  void print_left_out() {
+    for (const LayoutChoice::LeftOut& l : report_.choice.left_out)
+      print_first(concat("left out: ", l.name, ": ", l.reason));
+  }
+
+  ExitCode list() {
+    for (const ProofLayout& l : report_.choice.layouts) print_first(concat(l.name(), ", ", l.ranks, " ranks"));
+    print_left_out();
+    agree(world(), [&] { save(); });
+    return ExitCode::done;
+  }
+
+  // Writes the report as it stands. The first call shows, before any work, whether the file can be written, and
+  // replaces an older one that could be taken for that of this proof.
+  void save() {
+    if (!is_first() || o_.json.empty()) return;
+    std::error_code missing;
+    const auto there = std::filesystem::status(o_.json, missing).type();
+    BK_CHECK(there == std::filesystem::file_type::not_found || there == std::filesystem::file_type::regular,
+             "--json is ", o_.json, ", which is no regular file; name a file");
     try {
-      layouts.push_back(proof_layout(parse_layout(name), static_cast<int>(o.ranks)));
-    } catch (const UserError& e) {
-      problems += concat(problems.empty() ? "" : "\n", e.what());
+      publish_text(o_.json, to_json(report_));
+    } catch (const IoError& e) {
+      throw UserError(concat("--json is ", o_.json, ", which cannot be written: ", e.what()));
     }
   }
-  BK_CHECK(problems.empty(), problems);
-  BK_CHECK(!layouts.empty(), "--layouts names no layout; give some, such as dp2,dp4, or all");
-  return layouts;
-}
 
-ExitCode verify(const VerifyOptions& o) {
-  const char* ranks_of_mpirun = std::getenv("OMPI_COMM_WORLD_SIZE");
-  BK_CHECK(ranks_of_mpirun == nullptr || std::string(ranks_of_mpirun) == "1",
-           "verify-layout makes its ranks itself, as threads of one process; start it without mpirun");
-  std::vector<std::string> overrides = o.overrides;
-  if (!o.device.empty()) overrides.push_back("run.device=" + o.device);
-  const LoadedConfig loaded = load_config(o.config, overrides);
-  for (const std::string& warning : loaded.warnings) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
-  const std::vector<ProofLayout> layouts = chosen_layouts(o);
-  if (o.list) {
-    for (const ProofLayout& layout : layouts) print_line(concat(layout.name(), ", ", layout.ranks, " ranks"));
-    return ExitCode::done;
+  // The recorded states are written by rank 0 and read by all ranks.
+  void make_scratch() {
+    const std::filesystem::path parent =
+        o_.scratch.empty() ? std::filesystem::temp_directory_path().string() : o_.scratch;
+    std::string path;
+    agree(world(), [&] {
+      if (!is_first()) return;
+      path = made_.emplace(parent).path().string();
+    });
+    scratch_ = broadcast_on_host(world(), path, 0);
+    agree(world(), [&] {
+      std::error_code ignored;
+      BK_CHECK(std::filesystem::is_directory(scratch_, ignored), "this rank does not see ", scratch_.string(),
+               ", which rank 0 made for the recorded states; give --scratch a folder that all hosts share");
+    });
   }
-  const ProofConfig config = proof_config(loaded.config, layouts);
-  for (const std::string& change : config.changes) print_line("for the proof, " + change);
-  const ScratchFolder scratch(std::filesystem::temp_directory_path());
-  Proof proof(config.config, static_cast<int>(o.steps), scratch.path(), run_ranks);
-  proof.record();
-  for (const std::string& where : proof.zero_by_structure()) print_line("zero by structure: " + where);
-  for (const std::string& where : proof.vanished()) print_line("FAIL the gradient vanishes: " + where);
-  std::string failed;
-  for (const ProofLayout& layout : layouts) {
-    const LayoutVerdict verdict = proof.prove(layout);
-    std::fputs(printable(print(verdict)).c_str(), stdout);
-    std::fflush(stdout);
-    if (!verdict.verdict.failures.empty()) failed += concat(" ", layout.name());
+
+  void print_inputs() {
+    for (const std::string& change : report_.changes) print_first("for the proof, " + change);
+    print_left_out();
   }
-  if (failed.empty() && proof.vanished().empty()) {
-    print_line(concat(layouts.size(), layouts.size() == 1 ? " layout passes" : " layouts pass"));
-    return ExitCode::done;
+
+  RunRanks runner() {
+    if (!o_.over_mpi()) return run_ranks;
+    set_num_threads(1);
+    return [this](int ranks, const std::function<void(Communicator&)>& body) {
+      const auto deadline = guard(concat("the steps of ", ranks, ranks == 1 ? " rank" : " ranks"));
+      run_on_first_ranks(world(), ranks, body);
+    };
   }
-  print_line("failed:" + failed);
-  return ExitCode::failed_cases;
+  // A layout takes each step with an evaluation, then two steps without loading, while rank 0 may still judge the
+  // layout before.
+  Watchdog::Scope guard(const std::string& phase) {
+    const double steps = 2 * static_cast<double>(o_.steps) + 4;
+    return watched_.watchdog().guard(phase, steps * config_.parallel.timeout_step_s, "parallel.timeout_step_s");
+  }
+
+  void record(Proof& proof) {
+    proof.record();
+    if (o_.over_mpi()) proof.share(world());
+    report_.zero_by_structure = proof.zero_by_structure();
+    report_.vanished = proof.vanished();
+    for (const std::string& where : report_.zero_by_structure) print_first("zero by structure: " + where);
+    for (const std::string& where : report_.vanished) print_first("FAIL the gradient vanishes: " + where);
+  }
+
+  const VerifyOptions& o_;
+  WatchedWorld& watched_;
+  Config config_;
+  ProofReport report_;
+  std::optional<ScratchFolder> made_;  // on rank 0
+  std::filesystem::path scratch_;
+};
+
+ExitCode verify(Communicator& world, const VerifyOptions& options) {
+  WatchedWorld watched(world, process_end());
+  return Verification(watched, options).run();
 }
 
 }  // namespace
@@ -84,13 +215,20 @@ void add_verify_layout(Cli& cli) {
   auto o = std::make_shared<VerifyOptions>();
   cli.command("verify-layout", "Prove that layouts compute what one rank computes")
       .positional("CONFIG", o->config, "YAML file; neither its data nor its tokenizer is read")
-      .option("--layouts", o->layouts, "names such as dp2,dp4; all: every layout that --ranks allows")
+      .option("--layouts", o->layouts,
+              "names such as dp2,dp4; all: every axis alone at 2 and 4, every pair and triple of axes")
       .flag("--list", o->list, "only print the layouts")
       .option("--ranks", o->ranks, "the most ranks of a layout")
       .option("--steps", o->steps, "steps that are compared")
+      .choice("--backend", o->backend, {"threads", "mpi"},
+              "what the ranks are: threads of one process, or the processes that mpirun started")
       .option("--device", o->device, "cpu or reference; default: that of the config")
       .option("--set", o->overrides, "section.name=value, over the file")
-      .run([o] { return verify(*o); });
+      .option("--scratch", o->scratch,
+              "where to make a folder for recorded states, removed at the end; default: the system's temporary folder. "
+              "With ranks on several hosts it must be on storage that they share")
+      .option("--json", o->json, "a file for all that is printed, as a JSON object")
+      .run_parallel([o](Communicator& world) { return verify(world, *o); });
 }
 
 }  // namespace birkhoff

@@ -17,7 +17,9 @@ struct LayoutVerdict {
   std::string not_counted;
 };
 
-// Runs `body` on so many ranks, each with its world communicator.
+// Runs `body` on so many ranks, each with its world communicator. The ranks are threads, or the first of the processes
+// that mpirun started. In the second case every process makes the same calls of a Proof, and only the first of them has
+// results: what is recorded, judged and returned elsewhere is empty.
 using RunRanks = std::function<void(int ranks, const std::function<void(Communicator&)>& body)>;
 
 // Proves that layouts compute what one rank computes. One rank takes steps from random weights on drawn documents and
@@ -37,6 +39,8 @@ class Proof {
   Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run);
   // Records the steps of one rank. Errors: UserError if a step is skipped.
   void record();
+  // Collective over ranks that are processes: they get what the first has recorded and the steps of a layout need.
+  void share(Communicator& world);
   LayoutVerdict prove(const ProofLayout& layout);
   // Gradients of one rank that vanish though they are not zero by structure. Empty in a sound proof.
   const std::vector<std::string>& vanished() const { return vanished_; }

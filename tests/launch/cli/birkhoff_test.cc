@@ -72,18 +72,6 @@ TEST(Birkhoff, DescribesAModelThatNoMachineHolds) {
   EXPECT_THAT(result.output, AllOf(HasSubstr("671,026,419,200"), HasSubstr("11,610,068,224")));
 }
 
-TEST(Birkhoff, ProvesALayoutWithoutDataAndTokenizer) {
-  const Result result = program("verify-layout " + config("test.yaml") + " --layouts dp2 --steps 2");
-  EXPECT_EQ(result.exit_code, 0) << result.output;
-  EXPECT_THAT(result.output,
-              AllOf(HasSubstr("for the proof, model.vocab_size 0 -> 509"), HasSubstr("dp2: pass, 2 ranks, "),
-                    HasSubstr("  routed experts  "), HasSubstr("\n1 layout passes\n")));
-  const Result refused = program("verify-layout " + config("test.yaml") + " --layouts dp2,tp2,xx");
-  EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.output,
-              AllOf(HasSubstr("layout tp2: only dp is available yet"), HasSubstr("'xx' is not an axis")));
-}
-
 TEST(Birkhoff, DoctorMeasuresTheMachine) {
   const Result result = program("doctor");
   EXPECT_EQ(result.exit_code, 0);

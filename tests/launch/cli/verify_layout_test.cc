@@ -1,0 +1,146 @@
+// Runs `birkhoff verify-layout` as users do, on threads and under mpirun.
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/program.h"
+#include "tests/support/temp_dir.h"
+
+namespace birkhoff::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using Json = nlohmann::json;
+
+std::string config(const std::string& name) {
+  const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
+  return std::string(source ? source : ".") + "/configs/" + name;
+}
+
+ProgramResult verify(const std::string& arguments, int ranks = 1) {
+  return run_program(mpirun(ranks) + BIRKHOFF_PROGRAM + " verify-layout " + config("test.yaml") + " " + arguments);
+}
+
+TEST(VerifyLayout, PrintsWhatItProvedAndWritesTheSameAsJson) {
+  const TempDir dir;
+  const std::string file = (dir / "proof.json").string();
+  const ProgramResult result = verify("--layouts dp2,1 --steps 2 --set model.vocab_size=61 --json " + file);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("for the proof, precision.recipe bf16 -> f32"), HasSubstr("dp2: pass, 2 ranks, "),
+                    HasSubstr("  routed experts  "), HasSubstr("not counted: it runs no other code"),
+                    HasSubstr("\n1 layout passes, not counting 1\n")));
+  const Json j = Json::parse(read_file(file));
+  EXPECT_EQ(j["inputs"]["layouts"], "dp2,1");
+  EXPECT_EQ(j["inputs"]["backend"], "threads");
+  EXPECT_EQ(j["inputs"]["set"], Json::array({"model.vocab_size=61"}));
+  EXPECT_EQ(j["complete"], true);
+  EXPECT_EQ(j["passed"], true);
+  ASSERT_EQ(j["layouts"].size(), 2u);
+  EXPECT_EQ(j["layouts"][0]["name"], "dp2");
+  EXPECT_EQ(j["layouts"][0]["ranks"], 2);
+  EXPECT_GT(j["layouts"][0]["worst"].size(), 8u);
+  for (const Json& worst : j["layouts"][0]["worst"]) {
+    EXPECT_LE(worst["error"].get<double>(), worst["bound"].get<double>()) << worst;
+    EXPECT_NE(worst["where"], "");
+  }
+  // What is zero by structure is printed and written.
+  ASSERT_GT(j["zero_by_structure"].size(), 0u);
+  for (const Json& where : j["zero_by_structure"]) {
+    EXPECT_THAT(result.output, HasSubstr("zero by structure: " + where.get<std::string>() + "\n"));
+  }
+}
+
+TEST(VerifyLayout, ListsTheLayoutsOfAllAndWhatItLeftOut) {
+  const TempDir dir;
+  const std::string file = (dir / "list.json").string();
+  const ProgramResult result = verify("--list --ranks 3 --json " + file);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output,
+              AllOf(HasSubstr("dp2, 2 ranks\n"), HasSubstr("left out: tp: this axis is not available yet\n"),
+                    HasSubstr("left out: dp4: needs 4 ranks, but --ranks allows 3\n"), Not(HasSubstr("pass"))));
+  const Json j = Json::parse(read_file(file));
+  EXPECT_EQ(j["chosen"], Json::parse(R"([{"name": "dp2", "ranks": 2}])"));
+  EXPECT_EQ(j["left_out"].size(), 7u);
+  EXPECT_EQ(j["passed"], false) << "nothing was proven";
+}
+
+TEST(VerifyLayout, RunsOnTheRanksOfMpirun) {
+  const TempDir dir;
+  const std::string file = (dir / "proof.json").string();
+  const ProgramResult result =
+      verify("--backend mpi --layouts dp3,dp2 --steps 2 --scratch " + dir.path().string() + " --json " + file, 3);
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("dp3: pass, 3 ranks, "), HasSubstr("dp2: pass, 2 ranks, "),
+                                   HasSubstr("\n2 layouts pass\n")));
+  size_t times = 0;
+  for (size_t at = 0; (at = result.output.find("layouts pass", at)) != std::string::npos; ++at) ++times;
+  EXPECT_EQ(times, 1u) << "only rank 0 prints";
+  // The ranks compute the same as threads, to the bit.
+  const std::string of_threads = (dir / "threads.json").string();
+  ASSERT_EQ(verify("--layouts dp3,dp2 --steps 2 --json " + of_threads).exit_code, 0);
+  const Json mpi = Json::parse(read_file(file)), threads = Json::parse(read_file(of_threads));
+  for (size_t layout = 0; layout < 2; ++layout) {
+    EXPECT_EQ(mpi["layouts"][layout]["worst"], threads["layouts"][layout]["worst"]);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(dir.path())) {
+    EXPECT_TRUE(entry.is_regular_file()) << entry.path() << " was left behind";
+  }
+}
+
+TEST(VerifyLayout, RefusesBeforeAnyWorkAndAllAtOnce) {
+  const ProgramResult layouts = verify("--layouts dp2,tp2,xx,dp9");
+  EXPECT_EQ(layouts.exit_code, 2);
+  EXPECT_THAT(layouts.output,
+              AllOf(HasSubstr("layout tp2: only dp is available yet"), HasSubstr("'xx' is not an axis"),
+                    HasSubstr("layout dp9: needs 9 ranks, but --ranks allows 8"), Not(HasSubstr("for the proof"))));
+  const ProgramResult ranks = verify("--backend mpi --layouts dp2,dp3,dp4", 2);
+  EXPECT_EQ(ranks.exit_code, 2);
+  EXPECT_THAT(ranks.output,
+              AllOf(HasSubstr("layout dp3: needs 3 ranks, but mpirun started 2"),
+                    HasSubstr("layout dp4: needs 4 ranks, but mpirun started 2"), Not(HasSubstr("for the proof"))));
+}
+
+TEST(VerifyLayout, SaysHowEachBackendIsStarted) {
+  const ProgramResult alone = verify("--backend mpi --layouts dp2");
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_THAT(alone.output, HasSubstr("mpirun -n 8 birkhoff verify-layout "));
+  const ProgramResult threads = verify("--layouts dp2", 2);
+  EXPECT_EQ(threads.exit_code, 2);
+  EXPECT_THAT(threads.output, AllOf(HasSubstr("start it without mpirun"), HasSubstr("--backend mpi")));
+}
+
+TEST(VerifyLayout, RefusesAFileThatCannotBeWrittenBeforeAnyWork) {
+  const TempDir dir;
+  for (const std::string& file :
+       {(dir / "no/such/folder.json").string(), dir.path().string(), std::string("/dev/null")}) {
+    const ProgramResult result = verify("--layouts dp2 --json " + file);
+    EXPECT_EQ(result.exit_code, 2) << file;
+    EXPECT_THAT(result.output, AllOf(HasSubstr("--json is " + file), Not(HasSubstr("for the proof")))) << file;
+  }
+}
+
+std::string symbols_of(const std::string& file) {
+  const ProgramResult symbols = run_program("nm --demangle " + file);
+  EXPECT_EQ(symbols.exit_code, 0) << symbols.output;
+  EXPECT_THAT(symbols.output, HasSubstr("birkhoff::")) << file;
+  return symbols.output;
+}
+
+// Neither the program nor a library can be told to be wrong: seeded defects and injected failures are compiled for
+// tests alone.
+TEST(Birkhoff, HasNoSymbolOfADefect) {
+  std::istringstream files(BIRKHOFF_BINARIES);
+  size_t num_files = 0;
+  for (std::string file; files >> file; ++num_files) {
+    EXPECT_THAT(symbols_of(file), AllOf(Not(HasSubstr("has_seeded_defect")), Not(HasSubstr("inject_")))) << file;
+  }
+  EXPECT_EQ(num_files, 6u);
+  EXPECT_THAT(symbols_of(BIRKHOFF_WITH_DEFECTS), HasSubstr("has_seeded_defect"));
+}
+
+}  // namespace
+}  // namespace birkhoff::test
