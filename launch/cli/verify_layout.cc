@@ -16,6 +16,7 @@
 #include "parallel/comm/watched.h"
 #include "trainer/config/reader.h"
 #include "trainer/proof/proof_config.h"
+#include "trainer/proof/proof_memory.h"
 #include "trainer/proof/report.h"
 
 namespace birkhoff {
@@ -46,6 +47,7 @@ class Verification {
 
   ExitCode run() {
     if (o_.list) return list();
+    agree(world(), [&] { check_memory(); });
     agree(world(), [&] { save(); });
     make_scratch();
     print_inputs();
@@ -77,9 +79,7 @@ class Verification {
     check_backend();
     BK_CHECK(o_.steps >= 1 && o_.steps <= kMostSteps, "--steps is ", o_.steps, ", expected 1 to ", kMostSteps);
     BK_CHECK(o_.ranks >= 1 && o_.ranks <= kMostRanks, "--ranks is ", o_.ranks, ", expected 1 to ", kMostRanks);
-    std::vector<std::string> overrides = o_.overrides;
-    if (!o_.device.empty()) overrides.push_back("run.device=" + o_.device);
-    const LoadedConfig loaded = load_config(o_.config, overrides);
+    const LoadedConfig loaded = load_config(o_.config, overrides());
     for (const std::string& warning : loaded.warnings) {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
     }
@@ -87,6 +87,12 @@ class Verification {
     ProofConfig proof = proof_config(loaded.config, report_.choice.layouts);
     config_ = std::move(proof.config);
     describe_inputs(std::move(proof.changes));
+  }
+
+  std::vector<std::string> overrides() const {
+    std::vector<std::string> all = o_.overrides;
+    if (!o_.device.empty()) all.push_back("run.device=" + o_.device);
+    return all;
   }
 
   void check_backend() {
@@ -133,6 +139,28 @@ class Verification {
     print_left_out();
     agree(world(), [&] { save(); });
     return ExitCode::done;
+  }
+
+  // One rank of each host decides for it.
+  void check_memory() {
+    if (world().local_rank() != 0) return;
+    const int ranks_here = o_.over_mpi() ? world().local_size() : static_cast<int>(kMostRanks);
+    const std::vector<ProofLayout>& layouts = report_.choice.layouts;
+    const MemoryRoom room = memory_room();
+    const auto need = [&](const Config& c) { return proof_memory(c, layouts, o_.steps, ranks_here); };
+    const ProofMemory memory = need(config_);
+    if (memory.fits(room)) return;
+    const auto load = [&](const std::vector<std::string>& settings) {
+      std::vector<std::string> all = overrides();
+      all.insert(all.end(), settings.begin(), settings.end());
+      return proof_config(load_config(o_.config, all).config, layouts).config;
+    };
+    // A quarter is left, since what is available changes.
+    MemoryRoom less = room;
+    less.of_host = less.of_host / 4 * 3;
+    less.of_process = less.of_process / 4 * 3;
+    const auto settings = smaller_settings(load, [&](const Config& c) { return need(c).fits(less); });
+    throw UserError(print_too_large(memory, room, settings));
   }
 
   // Writes the report as it stands. The first call shows, before any work, whether the file can be written, and

@@ -123,6 +123,36 @@ TEST(VerifyLayout, RefusesAFileThatCannotBeWrittenBeforeAnyWork) {
   }
 }
 
+// The line of settings that the error proposes, run under the same limit.
+TEST(VerifyLayout, RefusesAConfigThatDoesNotFitAndProposesOneThatDoes) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
+#endif
+  const auto limited = [](const std::string& settings) {
+    return run_program("bash -c \"ulimit -v 1500000; " BIRKHOFF_PROGRAM " verify-layout " + config("deepseek_v3.yaml") +
+                       " --layouts dp2 --steps 1" + settings + "\"");
+  };
+  const ProgramResult refused = limited("");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.output, AllOf(HasSubstr("error: the proof of dp2 needs "),
+                                    HasSubstr("left to a process by ulimit -v"), Not(HasSubstr("for the proof"))));
+  const size_t line = refused.output.find("\n  --set ");
+  ASSERT_NE(line, std::string::npos) << refused.output;
+  const std::string settings = refused.output.substr(line + 1, refused.output.find('\n', line + 1) - line - 1);
+  const ProgramResult proven = limited(settings);
+  EXPECT_EQ(proven.exit_code, 0) << settings << '\n' << proven.output;
+  EXPECT_THAT(proven.output, HasSubstr("\n1 layout passes\n"));
+}
+
+TEST(VerifyLayout, ProvesTheConfigThatHasEveryFeature) {
+  const ProgramResult result =
+      run_program(BIRKHOFF_PROGRAM " verify-layout " + config("verify.yaml") + " --layouts dp2 --steps 2");
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  // Every gradient is judged for itself.
+  EXPECT_THAT(result.output, AllOf(HasSubstr("\n1 layout passes\n"), Not(HasSubstr("zero by structure")),
+                                   Not(HasSubstr("judged against"))));
+}
+
 std::string symbols_of(const std::string& file) {
   const ProgramResult symbols = run_program("nm --demangle " + file);
   EXPECT_EQ(symbols.exit_code, 0) << symbols.output;
