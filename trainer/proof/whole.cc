@@ -1,6 +1,8 @@
 #include "trainer/proof/whole.h"
 
+#include <algorithm>
 #include <bit>
+#include <set>
 #include <sstream>
 
 #include "kernels/core/error.h"
@@ -54,11 +56,17 @@ class SliceReader {
   std::span<const int64_t> numbers_;
 };
 
+// Sends the values to rank 0, which gets those of all ranks; the others get nothing. `counts` says how many each rank
+// gives and is needed on rank 0 only.
 template <class T>
-std::vector<std::vector<T>> gather(Communicator& world, const std::vector<T>& own) {
-  const std::vector<int64_t> counts = all_gather_on_host(world, static_cast<int64_t>(own.size()));
-  const std::vector<T> all = all_gather_v_on_host(world, std::span<const T>(own), counts);
+std::vector<std::vector<T>> gather_on_first(Communicator& world, std::span<const T> own,
+                                            const std::vector<int64_t>& counts) {
+  std::vector<int64_t> in(static_cast<size_t>(world.size()), 0), out = in;
+  out[0] = static_cast<int64_t>(own.size());
+  if (world.rank() == 0) in = counts;
+  const std::vector<T> all = all_to_all_v_on_host(world, in, own, out);
   std::vector<std::vector<T>> of_ranks;
+  if (world.rank() != 0) return of_ranks;
   auto at = all.begin();
   for (const int64_t count : counts) {
     of_ranks.emplace_back(at, at + count);
@@ -67,13 +75,66 @@ std::vector<std::vector<T>> gather(Communicator& world, const std::vector<T>& ow
   return of_ranks;
 }
 
+// What rank 0 knows of the parts of a rank: by name, their slices.
+using SlicesByName = std::map<std::string, Slice>;
+std::vector<SlicesByName> gather_slices(Communicator& world, const std::map<std::string, HeldPart>& parts,
+                                        std::set<std::string>& names) {
+  std::string own_names;
+  std::vector<int64_t> own;
+  for (const auto& [name, part] : parts) {
+    own_names += name + '\n';
+    const std::vector<int64_t> numbers = described(part.slice);
+    own.insert(own.end(), numbers.begin(), numbers.end());
+  }
+  const std::vector<int64_t> counts = all_gather_on_host(world, static_cast<int64_t>(own.size()));
+  const std::vector<std::string> all_names = gather_texts(world, own_names);
+  const auto numbers = gather_on_first(world, std::span<const int64_t>(own), counts);
+  std::vector<SlicesByName> of_ranks(all_names.size());
+  for (size_t rank = 0; rank < all_names.size(); ++rank) {
+    SliceReader reader(numbers.empty() ? std::span<const int64_t>() : numbers[rank]);
+    std::istringstream lines(all_names[rank]);
+    for (std::string name; std::getline(lines, name);) {
+      names.insert(name);
+      if (world.rank() == 0) of_ranks[rank][name] = reader.next();
+    }
+  }
+  return of_ranks;
+}
+
+// The parts of a rank by name. A rank may give several parts of a tensor, which become one.
+std::map<std::string, HeldPart> by_name(std::vector<HeldPart> parts) {
+  std::map<std::string, HeldPart> joined;
+  for (HeldPart& part : parts) {
+    const auto [place, added] = joined.try_emplace(part.name);
+    HeldPart& to = place->second;
+    if (added) {
+      to = std::move(part);
+      continue;
+    }
+    BK_ASSERT(to.slice.global == part.slice.global, part.name, " has two shapes on one rank");
+    to.slice.boxes.insert(to.slice.boxes.end(), part.slice.boxes.begin(), part.slice.boxes.end());
+    to.values.insert(to.values.end(), part.values.begin(), part.values.end());
+  }
+  return joined;
+}
+
 // One tensor while the parts arrive.
 struct Growing {
   Shape shape;
   std::vector<double> values;
-  std::vector<bool> held;
+  std::vector<uint8_t> held;
   std::string fault;
 };
+
+void add_run(Growing& to, int rank, size_t at, std::span<const double> values) {
+  for (const double value : values) {
+    if (to.held[at] && !same_bits(to.values[at], value) && to.fault.empty()) {
+      to.fault = concat("element ", at, " is ", to.values[at], " on one rank and ", value, " on rank ", rank);
+    }
+    to.held[at] = 1;
+    to.values[at++] = value;
+  }
+}
 
 void add(Growing& to, int rank, const Slice& slice, std::span<const double> values) {
   if (to.held.empty()) {
@@ -86,49 +147,35 @@ void add(Growing& to, int rank, const Slice& slice, std::span<const double> valu
     return;
   }
   slice.for_each_run([&](int64_t first, int64_t local, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-      const auto at = static_cast<size_t>(first + i);
-      const double value = values[static_cast<size_t>(local + i)];
-      if (to.held[at] && !same_bits(to.values[at], value) && to.fault.empty()) {
-        to.fault = concat("element ", at, " is ", to.values[at], " on one rank and ", value, " on rank ", rank);
-      }
-      to.held[at] = true;
-      to.values[at] = value;
-    }
+    add_run(to, rank, static_cast<size_t>(first),
+            values.subspan(static_cast<size_t>(local), static_cast<size_t>(count)));
   });
 }
 
 }  // namespace
 
-Whole assemble(Communicator& world, const std::vector<HeldPart>& parts, Missing missing) {
-  std::string names;
-  std::vector<int64_t> slices;
-  std::vector<double> values;
-  for (const HeldPart& part : parts) {
-    names += part.name + '\n';
-    const std::vector<int64_t> numbers = described(part.slice);
-    slices.insert(slices.end(), numbers.begin(), numbers.end());
-    values.insert(values.end(), part.values.begin(), part.values.end());
-  }
-  const std::vector<std::string> all_names = gather_texts(world, names);
-  const auto all_slices = gather(world, slices);
-  const auto all_values = gather(world, values);
-
-  std::map<std::string, Growing> growing;
-  for (size_t rank = 0; rank < all_names.size(); ++rank) {
-    SliceReader reader(all_slices[rank]);
-    std::span<const double> rest = all_values[rank];
-    std::istringstream lines(all_names[rank]);
-    for (std::string name; std::getline(lines, name);) {
-      const Slice slice = reader.next();
-      const auto count = static_cast<size_t>(slice.count());
-      add(growing[name], static_cast<int>(rank), slice, rest.first(count));
-      rest = rest.subspan(count);
-    }
-  }
+Whole assemble(Communicator& world, std::vector<HeldPart> parts, Missing missing) {
+  const std::map<std::string, HeldPart> own = by_name(std::move(parts));
+  std::set<std::string> names;  // the same on all ranks
+  const std::vector<SlicesByName> slices = gather_slices(world, own, names);
   Whole whole;
-  for (auto& [name, tensor] : growing) {
-    const auto hole = std::find(tensor.held.begin(), tensor.held.end(), false);
+  for (const std::string& name : names) {
+    std::vector<int64_t> counts;
+    for (const SlicesByName& of_rank : slices) {
+      const auto found = of_rank.find(name);
+      counts.push_back(found == of_rank.end() ? 0 : found->second.count());
+    }
+    const auto mine = own.find(name);
+    const std::span<const double> mine_or_none =
+        mine == own.end() ? std::span<const double>() : std::span<const double>(mine->second.values);
+    const auto values = gather_on_first(world, mine_or_none, counts);
+    if (world.rank() != 0) continue;
+    Growing tensor;
+    for (size_t rank = 0; rank < slices.size(); ++rank) {
+      const auto found = slices[rank].find(name);
+      if (found != slices[rank].end()) add(tensor, static_cast<int>(rank), found->second, values[rank]);
+    }
+    const auto hole = std::find(tensor.held.begin(), tensor.held.end(), 0);
     if (missing == Missing::fault && hole != tensor.held.end() && tensor.fault.empty()) {
       tensor.fault = concat("no rank holds element ", hole - tensor.held.begin());
     }

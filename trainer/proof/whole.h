@@ -32,8 +32,9 @@ struct Whole {
 // looked up.
 enum class Missing : uint8_t { fault, zero };
 
-// Collective. The result is complete on every rank.
-Whole assemble(Communicator& world, const std::vector<HeldPart>& parts, Missing missing = Missing::fault);
+// Collective. The result is on rank 0; it is empty on the others. Tensors are sent one after the other, so that besides
+// the parts and the result only one tensor per rank lies in memory.
+Whole assemble(Communicator& world, std::vector<HeldPart> parts, Missing missing = Missing::fault);
 
 // Collects the tensors of a state.
 class PartCollector final : public StateVisitor {
