@@ -1,6 +1,7 @@
 #include "trainer/proof/weights.h"
 
 #include <cmath>
+#include <functional>
 
 #include "kernels/core/philox.h"
 #include "kernels/elementwise/copy.h"
@@ -8,29 +9,67 @@
 namespace birkhoff {
 namespace {
 
-double spread_of(const Parameter& p) {
-  if (p.name.ends_with(".fn")) return 0.1;
-  if (p.name.ends_with(".base")) return 0.5;
-  switch (p.role) {
-    case Role::matrix:
-    case Role::experts:
-    case Role::head:
-      return 1.5 / std::sqrt(static_cast<double>(p.shape.back()));
-    case Role::embedding:
-      return 1;
-    case Role::conv:
-      return 0.5;
-    default:
-      return 0.2;
+// The score of an Engram gate is an inner product of the streams with a key, and the gate has the root of the score in
+// it, whose slope is infinite at 0: a score near 0 raises rounding without bound, and a change of sign is a jump. So
+// embedding and keys get a part that all channels and tokens have in common. It keeps scores near 4 or -4, several
+// times their standard deviation away from 0 and below what saturates the gate.
+constexpr double kCommonPart = 16;  // of the embedding, times the root of the number of channels
+constexpr double kCommonKey = 3;    // mean of the weights of keys, in standard deviations
+
+// Draws of which distribution the values of a parameter are.
+class Distribution {
+ public:
+  Distribution(const Parameter& p, const Model& model)
+      : p_(p), has_engram_(!model.tables.empty()), options_(model.decoder->options()) {}
+
+  double spread() const {
+    // hc has no bound on its mixing: with larger coefficients the streams would grow from site to site until later
+    // blocks change nothing, and change their sign from token to token.
+    const bool unbounded = options_.residual.type == ResidualType::hc;
+    if (p_.name.ends_with(".fn")) return unbounded ? 0.1 / root(options_.hidden_size) : 0.1;
+    if (p_.name.ends_with(".base")) return unbounded ? 0.1 : 0.5;
+    switch (p_.role) {
+      case Role::matrix:
+      case Role::experts:
+      case Role::head:
+        return 1.5 / root(p_.shape.back());
+      case Role::embedding:
+        return 1;
+      case Role::conv:
+        return 0.5;
+      default:
+        return 0.2;
+    }
   }
-}
+
+  // Of an element of the logical tensor.
+  double mean(int64_t element) const {
+    if (p_.role == Role::gain || p_.name.ends_with(".scale")) return 1;
+    if (p_.name.ends_with(".base") && p_.init.kind == Init::Kind::table) return p_.init.at(element);
+    if (!has_engram_) return 0;
+    if (p_.name == "embedding.weight") return kCommonPart / root(options_.hidden_size);
+    if (!p_.name.ends_with(".engram.wkv.weight")) return 0;
+    const int64_t stream = element / p_.shape[1] / options_.hidden_size;  // whose key the row belongs to
+    if (stream == options_.residual.num_streams()) return 0;              // the value
+    return (stream % 2 == 0 ? kCommonKey : -kCommonKey) * spread();
+  }
+
+ private:
+  static double root(int64_t n) { return std::sqrt(static_cast<double>(n)); }
+
+  const Parameter& p_;
+  bool has_engram_;
+  const DecoderOptions& options_;
+};
 
 // The values of the held part, each drawn at its element of the logical tensor.
-void set_values(Stream& stream, Tensor to, const Slice& held, const Philox& random, double mean, double spread) {
+void set_values(Stream& stream, Tensor to, const Slice& held, const Philox& random, double spread,
+                const std::function<double(int64_t)>& mean) {
   std::vector<double> values(static_cast<size_t>(to.count()));
   held.for_each_run([&](int64_t first, int64_t local, int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
-      values[static_cast<size_t>(local + i)] = mean + spread * random.normal(static_cast<uint64_t>(first + i));
+      const int64_t element = first + i;
+      values[static_cast<size_t>(local + i)] = mean(element) + spread * random.normal(static_cast<uint64_t>(element));
     }
   });
   write_values(stream, to, values);
@@ -41,13 +80,17 @@ void set_values(Stream& stream, Tensor to, const Slice& held, const Philox& rand
 void set_trained_values(Stream& stream, Model& model, uint64_t seed) {
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
-    const bool around_one = p.role == Role::gain || p.name.ends_with(".scale");
-    set_values(stream, p.value, p.held, Philox(seed, key_of(p.name)), around_one ? 1 : 0, spread_of(p));
+    const Distribution of(p, model);
+    set_values(stream, p.value, p.held, Philox(seed, key_of(p.name)), of.spread(),
+               [&](int64_t element) { return of.mean(element); });
   }
   for (PersistentBuffer* b : model.parameters->buffers()) {
-    set_values(stream, b->value, Slice::all(b->shape), Philox(seed, key_of(b->name)), 0, 0.2);
+    set_values(stream, b->value, Slice::all(b->shape), Philox(seed, key_of(b->name)), 0.2, [](int64_t) { return 0; });
   }
-  for (auto& table : model.tables) table->initialize(stream, seed, 1);
+  for (auto& table : model.tables) {
+    set_values(stream, table->local_values(), table->slice(), Philox(seed, key_of(table->name())), 1,
+               [](int64_t) { return 1; });
+  }
   model.parameters->values_changed();
 }
 
