@@ -42,9 +42,10 @@ class Instrument {
   }
 
   // The choices of a router, i32 [T, K] each: the experts, and the experts with the K largest scores (before bias and
-  // groups), which the balance loss counts. The latter is absent if there is no balance loss.
+  // groups), which the balance loss counts. The latter is absent if there is no balance loss. What they follow from:
+  // the scores [T, E] and the bias [E]; both are absent in choices that a layer must make.
   struct Routing {
-    Tensor experts, balance;
+    Tensor experts = {}, balance = {}, scores = {}, bias = {};
   };
   // The choices that the layer must make; absent tensors let it choose itself. Also called when a block is recomputed.
   virtual Routing replay_routing(const std::string& layer) { return next_ ? next_->replay_routing(layer) : Routing{}; }

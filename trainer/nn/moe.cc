@@ -62,7 +62,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   router_forward(f.stream, args);
   const bool records = f.chooses() && f.instrument && f.instrument->records_routing();
   const Tensor balance = add_balance_loss(f, s, records, fixed.balance);
-  if (records) f.instrument->record_routing(name_, {s.index, balance});
+  if (records) f.instrument->record_routing(name_, {s.index, balance, s.scores, bias_.value});
 }
 
 Tensor Moe::add_balance_loss(Frame& f, Saved& s, bool record, Tensor chosen) {

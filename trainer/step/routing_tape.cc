@@ -1,5 +1,7 @@
 #include "trainer/step/routing_tape.h"
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
 #include "kernels/elementwise/copy.h"
 
@@ -13,7 +15,7 @@ RoutingTape::RoutingTape(Stream stream, RoutingRecord record, size_t first)
 
 void RoutingTape::set_mode(Mode mode) {
   mode_ = mode;
-  if (mode == Mode::record) record_.choices.clear();
+  if (mode == Mode::record) record_ = {};
 }
 
 void RoutingTape::enter(size_t microbatch) {
@@ -40,7 +42,12 @@ void RoutingTape::record_routing(const std::string& layer, const Routing& routin
   Instrument::record_routing(layer, routing);
   if (mode_ == Mode::replay) return;
   RoutingRecord::Choice& c = record_.choices[{microbatch_, layer}];
+  if (std::find(record_.layers.begin(), record_.layers.end(), layer) == record_.layers.end()) {
+    record_.layers.push_back(layer);
+  }
   c.shape = routing.experts.shape;
+  c.scores = read_values(stream_, routing.scores);
+  c.bias = read_values(stream_, routing.bias);
   c.experts.resize(static_cast<size_t>(routing.experts.count()));
   to_host(stream_, c.experts.data(), routing.experts);
   if (!routing.balance.present()) return;

@@ -16,8 +16,10 @@ struct RoutingRecord {
   struct Choice {
     Shape shape;
     std::vector<int32_t> experts, balance;
+    std::vector<double> scores = {}, bias = {};  // what they follow from: [T, E] and [E]
   };
   std::map<std::pair<size_t, std::string>, Choice> choices;
+  std::vector<std::string> layers;  // in the order of the forward
 };
 
 // Records the choices of all routers in a step, and makes another step choose the same. Choices are discontinuous, so
