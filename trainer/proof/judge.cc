@@ -9,6 +9,7 @@ namespace birkhoff {
 namespace {
 
 constexpr double kBalanced = 1e-5;
+constexpr size_t kFew = 32;  // elements: no more than the base of a site has
 
 std::string family_of(const Parameter& p) {
   for (const char* latent : {"attention.q_a", "attention.kv_a", "attention.q_norm", "attention.kv_norm"}) {
@@ -82,13 +83,14 @@ std::map<std::string, double> largest_of_families(const std::vector<Piece>& piec
   return largest;
 }
 
-void judge_gradients(const std::vector<Piece>& pieces, const Bounds& bounds, Verdict& v) {
+void judge_pieces(const std::vector<Piece>& pieces, const Bounds& bounds, Verdict& v) {
   const std::map<std::string, double> largest = largest_of_families(pieces);
   for (const Piece& p : pieces) {
     const double most = largest.at(p.family), least = bounds.small * most;
     const bool small = p.size() < least;
     if (small) v.small.push_back(p.where);
-    const double scale = (small ? most : p.size()) * root_of_count(p.one);
+    const double at_least = p.one.size() <= kFew ? bounds.small_of_few * most : 0;
+    const double scale = (small ? most : std::max(p.size(), at_least)) * root_of_count(p.one);
     v.compare(p.family, p.where, distance(p.one, p.layout), bounds.gradient * scale);
   }
 }
@@ -111,20 +113,38 @@ void judge_numbers(const StepReport& one, const StepReport& layout, const Bounds
 }
 
 void judge_counts(const StepResult& one, const StepResult& layout, Verdict& v) {
-  v.require(one.tokens == layout.tokens, concat("tokens: ", layout.tokens, ", one rank ", one.tokens));
-  v.require(one.targets == layout.targets, "the numbers of targets differ from those of one rank");
-  v.require(one.report.skip_reason == layout.report.skip_reason, "one of the two skipped the step");
   for (const auto& [name, load] : one.loads) {
     v.require(load == layout.loads.at(name), name + ": the loads of the experts differ from those of one rank");
-  }
-  for (const auto& [name, rows] : one.touched_rows) {
-    v.require(rows == layout.touched_rows.at(name), name + ": other rows were touched than by one rank");
   }
   for (const auto& [name, tensor] : one.state.tensors) {
     if (!name.ends_with("gate.bias")) continue;
     v.require(tensor.values == layout.state.tensors.at(name).values,
               name + ": the router bias differs from one rank's");
   }
+}
+
+// Squares of the gradients of a family and of what they differ by.
+struct Distance {
+  double squares = 0, difference = 0;
+  double relative() const { return squares > 0 ? std::sqrt(difference / squares) : 0; }
+};
+
+void add_distances(const Whole& to, const Whole& from, const std::map<std::string, Judged>& families,
+                   std::map<std::string, Distance>& distances) {
+  for (const auto& [name, tensor] : to.tensors) {
+    Distance& d = distances[families.at(name).family];
+    const double size = norm(tensor.values), off = distance(tensor.values, from.tensors.at(name).values);
+    d.squares += size * size;
+    d.difference += off * off;
+  }
+}
+
+std::map<std::string, Distance> distances_of(const StepResult& reference, const StepResult& step,
+                                             const std::map<std::string, Judged>& families) {
+  std::map<std::string, Distance> distances;
+  add_distances(reference.gradients, step.gradients, families, distances);
+  add_distances(reference.row_gradients, step.row_gradients, families, distances);
+  return distances;
 }
 
 }  // namespace
@@ -137,6 +157,11 @@ std::map<std::string, Judged> families_of(const Config& config, const Model& mod
   }
   for (const auto& table : model.tables) families[table->name()] = {"Engram tables", {}, table->num_rows(), true};
   return families;
+}
+
+double relative_distance(std::span<const double> a, std::span<const double> b) {
+  const double off = distance(a, b);
+  return off == 0 ? 0 : off / norm(a);
 }
 
 std::vector<std::string> tables_of(const std::map<std::string, Judged>& families) {
@@ -167,28 +192,63 @@ void Verdict::compare(const std::string& family, const std::string& where, doubl
 }
 
 void Verdict::add(const Verdict& other, const std::string& place) {
+  const std::string before = place.empty() ? "" : place + ": ";
   for (const auto& [family, now] : other.worst) {
     Worst& seen = worst[family];
     if (seen.where.empty() || now.ratio() > seen.ratio()) seen = now;
   }
-  for (const std::string& failure : other.failures) failures.push_back(place + ": " + failure);
+  for (const std::string& failure : other.failures) failures.push_back(before + failure);
+  notes.insert(notes.end(), other.notes.begin(), other.notes.end());
   for (const std::string& name : other.small) {
     if (std::find(small.begin(), small.end(), name) == small.end()) small.push_back(name);
   }
 }
 
-Verdict judge_step(const StepResult& one, const StepResult& layout, const std::map<std::string, Judged>& families,
-                   const Bounds& bounds) {
+Verdict judge_batch(const StepResult& one, const StepResult& layout) {
   Verdict v;
   for (const Whole* whole : {&layout.gradients, &layout.row_gradients, &layout.state}) {
     for (const std::string& fault : whole->faults) v.failures.push_back(fault);
   }
-  judge_counts(one, layout, v);
+  v.require(one.tokens == layout.tokens, concat("tokens: ", layout.tokens, ", one rank ", one.tokens));
+  v.require(one.targets == layout.targets, "the numbers of targets differ from those of one rank");
+  v.require(one.report.skip_reason == layout.report.skip_reason, "one of the two skipped the step");
+  for (const auto& [name, rows] : one.touched_rows) {
+    v.require(rows == layout.touched_rows.at(name), name + ": other rows were touched than by one rank");
+  }
+  return v;
+}
+
+Verdict judge_values(const StepResult& one, const StepResult& layout, const std::map<std::string, Judged>& families,
+                     const Bounds& bounds) {
+  Verdict v;
   judge_numbers(one.report, layout.report, bounds, v);
+  judge_pieces(pieces_of(one.gradients, layout.gradients, families), bounds, v);
+  judge_pieces(pieces_of(one.row_gradients, layout.row_gradients, families), bounds, v);
+  return v;
+}
+
+Verdict judge_step(const StepResult& one, const StepResult& layout, const std::map<std::string, Judged>& families,
+                   const Bounds& bounds) {
+  Verdict v = judge_batch(one, layout);
+  judge_counts(one, layout, v);
   v.compare("loss", "of an evaluation", relative(one.nats, layout.nats), bounds.loss);
-  if (!v.failures.empty() && one.gradients.tensors.size() != layout.gradients.tensors.size()) return v;
-  judge_gradients(pieces_of(one.gradients, layout.gradients, families), bounds, v);
-  judge_gradients(pieces_of(one.row_gradients, layout.row_gradients, families), bounds, v);
+  if (one.gradients.tensors.size() == layout.gradients.tensors.size()) {
+    v.add(judge_values(one, layout, families, bounds));
+  } else {
+    v.failures.push_back("the layout has gradients of other tensors than one rank");
+  }
+  return v;
+}
+
+Verdict judge_recipe(const StepResult& one, const StepResult& layout, const StepResult& reference,
+                     const std::map<std::string, Judged>& families, double factor) {
+  Verdict v = judge_batch(one, layout);
+  judge_counts(one, layout, v);
+  const auto of_one = distances_of(reference, one, families), of_layout = distances_of(reference, layout, families);
+  for (const auto& [family, distance] : of_one) {
+    const double most = distance.relative();
+    v.compare(family, concat("from the reference; one rank ", most), of_layout.at(family).relative(), factor * most);
+  }
   return v;
 }
 

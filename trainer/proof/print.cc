@@ -31,6 +31,7 @@ std::string print(const LayoutVerdict& v) {
     for (const std::string& where : v.verdict.small) out << (where == v.verdict.small[0] ? " " : ", ") << where;
     out << '\n';
   }
+  for (const std::string& note : v.verdict.notes) out << "  " << note << '\n';
   for (const std::string& failure : v.verdict.failures) out << "  FAIL " << failure << '\n';
   return out.str();
 }

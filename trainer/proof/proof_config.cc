@@ -12,7 +12,7 @@ constexpr int64_t kVocabulary = 509;  // odd, for configs whose vocabulary is th
 
 }  // namespace
 
-ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts) {
+ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts, Recipe recipe) {
   std::vector<std::string> changes;
   const auto set = [&](const char* path, auto& value, auto wanted, const char* why) {
     if (value == wanted) return;
@@ -29,9 +29,9 @@ ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts) {
   }
   const int64_t batch = (c.batch.global_batch_size + divisor - 1) / divisor * divisor;
   set("batch.global_batch_size", c.batch.global_batch_size, batch, "every layout must divide it");
-  if (c.run.device != DeviceKind::reference && c.precision.recipe != Recipe::f32) {
-    changes.push_back(concat("precision.recipe ", name_of(c.precision.recipe), " -> f32"));
-    c.precision.recipe = Recipe::f32;
+  if (c.run.device != DeviceKind::reference && c.precision.recipe != recipe) {
+    changes.push_back(concat("precision.recipe ", name_of(c.precision.recipe), " -> ", name_of(recipe)));
+    c.precision.recipe = recipe;
   }
   if (c.precision.moments != DType::f32) {
     changes.push_back(concat("precision.moments ", c.precision.moments, " -> f32"));

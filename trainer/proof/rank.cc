@@ -5,6 +5,7 @@
 #include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/reader.h"
 #include "trainer/checkpoint/writer.h"
+#include "trainer/proof/free_routing.h"
 #include "trainer/proof/weights.h"
 #include "trainer/step/build.h"
 
@@ -38,8 +39,9 @@ ProofRank::ProofRank(Communicator& world, const Config& config, MeshDegrees degr
   model_ = std::make_unique<Model>(make_model(device, mesh_, model_options(config, config.model.vocab_size, hash)));
   trainer_ = std::make_unique<Trainer>(stream_, mesh_, *model_, trainer_options(config, hash));
   trainer_->measure_gain(true);
-  set_trained_values(stream_, *model_, static_cast<uint64_t>(config.run.seed));
 }
+
+void ProofRank::set_values() { set_trained_values(stream_, *model_, static_cast<uint64_t>(config_.run.seed)); }
 
 size_t ProofRank::first_microbatch() const {
   const BatchConfig& b = config_.batch;
@@ -65,13 +67,17 @@ void ProofRank::collect_rows(StepResult& result) {
     const auto all = all_gather_v_on_host(*world_, std::span<const int64_t>(rows), counts);
     result.touched_rows[table->name()] = {all.begin(), all.end()};
   }
-  result.row_gradients = assemble(*world_, parts, Missing::zero);
+  result.row_gradients = assemble(*world_, std::move(parts), Missing::zero);
 }
 
 Whole ProofRank::state() {
   PartCollector collector(stream_);
   trainer_->state(collector);
-  return assemble(*world_, collector.parts);
+  return assemble(*world_, std::move(collector.parts));
+}
+
+Whole ProofRank::choices(const RoutingRecord& record) {
+  return assemble(*world_, choices_of(record, first_microbatch()));
 }
 
 StepResult ProofRank::step(const DrawnDocuments& documents, int64_t number, Instrument* instrument) {

@@ -11,7 +11,8 @@
 
 namespace birkhoff {
 
-// Everything of a step that a proof compares, put together from all ranks of the layout.
+// Everything of a step that a proof compares, put together from all ranks of the layout on rank 0. On other ranks the
+// members of type Whole are empty.
 struct StepResult {
   StepReport report;
   double nats = 0;  // per token of an evaluation before the step
@@ -27,8 +28,12 @@ struct StepResult {
 // One rank of a layout with its part of a model and its trainer.
 class ProofRank {
  public:
-  // Collective. The config's model is built in the recipe and on the device that it names.
+  // Collective. The config's model is built in the recipe and on the device that it names. Its values are undefined
+  // until set_values() or load().
   ProofRank(Communicator& world, const Config& config, MeshDegrees degrees);
+
+  // Random values about as large as after training (trainer/proof/weights.h).
+  void set_values();
 
   // Collective. One step at the peak learning rate of the config on this replica's share of `documents`.
   StepResult step(const DrawnDocuments& documents, int64_t number, Instrument* instrument = nullptr);
@@ -40,8 +45,10 @@ class ProofRank {
 
   void save(const std::filesystem::path& directory);
   void load(const std::filesystem::path& directory);
-  // Collective. Weights, moments, router biases and tables.
+  // Collective. Weights, moments, router biases and tables, on rank 0.
   Whole state();
+  // Collective. The recorded choices of all ranks (trainer/proof/free_routing.h), on rank 0.
+  Whole choices(const RoutingRecord& record);
   // This replica's first microbatch among those of the global batch.
   size_t first_microbatch() const;
   Model& model() { return *model_; }

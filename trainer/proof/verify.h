@@ -22,26 +22,43 @@ struct LayoutVerdict {
 // results: what is recorded, judged and returned elsewhere is empty.
 using RunRanks = std::function<void(int ranks, const std::function<void(Communicator&)>& body)>;
 
+// Whether a layout makes the choices of experts that one rank made, or its own.
+enum class ProofRouting : uint8_t { replayed, free };
+inline EnumNames names_of(ProofRouting) {
+  static constexpr std::string_view names[] = {"replayed", "free"};
+  return names;
+}
+
 // Proves that layouts compute what one rank computes. One rank takes steps from random weights on drawn documents and
 // records its choices of experts, its gradients and its state before each step. A layout loads each of these states,
-// which its own layout did not write, makes the recorded choices, and is judged step by step, since differences in f32
-// grow threefold a step. Then it takes two steps without loading between them, so that a value that is read too early
-// or not sent on shows in the second. It is judged by bounds a hundred times as wide, since some functions have no
-// bound on how they raise rounding: the root in the gate of Engram has an infinite slope at 0 (thirty times was seen in
-// f32), and Newton-Schulz raises singular values that consist of rounding.
+// which its own layout did not write, takes the same step, and is judged step by step, since differences in f32 grow
+// from step to step. How it is judged depends on the config and on `routing`:
+// - f32, routing replayed: within Bounds. Then the layout takes two steps without loading between them, so that a value
+//   that is read too early or not sent on shows in the second. That one is judged by bounds five times as wide, in hc
+//   fifty times.
+// - The reference device, routing replayed: the same within the bounds of f64, and ten steps without loading.
+// - bf16 and fp8_block round at other places in another layout. The yardstick is one rank's own distance from the
+//   reference device, which computes the same steps from the same states with the same choices.
+// - routing free: each layout chooses by itself (free_routing.h). A step without disagreements is judged as above.
+// In all of them the update must be what one rank's optimizer makes of the layout's own gradients.
 //
-// The config: model, optimizer and batch of a run, with a vocabulary; the recipe is f32 or the device the reference.
-// Adam's eps is at least kProofEps (trainer/proof/proof_config.h): with a smaller one, gradients that consist only of
-// rounding would give full updates, in directions that depend on the order of sums.
+// The config: model, optimizer and batch of a run, with a vocabulary. Adam's eps is at least kProofEps
+// (trainer/proof/proof_config.h): with a smaller one, gradients that consist only of rounding would give full updates,
+// in directions that depend on the order of sums.
 class Proof {
  public:
-  // `scratch` is an empty folder for the recorded states.
-  Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run);
+  // `scratch` is an empty folder for the recorded states. Errors: UserError if routing is free in bf16 or fp8_block,
+  // where no bound on the difference of two scores follows from rounding.
+  Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run,
+        ProofRouting routing = ProofRouting::replayed);
   // Records the steps of one rank. Errors: UserError if a step is skipped.
   void record();
   // Collective over ranks that are processes: they get what the first has recorded and the steps of a layout need.
   void share(Communicator& world);
   LayoutVerdict prove(const ProofLayout& layout);
+  // Call record() first. How far the losses and gradients of one rank are from those of the reference device, which
+  // takes the same steps from the same states with the same choices.
+  Verdict distance_from_reference(const Bounds& bounds);
   // Gradients of one rank that vanish though they are not zero by structure. Empty in a sound proof.
   const std::vector<std::string>& vanished() const { return vanished_; }
   // Gradients that are zero by structure: the mixing of the first site, where all streams are still equal.
@@ -52,22 +69,27 @@ class Proof {
   struct Recorded {
     StepResult result;
     RoutingRecord routing, evaluation;
+    StepResult reference;  // the same step on the reference device: its gradients; empty until they are needed
   };
-  struct Taken {
-    std::vector<StepResult> steps;    // each from a loaded state
-    std::vector<StepResult> chained;  // two without loading
-  };
+  class Judge;
+  bool on_reference() const { return config_.run.device == DeviceKind::reference; }
+  bool in_f32() const { return on_reference() || config_.precision.recipe == Recipe::f32; }
   std::filesystem::path folder_of(size_t step) const;
+  Recorded record_step(ProofRank& rank, size_t step) const;
+  void record_reference();
   StepResult replayed_step(ProofRank& rank, size_t step) const;
-  Taken take_steps(const ProofLayout& layout) const;
-  std::vector<OwnUpdate> updates_of_one_rank(const std::vector<StepResult>& steps) const;
+  void prove_steps(ProofRank& rank, Judge* judge) const;
+  void prove_chain(ProofRank& rank, Judge* judge) const;
   Bounds bounds() const;
 
   Config config_;
   std::filesystem::path scratch_;
   RunRanks run_;
+  ProofRouting routing_;
   DrawnDocuments documents_;
   std::vector<Recorded> recorded_;
+  size_t num_steps_;  // that layouts take from a loaded state; on the reference device more are recorded
+  Whole last_state_;  // after all recorded steps, on the reference device
   std::map<std::string, Judged> families_;
   std::vector<std::string> vanished_, structural_;
 };
