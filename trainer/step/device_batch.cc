@@ -64,7 +64,7 @@ Normalizers count_targets(Communicator& batch_group, const StepBatch& batch, siz
   std::vector<double> counts(num_depths + 1, 0.0);
   for (size_t d = 0; d < num_depths; ++d) counts[d] = static_cast<double>(batch.local_targets.at(d));
   for (const Batch& b : batch.microbatches) counts.back() += static_cast<double>(b.num_sequences);
-  if (!BK_DEFECT("targets of the rank")) all_reduce_on_host(batch_group, std::span(counts));
+  if (!BK_DEFECT("D8 targets of the rank")) all_reduce_on_host(batch_group, std::span(counts));
   Normalizers n;
   n.sequences = counts.back();
   counts.pop_back();
