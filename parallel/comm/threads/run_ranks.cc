@@ -1,6 +1,7 @@
 #include "parallel/comm/threads/run_ranks.h"
 
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -60,6 +61,8 @@ void run_ranks(int ranks, const std::function<void(Communicator&)>& body) {
       fail(e, raise_as<DataError>);
     } catch (const CommError& e) {
       fail(e, raise_as<CommError>);
+    } catch (const std::bad_alloc& e) {
+      fail(e, [](const std::string&) { throw std::bad_alloc(); });
     } catch (const std::exception& e) {
       fail(e, raise_as<BugError>);
     }

@@ -51,6 +51,16 @@ TEST(Ranks, AFailingRankFreesItsPeersAndReportsTheFirstCause) {
   }
 }
 
+// The program tells a lack of memory from a defect by the class of the error.
+TEST(Ranks, ALackOfMemoryKeepsItsClass) {
+  EXPECT_THROW(run_ranks(2,
+                         [](Communicator& comm) {
+                           if (comm.rank() == 1) throw std::bad_alloc();
+                           comm.barrier();
+                         }),
+               std::bad_alloc);
+}
+
 TEST(Ranks, AFailureWithPendingWorksNeverLeavesPeersReadingFreedMemory) {
   for (int repetition = 0; repetition < 20; ++repetition) {
     EXPECT_EQ(failure_of(3,
