@@ -49,6 +49,8 @@ class Verification {
     if (o_.list) return list();
     agree(world(), [&] { check_memory(); });
     agree(world(), [&] { save(); });
+    // Of the time between the steps of layouts, in which rank 0 judges and the others wait.
+    const auto deadline = guard("the proof", static_cast<double>(report_.choice.layouts.size() + 1));
     make_scratch();
     print_inputs();
     Proof proof(config_, static_cast<int>(o_.steps), scratch_, runner());
@@ -210,9 +212,10 @@ class Verification {
   }
   // A layout takes each step with an evaluation, then two steps without loading, while rank 0 may still judge the
   // layout before.
-  Watchdog::Scope guard(const std::string& phase) {
+  Watchdog::Scope guard(const std::string& phase, double layouts = 1) {
     const double steps = 2 * static_cast<double>(o_.steps) + 4;
-    return watched_.watchdog().guard(phase, steps * config_.parallel.timeout_step_s, "parallel.timeout_step_s");
+    return watched_.watchdog().guard(phase, layouts * steps * config_.parallel.timeout_step_s,
+                                     "parallel.timeout_step_s");
   }
 
   void record(Proof& proof) {

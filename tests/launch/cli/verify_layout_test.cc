@@ -123,6 +123,12 @@ TEST(VerifyLayout, RefusesAFileThatCannotBeWrittenBeforeAnyWork) {
   }
 }
 
+TEST(VerifyLayout, RefusesAFolderForStatesThatCannotBeMade) {
+  const ProgramResult result = verify("--backend mpi --layouts dp2 --scratch /dev/null/x", 2);
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.output, AllOf(HasSubstr("/dev/null/x"), HasSubstr("cannot be made"), Not(HasSubstr("pass"))));
+}
+
 // The line of settings that the error proposes, run under the same limit.
 TEST(VerifyLayout, RefusesAConfigThatDoesNotFitAndProposesOneThatDoes) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -142,6 +148,14 @@ TEST(VerifyLayout, RefusesAConfigThatDoesNotFitAndProposesOneThatDoes) {
   const ProgramResult proven = limited(settings);
   EXPECT_EQ(proven.exit_code, 0) << settings << '\n' << proven.output;
   EXPECT_THAT(proven.output, HasSubstr("\n1 layout passes\n"));
+}
+
+// The predictor has no weight in the loss, so its gradients are zero, whatever a layout does with them.
+TEST(VerifyLayout, EndsWithSevenWhereAGradientVanishes) {
+  const ProgramResult result = verify("--layouts dp2 --steps 1 --set model.mtp.weight=0");
+  EXPECT_EQ(result.exit_code, 7) << result.output;
+  EXPECT_THAT(result.output, AllOf(HasSubstr("\nFAIL the gradient vanishes: mtp.0.norm.weight\n"),
+                                   HasSubstr("gradients of one rank vanish"), Not(HasSubstr("layout passes"))));
 }
 
 TEST(VerifyLayout, ProvesTheConfigThatHasEveryFeature) {
