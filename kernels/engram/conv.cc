@@ -16,30 +16,33 @@ namespace {
 
 constexpr const char* kOp = "engram_conv";
 
-void check_inputs(const Tensor& x, const Tensor& gain, const Tensor& weight, const Tensor& rstd,
-                  const Tensor& document_start, int dilation) {
-  const Shape s = x.shape;
+// Checks what the arguments of both directions have in common, and returns the shape of out.
+template <class Args>
+Shape check_inputs(const Args& a) {
+  const Shape s = a.x.shape;
   BK_CHECK(s.rank() == 3, kOp, ": x is ", s, ", expected [T,S,C]");
-  BK_CHECK(weight.shape.rank() == 3 && dilation >= 1, kOp, ": weight is ", weight.shape, " of dilation ", dilation,
-           ", expected [S,C,K] and at least 1");
-  check_shape(kOp, "weight", weight, {s[1], s[2], weight.shape[2]});
-  check_shape(kOp, "gain", gain, {s[1], s[2]});
-  check_shape(kOp, "rstd", rstd, {s[0], s[1]});
-  check_activation(kOp, "document_start", document_start, {s[0]}, DType::i32);
+  BK_CHECK(a.halo >= 0 && a.halo <= s[0], kOp, ": a halo of ", a.halo, " rows, but x is ", s);
+  BK_CHECK(a.weight.shape.rank() == 3 && a.dilation >= 1, kOp, ": weight is ", a.weight.shape, " of dilation ",
+           a.dilation, ", expected [S,C,K] and at least 1");
+  check_shape(kOp, "weight", a.weight, {s[1], s[2], a.weight.shape[2]});
+  check_shape(kOp, "gain", a.gain, {s[1], s[2]});
+  check_shape(kOp, "rstd", a.rstd, {s[0], s[1]});
+  check_activation(kOp, "document_start", a.document_start, {s[0]}, DType::i32);
+  return {s[0] - a.halo, s[1], s[2]};
 }
 
 }  // namespace
 
 void engram_conv_forward(Stream& stream, const EngramConvArgs& a) {
-  check_inputs(a.x, a.gain, a.weight, a.rstd, a.document_start, a.dilation);
-  check_activation(kOp, "out", a.out, a.x.shape, a.x.dtype);
+  const Shape out = check_inputs(a);
+  check_activation(kOp, "out", a.out, out, a.x.dtype);
   OpScope scope(stream, "engram_conv");
   BK_DISPATCH_HOST(stream, engram_conv_forward, a);
 }
 
 void engram_conv_backward(Stream& stream, const EngramConvBackwardArgs& a) {
-  check_inputs(a.x, a.gain, a.weight, a.rstd, a.document_start, a.dilation);
-  check_activation(kOp, "dout", a.dout, a.x.shape, a.x.dtype);
+  const Shape out = check_inputs(a);
+  check_activation(kOp, "dout", a.dout, out, a.x.dtype);
   check_activation(kOp, "dx", a.dx, a.x.shape, a.x.dtype);
   check_shape(kOp, "dgain", a.dgain, a.gain.shape);
   check_shape(kOp, "dweight", a.dweight, a.weight.shape);

@@ -15,13 +15,15 @@ const EngramConvRows<T>& kernels() {
   return rows;
 }
 
-// The convolution over [T, N] flat channels, N = S*C.
+// The convolution over [rows, N] flat channels, N = S*C. Tokens are numbered by their rows of x, so the first token
+// with an output is `halo`.
 struct Taps {
-  int64_t T, S, C, N, K, dilation;
+  int64_t rows, halo, S, C, N, K, dilation;
   const int32_t* document_start;
   template <class Args>
   explicit Taps(const Args& a)
-      : T(a.x.shape[0]),
+      : rows(a.x.shape[0]),
+        halo(a.halo),
         S(a.x.shape[1]),
         C(a.x.shape[2]),
         N(S * C),
@@ -32,19 +34,22 @@ struct Taps {
   // Calls body(k, from) for each tap k of token t that reaches a token `from` of the same document.
   template <class Body>
   void for_sources(int64_t t, Body body) const {
+    const int64_t first = std::max(document_start[t], 0);
     for (int64_t k = 0; k < K; ++k) {
       const int64_t from = t - (K - 1 - k) * dilation;
-      if (from >= document_start[t]) body(k, from);
+      if (from >= first) body(k, from);
     }
   }
-  // Calls body(k, to) for each token that sees t through tap k.
+  // Calls body(k, to) for each token with an output that sees t through tap k.
   template <class Body>
   void for_targets(int64_t t, Body body) const {
     for (int64_t k = 0; k < K; ++k) {
       const int64_t to = t + (K - 1 - k) * dilation;
-      if (to < T && document_start[to] <= t) body(k, to);
+      if (to >= halo && to < rows && document_start[to] <= t) body(k, to);
     }
   }
+  // The offset of the row of token t in a tensor that has rows only for tokens with an output.
+  int64_t output_at(int64_t t) const { return (t - halo) * N; }
   int64_t tokens_per_thread() const { return 1 + 4096 / std::max<int64_t>(N, 1); }
 };
 
@@ -78,7 +83,8 @@ template <class E>
 void input_gradient(const EngramConvBackwardArgs& a, const Taps& n, TapWeights& w, float* dn, const float* dz,
                     int64_t t) {
   std::fill_n(dn, n.N, 0.0f);
-  n.for_targets(t, [&](int64_t k, int64_t to) { kernels<E>().add_product(dn, dz + to * n.N, &w.plain[k * n.N], n.N); });
+  n.for_targets(
+      t, [&](int64_t k, int64_t to) { kernels<E>().add_product(dn, dz + n.output_at(to), &w.plain[k * n.N], n.N); });
   for (int64_t s = 0; s < n.S; ++s) {
     const int64_t at = t * n.N + s * n.C;
     kernels<E>().input_gradient(a.dx.as<E>() + at, dn + s * n.C, a.x.as<E>() + at, a.gain.f32() + s * n.C,
@@ -94,10 +100,11 @@ void weight_gradients(const EngramConvBackwardArgs& a, const Taps& n, const floa
   const E* x = a.x.as<E>() + begin;
   const float* rstd = a.rstd.f32() + s;
   Scratch<float> taps(n.K * width, 0.0f);
-  for (int64_t t = 0; t < n.T; ++t) {
+  for (int64_t t = 0; t < n.rows; ++t) {
     kernels<E>().add_tap(a.dgain.f32() + begin, x + t * n.N, dn + t * n.N + begin, rstd[t * n.S], width);
+    if (t < n.halo) continue;
     n.for_sources(t, [&](int64_t k, int64_t from) {
-      kernels<E>().add_tap(&taps[k * width], x + from * n.N, dz + t * n.N + begin, rstd[from * n.S], width);
+      kernels<E>().add_tap(&taps[k * width], x + from * n.N, dz + n.output_at(t) + begin, rstd[from * n.S], width);
     });
   }
   for (int64_t q = 0; q < width; ++q) {
@@ -113,16 +120,16 @@ void engram_conv_forward(const EngramConvArgs& a) {
   const Taps n(a);
   TapWeights weights(a.weight, a.gain, n);
   with_activation_type(a.x.dtype, [&]<class E>() {
-    parallel_for(n.T * n.S, 1 + 4096 / std::max<int64_t>(n.C, 1), [&](int64_t begin, int64_t end) {
+    parallel_for(n.rows * n.S, 1 + 4096 / std::max<int64_t>(n.C, 1), [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         a.rstd.f32()[row] = kernels<E>().rstd(a.x.as<E>() + row * n.C, n.C, static_cast<float>(a.eps));
       }
     });
-    parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
+    parallel_for(n.rows - n.halo, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       Scratch<float> z(n.N);
-      for (int64_t t = begin; t < end; ++t) {
+      for (int64_t t = n.halo + begin; t < n.halo + end; ++t) {
         convolve<E>(z.data(), a, n, weights, t);
-        kernels<E>().add_silu(a.out.as<E>() + t * n.N, z.data(), n.N);
+        kernels<E>().add_silu(a.out.as<E>() + n.output_at(t), z.data(), n.N);
       }
     });
   });
@@ -131,15 +138,17 @@ void engram_conv_forward(const EngramConvArgs& a) {
 void engram_conv_backward(const EngramConvBackwardArgs& a) {
   const Taps n(a);
   TapWeights weights(a.weight, a.gain, n);
-  Scratch<float> dz(n.T * n.N), dn(n.T * n.N);
+  const int64_t outputs = n.rows - n.halo;
+  Scratch<float> dz(outputs * n.N), dn(n.rows * n.N);
   with_activation_type(a.x.dtype, [&]<class E>() {
-    parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        convolve<E>(&dz[t * n.N], a, n, weights, t);
-        kernels<E>().silu_gradient(&dz[t * n.N], a.dout.as<E>() + t * n.N, n.N);
+    parallel_for(outputs, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
+      for (int64_t t = n.halo + begin; t < n.halo + end; ++t) {
+        float* z = &dz[n.output_at(t)];
+        convolve<E>(z, a, n, weights, t);
+        kernels<E>().silu_gradient(z, a.dout.as<E>() + n.output_at(t), n.N);
       }
     });
-    parallel_for(n.T, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
+    parallel_for(n.rows, n.tokens_per_thread(), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) input_gradient<E>(a, n, weights, &dn[t * n.N], dz.data(), t);
     });
     // Each thread owns whole columns of one stream, so no partial sums are needed.

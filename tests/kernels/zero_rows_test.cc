@@ -198,6 +198,23 @@ std::map<std::string, Case> cases() {
                                     .rstd = t.none({0, 4}),
                                     .document_start = t.index({0}),
                                     .dilation = 2});
+    // No tokens, but a halo of two rows, which nothing sees. Its gradient becomes 0.
+    const Tensor dx = t.none({2, 4, 8}), start = t.index({2});
+    fill(t.stream, dx, kBefore);
+    fill_zero(t.stream, start);
+    engram_conv_backward(t.stream, {.dx = dx,
+                                    .dgain = t.some({4, 8}),
+                                    .dweight = t.some({4, 8, 3}),
+                                    .dout = t.none({0, 4, 8}),
+                                    .x = t.some({2, 4, 8}),
+                                    .gain = t.some({4, 8}),
+                                    .weight = t.some({4, 8, 3}),
+                                    .rstd = t.some({2, 4}),
+                                    .document_start = start,
+                                    .dilation = 2,
+                                    .halo = 2});
+    if (t.stream.device.kind == DeviceKind::meta) return;
+    EXPECT_THAT(read_values(t.stream, dx), testing::Each(0));
   };
   c["fp8_rows"] = [](Tensors& t) {
     fp8_rows_decode(t.stream, {t.none({0, 64}), t.none({0, 64}, DType::u8), t.none({0, 2}, DType::u8)});
