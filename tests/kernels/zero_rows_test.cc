@@ -34,6 +34,7 @@
 #include "kernels/hyper/streams.h"
 #include "kernels/hyper/write_mix.h"
 #include "kernels/loss/cross_entropy.h"
+#include "kernels/loss/cross_entropy_part.h"
 #include "kernels/loss/head_loss.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/bias_update.h"
@@ -395,6 +396,36 @@ std::map<std::string, Case> cases() {
                .targets = t.index({0}),
                .weight = t.none({0}),
                .head = {t.some({5, 8}), 1, {}}});
+  };
+  c["cross_entropy_statistics"] = [](Tensors& t) {
+    cross_entropy_statistics(
+        t.stream,
+        {.statistics = t.none({0, 3}), .logits = t.none({0, 5}), .targets = t.index({0}), .first = 2, .vocabulary = 9});
+  };
+  c["cross_entropy_part"] = [](Tensors& t) {
+    cross_entropy_part(t.stream, {.loss = t.some({1}),
+                                  .nll = t.none({0}),
+                                  .dlogits = t.none({0, 5}),
+                                  .logits = t.none({0, 5}),
+                                  .statistics = t.none({3, 0, 3}),
+                                  .targets = t.index({0}),
+                                  .weight = t.none({0}),
+                                  .first = 2,
+                                  .vocabulary = 9,
+                                  .z_loss = 1});
+    const VocabularyPart part{
+        .first = 2, .vocabulary = 9, .num_parts = 2, .gather = [](Stream&, Tensor, Tensor) { FAIL() << "no rows"; }};
+    const auto gemms = Precision(Recipe::f32).linear(5, 8, GemmRole::head);
+    head_loss(t.stream, t.arena, *gemms,
+              {.loss = t.some({1}),
+               .nll = t.none({0}),
+               .dx = t.none({0, 8}),
+               .dhead = t.some({5, 8}),
+               .x = t.none({0, 8}),
+               .targets = t.index({0}),
+               .weight = t.none({0}),
+               .head = {t.some({5, 8}), 1, {}},
+               .part = &part});
   };
   c["balance_loss"] = [](Tensors& t) {
     balance_loss_forward(t.stream, {.loss = t.some({1}),
