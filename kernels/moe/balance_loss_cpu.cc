@@ -25,7 +25,7 @@ float sum_of(const float* values, int64_t count) {
 }
 
 // Sums p and counts the choices of tokens [first, first + count).
-void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first, int64_t count) {
+void add_tokens(float* p, float* chosen, const BalanceCountsArgs& a, int64_t first, int64_t count) {
   const int64_t E = a.scores.shape.back(), K = a.num_chosen;
   const uint8_t* mask = mask_of(a.token_mask);
   Scratch<int32_t> index(K);
@@ -51,19 +51,41 @@ void add_tokens(float* p, float* chosen, const BalanceLossArgs& a, int64_t first
   }
 }
 
-// Adds the parts of one sequence, writes its fractions and returns sum_e fraction * P.
-double finish_sequence(float* fraction, const float* p, const float* chosen, int64_t parts, int64_t E, double n,
-                       int64_t K) {
-  const double scale = n > 0 ? static_cast<double>(E) / (static_cast<double>(K) * n) : 0;
-  double loss = 0;
+// The tokens of the run that belong to sequence q, [begin, begin + count), as places in the run.
+struct Piece {
+  int64_t begin, count;
+  template <class Args>
+  Piece(const Args& a, int64_t q) {
+    const int64_t T = a.scores.shape.rows();
+    begin = std::clamp<int64_t>(q * a.length - a.first, 0, T);
+    count = std::clamp<int64_t>((q + 1) * a.length - a.first, 0, T) - begin;
+  }
+};
+
+// Adds the parts of one sequence.
+void finish_sequence(const BalanceCountsArgs& a, int64_t q, const float* p, const float* chosen, int64_t parts) {
+  const int64_t E = a.scores.shape.back();
+  const Piece piece(a, q);
+  double *probability = a.probability.as<double>() + q * E, *counts = a.counts.as<double>() + q * (E + 1);
   for (int64_t e = 0; e < E; ++e) {
     double total = 0, picks = 0;
     for (int64_t i = 0; i < parts; ++i) {
       total += p[i * E + e];
       picks += chosen[i * E + e];
     }
-    fraction[e] = static_cast<float>(scale * picks);
-    loss += n > 0 ? scale * picks * total / n : 0;
+    probability[e] = total;
+    counts[e] = picks;
+  }
+  counts[E] = static_cast<double>(tokens_of(mask_of(a.token_mask), piece.begin, piece.count));
+}
+
+// Writes the fractions of one sequence and returns sum_e fraction * P.
+double loss_of_sequence(float* fraction, const double* probability, const double* counts, int64_t E, int64_t K) {
+  const double n = counts[E], scale = n > 0 ? static_cast<double>(E) / (static_cast<double>(K) * n) : 0;
+  double loss = 0;
+  for (int64_t e = 0; e < E; ++e) {
+    fraction[e] = static_cast<float>(scale * counts[e]);
+    loss += n > 0 ? scale * counts[e] * probability[e] / n : 0;
   }
   return loss;
 }
@@ -72,37 +94,45 @@ float factor_of(double alpha, double weight) { return static_cast<float>(static_
 
 }  // namespace
 
-void balance_loss_forward(const BalanceLossArgs& a) {
-  const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back(), sequences = T / a.length;
-  const int64_t parts = (a.length + kTokensPerPart - 1) / kTokensPerPart;
+void balance_counts(const BalanceCountsArgs& a) {
+  const int64_t E = a.scores.shape.back(), sequences = a.counts.shape[0];
+  const int64_t parts = (std::min(a.length, a.scores.shape.rows()) + kTokensPerPart - 1) / kTokensPerPart;
   Scratch<float> p(sequences * parts * E, 0.0f), chosen(sequences * parts * E, 0.0f);
   parallel_for(sequences * parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % parts * kTokensPerPart, count = std::min(kTokensPerPart, a.length - first);
-      add_tokens(p.data() + i * E, chosen.data() + i * E, a, i / parts * a.length + first, count);
+      const Piece piece(a, i / parts);
+      const int64_t first = i % parts * kTokensPerPart, count = std::min(kTokensPerPart, piece.count - first);
+      if (count > 0) add_tokens(p.data() + i * E, chosen.data() + i * E, a, piece.begin + first, count);
     }
   });
-  double loss = 0;
   for (int64_t q = 0; q < sequences; ++q) {
-    const auto n = static_cast<double>(tokens_of(mask_of(a.token_mask), q * a.length, a.length));
     const int64_t first = q * parts * E;
-    loss +=
-        finish_sequence(a.fraction.f32() + q * E, p.data() + first, chosen.data() + first, parts, E, n, a.num_chosen);
+    finish_sequence(a, q, p.data() + first, chosen.data() + first, parts);
+  }
+}
+
+void balance_loss_forward(const BalanceLossArgs& a) {
+  const int64_t Q = a.fraction.shape[0], E = a.fraction.shape[1];
+  double loss = 0;
+  for (int64_t q = 0; q < Q; ++q) {
+    loss += loss_of_sequence(a.fraction.f32() + q * E, a.probability.as<double>() + q * E,
+                             a.counts.as<double>() + q * (E + 1), E, a.num_chosen);
   }
   *a.loss.f32() += static_cast<float>(factor_of(a.alpha, a.weight) * loss);
 }
 
 void balance_loss_backward(const BalanceLossBackwardArgs& a) {
-  const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back();
+  const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back(), Q = a.fraction.shape[0];
   const uint8_t* mask = mask_of(a.token_mask);
-  Scratch<float> factor(T / a.length);
-  for (int64_t q = 0; q < T / a.length; ++q) {
+  Scratch<float> factor(Q);
+  for (int64_t q = 0; q < Q; ++q) {
     // Infinite for a sequence whose tokens are all masked, but then no token uses it.
-    factor[q] = factor_of(a.alpha, a.weight) / static_cast<float>(tokens_of(mask, q * a.length, a.length));
+    factor[q] = factor_of(a.alpha, a.weight) / static_cast<float>(a.counts.as<double>()[q * (E + 1) + E]);
   }
   parallel_for(T, 1 + 16384 / std::max<int64_t>(E, 1), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const float *s = a.scores.f32() + t * E, *fraction = a.fraction.f32() + t / a.length * E;
+      const int64_t q = (a.first + t) / a.length;
+      const float *s = a.scores.f32() + t * E, *fraction = a.fraction.f32() + q * E;
       float* d = a.dscores.f32() + t * E;
       if (mask && mask[t] == 0) {
         std::fill_n(d, E, 0.0f);
@@ -110,7 +140,7 @@ void balance_loss_backward(const BalanceLossBackwardArgs& a) {
       }
       float dot = 0;
       for (int64_t e = 0; e < E; ++e) dot += fraction[e] * s[e];
-      const float sum = sum_of(s, E), scale = factor[t / a.length] / sum, mean = dot / sum;
+      const float sum = sum_of(s, E), scale = factor[q] / sum, mean = dot / sum;
       for (int64_t e = 0; e < E; ++e) d[e] = scale * (fraction[e] - mean);
     }
   });

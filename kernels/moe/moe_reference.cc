@@ -22,15 +22,9 @@ double sum_of(const double* values, int64_t count) {
   return sum;
 }
 
-int64_t tokens_of(Tensor mask, int64_t first, int64_t length) {
-  int64_t n = 0;
-  for (int64_t t = first; t < first + length; ++t) n += counts(mask, t);
-  return n;
-}
-
 // The position of expert e in the choice of token t: in `chosen` if given, otherwise in the order of scores, then
 // indices. At least num_chosen if e was not chosen.
-int64_t place_of(const BalanceLossArgs& a, int64_t t, int64_t e) {
+int64_t place_of(const BalanceCountsArgs& a, int64_t t, int64_t e) {
   if (a.chosen.present()) {
     const int32_t* chosen = a.chosen.as<int32_t>() + t * a.num_chosen;
     return std::find(chosen, chosen + a.num_chosen, e) - chosen;
@@ -44,41 +38,50 @@ int64_t place_of(const BalanceLossArgs& a, int64_t t, int64_t e) {
 
 }  // namespace
 
-void balance_loss_forward(const BalanceLossArgs& a) {
+void balance_counts(const BalanceCountsArgs& a) {
   const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back();
-  for (int64_t q = 0; q < T / a.length; ++q) {
-    const double n = static_cast<double>(tokens_of(a.token_mask, q * a.length, a.length));
-    double* fraction = a.fraction.as<double>() + q * E;
-    std::fill_n(fraction, E, 0.0);
-    std::vector<double> mean(static_cast<size_t>(E), 0.0);
-    for (int64_t t = q * a.length; t < (q + 1) * a.length; ++t) {
-      int32_t* index = a.index.present() ? a.index.as<int32_t>() + t * a.num_chosen : nullptr;
-      if (index) std::fill_n(index, a.num_chosen, -1);
-      if (!counts(a.token_mask, t)) continue;
-      for (int64_t k = 0; a.chosen.present() && k < a.num_chosen; ++k) {
-        const int32_t e = a.chosen.as<int32_t>()[t * a.num_chosen + k];
-        BK_ASSERT(e >= 0 && e < E, "balance_loss: expert ", e, " of ", E, " was chosen");
-      }
-      const double* s = a.scores.as<double>() + t * E;
-      for (int64_t e = 0; e < E; ++e) {
-        mean[static_cast<size_t>(e)] += s[e] / sum_of(s, E) / n;
-        const int64_t place = place_of(a, t, e);
-        if (place < a.num_chosen && index) index[place] = static_cast<int32_t>(e);
-        if (place < a.num_chosen) fraction[e] += static_cast<double>(E) / (static_cast<double>(a.num_chosen) * n);
-      }
+  double *probability = a.probability.as<double>(), *counted = a.counts.as<double>();
+  std::fill_n(probability, a.probability.count(), 0.0);
+  std::fill_n(counted, a.counts.count(), 0.0);
+  for (int64_t t = 0; t < T; ++t) {
+    const int64_t q = (a.first + t) / a.length;
+    int32_t* index = a.index.present() ? a.index.as<int32_t>() + t * a.num_chosen : nullptr;
+    if (index) std::fill_n(index, a.num_chosen, -1);
+    if (!counts(a.token_mask, t)) continue;
+    for (int64_t k = 0; a.chosen.present() && k < a.num_chosen; ++k) {
+      const int32_t e = a.chosen.as<int32_t>()[t * a.num_chosen + k];
+      BK_ASSERT(e >= 0 && e < E, "balance_counts: expert ", e, " of ", E, " was chosen");
     }
-    for (int64_t e = 0; e < E; ++e)
-      *a.loss.as<double>() += a.alpha * a.weight * fraction[e] * mean[static_cast<size_t>(e)];
+    const double* s = a.scores.as<double>() + t * E;
+    for (int64_t e = 0; e < E; ++e) {
+      probability[q * E + e] += s[e] / sum_of(s, E);
+      const int64_t place = place_of(a, t, e);
+      if (place < a.num_chosen && index) index[place] = static_cast<int32_t>(e);
+      if (place < a.num_chosen) counted[q * (E + 1) + e] += 1;
+    }
+    counted[q * (E + 1) + E] += 1;
+  }
+}
+
+void balance_loss_forward(const BalanceLossArgs& a) {
+  const int64_t Q = a.fraction.shape[0], E = a.fraction.shape[1];
+  for (int64_t q = 0; q < Q; ++q) {
+    const double *counted = a.counts.as<double>() + q * (E + 1), n = counted[E];
+    for (int64_t e = 0; e < E; ++e) {
+      const double fraction = n > 0 ? static_cast<double>(E) / (static_cast<double>(a.num_chosen) * n) * counted[e] : 0;
+      a.fraction.as<double>()[q * E + e] = fraction;
+      const double mean = n > 0 ? a.probability.as<double>()[q * E + e] / n : 0;
+      *a.loss.as<double>() += a.alpha * a.weight * fraction * mean;
+    }
   }
 }
 
 void balance_loss_backward(const BalanceLossBackwardArgs& a) {
   const int64_t T = a.scores.shape.rows(), E = a.scores.shape.back();
   for (int64_t t = 0; t < T; ++t) {
-    const int64_t q = t / a.length;
+    const int64_t q = (a.first + t) / a.length;
     const double *s = a.scores.as<double>() + t * E, *fraction = a.fraction.as<double>() + q * E;
-    const double n = static_cast<double>(tokens_of(a.token_mask, q * a.length, a.length));
-    const double sum = sum_of(s, E);
+    const double n = a.counts.as<double>()[q * (E + 1) + E], sum = sum_of(s, E);
     double mean = 0;
     for (int64_t e = 0; e < E; ++e) mean += fraction[e] * s[e] / sum;
     for (int64_t e = 0; e < E; ++e) {

@@ -427,24 +427,52 @@ std::map<std::string, Case> cases() {
                .head = {t.some({5, 8}), 1, {}},
                .part = &part});
   };
+  // No sequences, and a run without tokens of two sequences, whose counts become 0.
+  c["balance_counts"] = [](Tensors& t) {
+    const auto run = [&](int64_t sequences, int64_t length) {
+      const Tensor probability = t.none({sequences, 3}, kBalanceSums), counts = t.none({sequences, 4}, kBalanceSums);
+      for (const Tensor& sums : {probability, counts}) fill(t.stream, sums, kBefore);
+      balance_counts(t.stream, {.probability = probability,
+                                .counts = counts,
+                                .index = t.index({0, 2}),
+                                .scores = t.none({0, 3}),
+                                .chosen = t.index({0, 2}),
+                                .token_mask = t.none({0}, DType::u8),
+                                .first = sequences * length,
+                                .length = length,
+                                .num_chosen = 2});
+      if (t.stream.device.kind == DeviceKind::meta) return;
+      for (const Tensor& sums : {probability, counts}) EXPECT_THAT(read_values(t.stream, sums), testing::Each(0));
+    };
+    run(0, 4);
+    run(2, 4);
+    run(2, 0);
+  };
   c["balance_loss"] = [](Tensors& t) {
-    balance_loss_forward(t.stream, {.loss = t.some({1}),
-                                    .fraction = t.none({0, 3}),
-                                    .index = t.index({0, 2}),
-                                    .scores = t.none({0, 3}),
-                                    .chosen = t.index({0, 2}),
-                                    .token_mask = t.none({0}, DType::u8),
-                                    .length = 4,
-                                    .num_chosen = 2,
-                                    .alpha = 1});
+    const auto run = [&](int64_t sequences) {
+      const Tensor probability = t.none({sequences, 3}, kBalanceSums), counts = t.none({sequences, 4}, kBalanceSums);
+      for (const Tensor& sums : {probability, counts}) fill_zero(t.stream, sums);
+      balance_loss_forward(t.stream, {.loss = t.some({1}),
+                                      .fraction = t.none({sequences, 3}),
+                                      .probability = probability,
+                                      .counts = counts,
+                                      .num_chosen = 2,
+                                      .alpha = 1});
+    };
+    run(0);
+    run(2);
   };
   c["balance_loss_backward"] = [](Tensors& t) {
-    balance_loss_backward(t.stream, {.dscores = t.none({0, 3}),
-                                     .scores = t.none({0, 3}),
-                                     .fraction = t.none({0, 3}),
-                                     .token_mask = t.none({0}, DType::u8),
-                                     .length = 4,
-                                     .alpha = 1});
+    for (const int64_t sequences : {0, 2}) {
+      const Tensor fraction = t.none({sequences, 3}), counts = t.none({sequences, 4}, kBalanceSums);
+      for (const Tensor& sums : {fraction, counts}) fill_zero(t.stream, sums);
+      balance_loss_backward(t.stream, {.dscores = t.none({0, 3}),
+                                       .scores = t.none({0, 3}),
+                                       .fraction = fraction,
+                                       .counts = counts,
+                                       .token_mask = t.none({0}, DType::u8),
+                                       .alpha = 1});
+    }
   };
   c["router_bias_update"] = [](Tensors& t) { router_bias_update(t.stream, {t.none({0}), t.none({0}), 1}); };
   c["expert_order"] = [](Tensors& t) {

@@ -26,7 +26,7 @@ std::string_view op_class(std::string_view op) {
       {"permute", "moe"},
       {"combine", "moe"},
       {"expert_order", "moe"},
-      {"balance_loss", "moe"},
+      {"balance_", "moe"},
       {"engram_", "engram"},
       {"fp8_rows", "engram"},
       {"embedding", "embedding"},

@@ -69,18 +69,26 @@ Tensor Moe::add_balance_loss(Frame& f, Saved& s, bool record, Tensor chosen) {
   if (options_.sequence_balance_loss == 0) return {};
   const int64_t T = s.scores.shape[0], E = options_.num_experts, K = options_.top_k;
   const Tensor index = record ? f.take_index({T, K}) : Tensor{};
-  s.fraction = f.take_statistic({f.batch.sequences, E});
+  const int64_t sequences = f.batch.sequences;
+  s.fraction = f.take_statistic({sequences, E});
+  s.counts = f.take(kBalanceSums, {sequences, E + 1});
   const ArenaScope scope(f.gradient_arena());
+  const Tensor probability = f.take_gradient(kBalanceSums, {sequences, E});
+  balance_counts(f.stream, {.probability = probability,
+                            .counts = s.counts,
+                            .index = index,
+                            .scores = s.scores,
+                            .chosen = chosen,
+                            .token_mask = f.batch.token_mask,
+                            .length = f.batch.length,
+                            .num_chosen = K});
   // A replay needs `fraction` again, but must not count the loss a second time: it adds it to a scratch tensor.
   const Tensor unused = f.take_statistic_gradient({1});
   if (!f.counts()) fill_zero(f.stream, unused);
   balance_loss_forward(f.stream, {.loss = f.counts() ? balance_.value : unused,
                                   .fraction = s.fraction,
-                                  .index = index,
-                                  .scores = s.scores,
-                                  .chosen = chosen,
-                                  .token_mask = f.batch.token_mask,
-                                  .length = f.batch.length,
+                                  .probability = probability,
+                                  .counts = s.counts,
                                   .num_chosen = K,
                                   .alpha = options_.sequence_balance_loss,
                                   .weight = f.batch.sequence_weight});
@@ -165,6 +173,7 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
     balance_loss_backward(f.stream, {.dscores = dscores,
                                      .scores = s.scores,
                                      .fraction = s.fraction,
+                                     .counts = s.counts,
                                      .token_mask = f.batch.token_mask,
                                      .length = f.batch.length,
                                      .alpha = options_.sequence_balance_loss,

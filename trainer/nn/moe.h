@@ -23,11 +23,12 @@ class Moe final : public Module {
 
  private:
   struct Saved {
-    Tensor scores, index, gate, fraction;  // router
-    Tensor offsets, row_of, token_of;      // order of rows
-    Tensor rows, up, inner, out;           // experts
-    Tensor gate_rows;                      // [R], gates in the order of rows; only if gates_inner()
-    Tensor dout, dup;                      // from backward_input to backward_weight
+    Tensor scores, index, gate;        // router
+    Tensor fraction, counts;           // balance loss
+    Tensor offsets, row_of, token_of;  // order of rows
+    Tensor rows, up, inner, out;       // experts
+    Tensor gate_rows;                  // [R], gates in the order of rows; only if gates_inner()
+    Tensor dout, dup;                  // from backward_input to backward_weight
   };
   void route(Frame& frame, Saved& saved, Tensor x_TC);
   // Adds the balance loss. It counts `chosen` if present, else the experts with the K largest scores. Returns what it
