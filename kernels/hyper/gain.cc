@@ -16,7 +16,8 @@ void hyper_gain(Stream& stream, const HyperGainArgs& a) {
   const Shape s = a.combs[0].shape;
   BK_CHECK(s.rank() == 3 && s[1] == s[2], "hyper_gain: comb is ", s, ", expected [T,S,S]");
   for (const Tensor& comb : a.combs) check_shape("hyper_gain", "comb", comb, s);
-  check_shape("hyper_gain", "gain", a.gain, {2});
+  check_activation("hyper_gain", "sums", a.sums, {3}, DType::f64);
+  if (a.token_mask.present()) check_activation("hyper_gain", "token_mask", a.token_mask, {s[0]}, DType::u8);
   OpScope scope(stream, "hyper_gain");
   BK_DISPATCH_HOST(stream, hyper_gain, a);
 }

@@ -48,10 +48,16 @@ void hyper_gain(const HyperGainArgs& a) {
     Scratch<float> m(S * S), product(S * S);
     for (int64_t t = begin; t < end; ++t) gains[t] = gains_of_token(a, t, m.data(), product.data());
   });
-  double forward = 0, backward = 0;
-  for (int64_t t = 0; t < T; ++t) forward += gains[t].forward, backward += gains[t].backward;
-  a.gain.f32()[0] = T == 0 ? 0.0f : static_cast<float>(forward / static_cast<double>(T));
-  a.gain.f32()[1] = T == 0 ? 0.0f : static_cast<float>(backward / static_cast<double>(T));
+  const uint8_t* mask = a.token_mask.present() ? a.token_mask.as<uint8_t>() : nullptr;
+  double forward = 0, backward = 0, tokens = 0;
+  for (int64_t t = 0; t < T; ++t) {
+    if (mask && mask[t] == 0) continue;
+    forward += gains[t].forward;
+    backward += gains[t].backward;
+    tokens += 1;
+  }
+  double* sums = a.sums.as<double>();
+  sums[0] = forward, sums[1] = backward, sums[2] = tokens;
 }
 
 }  // namespace birkhoff::cpu

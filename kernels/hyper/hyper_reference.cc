@@ -106,8 +106,9 @@ void hyper_coefficients_backward(const HyperCoefficientsBackwardArgs& a) {
 
 void hyper_gain(const HyperGainArgs& a) {
   const int64_t T = a.combs[0].shape[0], S = a.combs[0].shape[1];
-  double forward = 0, backward = 0;
+  double forward = 0, backward = 0, tokens = 0;
   for (int64_t t = 0; t < T; ++t) {
+    if (a.token_mask.present() && a.token_mask.as<uint8_t>()[t] == 0) continue;
     const double* first = a.combs[0].as<double>() + t * S * S;
     std::vector<double> m(first, first + S * S);
     for (const Tensor& comb : a.combs.subspan(1)) {
@@ -134,9 +135,10 @@ void hyper_gain(const HyperGainArgs& a) {
     }
     forward += column;
     backward += row;
+    tokens += 1;
   }
-  a.gain.as<double>()[0] = T == 0 ? 0 : forward / static_cast<double>(T);
-  a.gain.as<double>()[1] = T == 0 ? 0 : backward / static_cast<double>(T);
+  double* sums = a.sums.as<double>();
+  sums[0] = forward, sums[1] = backward, sums[2] = tokens;
 }
 
 void hc_coefficients_forward(const HcCoefficientsArgs& a) {

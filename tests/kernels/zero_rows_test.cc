@@ -348,7 +348,11 @@ std::map<std::string, Case> cases() {
   };
   c["hyper_gain"] = [](Tensors& t) {
     const Tensor comb = t.none({0, 4, 4});
-    hyper_gain(t.stream, {t.arena.take(DType::f32, {2}), std::span(&comb, 1)});
+    const Tensor sums = t.arena.take(DType::f64, {3});
+    fill(t.stream, sums, kBefore);
+    hyper_gain(t.stream, {sums, std::span(&comb, 1), t.none({0}, DType::u8)});
+    if (t.stream.device.kind == DeviceKind::meta) return;
+    EXPECT_THAT(read_values(t.stream, sums), testing::Each(0));
   };
   c["hyper_read"] = [](Tensors& t) {
     hyper_read_forward(t.stream, {t.none({0, 8}), t.none({0, 4, 8}), t.none({0, 4})});

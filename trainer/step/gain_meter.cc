@@ -11,7 +11,7 @@ namespace birkhoff {
 void GainMeter::clear() {
   combs_.clear();
   ended_.clear();
-  gains_.clear();
+  sums_.clear();
 }
 
 void GainMeter::enter(size_t microbatch) {
@@ -28,17 +28,27 @@ void GainMeter::end_blocks(Stream& stream) {
   ended_.insert(microbatch_);
   const std::vector<Tensor> combs = std::exchange(combs_[microbatch_], {});
   if (!combs.empty()) {
-    gains_.push_back(memory_->take(DType::f32, {2}));
-    hyper_gain(stream, {gains_.back(), combs});
+    sums_.push_back(memory_->take(DType::f64, {3}));
+    hyper_gain(stream, {sums_.back(), combs});
   }
   Instrument::end_blocks(stream);
 }
 
-std::optional<std::pair<double, double>> GainMeter::largest(Numbers gains, Communicator& world) {
-  if (gains.empty()) return std::nullopt;
+std::optional<std::pair<double, double>> GainMeter::largest(Numbers sums, Communicator& token_group,
+                                                            Communicator& world) const {
+  if (sums.empty()) return std::nullopt;
+  std::vector<double> all;
+  for (const std::vector<double>& sum : sums) all.insert(all.end(), sum.begin(), sum.end());
+  all_reduce_on_host(token_group, std::span<double>(all));
+  // The mean has the precision of a statistic: f32, except on the reference device.
+  const bool exact = memory_->device().kind == DeviceKind::reference;
   std::array<double, 2> largest{};
-  for (const std::vector<double>& gain : gains) {
-    for (size_t i = 0; i < 2; ++i) largest[i] = std::max(largest[i], gain[i]);
+  for (size_t m = 0; m < all.size(); m += 3) {
+    const double tokens = all[m + 2];
+    for (size_t i = 0; i < 2; ++i) {
+      const double mean = tokens > 0 ? all[m + i] / tokens : 0;
+      largest[i] = std::max(largest[i], exact ? mean : static_cast<double>(static_cast<float>(mean)));
+    }
   }
   // Gains are largest values, not sums, so unlike losses they are combined by max.
   all_reduce_on_host(world, std::span<double>(largest), Reduce::max);

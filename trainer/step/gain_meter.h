@@ -16,7 +16,7 @@ namespace birkhoff {
 // largest value over the microbatches of a step and the replicas. See kernels/hyper/gain.h.
 class GainMeter final : public Instrument {
  public:
-  // The gains of a step are stored in `memory`, which must stay valid until they are read.
+  // The sums of a step are stored in `memory`, which must stay valid until they are read.
   explicit GainMeter(Arena& memory) : memory_(&memory) {}
 
   // Call at the start of a step.
@@ -27,17 +27,19 @@ class GainMeter final : public Instrument {
   void will_mix(Tensor comb) override;
   void end_blocks(Stream& stream) override;
 
-  const std::vector<Tensor>& tensors() const { return gains_; }
-  // The largest of `gains`, the values of tensors(), over all ranks; nullopt if there are none. Collective unless
-  // `gains` is empty, which is the same on all ranks.
-  static std::optional<std::pair<double, double>> largest(Numbers gains, Communicator& world);
+  // The sums of each microbatch.
+  const std::vector<Tensor>& tensors() const { return sums_; }
+  // The largest gains over the microbatches and all ranks, from `sums`, the values of tensors(); nullopt if there are
+  // none. The gain of a microbatch is the mean over its tokens, which the ranks of `token_group` divide. Collective
+  // unless `sums` is empty, which is the same on all ranks.
+  std::optional<std::pair<double, double>> largest(Numbers sums, Communicator& token_group, Communicator& world) const;
 
  private:
   Arena* memory_;
   size_t microbatch_ = 0;
   std::map<size_t, std::vector<Tensor>> combs_;  // by microbatch: comb [T, S, S] of each site that has run so far
   std::set<size_t> ended_;                       // microbatches whose blocks have run
-  std::vector<Tensor> gains_;                    // [2] for each microbatch
+  std::vector<Tensor> sums_;                     // [3] for each microbatch
 };
 
 }  // namespace birkhoff

@@ -31,7 +31,7 @@ void Trainer::read_loads_and_gain(StepReport& report) {
   numbers.insert(numbers.end(), gain_.tensors().begin(), gain_.tensors().end());
   const auto values = read_together(stream_, step_arena_, numbers);
   report_loads(Numbers(values).first(num_loads), report);
-  report.gain = GainMeter::largest(Numbers(values).subspan(num_loads), mesh_->world());
+  report.gain = gain_.largest(Numbers(values).subspan(num_loads), mesh_->group(Group::tp), mesh_->world());
 }
 
 void Trainer::find_nonfinite_place(const StepBatch& batch, const Normalizers& normalizers, StepReport& report) {
