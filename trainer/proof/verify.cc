@@ -18,7 +18,6 @@ constexpr double kChained = 5;
 // The same for hc, whose mixing has no bound: a stream may lose the part that keeps the scores of Engram away from 0
 // (trainer/proof/weights.cc), and near 0 the root in the gate raises rounding. 17 was seen.
 constexpr double kChainedUnbounded = 50;
-constexpr size_t kUnbroken = 10;  // steps without loading on the reference device
 constexpr double kUnbrokenBound = 1e-9;
 // A layout may be so many times as far from the reference device as one rank in the same recipe. Both round as often,
 // but at other places.
@@ -123,10 +122,15 @@ Proof::Proof(const Config& config, int steps, std::filesystem::path scratch, Run
       routing_(routing),
       documents_(config, static_cast<uint64_t>(config.run.seed), addresses_without_tokenizer(config)),
       num_steps_(static_cast<size_t>(steps)) {
-  BK_CHECK(routing == ProofRouting::replayed || in_f32(), "routing is free in ", name_of(config.precision.recipe),
-           ": the proof can explain other choices by rounding only in f32; leave out --precision or let choices be "
-           "replayed");
-  recorded_.resize(on_reference() && routing == ProofRouting::replayed ? std::max(num_steps_, kUnbroken) : num_steps_);
+  check(config, routing);
+  const bool unbroken = on_reference() && routing == ProofRouting::replayed;
+  recorded_.resize(unbroken ? std::max(num_steps_, static_cast<size_t>(kUnbroken)) : num_steps_);
+}
+
+void Proof::check(const Config& config, ProofRouting routing) {
+  BK_CHECK(routing == ProofRouting::replayed || in_f32(config), "--routing free with --precision ",
+           name_of(config.precision.recipe), ": rounding explains other choices of experts only in f32; leave out ",
+           "--precision, or replay the choices");
 }
 
 std::filesystem::path Proof::folder_of(size_t step) const { return scratch_ / concat("step-", step); }
@@ -159,10 +163,12 @@ void Proof::record() {
       keep(recorded_[s].result.state, is_router_bias);
     }
   });
-  for (const std::string& where : vanishing_gradients(recorded_[0].result, families_, bounds().vanished)) {
+  if (!in_f32()) record_reference();
+  // In other recipes rounding is so large that only the reference device shows what vanishes.
+  const StepResult& precise = in_f32() ? recorded_[0].result : recorded_[0].reference;
+  for (const std::string& where : vanishing_gradients(precise, families_, bounds().vanished)) {
     (is_zero_by_structure(where, config_.model) ? structural_ : vanished_).push_back(where);
   }
-  if (!in_f32()) record_reference();
 }
 
 void Proof::record_reference() {

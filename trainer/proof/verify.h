@@ -47,8 +47,11 @@ inline EnumNames names_of(ProofRouting) {
 // in directions that depend on the order of sums.
 class Proof {
  public:
-  // `scratch` is an empty folder for the recorded states. Errors: UserError if routing is free in bf16 or fp8_block,
-  // where no bound on the difference of two scores follows from rounding.
+  static constexpr int kUnbroken = 10;  // steps without loading on the reference device
+  // Errors: UserError if routing is free in bf16 or fp8_block, where no bound on the difference of two scores follows
+  // from rounding.
+  static void check(const Config& config, ProofRouting routing);
+  // `scratch` is an empty folder for the recorded states. Errors: those of check().
   Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run,
         ProofRouting routing = ProofRouting::replayed);
   // Records the steps of one rank. Errors: UserError if a step is skipped.
@@ -73,7 +76,10 @@ class Proof {
   };
   class Judge;
   bool on_reference() const { return config_.run.device == DeviceKind::reference; }
-  bool in_f32() const { return on_reference() || config_.precision.recipe == Recipe::f32; }
+  static bool in_f32(const Config& c) {
+    return c.run.device == DeviceKind::reference || c.precision.recipe == Recipe::f32;
+  }
+  bool in_f32() const { return in_f32(config_); }
   std::filesystem::path folder_of(size_t step) const;
   Recorded record_step(ProofRank& rank, size_t step) const;
   void record_reference();
