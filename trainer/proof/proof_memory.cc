@@ -9,21 +9,27 @@
 namespace birkhoff {
 namespace {
 
-// The second of two steps without loading, and the first.
-constexpr int64_t kChainedSteps = 2;
+// Steps of which one rank records the gradients on the reference device, where layouts take so many without loading.
+constexpr int64_t kUnbrokenSteps = 10;
 
-// Sizes of a model in elements, and of a batch in tokens.
+// Sizes of a model in elements, and of what belongs to the batch of a step in bytes.
 struct Sizes {
   int64_t parameters, tables, weights, divided;  // weights: parameters and router biases; divided: moments and tables
-  int64_t documents;                             // bytes of the batches of a step, over all replicas
-  int64_t choices;                               // of experts in a step, those of the balance loss included
-  // A step of which a proof keeps everything: gradients and the state after it.
-  int64_t of_step() const { return parameters + tables + weights + divided; }
+  int64_t documents;                             // the batches of all replicas
+  int64_t choices;                               // of experts by all routers, with the scores that they follow from
+  int64_t gradients() const { return parameters + tables; }
+  int64_t state() const { return weights + divided; }
 };
+
+int64_t num_routers(const DecoderOptions& m) {
+  int64_t routers = m.moe.at(m.num_layers) ? m.mtp.depth : 0;
+  for (int64_t layer = 0; layer < m.num_layers; ++layer) routers += m.moe.at(layer) ? 1 : 0;
+  return routers;
+}
 
 Sizes sizes_of(const Config& c) {
   const ModelDescription d = describe_model(c);
-  const auto value = static_cast<int64_t>(sizeof(float));  // the description is that of the recipe f32
+  const auto value = static_cast<int64_t>(sizeof(float));  // parameters, moments and tables of a proof are f32
   Sizes s{};
   for (const ModelDescription::Count& count : d.counts) s.parameters += count.parameters;
   s.tables = d.table_parameters();
@@ -33,42 +39,37 @@ Sizes sizes_of(const Config& c) {
   // Of a token: itself, its targets, position, document and weight; the number of each row and its place in the step.
   const auto tables = static_cast<int64_t>(c.model.engram.layers.size());
   s.documents = tokens * (4 * (5 + c.model.mtp.depth) + 12 * tables * c.model.engram.rows_per_token());
-  int64_t routers = 0;
-  for (int64_t layer = 0; layer < c.model.num_layers; ++layer) routers += c.model.moe.at(layer) ? 1 : 0;
-  if (c.model.moe.at(c.model.num_layers)) routers += c.model.mtp.depth;
-  s.choices = routers * tokens * 2 * c.model.moe.top_k;
+  // Two kinds of choices, of f32 size, and a score of each expert in f64.
+  s.choices = num_routers(c.model) * tokens * (2 * 4 * c.model.moe.top_k + 8 * c.model.moe.num_experts);
   return s;
 }
 
 constexpr auto kDouble = static_cast<int64_t>(sizeof(double));
 
-// Bytes that a rank keeps while the tensors of a state are put together (assemble()): its own parts twice, the parts of
-// all ranks twice, and the result. Every rank holds the weights, and a part of the rest.
-int64_t assembly(const Sizes& s, int64_t ranks) {
-  const int64_t own = s.weights + s.divided / ranks, all = ranks * s.weights + s.divided;
-  return kDouble * (2 * own + 2 * all + s.weights + s.divided);
+// What one rank records: gradients of each step, in other recipes also those of the reference device, and the choices
+// in the step and in an evaluation.
+int64_t recorded_bytes(const Config& c, const Sizes& s, int64_t steps) {
+  const bool reference = c.run.device == DeviceKind::reference, f32 = c.precision.recipe == Recipe::f32;
+  const int64_t recorded = reference ? std::max(steps, kUnbrokenSteps) : steps;
+  const int64_t last_state = reference ? kDouble * s.state() : 0;
+  return recorded * (kDouble * s.gradients() * (reference || f32 ? 1 : 2) + 2 * s.choices) + last_state;
 }
 
 ProofMemory memory_of(const Config& c, const Sizes& s, const ProofLayout& layout, int64_t steps, int ranks_on_host) {
-  const int64_t here = std::min(layout.ranks, ranks_on_host), result = kDouble * s.of_step();
-  const auto choice = static_cast<int64_t>(sizeof(int32_t));
-  const int64_t recorded = steps * (result + 2 * choice * s.choices);  // of the step and of an evaluation
-  const int64_t taken = (steps + kChainedSteps) * result;
-  // While the ranks of the layout run, each of them keeps its steps and one record of choices.
-  const int64_t ranks = here * plan_memory(c, layout.degrees.dp, static_cast<int>(here)).total();
-  const int64_t while_running = here * (taken + assembly(s, layout.ranks) + 2 * choice * s.choices);
-  // Afterwards one rank repeats the updates, and keeps the state before and after each.
-  const int64_t one = plan_memory(c, 1, 1).total();
-  const int64_t while_judging = taken + steps * 2 * kDouble * (s.weights + s.divided) + assembly(s, 1);
-  ProofMemory m{layout, {{"steps of one rank, recorded", recorded}, {"documents of a step", s.documents}}};
-  if (ranks + while_running >= one + while_judging) {
-    m.bytes.emplace_back(concat("training on ", here, here == 1 ? " rank" : " ranks"), ranks);
-    m.bytes.emplace_back(concat("steps of ", layout.name(), " in f64, on each of them"), while_running);
-  } else {
-    m.bytes.emplace_back("training on 1 rank", one);
-    m.bytes.emplace_back(concat("steps of ", layout.name(), " and updates of one rank in f64"), while_judging);
-  }
-  return m;
+  const int64_t here = std::min(layout.ranks, ranks_on_host);
+  // A rank brings the parts of the state that it holds, while a tape replays the choices of a step and an evaluation.
+  const int64_t parts = kDouble * (s.weights + s.divided / layout.ranks) + 2 * s.choices;
+  // The first rank has the step, and a model of its own, with whose state before and after the update the step is
+  // compared; the state is put together from parts.
+  const int64_t judged = kDouble * (s.gradients() + s.state() + 3 * s.state());
+  return {layout,
+          {{"gradients and choices of one rank, recorded", recorded_bytes(c, s, steps)},
+           {"documents of a step", s.documents},
+           {concat("training on ", here, here == 1 ? " rank" : " ranks"),
+            here * plan_memory(c, layout.degrees.dp, static_cast<int>(here)).total()},
+           {"what these ranks hold of the state, in f64", here * parts},
+           {"training on the rank that repeats updates", plan_memory(c, 1, 1).total()},
+           {"a step to judge, in f64", judged}}};
 }
 
 std::string mib(int64_t bytes) {
