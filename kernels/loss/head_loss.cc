@@ -63,8 +63,9 @@ void loss_of_chunk_of_part(Stream& stream, const HeadLossArgs& a, const Chunk& c
 void check(const HeadLossArgs& a) {
   const int64_t T = a.x.shape.rows(), V = a.head.value.shape[0];
   BK_CHECK(a.targets.count() == T, "head_loss: ", a.targets.count(), " targets for ", T, " tokens");
-  BK_CHECK(!a.dx.present() || (a.dx.shape == a.x.shape && a.dx.dtype == a.x.dtype), "head_loss: dx is ", a.dx.dtype,
-           a.dx.shape, ", x is ", a.x.dtype, a.x.shape);
+  const bool has_type = a.dx.dtype == a.x.dtype || a.dx.dtype == DType::f32;
+  BK_CHECK(!a.dx.present() || (a.dx.shape == a.x.shape && has_type), "head_loss: dx is ", a.dx.dtype, a.dx.shape,
+           ", x is ", a.x.dtype, a.x.shape);
   if (a.part == nullptr) return;
   const VocabularyPart& p = *a.part;
   BK_CHECK(p.num_parts >= 1 && V <= ids_of_largest(p) && p.first >= 0 && p.first + V <= p.vocabulary,

@@ -33,9 +33,9 @@ struct VocabularyPart {
 //
 // Shapes:  x, dx [T, C]; head weight, dhead [V, C]; targets, weight, nll [T]; loss [1]; see cross_entropy.h. dx, dhead
 //          and nll may be absent; without dx and dhead this is an evaluation.
-// Types:   x, dx of the recipe's activation dtype; loss, nll, dhead, weight f32; targets i32. loss and dhead
-//          accumulate; dx and nll are overwritten.
-// Aliases: dx may be x.
+// Types:   x of the recipe's activation dtype, dx of this dtype or f32; loss, nll, dhead, weight f32; targets i32. loss
+//          and dhead accumulate; dx and nll are overwritten.
+// Aliases: dx may be x if it has its dtype.
 // Errors:  UserError if a shape or dtype disagrees, or if the part is not within the vocabulary.
 // Cost:    2 T V C flops, 6 T V C with both gradients. Holds the f32 logits of one chunk and, with gradients and a
 //          recipe other than f32, also their gradient in the activation dtype. A part also holds 3 (num_parts + 1)

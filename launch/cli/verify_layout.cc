@@ -85,7 +85,7 @@ class Verification {
     for (const std::string& warning : loaded.warnings) {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
     }
-    report_.choice = choose_layouts(o_.layouts, rules());
+    report_.choice = choose_layouts(o_.layouts, rules(loaded.config));
     ProofConfig proof = proof_config(loaded.config, report_.choice.layouts);
     config_ = std::move(proof.config);
     describe_inputs(std::move(proof.changes));
@@ -109,8 +109,15 @@ class Verification {
              o_.ranks, " birkhoff verify-layout ", o_.config, " --backend mpi --layouts ", o_.layouts);
   }
 
-  LayoutRules rules() {
+  LayoutRules rules(const Config& config) {
     LayoutRules rules;
+    rules.refusal = [&config](const MeshDegrees& degrees) {
+      std::string reasons;
+      for (const LayoutProblem& p : problems_of_layout(config, degrees, std::nullopt)) {
+        reasons += concat(reasons.empty() ? "" : "; ", name_of(p.axis), " ", p.degree, " ", p.what);
+      }
+      return reasons;
+    };
     rules.most_ranks = static_cast<int>(o_.ranks);
     if (o_.over_mpi() && !o_.list && world().size() < o_.ranks) {
       rules.most_ranks = world().size();

@@ -166,13 +166,20 @@ Scalar balance_alpha() {
     OpCase c;
     c.parameter("scores", {1, 2}, constant(0.5)).output_f32("loss", {1}).statistic_output("fraction", {1, 2});
     return c.forward([=](Stream& d, const Tensors& t) {
+      Arena arena(d.device);
+      const Tensor probability = arena.take(kBalanceSums, {1, 2}), counts = arena.take(kBalanceSums, {1, 3});
+      balance_counts(d, {.probability = probability,
+                         .counts = counts,
+                         .index = {},
+                         .scores = t["scores"],
+                         .chosen = {},
+                         .token_mask = {},
+                         .length = 1,
+                         .num_chosen = 1});
       balance_loss_forward(d, {.loss = t["loss"],
                                .fraction = t["fraction"],
-                               .index = {},
-                               .scores = t["scores"],
-                               .chosen = {},
-                               .token_mask = {},
-                               .length = 1,
+                               .probability = probability,
+                               .counts = counts,
                                .num_chosen = 1,
                                .alpha = s,
                                .weight = 1.0 / 3});

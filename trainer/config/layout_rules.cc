@@ -25,6 +25,7 @@ class Rules {
         problem(axis, "this axis is not available yet; leave it out");
     }
     tensor_parallel();
+    muon();
     expert_parallel();
     if (ranks) world(*ranks);
     return std::move(problems_);
@@ -51,6 +52,9 @@ class Rules {
   }
 
   void tensor_parallel() {
+    const int64_t vocabulary = c_.model.vocab_size;  // 0: not known yet; a tokenizer has at least 256 tokens
+    if (vocabulary > 0 && degree(Axis::tp) > vocabulary)
+      problem(Axis::tp, concat("is more than model.vocab_size ", vocabulary));
     const AttentionOptions& a = c_.model.attention;
     if (divides(Axis::tp, a.num_heads, "model.attention.num_heads")) cut_heads();
     if (a.type == AttentionType::gqa && divides(Axis::tp, a.num_kv_heads, "model.attention.num_kv_heads"))
@@ -70,6 +74,12 @@ class Rules {
         heads + "(qk_nope_head_dim + qk_rope_head_dim)");
     cut(Axis::tp, a.num_heads * (a.qk_nope_head_dim + a.v_head_dim), heads + "(qk_nope_head_dim + v_head_dim)");
     cut(Axis::tp, a.num_heads * a.v_head_dim, heads + "v_head_dim");
+  }
+
+  // Muon works on whole matrices, and no rank holds those that tp divides.
+  void muon() {
+    if (c_.optimizer.type == OptimizerType::muon && degree(Axis::tp) > 1)
+      problem(Axis::tp, "is not available yet with optimizer.type muon; use adamw, or leave tp out");
   }
 
   void expert_parallel() {

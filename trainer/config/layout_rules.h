@@ -13,7 +13,7 @@ namespace birkhoff {
 
 // The axes along which a run may have more than one rank today. The functions below take them as an argument, so that
 // tests can ask for all of them.
-inline constexpr Axis kAvailableAxes[] = {Axis::dp};
+inline constexpr Axis kAvailableAxes[] = {Axis::dp, Axis::tp};
 using Axes = std::span<const Axis>;
 
 MeshDegrees degrees_of(const ParallelConfig& config);

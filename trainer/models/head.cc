@@ -10,10 +10,10 @@ Head::Head(Build& build, const DecoderOptions& o, Embedding& embedding,
     : tied_(o.tie_embeddings),
       z_loss_(o.z_loss),
       activation_(build.precision.activation()),
+      exchange_(build),
       embedding_(&embedding),
       collapse_(build, "head.collapse", o.hidden_size, o.residual),
       norm_(build.set_part(Part::head), "head.norm", o.hidden_size),
-      gemms_(build.precision.linear(o.vocab_size, o.hidden_size, GemmRole::head)),
       dy_(build.slot<State>()) {
   const int heads = 1 + static_cast<int>(predictor_blocks.size());
   if (!o.tie_embeddings) {
@@ -21,6 +21,8 @@ Head::Head(Build& build, const DecoderOptions& o, Embedding& embedding,
     weight_.division.cuts = {{0, Axis::tp}};
     weight_.num_uses = heads;
   }
+  const Shape held = build.held_shape(weight());
+  if (held.count() > 0) gemms_ = build.precision.linear(held[0], held[1], GemmRole::head);
   build.predictor = true;
   for (auto& block : predictor_blocks) {
     const std::string name = "mtp." + std::to_string(mtp_.size());
@@ -35,26 +37,37 @@ int Head::use(size_t depth) const { return static_cast<int>(depth + (tied_ ? 1 +
 State Head::predict(Frame& f, State y, size_t depth) {
   Collapse& collapse = depth > 0 ? mtp_[depth - 1]->collapse() : collapse_;
   Norm& norm = depth > 0 ? mtp_[depth - 1]->norm() : norm_;
-  Parameter& weight = tied_ ? embedding_->table() : weight_;
-  const Tensor x_TC = norm.forward(f, collapse.forward(f, y));
+  const Tensor own_x = norm.forward(f, collapse.forward(f, y));
   const std::string of_depth = depth > 0 ? concat(" of depth ", depth) : "";
-  if (f.wants_values()) f.show("the input of the head" + of_depth, x_TC);
+  if (f.wants_values()) f.show("the input of the head" + of_depth, own_x);
   const bool training = f.mode == Frame::Mode::training;
-  const Tensor dx = training ? f.take_gradient(activation_, x_TC.shape) : Tensor{};
+  const Tensor x_TC = exchange_.gather(f, own_x);
+  const Tensor dx = training ? f.take_gradient(exchange_.partial(), x_TC.shape) : Tensor{};
+  const VocabularyPart part = part_of_rank(f);
   const Tensor loss = loss_.value.flat(static_cast<int64_t>(depth), 1);
   head_loss(f.stream, f.gradient_arena(), *gemms_,
             {.loss = loss,
              .nll = depth == 0 ? f.batch.nll : Tensor{},
              .dx = dx,
-             .dhead = training ? weight.grad_of(use(depth)) : Tensor{},
+             .dhead = training ? weight().grad_of(use(depth)) : Tensor{},
              .x = x_TC,
              .targets = f.batch.targets.at(depth),
              .weight = f.batch.loss_weights.at(depth),
-             .head = {weight.value, weight.version},
-             .z_loss = training ? z_loss_ : 0});  // an evaluation reports the plain cross-entropy
+             .head = {weight().value, weight().version},
+             .z_loss = training ? z_loss_ : 0,  // an evaluation reports the plain cross-entropy
+             .part = exchange_.size() > 1 ? &part : nullptr});
   if (f.wants_values()) f.show("the loss" + of_depth, loss);
   if (!training) return {};
-  return collapse.backward_input(f, norm.backward_input(f, dx));
+  return collapse.backward_input(f, norm.backward_input(f, exchange_.sum_gradient(f, dx)));
+}
+
+VocabularyPart Head::part_of_rank(const Frame& f) {
+  return {.first = weight().first_row(),
+          .vocabulary = weight().shape[0],
+          .num_parts = exchange_.size(),
+          .counted_begin = f.batch.own.begin,
+          .counted = f.batch.own.count,
+          .gather = [this](Stream& stream, Tensor all, Tensor own) { exchange_.gather_to(stream, all, own); }};
 }
 
 // Depth d predicts from the streams of depth d - 1, so the backward runs from the deepest predictor to the shallowest
@@ -79,7 +92,7 @@ State Head::predict_mtp(Frame& f, State y, State dy) {
 
 State Head::forward(Frame& f, State y) {
   // The state `y` is complete, so all blocks of the microbatch have run, in whatever stages they are.
-  if (f.counts() && f.instrument != nullptr) f.instrument->end_blocks(f.stream);
+  if (f.counts() && f.instrument != nullptr) f.instrument->end_blocks(f.stream, f.batch.own_of(f.batch.token_mask));
   State dy = predict(f, y, 0);
   if (f.mode == Frame::Mode::training && !mtp_.empty()) dy = predict_mtp(f, y, dy);
   f.saved(dy_) = dy;
@@ -92,7 +105,7 @@ void Head::visit(ModuleVisitor& v) {
   collapse_.visit(v);
   norm_.visit(v);
   if (!tied_) v.parameter(weight_);
-  v.working_copies(gemms_->bytes());
+  if (gemms_) v.working_copies(gemms_->bytes());
   for (auto& mtp : mtp_) mtp->visit(v);
   v.counter(loss_);
 }

@@ -2,6 +2,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/loss/head_loss.h"
 #include "trainer/models/decoder_options.h"
 #include "trainer/models/mtp.h"
 #include "trainer/nn/embedding.h"
@@ -12,6 +13,8 @@ namespace birkhoff {
 // same for each MTP predictor. In training its forward runs its own backward right after the loss, so that no logits
 // are kept. The gradients of the head's and the predictors' parameters are complete after forward; backward_input only
 // returns the stored gradient of its input. The output state is empty.
+// Under tensor parallelism the rows of the vocabulary are divided: a rank multiplies the tokens of all ranks by its
+// rows, the ranks exchange what the softmax of a token needs, and each adds the losses of its own tokens.
 class Head final : public StateModule {
  public:
   // `embedding` is the embedding of the input. The MTP predictors use it and a tied head shares it, so both units must
@@ -37,9 +40,13 @@ class Head final : public StateModule {
   // Returns the whole gradient of `y`.
   State predict_mtp(Frame& frame, State y, State dy);
 
+  Parameter& weight() { return tied_ ? embedding_->table() : weight_; }
+  VocabularyPart part_of_rank(const Frame& frame);
+
   bool tied_;
   double z_loss_;
   DType activation_;
+  TokenExchange exchange_;
   Embedding* embedding_;
   Collapse collapse_;
   Norm norm_;

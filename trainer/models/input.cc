@@ -13,7 +13,7 @@ Input::Input(Build& build, const DecoderOptions& o)
       embedding_(build.set_part(Part::embedding), "embedding", o.vocab_size, o.hidden_size, o.learned_positions()) {}
 
 State Input::forward(Frame& f, State) {
-  const Tensor positions = learned_positions_ ? f.batch.positions : Tensor{};
+  const Tensor positions = learned_positions_ ? f.batch.own_of(f.batch.positions) : Tensor{};
   const Tensor embedded = embedding_.forward(f, f.batch.tokens, positions);
   if (f.wants_values()) f.show("the output of embedding", embedded);
   const int64_t T = embedded.shape[0], C = embedded.shape[1];
@@ -37,7 +37,7 @@ State Input::backward_input(Frame& f, State d) {
   }
   dx = dx.view({T, C});
   embedding_.backward(f, dx, f.batch.tokens, 0);
-  if (learned_positions_) embedding_.backward_positions(f, dx, f.batch.positions);
+  if (learned_positions_) embedding_.backward_positions(f, dx, f.batch.own_of(f.batch.positions));
   return {};
 }
 

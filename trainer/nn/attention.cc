@@ -4,6 +4,7 @@
 
 #include "kernels/attention/attention.h"
 #include "kernels/attention/mla_heads.h"
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/split_columns.h"
 #include "kernels/norm/rmsnorm.h"
@@ -54,8 +55,8 @@ class Core {
     return d;
   }
 
-  // x [T, heads, width]; rotates the dims from `offset` on.
-  void rotate(Frame& f, Tensor x, int64_t offset, RopeDirection direction) {
+  // x [T, heads, width]; rotates the dims from `offset` on. `positions` [T] are those of the tokens in x.
+  void rotate(Frame& f, Tensor x, Tensor positions, int64_t offset, RopeDirection direction) {
     if (rope_dims_ == 0) return;
     if (!table_.present() || table_.shape[0] < f.batch.length) {
       memory_->reset();
@@ -64,7 +65,7 @@ class Core {
     }
     rope(f.stream, {.y = x,
                     .x = x,
-                    .positions = f.batch.positions,
+                    .positions = positions,
                     .table = table_,
                     .offset = offset,
                     .layout = rope_.layout,
@@ -117,28 +118,31 @@ class GroupedQueryAttention final : public Module {
  public:
   GroupedQueryAttention(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o,
                         const RotaryOptions& rope)
-      : heads_(o.num_heads),
-        kv_heads_(o.num_kv_heads),
-        width_(o.head_dim),
+      : width_(o.head_dim),
         activation_(build.precision.activation()),
+        exchange_(build),
         // The unit keeps the query heads that share a key head on one rank.
-        q_(build, name + ".q", heads_ * width_, channels,
-           Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .unit = heads_ / kv_heads_ * width_}),
-        kv_(build, name + ".kv", 2 * kv_heads_ * width_, channels,
+        q_(build, name + ".q", o.num_heads * width_, channels,
+           Linear::Options{
+               .bias = o.bias, .divided = Linear::Divided::outputs, .unit = o.num_heads / o.num_kv_heads * width_}),
+        kv_(build, name + ".kv", 2 * o.num_kv_heads * width_, channels,
             Linear::Options{.bias = o.bias,
                             .divided = Linear::Divided::outputs,
                             .unit = width_,
-                            .outputs = {0, 1, {kv_heads_ * width_, kv_heads_ * width_}}}),
-        out_(build, name + ".out", channels, heads_ * width_,
+                            .outputs = {0, 1, {o.num_kv_heads * width_, o.num_kv_heads * width_}}}),
+        out_(build, name + ".out", channels, o.num_heads * width_,
              Linear::Options{.bias = o.bias,
                              .init_scale = build.init.output_scale,
                              .divided = Linear::Divided::inputs,
-                             .unit = heads_ / kv_heads_ * width_}),
+                             .unit = o.num_heads / o.num_kv_heads * width_}),
+        heads_(q_.held_outputs() / width_),
+        kv_heads_(kv_.held_outputs() / (2 * width_)),
         q_norm_(build, o.qk_norm),
         k_norm_(build, o.qk_norm),
         core_(build, rope, width_, width_ - rope.dims, rope.dims) {}
 
-  Tensor forward(Frame& f, Tensor x_TC) override {
+  Tensor forward(Frame& f, Tensor own_x) override {
+    const Tensor x_TC = exchange_.gather(f, own_x), positions = f.batch.positions;
     const int64_t T = x_TC.shape[0];
     const Tensor kv = kv_.forward(f, x_TC);
     const Tensor k0 = f.take(activation_, {T, kv_heads_ * width_}), v = f.take(activation_, {T, kv_heads_ * width_});
@@ -147,23 +151,24 @@ class GroupedQueryAttention final : public Module {
     const Tensor k = k_norm_.forward(f, k0.view({T, kv_heads_, width_}));
     // q and k may be rotated in place: they are outputs of projections or norms, which do not read their outputs in
     // backward.
-    core_.rotate(f, q, core_.rope_offset(), RopeDirection::forward);
-    core_.rotate(f, k, core_.rope_offset(), RopeDirection::forward);
+    core_.rotate(f, q, positions, core_.rope_offset(), RopeDirection::forward);
+    core_.rotate(f, k, positions, core_.rope_offset(), RopeDirection::forward);
     return out_.forward(f, core_.forward(f, q, k, v.view({T, kv_heads_, width_})));
   }
 
   Tensor backward_input(Frame& f, Tensor dy_TC) override {
-    const int64_t T = dy_TC.shape[0];
     const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
+    const Tensor positions = f.batch.positions;
+    const int64_t T = d.q.shape[0];
     // The backward of a rotation is the rotation in the opposite direction.
-    core_.rotate(f, d.q, core_.rope_offset(), RopeDirection::inverse);
-    core_.rotate(f, d.k, core_.rope_offset(), RopeDirection::inverse);
+    core_.rotate(f, d.q, positions, core_.rope_offset(), RopeDirection::inverse);
+    core_.rotate(f, d.k, positions, core_.rope_offset(), RopeDirection::inverse);
     const Tensor dq = q_norm_.backward(f, d.q), dk = k_norm_.backward(f, d.k);
     const Tensor dkv = f.take_gradient(activation_, {T, 2 * kv_heads_ * width_});
     concat_columns(f.stream, {dkv, dk.view({T, kv_heads_ * width_}), d.v.view({T, kv_heads_ * width_})});
     const Tensor dx = q_.backward_input(f, dq.view({T, heads_ * width_})), dx_kv = kv_.backward_input(f, dkv);
     add(f.stream, {dx, dx, dx_kv});
-    return dx;
+    return exchange_.sum_gradient(f, dx);
   }
   void backward_weight(Frame& f) override {
     for (Linear* l : {&out_, &kv_, &q_}) l->backward_weight(f);
@@ -173,18 +178,21 @@ class GroupedQueryAttention final : public Module {
   }
 
  private:
-  int64_t heads_, kv_heads_, width_;
+  int64_t width_;
   DType activation_;
+  TokenExchange exchange_;
   Linear q_, kv_, out_;
+  int64_t heads_, kv_heads_;  // that this rank computes
   HeadNorm q_norm_, k_norm_;
   Core core_;
 };
 
 // The queries of MLA. Each head consists of a part without position and a rotated part. With q_lora_rank > 0 the input
-// is first projected down to a latent with its own norm.
+// is first projected down to a latent with its own norm. The latent of own tokens is narrow, so under tensor
+// parallelism it is what the ranks gather, and the projection down is computed once for each token.
 class Queries {
  public:
-  Queries(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o) {
+  Queries(Build& build, const std::string& name, int64_t channels, const AttentionOptions& o) : exchange_(build) {
     const int64_t out = o.num_heads * (o.qk_nope_head_dim + o.qk_rope_head_dim), rank = o.q_lora_rank;
     if (rank > 0) {
       down_ = std::make_unique<Linear>(build, name + ".q_a", rank, channels);
@@ -195,9 +203,13 @@ class Queries {
         Linear::Options{.divided = Linear::Divided::outputs,
                         .outputs = {0, o.num_heads, {o.qk_nope_head_dim, o.qk_rope_head_dim}}});
   }
-  Tensor forward(Frame& f, Tensor x) { return up_->forward(f, down_ ? norm_->forward(f, down_->forward(f, x)) : x); }
+  // Own tokens [T / n, C] -> this rank's heads for the tokens of all ranks.
+  Tensor forward(Frame& f, Tensor x) {
+    const Tensor latent = down_ ? norm_->forward(f, down_->forward(f, x)) : x;
+    return up_->forward(f, exchange_.gather(f, latent));
+  }
   Tensor backward_input(Frame& f, Tensor dq) {
-    const Tensor d = up_->backward_input(f, dq);
+    const Tensor d = exchange_.sum_gradient(f, up_->backward_input(f, dq));
     return down_ ? down_->backward_input(f, norm_->backward_input(f, d)) : d;
   }
   void backward_weight(Frame& f) {
@@ -213,6 +225,7 @@ class Queries {
   }
 
  private:
+  TokenExchange exchange_;
   std::unique_ptr<Linear> down_, up_;
   std::unique_ptr<Norm> norm_;
 };
@@ -223,6 +236,7 @@ class LatentAttention final : public Module {
                   const RopeOptions& rope)
       : o_(o),
         activation_(build.precision.activation()),
+        exchange_(build),
         queries_(build, name, channels, o),
         kv_a_(build, name + ".kv_a", o.kv_lora_rank + o.qk_rope_head_dim, channels,
               Linear::Options{.outputs = {0, 1, {o.kv_lora_rank, o.qk_rope_head_dim}}}),
@@ -237,29 +251,43 @@ class LatentAttention final : public Module {
         core_(build, rope, o.qk_nope_head_dim + o.qk_rope_head_dim, o.qk_nope_head_dim, o.qk_rope_head_dim) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
-    const int64_t T = x_TC.shape[0], H = o_.num_heads, D = o_.qk_nope_head_dim + o_.qk_rope_head_dim;
+    const int64_t own = x_TC.shape[0], T = own * exchange_.size(), H = held_heads();
+    const int64_t D = o_.qk_nope_head_dim + o_.qk_rope_head_dim;
     const Tensor q = q_norm_.forward(f, queries_.forward(f, x_TC).view({T, H, D}));
-    core_.rotate(f, q, o_.qk_nope_head_dim, RopeDirection::forward);
-    const Tensor latent = f.take(activation_, {T, o_.kv_lora_rank}),
-                 k_rope = f.take(activation_, {T, o_.qk_rope_head_dim});
-    split_columns(f.stream, {latent, k_rope, kv_a_.forward(f, x_TC)});
-    core_.rotate(f, k_rope.view({T, 1, o_.qk_rope_head_dim}), 0, RopeDirection::forward);
-    const Tensor kv = kv_b_.forward(f, kv_norm_.forward(f, latent));
+    core_.rotate(f, q, f.batch.positions, o_.qk_nope_head_dim, RopeDirection::forward);
+    const Tensor latent = f.take(activation_, {own, o_.kv_lora_rank}),
+                 own_k_rope = f.take(activation_, {own, o_.qk_rope_head_dim});
+    split_columns(f.stream, {latent, own_k_rope, kv_a_.forward(f, x_TC)});
+    core_.rotate(f, own_k_rope.view({own, 1, o_.qk_rope_head_dim}), f.batch.own_of(f.batch.positions), 0,
+                 RopeDirection::forward);
+    const Tensor kv = kv_b_.forward(f, exchange_.gather(f, kv_norm_.forward(f, latent)));
+    const Tensor k_rope = exchange_.gather(f, own_k_rope);
     const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_head_dim});
     mla_heads_forward(f.stream, {k, v, kv.view({T, H, o_.qk_nope_head_dim + o_.v_head_dim}), k_rope});
     return out_.forward(f, core_.forward(f, q, k, v));
   }
 
   Tensor backward_input(Frame& f, Tensor dy_TC) override {
-    const int64_t T = dy_TC.shape[0], H = o_.num_heads;
+    const int64_t own = dy_TC.shape[0], T = own * exchange_.size(), H = held_heads();
     const Core::Gradients d = core_.backward(f, out_.backward_input(f, dy_TC));
-    core_.rotate(f, d.q, o_.qk_nope_head_dim, RopeDirection::inverse);
+    core_.rotate(f, d.q, f.batch.positions, o_.qk_nope_head_dim, RopeDirection::inverse);
     const Tensor dkv = f.take_gradient(activation_, {T, H, o_.qk_nope_head_dim + o_.v_head_dim});
-    const Tensor dk_rope = f.take_gradient(activation_, {T, o_.qk_rope_head_dim});
-    mla_heads_backward(f.stream, {dkv, dk_rope, d.k, d.v});
-    core_.rotate(f, dk_rope.view({T, 1, o_.qk_rope_head_dim}), 0, RopeDirection::inverse);
-    const Tensor dlatent = kv_norm_.backward_input(f, kv_b_.backward_input(f, dkv.view({T, H * dkv.shape[2]})));
-    const Tensor dkv_a = f.take_gradient(activation_, {T, o_.kv_lora_rank + o_.qk_rope_head_dim});
+    const Tensor dk_rope_of_heads = f.take_gradient(activation_, {T, o_.qk_rope_head_dim});
+    mla_heads_backward(f.stream, {dkv, dk_rope_of_heads, d.k, d.v});
+    // All heads share the rotated key, which bypasses kv_b. Like the latent, it needs the sum over the heads of all
+    // ranks.
+    const Tensor dk_rope = BK_DEFECT("D4 rotated key's gradient of own heads")
+                               ? f.batch.own_of(dk_rope_of_heads)
+                               : exchange_.sum_gradient(f, dk_rope_of_heads);
+    core_.rotate(f, dk_rope.view({own, 1, o_.qk_rope_head_dim}), f.batch.own_of(f.batch.positions), 0,
+                 RopeDirection::inverse);
+    const Tensor dlatent_of_heads = kv_b_.backward_input(f, dkv.view({T, H * dkv.shape[2]}));
+    const Tensor dnormed = BK_DEFECT("D3 latent gradient of own heads") ? f.batch.own_of(dlatent_of_heads)
+                                                                        : exchange_.sum_gradient(f, dlatent_of_heads);
+    if (BK_DEFECT("D5 latent gradient summed twice") && exchange_.size() > 1)
+      add(f.stream, {dnormed, dnormed, dnormed});
+    const Tensor dlatent = kv_norm_.backward_input(f, dnormed);
+    const Tensor dkv_a = f.take_gradient(activation_, {own, o_.kv_lora_rank + o_.qk_rope_head_dim});
     concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
     const Tensor dq = q_norm_.backward(f, d.q);
     const Tensor dx = queries_.backward_input(f, dq.view({T, H * dq.shape[2]}));
@@ -280,8 +308,11 @@ class LatentAttention final : public Module {
   }
 
  private:
+  int64_t held_heads() const { return kv_b_.held_outputs() / (o_.qk_nope_head_dim + o_.v_head_dim); }
+
   AttentionOptions o_;
   DType activation_;
+  TokenExchange exchange_;
   Queries queries_;
   Linear kv_a_;
   Norm kv_norm_;

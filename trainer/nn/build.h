@@ -41,6 +41,11 @@ struct Build {
     p.predictor = predictor;
     return p;
   }
+  // The shape of the part of a parameter that this rank holds. Modules need it before the parameter store binds the
+  // value, to make the matrix products of this part. A module that is built alone holds everything.
+  Shape held_shape(const Parameter& p) const {
+    return mesh ? held_by(mesh->place(), p.shape, p.division).shape : p.shape;
+  }
   Parameter matrix(std::string name, int64_t out, int64_t in, double scale = 1) const {
     return parameter(std::move(name), {out, in}, Role::matrix, Init::normal(init.std * scale));
   }

@@ -7,7 +7,7 @@ namespace birkhoff {
 
 Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, int64_t channels,
                      int64_t learned_positions)
-    : activation_(build.precision.activation()) {
+    : activation_(build.precision.activation()), exchange_(build) {
   table_ = build.parameter(name + ".weight", {vocab_size, channels}, Role::embedding,
                            Init::normal(build.init.embedding_std()));
   table_.division.cuts = {{0, Axis::tp}};
@@ -17,8 +17,7 @@ Embedding::Embedding(Build& build, const std::string& name, int64_t vocab_size, 
 }
 
 Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {
-  const Tensor x = f.take(activation_, {ids.count(), table_.shape[1]});
-  embedding_forward(f.stream, {x, table_.value, ids});
+  const Tensor x = look_up(f, ids);
   if (!positions.present()) return x;
   const Tensor at = f.take(activation_, x.shape);
   embedding_forward(f.stream, {at, positions_.value, positions});
@@ -26,8 +25,24 @@ Tensor Embedding::forward(Frame& f, Tensor ids, Tensor positions) const {
   return x;
 }
 
+Tensor Embedding::look_up(Frame& f, Tensor ids) const {
+  const int64_t T = ids.count(), C = table_.shape[1];
+  const Tensor x = f.take(activation_, {T / exchange_.size(), C});
+  if (exchange_.size() == 1) {
+    embedding_forward(f.stream, {x, table_.value, ids});
+    return x;
+  }
+  // One summand of each element is the row and the others are zero, so the sum is exact in any dtype.
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor partial = f.take_gradient(activation_, {T, C});
+  embedding_forward(f.stream, {partial, table_.value, ids, table_.first_row(), table_.shape[0]});
+  exchange_.sum_to(f, x, partial);
+  return x;
+}
+
 void Embedding::backward(Frame& f, Tensor dx, Tensor ids, int use) {
-  embedding_backward(f.stream, {table_.grad_of(use), dx, ids});
+  const Tensor dx_of_all = exchange_.gather_gradient(f, dx);
+  embedding_backward(f.stream, {table_.grad_of(use), dx_of_all, ids, table_.first_row(), table_.shape[0]});
 }
 
 void Embedding::backward_positions(Frame& f, Tensor dx, Tensor positions) {

@@ -34,6 +34,9 @@ struct EngramOptions {
   // Number of rows that a token looks up: one per order and hash head.
   int64_t rows_per_token() const { return static_cast<int64_t>(orders.size()) * num_heads; }
 
+  // Number of earlier tokens that the convolution looks back to.
+  int64_t halo() const { return conv ? (conv_kernel - 1) * conv_dilation : 0; }
+
   void visit(SettingList& s) {
     s("layers", layers, Limits{0, 10000}, "blocks, counted from 0, that look up n-grams; empty: no Engram");
     s.unused_if(layers.empty(), "layers is empty", [&] {

@@ -15,6 +15,7 @@ Blocks blocks_of_up(const FfnOptions& o) {
 Ffn::Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& o)
     : options_(o),
       activation_(build.precision.activation()),
+      exchange_(build),
       up_(build, name + ".up", o.activation == Activation::swiglu ? 2 * o.size : o.size, channels,
           Linear::Options{.bias = o.bias, .divided = Linear::Divided::outputs, .outputs = blocks_of_up(o)}),
       down_(build, name + ".down", channels, o.size,
@@ -22,9 +23,10 @@ Ffn::Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptio
       slot_(build.slot<Saved>()) {}
 
 Tensor Ffn::forward(Frame& f, Tensor x_TC) {
-  const Tensor up = up_.forward(f, x_TC);
+  const Tensor up = up_.forward(f, exchange_.gather(f, x_TC));
   f.saved(slot_).up = up;
-  const Tensor inner = f.take(activation_, {up.shape[0], options_.size});
+  const int64_t per_inner = options_.activation == Activation::swiglu ? 2 : 1;
+  const Tensor inner = f.take(activation_, {up.shape[0], up.shape[1] / per_inner});
   if (options_.activation == Activation::swiglu) {
     swiglu_forward(f.stream, {inner, up, {}, options_.clamp});
   } else {
@@ -42,7 +44,7 @@ Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
   } else {
     gelu_backward(f.stream, {dup, dinner, up});
   }
-  return up_.backward_input(f, dup);
+  return exchange_.sum_gradient(f, up_.backward_input(f, dup));
 }
 
 void Ffn::backward_weight(Frame& f) {

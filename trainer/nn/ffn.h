@@ -5,7 +5,7 @@
 namespace birkhoff {
 
 // Dense feed-forward: down(act(up(x))). With SwiGLU, `up` holds the gate and the up projection in one matrix [2 F, C],
-// the gate first.
+// the gate first. Under tensor parallelism the inner features are divided.
 class Ffn final : public Module {
  public:
   Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& options);
@@ -21,6 +21,7 @@ class Ffn final : public Module {
   };
   FfnOptions options_;
   DType activation_;
+  TokenExchange exchange_;
   Linear up_, down_;
   Slot<Saved> slot_;
 };

@@ -12,9 +12,20 @@
 
 namespace birkhoff {
 
+// A run of the flat tokens of a microbatch.
+struct TokenRun {
+  int64_t begin = 0, count = 0;
+};
+
 // One microbatch on the device. T = sequences x length tokens, flat; data/loader/batch.h explains the members.
+//
+// Outside of layers that divide their features, a rank of a tensor-parallel group computes only its own tokens: the run
+// `own`, which is all T tokens if there is no such group. Every sequence is then padded to a length that the number of
+// ranks divides (traps of docs/parallelism.md). Tensors are of all T tokens, except those of the Engram layers, which
+// are of own tokens.
 struct BatchView {
   int64_t sequences = 0, length = 0;
+  TokenRun own;
   Tensor tokens, positions, document_start;  // i32 [T]
   std::vector<int32_t> document_offsets;     // in host memory: where each document begins, and T
   std::vector<Tensor> targets;               // i32 [T], one per prediction depth; -1 means no loss
@@ -22,11 +33,17 @@ struct BatchView {
   std::vector<Tensor> loss_weights;  // f32 [T], one per depth, normalizer included
   Tensor token_mask;                 // u8 [T], 0 for padding; absent where every token counts
   double sequence_weight = 1;        // one over the sequences of the global batch
-  // Per Engram layer: for each token its rows, i32 [T * K] into the unique rows of the step, these rows themselves [U,
-  // D], and their gradient [U, D].
+  // Per Engram layer: for each own token its rows, i32 [own.count * K] into the unique rows of the step, these rows
+  // themselves [U, D], and their gradient [U, D].
   std::vector<Tensor> engram_index, engram_rows, engram_row_gradients;
   Tensor nll;  // output, may be absent: receives each token's loss of the next token, f32 [T]
   int64_t num_tokens() const { return sequences * length; }
+  // For the tokens of the halo, which the convolution of Engram looks back to, and then own tokens: index of the first
+  // token of the document within these tokens. i32 [halo + own.count]; without a tensor-parallel group the halo is
+  // empty.
+  Tensor halo_document_start;
+  // The part of a tensor [T, ...] that belongs to own tokens; absent if the tensor is.
+  Tensor own_of(Tensor all) const { return all.present() ? all.rows(own.begin, own.count) : all; }
   // Which tokens each token attends to. It refers to the documents of this view.
   AttentionMask attention_mask() const& {
     return {.kind = AttentionMask::Kind::causal_documents,

@@ -20,8 +20,9 @@ class Instrument {
     if (next_) next_->enter(microbatch);
   }
   // The forward of the microbatch's blocks is done. The head and the MTP predictors, with their blocks, follow.
-  virtual void end_blocks(Stream& stream) {
-    if (next_) next_->end_blocks(stream);
+  // `token_mask` u8 [T] is 0 for padding; absent if every own token counts.
+  virtual void end_blocks(Stream& stream, Tensor token_mask) {
+    if (next_) next_->end_blocks(stream, token_mask);
   }
 
   // Whether modules must call show(). If not, they do not build the names of values either.

@@ -1,6 +1,7 @@
 #include "trainer/nn/moe.h"
 
 #include "kernels/activation/swiglu.h"
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/moe/balance_loss.h"
@@ -15,6 +16,7 @@ Moe::Moe(Build& build, const std::string& name, int64_t channels, const MoeOptio
       clamp_(clamp),
       channels_(channels),
       activation_(build.precision.activation()),
+      exchange_(build),
       router_(build.set_part(Part::routers), name + ".gate", o.num_experts, channels,
               Linear::Options{.role = GemmRole::exact, .output_f32 = true}),
       up_gemms_(build.precision.grouped(o.num_experts, 2 * o.expert_size, channels)),
@@ -51,7 +53,7 @@ void Moe::route(Frame& f, Saved& s, Tensor x_TC) {
   args.load = f.counts() ? load_.value : Tensor{};  // a replay or an evaluation must not count
   args.logits = logits;
   args.bias = bias_.value;
-  args.token_mask = f.batch.token_mask;
+  args.token_mask = BK_DEFECT("D12 padding counted") ? Tensor{} : f.batch.own_of(f.batch.token_mask);
   args.score = options_.score_function;
   args.num_groups = options_.num_groups;
   args.num_groups_kept = options_.top_groups;
@@ -79,9 +81,12 @@ Tensor Moe::add_balance_loss(Frame& f, Saved& s, bool record, Tensor chosen) {
                             .index = index,
                             .scores = s.scores,
                             .chosen = chosen,
-                            .token_mask = f.batch.token_mask,
+                            .token_mask = f.batch.own_of(f.batch.token_mask),
+                            .first = f.batch.own.begin,
                             .length = f.batch.length,
                             .num_chosen = K});
+  // A sequence may lie on several ranks, so its fractions need the counts of all of them.
+  if (!BK_DEFECT("D13 balance loss with the rank's own counts")) exchange_.sum_over_ranks(f, s.counts);
   // A replay needs `fraction` again, but must not count the loss a second time: it adds it to a scratch tensor.
   const Tensor unused = f.take_statistic_gradient({1});
   if (!f.counts()) fill_zero(f.stream, unused);
@@ -174,7 +179,8 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
                                      .scores = s.scores,
                                      .fraction = s.fraction,
                                      .counts = s.counts,
-                                     .token_mask = f.batch.token_mask,
+                                     .token_mask = f.batch.own_of(f.batch.token_mask),
+                                     .first = f.batch.own.begin,
                                      .length = f.batch.length,
                                      .alpha = options_.sequence_balance_loss,
                                      .weight = f.batch.sequence_weight});

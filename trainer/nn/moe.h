@@ -9,7 +9,8 @@ namespace birkhoff {
 // Mixture of experts without token dropping:
 //   y = sum over the chosen experts of gate * down_e(swiglu(up_e(x))) + shared(x)
 // The router works in f32; kernels/moe/router.h defines the choice, the bias and the gates. Token rows are sorted by
-// expert, so that each expert multiplies a contiguous run of rows, which may be empty.
+// expert, so that each expert multiplies a contiguous run of rows, which may be empty. Under tensor parallelism a rank
+// routes its own tokens to experts that every rank holds; only the shared experts are divided.
 // Source: DeepSeek-V3, arXiv:2412.19437, section 2.1.2.
 class Moe final : public Module {
  public:
@@ -46,6 +47,7 @@ class Moe final : public Module {
   double clamp_;
   int64_t channels_;
   DType activation_;
+  TokenExchange exchange_;
   Linear router_;
   Parameter up_, down_;  // [E, 2 F, C], [E, C, F]
   std::unique_ptr<GroupedGemms> up_gemms_, down_gemms_;

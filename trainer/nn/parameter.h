@@ -83,6 +83,8 @@ struct Parameter {
 
   // The ranks that hold the same part, which follows from the division.
   GradientSum gradient_sum() const;
+  // The first of the rows (indices of dim 0) that this rank holds; 0 if it holds none.
+  int64_t first_row() const { return held.boxes.empty() ? 0 : held.boxes.front().begin[0]; }
   Tensor grad_of(int use) const { return use == 0 ? grad : further_grads.at(static_cast<size_t>(use - 1)); }
 };
 

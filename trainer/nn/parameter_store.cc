@@ -152,12 +152,22 @@ void ParameterStore::begin_step(Stream& stream) {
   for (StepCounter* c : counters_) fill_zero(stream, c->value);
 }
 
+// For seeded defects: the gradients of a part as if they were not summed over the tensor-parallel ranks.
+void ParameterStore::drop_share(Stream& stream, int unit, Part part) {
+  if (mesh_->coordinate(Axis::tp) == 0) return;
+  for (const Entry& e : entries_) {
+    if (e.unit == unit && e.parameter->part == part) fill_zero(stream, e.parameter->grad);
+  }
+}
+
 void ParameterStore::start_reduce(Stream& stream, int unit) {
   for (const Entry& e : shared_) {
     if (e.unit != unit) continue;
     for (const Tensor& grad : e.parameter->further_grads) add(stream, {e.parameter->grad, e.parameter->grad, grad});
   }
   if (BK_DEFECT("gradients not summed") || (BK_DEFECT("a unit left unreduced") && unit == 1)) return;
+  if (BK_DEFECT("D1 norm gains not summed over tp")) drop_share(stream, unit, Part::block_norms);
+  if (BK_DEFECT("D2 hyper-connections not summed over tp")) drop_share(stream, unit, Part::hyper_connections);
   for (UnitBucket& b : buckets_) {
     if (b.unit == unit) b.bucket->start_reduce(stream);
   }

@@ -76,6 +76,7 @@ class ParameterStore {
     std::unique_ptr<Bucket> bucket;
   };
   void make_buckets(const CostOf& cost_of);
+  void drop_share(Stream& stream, int unit, Part part);
   void bind();
 
   Device device_;

@@ -31,8 +31,19 @@ std::string name_of_choice(size_t microbatch, const std::string& layer, const ch
   return concat("microbatch ", microbatch, " ", layer, " ", kind);
 }
 
-HeldPart part_of(std::string name, const Shape& shape, const std::vector<int32_t>& choice) {
-  return {std::move(name), Slice::all(shape), {choice.begin(), choice.end()}};
+// What a rank chose for its tokens, without padding.
+HeldPart part_of(std::string name, const Shape& shape, const std::vector<int32_t>& choice,
+                 const RoutingTape::Share& share) {
+  const int64_t K = shape[1], padded = share.split.padded(share.length), all = shape[0] * share.split.size;
+  const TokenRun own = share.split.own(all);
+  HeldPart part{std::move(name), {{all / padded * share.length, K}, {}}, {}};
+  for (int64_t t = 0; t < own.count; ++t) {
+    const int64_t sequence = (own.begin + t) / padded, place = (own.begin + t) % padded;
+    if (place >= share.length) continue;
+    part.slice.boxes.push_back({{sequence * share.length + place, 0}, {1, K}});
+    for (int64_t k = 0; k < K; ++k) part.values.push_back(choice[static_cast<size_t>(t * K + k)]);
+  }
+  return part;
 }
 
 // Compares one kind of choice of one layer in one microbatch.
@@ -127,13 +138,15 @@ double deciding_gap(std::span<const double> scores, const GapArgs& a) {
   return std::min(of_groups, gap_after(candidates, a.num_chosen));
 }
 
-std::vector<HeldPart> choices_of(const RoutingRecord& record, size_t first_microbatch) {
+std::vector<HeldPart> choices_of(const RoutingRecord& record, const RoutingTape::Share& share) {
   std::vector<HeldPart> parts;
   for (const auto& [place, choice] : record.choices) {
-    const size_t microbatch = first_microbatch + place.first;
-    parts.push_back(part_of(name_of_choice(microbatch, place.second, "experts"), choice.shape, choice.experts));
-    if (choice.balance.empty()) continue;
-    parts.push_back(part_of(name_of_choice(microbatch, place.second, "balance"), choice.shape, choice.balance));
+    const auto add = [&](const char* kind, const std::vector<int32_t>& chosen) {
+      parts.push_back(
+          part_of(name_of_choice(share.first + place.first, place.second, kind), choice.shape, chosen, share));
+    };
+    add("experts", choice.experts);
+    if (!choice.balance.empty()) add("balance", choice.balance);
   }
   return parts;
 }

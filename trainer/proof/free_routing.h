@@ -23,8 +23,8 @@ struct GapArgs {
 double deciding_gap(std::span<const double> scores, const GapArgs& args);
 
 // The recorded choices of a rank as parts of tensors [T, K], one for each microbatch, layer and kind of choice.
-// `first_microbatch`: that of the rank among those of the global batch.
-std::vector<HeldPart> choices_of(const RoutingRecord& record, size_t first_microbatch);
+// `share`: what the rank computes of the step.
+std::vector<HeldPart> choices_of(const RoutingRecord& record, const RoutingTape::Share& share);
 
 // What a comparison found. A token disagrees if a layer chose other experts for it than one rank did, or counted others
 // in the balance loss.

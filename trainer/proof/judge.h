@@ -42,11 +42,11 @@ struct Bounds {
   double small = 1e-4;
   // Each gradient of the coefficients of a site is a sum over all tokens, and few of them make a tensor. So now and
   // then the whole tensor is as good as canceled. It counts as at least this part of its family's largest.
-  double small_of_few = 1e-2;
+  double small_of_few = 1e-1;
   double vanished = 1e-7;  // of the largest of the family: no more than rounding
 
   // Of the reference device, which computes in f64.
-  static Bounds reference() { return {1e-10, 1e-10, 1e-10, 1e-4, 1e-2, 1e-14}; }
+  static Bounds reference() { return {1e-10, 1e-10, 1e-10, 1e-4, 1e-1, 1e-14}; }
   Bounds times(double factor) const {
     return {loss * factor, gain * factor, gradient * factor, small, small_of_few, vanished};
   }

@@ -43,10 +43,12 @@ ProofRank::ProofRank(Communicator& world, const Config& config, MeshDegrees degr
 
 void ProofRank::set_values() { set_trained_values(stream_, *model_, static_cast<uint64_t>(config_.run.seed)); }
 
-size_t ProofRank::first_microbatch() const {
+RoutingTape::Share ProofRank::share() const {
   const BatchConfig& b = config_.batch;
   const int64_t each = b.global_batch_size / mesh_.degree(Axis::dp) / b.micro_batch_size;
-  return static_cast<size_t>(each * mesh_.coordinate(Axis::dp));
+  return {static_cast<size_t>(each * mesh_.coordinate(Axis::dp)),
+          {mesh_.coordinate(Axis::tp), mesh_.degree(Axis::tp)},
+          b.sequence_length};
 }
 
 std::vector<HeldPart> ProofRank::gradients() {
@@ -76,9 +78,7 @@ Whole ProofRank::state() {
   return assemble(*world_, std::move(collector.parts));
 }
 
-Whole ProofRank::choices(const RoutingRecord& record) {
-  return assemble(*world_, choices_of(record, first_microbatch()));
-}
+Whole ProofRank::choices(const RoutingRecord& record) { return assemble(*world_, choices_of(record, share())); }
 
 StepResult ProofRank::step(const DrawnDocuments& documents, int64_t number, Instrument* instrument) {
   const StepBatch batch = documents.share(number, mesh_.coordinate(Axis::dp), mesh_.degree(Axis::dp));

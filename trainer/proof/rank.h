@@ -49,8 +49,8 @@ class ProofRank {
   Whole state();
   // Collective. The recorded choices of all ranks (trainer/proof/free_routing.h), on rank 0.
   Whole choices(const RoutingRecord& record);
-  // This replica's first microbatch among those of the global batch.
-  size_t first_microbatch() const;
+  // What this rank computes of a step that one rank recorded.
+  RoutingTape::Share share() const;
   Model& model() { return *model_; }
   Stream& stream() { return stream_; }
 

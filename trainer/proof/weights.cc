@@ -62,6 +62,27 @@ class Distribution {
   const DecoderOptions& options_;
 };
 
+// Mean values of the rows of a drawn matrix. A router's rows get their own subtracted: the common part of the embedding
+// would otherwise send all tokens to the same experts, and the others would learn nothing.
+class RowMeans {
+ public:
+  RowMeans(const Philox& random, double spread, int64_t width) : random_(random), spread_(spread), width_(width) {}
+  // Of the row of an element. Elements of one row are asked for one after the other.
+  double of(int64_t element) {
+    if (element / width_ == row_) return mean_;
+    row_ = element / width_;
+    double sum = 0;
+    for (int64_t c = 0; c < width_; ++c) sum += random_.normal(static_cast<uint64_t>(row_ * width_ + c));
+    return mean_ = spread_ * sum / static_cast<double>(width_);
+  }
+
+ private:
+  const Philox& random_;
+  double spread_;
+  int64_t width_, row_ = -1;
+  double mean_ = 0;
+};
+
 // The values of the held part, each drawn at its element of the logical tensor.
 void set_values(Stream& stream, Tensor to, const Slice& held, const Philox& random, double spread,
                 const std::function<double(int64_t)>& mean) {
@@ -81,8 +102,10 @@ void set_trained_values(Stream& stream, Model& model, uint64_t seed) {
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
     const Distribution of(p, model);
-    set_values(stream, p.value, p.held, Philox(seed, key_of(p.name)), of.spread(),
-               [&](int64_t element) { return of.mean(element); });
+    const Philox random(seed, key_of(p.name));
+    RowMeans means(random, of.spread(), p.shape.back());
+    set_values(stream, p.value, p.held, random, of.spread(),
+               [&](int64_t element) { return p.part == Part::routers ? -means.of(element) : of.mean(element); });
   }
   for (PersistentBuffer* b : model.parameters->buffers()) {
     set_values(stream, b->value, Slice::all(b->shape), Philox(seed, key_of(b->name)), 0.2, [](int64_t) { return 0; });

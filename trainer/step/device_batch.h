@@ -6,6 +6,7 @@
 #include "parallel/comm/communicator.h"
 #include "trainer/models/decoder_options.h"
 #include "trainer/nn/frame.h"
+#include "trainer/step/token_split.h"
 
 namespace birkhoff {
 
@@ -24,9 +25,10 @@ std::vector<double> depth_weights(const MtpOptions& mtp);
 Normalizers count_targets(Communicator& batch_group, const StepBatch& batch, size_t num_depths);
 
 // Copies a microbatch to the arena of the stream's device. The weight of a target of depth d is
-// depth_weights[d] / normalizers.targets[d], and 0 where there is no target.
+// depth_weights[d] / normalizers.targets[d], and 0 where there is no target. If ranks divide the tokens, the batch must
+// be one that divided() returned.
 // The caller must set the rows of the Engram layers.
 BatchView upload(Stream& stream, Arena& arena, const Batch& batch, const Normalizers& normalizers,
-                 const std::vector<double>& depth_weights);
+                 const std::vector<double>& depth_weights, const TokenSplit& split = {});
 
 }  // namespace birkhoff

@@ -25,7 +25,7 @@ class GainMeter final : public Instrument {
   bool wants_mixing() const override { return true; }
   // Ignores the sites of MTP predictors, which follow end_blocks().
   void will_mix(Tensor comb) override;
-  void end_blocks(Stream& stream) override;
+  void end_blocks(Stream& stream, Tensor token_mask) override;
 
   // The sums of each microbatch.
   const std::vector<Tensor>& tensors() const { return sums_; }

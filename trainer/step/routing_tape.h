@@ -8,6 +8,7 @@
 #include "kernels/core/arena.h"
 #include "kernels/core/stream.h"
 #include "trainer/nn/instrument.h"
+#include "trainer/step/token_split.h"
 
 namespace birkhoff {
 
@@ -28,9 +29,14 @@ class RoutingTape final : public Instrument {
  public:
   enum class Mode : uint8_t { record, replay };
   RoutingTape(Stream stream, Mode mode, Instrument* next = nullptr);
-  // Replays a recorded step. Microbatch m of this rank makes the choices of microbatch first + m of the record, which
-  // is that of a rank with more microbatches.
-  RoutingTape(Stream stream, RoutingRecord record, size_t first);
+  // Which part of a step that one rank recorded another rank repeats: microbatch m of this rank is microbatch first + m
+  // of the record, and of its tokens, sequences of `length`, this rank has those that `split` gives it.
+  struct Share {
+    size_t first = 0;
+    TokenSplit split = {};
+    int64_t length = 1;
+  };
+  RoutingTape(Stream stream, RoutingRecord record, const Share& share);
 
   // record: discards earlier recordings. replay: the steps that follow repeat the recorded one.
   void set_mode(Mode mode);
@@ -42,11 +48,13 @@ class RoutingTape final : public Instrument {
   void record_routing(const std::string& layer, const Routing& routing) override;
 
  private:
+  // The choices of this rank's tokens. Padding chooses the first experts.
   Tensor upload(const Shape& shape, const std::vector<int32_t>& values);
 
   Stream stream_;
   Mode mode_;
-  size_t first_ = 0, microbatch_ = 0;
+  Share share_;
+  size_t microbatch_ = 0;
   Arena memory_;  // choices uploaded for the current microbatch
   RoutingRecord record_;
 };

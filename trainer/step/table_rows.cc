@@ -4,23 +4,26 @@
 
 namespace birkhoff {
 
-void TableRows::fetch(Stream& stream, Arena& memory, const StepBatch& batch) {
+void TableRows::fetch(Stream& stream, Arena& memory, const StepBatch& batch, bool padding_row) {
   memory.reset();
   rows_.clear();
   gradients_.clear();
   for (size_t i = 0; i < tables_->size(); ++i) {
     ShardedRowStore& table = *(*tables_)[i];
-    const Shape shape{static_cast<int64_t>(batch.engram_rows.at(i).size()), table.row_width()};
+    const auto count = static_cast<int64_t>(batch.engram_rows.at(i).size());
+    const Shape shape{count + (padding_row ? 1 : 0), table.row_width()};
     rows_.push_back(memory.take(DType::f32, shape));
     gradients_.push_back(memory.take(DType::f32, shape));
-    table.fetch(stream, batch.engram_rows[i], rows_.back());
+    table.fetch(stream, batch.engram_rows[i], rows_.back().rows(0, count));
+    if (padding_row) fill_zero(stream, rows_.back().rows(count, 1));
     fill_zero(stream, gradients_.back());
   }
 }
 
 void TableRows::return_gradients(Stream& stream, const StepBatch& batch) {
   for (size_t i = 0; i < tables_->size(); ++i) {
-    (*tables_)[i]->add_gradients(stream, batch.engram_rows[i], gradients_[i]);
+    const auto count = static_cast<int64_t>(batch.engram_rows[i].size());
+    (*tables_)[i]->add_gradients(stream, batch.engram_rows[i], gradients_[i].rows(0, count));
   }
 }
 

@@ -15,8 +15,8 @@ class TableRows {
   explicit TableRows(Tables& tables) : tables_(&tables) {}
 
   // Collective. Resets `memory`, fetches into it the rows of the whole step, each once, and sets their gradients to
-  // zero.
-  void fetch(Stream& stream, Arena& memory, const StepBatch& batch);
+  // zero. `padding_row`: behind them follows a row of zeros, which padding looks up and which belongs to no table.
+  void fetch(Stream& stream, Arena& memory, const StepBatch& batch, bool padding_row = false);
   // Collective. Sends the gradients to the ranks that hold the rows.
   void return_gradients(Stream& stream, const StepBatch& batch);
 

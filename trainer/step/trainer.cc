@@ -1,11 +1,22 @@
 #include "trainer/step/trainer.h"
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
 #include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/moe/bias_update.h"
 
 namespace birkhoff {
+
+namespace {
+
+TokenSplit split_of(const Mesh& mesh, const EngramOptions& engram) {
+  const bool looks_back = !engram.layers.empty() && engram.conv && mesh.degree(Axis::tp) > 1;
+  return {mesh.coordinate(Axis::tp), mesh.degree(Axis::tp), looks_back ? engram.halo() : 0};
+}
+
+}  // namespace
 
 Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options)
     : between_ops_(stream.observer, mesh.world()),
@@ -14,6 +25,7 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
       model_(&model),
       options_(options),
       depth_weights_(depth_weights(model.decoder->options().mtp)),
+      split_(split_of(mesh, model.decoder->options().engram)),
       dense_(std::make_unique<DenseOptimizer>(stream.device, *model.parameters, options.optimizer, options.precision)),
       spike_(options.optimizer.spike),
       runner_(stream_, model.decoder->stages(), model.build.num_slots),
@@ -29,13 +41,21 @@ Trainer::Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOpt
   sums_ = list_of_sums(model, tables_);
 }
 
-StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update) {
+const StepBatch& Trainer::own_share(const StepBatch& batch) {
+  if (!split_.divides()) return batch;
+  require_same_batch(mesh_->group(Group::tp), batch);
+  return own_batch_ = divided(batch, split_);
+}
+
+StepReport Trainer::step(const StepBatch& replica_batch, double learning_rate,
+                         const std::function<void()>& before_update) {
   StepReport report;
-  BK_ASSERT(!batch.microbatches.empty(), "a step without microbatches");
+  BK_ASSERT(!replica_batch.microbatches.empty(), "a step without microbatches");
+  const StepBatch& batch = own_share(replica_batch);
   // 1. Count the targets of the batch over all replicas. The weight of every loss is divided by this number.
   const Normalizers normalizers = count_targets(mesh_->group(Group::batch), batch, depth_weights_.size());
   // 2. Fetch the rows that all microbatches look up in the Engram tables.
-  table_rows_.fetch(stream_, step_arena_, batch);
+  table_rows_.fetch(stream_, step_arena_, batch, split_.divides());
   // 3. Set gradients and counters to zero.
   model_->parameters->begin_step(stream_);
   // 4. Forward and backward of each microbatch; the last one starts the sums over the replicas.
@@ -62,7 +82,7 @@ StepReport Trainer::step(const StepBatch& batch, double learning_rate, const std
 std::function<BatchView(Arena&, size_t)> Trainer::batch_uploader(const StepBatch& batch,
                                                                  const Normalizers& normalizers) {
   return [&](Arena& memory, size_t microbatch) {
-    BatchView view = upload(stream_, memory, batch.microbatches[microbatch], normalizers, depth_weights_);
+    BatchView view = upload(stream_, memory, batch.microbatches[microbatch], normalizers, depth_weights_, split_);
     view.engram_rows = table_rows_.rows();
     view.engram_row_gradients = table_rows_.gradients();
     return view;
@@ -89,6 +109,10 @@ void Trainer::reduce_gradients(const StepBatch& batch) {
     pending.push_back(mesh_->group(Group::stage).all_reduce(stream_, c->value));
   }
   for (auto& p : pending) p->wait(stream_);
+  if (!BK_DEFECT("D12 loads counted by every rank")) return;
+  for (const ParameterStore::Router& router : model_->parameters->routers()) {
+    mesh_->group(Group::tp).all_reduce(stream_, router.load->value)->wait(stream_);
+  }
 }
 
 void Trainer::decide(StepReport& report) {
@@ -115,8 +139,9 @@ void Trainer::update_only(double learning_rate, double grad_scale) {
   ++steps_;
 }
 
-Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
-  table_rows_.fetch(stream_, step_arena_, batch);
+Trainer::Evaluation Trainer::evaluate(const StepBatch& replica_batch) {
+  const StepBatch& batch = own_share(replica_batch);
+  table_rows_.fetch(stream_, step_arena_, batch, split_.divides());
   fill_zero(stream_, model_->decoder->loss_counter().value);
   // Normalizers of 1 leave the losses undivided; the caller divides their sum by the number of tokens.
   const Normalizers ones{std::vector<double>(depth_weights_.size(), 1.0), 1};
@@ -125,8 +150,14 @@ Trainer::Evaluation Trainer::evaluate(const StepBatch& batch) {
                .batch = batch_uploader(batch, ones),
                .mode = Frame::Mode::evaluation,
                .instrument = instrument_});
-  return {read_values(stream_, model_->decoder->loss_counter().value)[0],
-          static_cast<double>(batch.local_targets.at(0))};
+  // Each rank of a tensor-parallel group has added the losses of its own tokens.
+  const Tensor losses = model_->decoder->loss_counter().value;
+  if (split_.divides()) mesh_->group(Group::tp).all_reduce(stream_, losses)->wait(stream_);
+  int64_t targets = batch.local_targets.at(0);
+  if (BK_DEFECT("D30 evaluation counts padding")) {
+    for (const Batch& b : batch.microbatches) targets += std::count(b.token_mask.begin(), b.token_mask.end(), 0);
+  }
+  return {read_values(stream_, losses)[0], static_cast<double>(targets)};
 }
 
 void Trainer::state(StateVisitor& v) {

@@ -15,6 +15,7 @@
 #include "trainer/step/runner.h"
 #include "trainer/step/sums.h"
 #include "trainer/step/table_rows.h"
+#include "trainer/step/token_split.h"
 
 namespace birkhoff {
 
@@ -24,24 +25,26 @@ struct TrainerOptions {
   std::vector<std::vector<int64_t>> table_matrix_begins;  // of each Engram table; see TableOptimizer
 };
 
-// Runs training steps: this replica's share of the batch, the sums over the replicas, and the update.
+// Runs training steps: this replica's share of the batch, the sums over the replicas, and the update. All ranks of a
+// tensor-parallel group pass the same batches.
 class Trainer {
  public:
   Trainer(Stream stream, const Mesh& mesh, Model& model, const TrainerOptions& options);
 
   // Collective. Computes the gradients of this replica's microbatches, sums them over the replicas, and updates the
   // weights. `before_update` is called after the last backward and before any weight changes.
-  StepReport step(const StepBatch& batch, double learning_rate, const std::function<void()>& before_update = {});
+  StepReport step(const StepBatch& replica_batch, double learning_rate,
+                  const std::function<void()>& before_update = {});
 
   // Collective. A step whose gradients and loads lie in the model already: only its update. A proof calls it with those
   // that another layout computed.
   void update_only(double learning_rate, double grad_scale);
 
   struct Evaluation {
-    double nats = 0, tokens = 0;  // sums over this replica's share
+    double nats = 0, tokens = 0;  // sums over this replica's share, the same on all ranks of a tensor-parallel group
   };
   // Collective. The sum of the losses of this replica's share of a batch. Changes no weight.
-  Evaluation evaluate(const StepBatch& batch);
+  Evaluation evaluate(const StepBatch& replica_batch);
 
   // Whether later steps report the gain of the mixing matrices. It costs a pass over them.
   void measure_gain(bool on) { measures_gain_ = on; }
@@ -64,6 +67,8 @@ class Trainer {
   size_t workspace_bytes() const;
 
  private:
+  // The step as this rank computes it: the batch itself, or, if a tensor-parallel group divides the tokens, own_batch_.
+  const StepBatch& own_share(const StepBatch& batch);
   // A function that uploads a microbatch and adds the fetched rows of the tables. It refers to both arguments.
   std::function<BatchView(Arena&, size_t)> batch_uploader(const StepBatch& batch, const Normalizers& normalizers);
   void run_microbatches(const StepBatch& batch, const Normalizers& normalizers);
@@ -80,6 +85,8 @@ class Trainer {
   Model* model_;
   TrainerOptions options_;
   std::vector<double> depth_weights_;
+  TokenSplit split_;
+  StepBatch own_batch_;
   std::unique_ptr<DenseOptimizer> dense_;
   std::vector<std::unique_ptr<TableOptimizer>> tables_;
   SpikeDetector spike_;

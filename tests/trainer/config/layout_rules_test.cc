@@ -93,7 +93,9 @@ TEST(LayoutRules, CheckTheBatchOnEveryReplica) {
   EXPECT_EQ(refusal(c, "dp3", 3), "");
   EXPECT_EQ(refusal(c, "1", 4, kAvailableAxes),
             "layout dp4 on 4 ranks:\n  dp 4   x batch.micro_batch_size 2 does not divide batch.global_batch_size 12\n"
-            "no layout works on so many ranks; change their number or the config");
+            "nearest that work: tp2.dp2");
+  EXPECT_THAT(refusal(c, "1", 5, kAvailableAxes),
+              HasSubstr("\nno layout works on so many ranks; change their number or the config"));
   EXPECT_EQ(refusal(c, "tp2.dp2", 4), "") << "only replicas share the batch";
   Config ramp = c;
   ramp.batch.ramp = {6, 6, 3};
@@ -129,13 +131,12 @@ TEST(LayoutRules, KeepTheBlocksOfFp8Whole) {
 TEST(LayoutRules, RefuseAxesThatAreNotAvailableTogetherWithOtherReasons) {
   EXPECT_EQ(refusal(config(), "tp3.pp2", 8, kAvailableAxes),
             "layout tp3.pp2 on 8 ranks:\n"
-            "  tp 3   this axis is not available yet; leave it out\n"
             "  pp 2   this axis is not available yet; leave it out\n"
             "  tp 3   does not divide model.attention.num_heads 4\n"
             "  tp 3   does not divide model.attention.num_kv_heads 2\n"
             "  tp 3   does not divide model.ffn.size 512\n"
             "  tp 3   does not divide the 8 ranks\n"
-            "nearest that work: dp8");
+            "nearest that work: tp2.dp4, dp8");
 }
 
 TEST(LayoutRules, LeaveOutWhatDependsOnRanksThatAreNotKnown) {
@@ -149,7 +150,7 @@ TEST(LayoutRules, ListEveryLayoutOnceAndAllOfThemWork) {
                                                             "dp4.etp2.ep2", "tp2.dp2", "tp2.dp2.ep2", "tp2.dp2.ep4",
                                                             "tp2.dp2.etp2", "tp2.dp2.etp4", "tp2.dp2.etp2.ep2"));
   for (const MeshDegrees& layout : layouts) EXPECT_EQ(refusal(config(), layout_name(layout), 4), "");
-  EXPECT_THAT(names(layouts_of(config(), 4)), ElementsAre("dp4"));
+  EXPECT_THAT(names(layouts_of(config(), 4)), ElementsAre("dp4", "tp2.dp2"));
   EXPECT_THAT(layouts_of(config(), 7), IsEmpty()) << "7 does not divide the batch";
 }
 

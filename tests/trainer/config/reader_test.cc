@@ -545,9 +545,9 @@ TEST(Reader, ReportsABlockThatDoesNotExistOnce) {
 }
 
 TEST(Reader, SaysEveryReasonWhyALayoutCannotBe) {
-  const std::string yaml = "parallel: {tp: 3}\n";
+  const std::string yaml = "parallel: {tp: 3, cp: 2}\n";
   EXPECT_THAT(refusal(yaml),
-              AllOf(HasSubstr("parallel.tp is 3 (x.yaml:1): this axis is not available yet"),
+              AllOf(HasSubstr("parallel.cp is 2 (x.yaml:1): this axis is not available yet"),
                     HasSubstr("parallel.tp is 3 (x.yaml:1): does not divide model.attention.num_heads 8"),
                     HasSubstr("does not divide model.ffn.size 1408")));
   // Where the number of ranks will be known, check_layout() says all of it at once.

@@ -52,7 +52,7 @@ struct Case {
   }
   RoutingVerdict verdict() {
     Whole whole;
-    run_ranks(1, [&](Communicator& world) { whole = assemble(world, choices_of(layout, 0)); });
+    run_ranks(1, [&](Communicator& world) { whole = assemble(world, choices_of(layout, {})); });
     return judge_routing(one, whole, {batch}, options);
   }
   // 996 more tokens, which agree.

@@ -60,8 +60,8 @@ TEST(AllLayouts, AreSingleAxesPairsAndTriplesWithoutRepetition) {
 
 TEST(AllLayouts, AreThoseOfTheAxesThatAreAvailable) {
   const LayoutChoice all = all_layouts({});
-  EXPECT_THAT(names(all), ElementsAre("dp2", "dp4"));
-  EXPECT_THAT(all.left_out, SizeIs(6));
+  EXPECT_THAT(names(all), ElementsAre("tp2", "tp4", "dp2", "dp4", "tp2.dp2"));
+  EXPECT_THAT(all.left_out, SizeIs(5));
 }
 
 TEST(AllLayouts, LeaveOutWhatNeedsMoreRanks) {
@@ -97,8 +97,8 @@ TEST(ProofLayouts, HaveTheLeastReplicasOverWhichExpertsAndTablesFold) {
 }
 
 TEST(ChosenLayouts, AreRefusedAllAtOnce) {
-  EXPECT_THAT(refused("dp2,tp2,xx,dp9", {}),
-              AllOf(HasSubstr("layout tp2: only dp is available yet"), HasSubstr("'xx' is not an axis"),
+  EXPECT_THAT(refused("dp2,cp2,xx,dp9", {}),
+              AllOf(HasSubstr("layout cp2: only dp, tp are available yet"), HasSubstr("'xx' is not an axis"),
                     HasSubstr("layout dp9: needs 9 ranks, but --ranks allows 8")));
   EXPECT_THAT(refused("dp3.ep2", rules(kInsideALayer)), HasSubstr("dp must be a multiple of 2"));
   EXPECT_THAT(refused("tp1000000.ep1000000.etp1000000", rules(kInsideALayer)), HasSubstr("needs 1000000 ranks"));

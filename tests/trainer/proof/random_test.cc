@@ -52,7 +52,15 @@ class Drawer {
     s.push_back("optimizer.engram.update=" + one_of({"balanced", "sparse_adamw"}));
     return s;
   }
-  ProofLayout layout() { return proof_layout({.dp = static_cast<int>(2 + below(3))}, 4); }
+  // Of the layouts that the config allows.
+  ProofLayout layout(const Config& config) {
+    std::vector<ProofLayout> allowed;
+    for (const char* name : {"dp2", "dp3", "dp4", "tp2", "tp2.dp2", "tp2.dp3"}) {
+      const ProofLayout candidate = proof_layout(parse_layout(name), 6);
+      if (problems_of_layout(config, candidate.degrees, std::nullopt).empty()) allowed.push_back(candidate);
+    }
+    return allowed[below(allowed.size())];
+  }
 
  private:
   size_t below(uint64_t bound) { return random_.below(draws_++, bound); }
@@ -75,11 +83,11 @@ TEST(RandomPairs, ComputeWhatOneRankComputes) {
   for (int64_t pair = 0; pair < pairs; ++pair) {
     Drawer draw(seed, static_cast<uint64_t>(pair));
     const Settings settings = draw.model();
-    const ProofLayout layout = draw.layout();
+    const Config config = load_config(std::string(folder ? folder : ".") + "/configs/test.yaml", settings).config;
+    const ProofLayout layout = draw.layout(config);
     std::string text;
     for (const std::string& setting : settings) text += " --set " + setting;
     SCOPED_TRACE(concat("seed ", seed, ", pair ", pair, ": --layouts ", layout.name(), text));
-    const Config config = load_config(std::string(folder ? folder : ".") + "/configs/test.yaml", settings).config;
     const TempDir scratch;
     Proof proof(proof_config(config, {layout}).config, 2, scratch.path(), run_ranks);
     proof.record();

@@ -31,14 +31,26 @@ struct Case {
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
-class Replicas : public testing::TestWithParam<Case> {};
-
-TEST_P(Replicas, ComputeWhatOneRankComputes) {
+// The layouts of the available axes that the config allows.
+std::vector<ProofLayout> allowed_layouts(const std::vector<std::string>& overrides) {
 #ifdef BIRKHOFF_SANITIZED
-  const std::vector<ProofLayout> layouts = {proof_layout({.dp = 3}, 3)};
+  const std::vector<MeshDegrees> degrees = {{.dp = 3}, {.tp = 2, .dp = 2}};
 #else
-  const std::vector<ProofLayout> layouts = {proof_layout({.dp = 2}, 3), proof_layout({.dp = 3}, 3)};
+  const std::vector<MeshDegrees> degrees = {{.dp = 2}, {.dp = 3}, {.tp = 2}, {.tp = 2, .dp = 2}};
 #endif
+  const Config config = all_parts(overrides, {}).config;
+  std::vector<ProofLayout> layouts;
+  for (const MeshDegrees& d : degrees) {
+    if (problems_of_layout(config, d, std::nullopt).empty()) layouts.push_back(proof_layout(d, 8));
+  }
+  return layouts;
+}
+
+class Layouts : public testing::TestWithParam<Case> {};
+
+TEST_P(Layouts, ComputeWhatOneRankComputes) {
+  const std::vector<ProofLayout> layouts = allowed_layouts(GetParam().overrides);
+  ASSERT_FALSE(layouts.empty());
   const TempDir scratch;
   Proof proof(all_parts(GetParam().overrides, layouts).config, 2, scratch.path(), run_ranks);
   proof.record();
@@ -69,7 +81,7 @@ std::vector<Case> models() {
   return all;
 #endif
 }
-INSTANTIATE_TEST_SUITE_P(Models, Replicas, testing::ValuesIn(models()),
+INSTANTIATE_TEST_SUITE_P(Models, Layouts, testing::ValuesIn(models()),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Proof, DoesNotCountALayoutOfOneRank) {
