@@ -25,12 +25,15 @@ namespace {
 constexpr int64_t kMostRanks = 1024, kMostSteps = 100;
 
 struct VerifyOptions {
-  std::string config, layouts = "all", device, backend = "threads", scratch, json;
+  std::string config, layouts = "all", device, backend = "threads", scratch, json, precision = "f32",
+                      routing = "replayed";
   std::vector<std::string> overrides;
   int64_t ranks = 8, steps = 3;
   bool list = false;
 
   bool over_mpi() const { return backend == "mpi"; }
+  Recipe recipe() const { return value_of<Recipe>(precision); }
+  ProofRouting routes() const { return value_of<ProofRouting>(routing); }
 };
 
 // One proof on the ranks of the world, or on threads of its only rank. Every rank runs the same calls; only rank 0 has
@@ -40,9 +43,9 @@ class Verification {
   // Collective. Errors: UserError, on all ranks, before any work.
   Verification(WatchedWorld& watched, const VerifyOptions& options) : o_(options), watched_(watched) {
     agree(world(), [&] { read(); });
-    require_same(
-        world(), "the proof",
-        concat(BIRKHOFF_VERSION, ' ', hex16(digest_config(config_)), ' ', o_.layouts, ' ', o_.steps, ' ', o_.ranks));
+    require_same(world(), "the proof",
+                 concat(BIRKHOFF_VERSION, ' ', hex16(digest_config(config_)), ' ', o_.layouts, ' ', o_.steps, ' ',
+                        o_.ranks, ' ', o_.routing));
   }
 
   ExitCode run() {
@@ -53,7 +56,7 @@ class Verification {
     const auto deadline = guard("the proof", static_cast<double>(report_.choice.layouts.size() + 1));
     make_scratch();
     print_inputs();
-    Proof proof(config_, static_cast<int>(o_.steps), scratch_, runner());
+    Proof proof(config_, static_cast<int>(o_.steps), scratch_, runner(), o_.routes());
     record(proof);
     for (const ProofLayout& layout : report_.choice.layouts) {
       report_.verdicts.push_back(proof.prove(layout));
@@ -86,8 +89,9 @@ class Verification {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
     }
     report_.choice = choose_layouts(o_.layouts, rules(loaded.config));
-    ProofConfig proof = proof_config(loaded.config, report_.choice.layouts);
+    ProofConfig proof = proof_config(loaded.config, report_.choice.layouts, o_.recipe());
     config_ = std::move(proof.config);
+    Proof::check(config_, o_.routes());
     describe_inputs(std::move(proof.changes));
   }
 
@@ -133,6 +137,7 @@ class Verification {
     report_.overrides = o_.overrides;
     report_.device = name_of(config_.run.device);
     report_.recipe = name_of(config_.precision.recipe);
+    report_.routing = o_.routing;
     report_.steps = o_.steps;
     report_.ranks = o_.ranks;
     report_.changes = std::move(changes);
@@ -162,7 +167,7 @@ class Verification {
     const auto load = [&](const std::vector<std::string>& settings) {
       std::vector<std::string> all = overrides();
       all.insert(all.end(), settings.begin(), settings.end());
-      return proof_config(load_config(o_.config, all).config, layouts).config;
+      return proof_config(load_config(o_.config, all).config, layouts, o_.recipe()).config;
     };
     // A quarter is left, since what is available changes.
     MemoryRoom less = room;
@@ -217,10 +222,10 @@ class Verification {
       run_on_first_ranks(world(), ranks, body);
     };
   }
-  // A layout takes each step with an evaluation, then two steps without loading, while rank 0 may still judge the
-  // layout before.
+  // A layout takes each step with an evaluation, then up to kUnbroken steps without loading, while rank 0 may still
+  // judge the layout before.
   Watchdog::Scope guard(const std::string& phase, double layouts = 1) {
-    const double steps = 2 * static_cast<double>(o_.steps) + 4;
+    const double steps = 2 * static_cast<double>(o_.steps + Proof::kUnbroken);
     return watched_.watchdog().guard(phase, layouts * steps * config_.parallel.timeout_step_s,
                                      "parallel.timeout_step_s");
   }
@@ -261,6 +266,9 @@ void add_verify_layout(Cli& cli) {
       .choice("--backend", o->backend, {"threads", "mpi"},
               "what the ranks are: threads of one process, or the processes that mpirun started")
       .option("--device", o->device, "cpu or reference; default: that of the config")
+      .choice("--precision", o->precision, {"f32", "bf16", "fp8_block"}, "the recipe, whatever the config says")
+      .choice("--routing", o->routing, {"replayed", "free"},
+              "whether a layout makes the choices of experts that one rank made, or its own")
       .option("--set", o->overrides, "section.name=value, over the file")
       .option("--scratch", o->scratch,
               "where to make a folder for recorded states, removed at the end; default: the system's temporary folder. "

@@ -19,6 +19,7 @@ Json json_of(const LayoutVerdict& v) {
           {"seconds", v.seconds},
           {"worst", worst},
           {"judged_against_family", v.verdict.small},
+          {"notes", v.verdict.notes},
           {"failures", v.verdict.failures}};
 }
 
@@ -29,8 +30,9 @@ std::string to_json(const ProofReport& r) {
   for (const ProofLayout& l : r.choice.layouts) chosen.push_back({{"name", l.name()}, {"ranks", l.ranks}});
   for (const LayoutChoice::LeftOut& l : r.choice.left_out) left_out.push_back({{"name", l.name}, {"reason", l.reason}});
   for (const LayoutVerdict& v : r.verdicts) layouts.push_back(json_of(v));
-  const Json inputs = {{"config", r.config}, {"set", r.overrides}, {"layouts", r.layouts}, {"backend", r.backend},
-                       {"device", r.device}, {"recipe", r.recipe}, {"steps", r.steps},     {"ranks", r.ranks}};
+  const Json inputs = {{"config", r.config},   {"set", r.overrides}, {"layouts", r.layouts},
+                       {"backend", r.backend}, {"device", r.device}, {"recipe", r.recipe},
+                       {"routing", r.routing}, {"steps", r.steps},   {"ranks", r.ranks}};
   const Json all = {{"inputs", inputs},
                     {"changes", r.changes},
                     {"chosen", chosen},

@@ -11,7 +11,7 @@ struct ProofReport {
   // The inputs.
   std::string config, layouts, backend;  // the file, the value of --layouts, threads or mpi
   std::vector<std::string> overrides;
-  std::string device, recipe;
+  std::string device, recipe, routing;
   int64_t steps = 0, ranks = 0;
 
   std::vector<std::string> changes;  // of the config, for the proof
