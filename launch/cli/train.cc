@@ -8,6 +8,7 @@
 #include "kernels/core/hash.h"
 #include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/layout_option.h"
 #include "launch/console.h"
 #include "launch/last_words.h"
 #include "launch/signals.h"
@@ -39,7 +40,7 @@ std::string program() {
 }
 
 struct Arguments {
-  std::string config, resume, checkpoint;
+  std::string config, layout, resume, checkpoint;
   std::vector<std::string> overrides;
 
   LoadedConfig loaded;
@@ -51,7 +52,7 @@ struct Arguments {
     std::vector<std::string> all = overrides;
     if (!resume.empty()) all.push_back("checkpoint.resume=" + resume);
     try {
-      loaded = load_config(config, all, use);
+      loaded = load_with_layout(config, layout, all, use);
     } catch (...) {
       config_error = std::current_exception();
     }
@@ -154,6 +155,7 @@ void add_train(Cli& cli) {
   auto a = std::make_shared<Arguments>();
   cli.command("train", "Train a model, or resume its training from a checkpoint")
       .positional("CONFIG", a->config, "YAML file; birkhoff describe config lists the settings")
+      .option("--layout", a->layout, kLayoutHelp)
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--resume", a->resume,
               "auto: start from the newest valid checkpoint, if any; none: start from step 0; or the folder of a "
@@ -170,6 +172,7 @@ void add_eval(Cli& cli) {
   auto a = std::make_shared<Arguments>();
   cli.command("eval", "Held-out loss of a checkpoint")
       .positional("CONFIG", a->config, "YAML file of the run")
+      .option("--layout", a->layout, kLayoutHelp)
       .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
       .option("--checkpoint", a->checkpoint, "a checkpoint's folder; otherwise the newest valid one of the run")
       .run_parallel([a](Communicator& world) { return evaluate(world, *a); },

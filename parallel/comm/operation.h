@@ -26,6 +26,10 @@ struct Operation {
   // Elements and bytes of the larger side.
   int64_t count() const;
   int64_t bytes() const;
+  // Elements that a rank of a group of `size` ranks sends to the others if every block goes straight to those that
+  // receive it. An all_reduce counts as a reduce_scatter of equal blocks and an all_gather. How a backend moves the
+  // data may differ, for example through memory that the ranks share.
+  int64_t count_sent(int rank, int size) const;
   DType dtype() const { return op == Op::send ? in.dtype : out.dtype; }
 };
 // "all_reduce sum of 12 f32"

@@ -124,16 +124,30 @@ std::vector<int> members_of(Group group, int rank, const Coordinates& degrees) {
 
 Mesh::Mesh(Communicator& world, MeshDegrees degrees) : place_{resolve_degrees(degrees, world.size()), {}} {
   place_.coordinates = coordinates_of(world.rank(), place_.degrees);
+  make_groups(&world, [&world](Group group, const std::vector<int>& lowest) {
+    const int color = lowest[static_cast<size_t>(world.rank())];
+    return world.split(color, world.rank(), std::string(name_of(group)));
+  });
+}
+
+Mesh::Mesh(int num_ranks, int rank, MeshDegrees degrees, const MakeGroup& make)
+    : place_{resolve_degrees(degrees, num_ranks), {}} {
+  place_.coordinates = coordinates_of(rank, place_.degrees);
+  make_groups(nullptr, [&](Group group, const std::vector<int>&) {
+    return make(std::string(name_of(group)), members_of(group, rank, place_.degrees));
+  });
+}
+
+void Mesh::make_groups(Communicator* world, const Make& make) {
   std::map<std::vector<int>, Communicator*> made;
   for (int g = 0; g < kNumGroups; ++g) {
     const auto group = static_cast<Group>(g);
     const std::vector<int> lowest = lowest_of_each(group, place_.degrees);
     Communicator*& shared = made[lowest];
-    // Every rank computes the same lists, so all ranks split in the same order.
-    if (shared == nullptr && group == Group::world) shared = &world;
+    // Every rank computes the same lists, so all ranks make the groups in the same order.
+    if (shared == nullptr && group == Group::world) shared = world;
     if (shared == nullptr) {
-      const int color = lowest[static_cast<size_t>(world.rank())];
-      owned_.push_back(world.split(color, world.rank(), std::string(name_of(group))));
+      owned_.push_back(make(group, lowest));
       shared = owned_.back().get();
     }
     groups_[static_cast<size_t>(g)] = shared;

@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,10 @@ class Mesh {
  public:
   // Collective. UserError, with a table of what each axis requires, if the degrees do not fit the world.
   Mesh(Communicator& world, MeshDegrees degrees);
+  // The mesh as one of `num_ranks` ranks sees it, without communication: `make` makes the groups, given their names and
+  // members, `rank` among them. Errors as above.
+  using MakeGroup = std::function<std::unique_ptr<Communicator>(const std::string& name, std::vector<int> members)>;
+  Mesh(int num_ranks, int rank, MeshDegrees degrees, const MakeGroup& make);
 
   // Groups that have the same members on every rank share one communicator, named after the first of them in the order
   // above.
@@ -67,6 +72,11 @@ class Mesh {
   std::string describe() const;
 
  private:
+  // `make` is given a group and, for each rank, the lowest rank of its group. `world` may be null; then `make` makes
+  // it.
+  using Make = std::function<std::unique_ptr<Communicator>(Group group, const std::vector<int>& lowest)>;
+  void make_groups(Communicator* world, const Make& make);
+
   Place place_;
   std::vector<std::unique_ptr<Communicator>> owned_;
   std::array<Communicator*, kNumGroups> groups_{};

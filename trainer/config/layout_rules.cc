@@ -5,11 +5,10 @@
 #include <tuple>
 
 #include "kernels/core/error.h"
+#include "kernels/gemm/fp8_gemm.h"
 
 namespace birkhoff {
 namespace {
-
-constexpr int64_t kFp8Block = 128;  // rows and columns of a block that has one scale (kernels/gemm/fp8_gemm.h)
 
 bool contains(Axes axes, Axis axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); }
 
@@ -43,9 +42,9 @@ class Rules {
   // Divides a dim of a matrix. The blocks of fp8_block would lie elsewhere if a rank's part began inside a block.
   void cut(Axis axis, int64_t extent, const std::string& what) {
     const int64_t part = extent / degree(axis);
-    if (degree(axis) == 1 || c_.precision.recipe != Recipe::fp8_block || part % kFp8Block == 0) return;
+    if (degree(axis) == 1 || c_.precision.recipe != Recipe::fp8_block || part % cpu::kFp8Block == 0) return;
     problem(axis, concat("leaves ", part, " of ", what, " ", extent, "; precision.recipe fp8_block needs multiples of ",
-                         kFp8Block));
+                         cpu::kFp8Block));
   }
   void divide(Axis axis, int64_t extent, const std::string& what) {
     if (divides(axis, extent, what)) cut(axis, extent, what);

@@ -5,6 +5,7 @@
 
 #include "trainer/config/config.h"
 #include "trainer/nn/parameter.h"
+#include "trainer/plan/dry_rank.h"
 #include "trainer/plan/flops.h"
 
 namespace birkhoff {
@@ -36,12 +37,10 @@ struct ModelDescription {
   };
   std::vector<Site> sites;
 
-  // Bytes of a single replica. Several replicas divide moments and tables among them.
-  struct Bytes {
-    int64_t weights = 0, packed_weights = 0, gradients = 0, moments = 0, tables = 0, table_moments = 0, activations = 0;
-    int64_t kernel_scratch = 0;
-  };
-  Bytes bytes;
+  // Bytes of the rank that holds the most. Without a layout there is one rank.
+  RankBytes bytes;
+  std::string layout = "1";
+  int num_ranks = 1, fullest_rank = 0;
   int64_t microbatch_tokens = 0, sequence_length = 0;
 
   std::string optimizers;  // the table of Trainer::optimizer_table()
@@ -57,9 +56,10 @@ struct ModelDescription {
   int64_t table_parameters() const;
 };
 
+// `layout` gives dp and has passed check_layout(); only the bytes depend on it.
 // Errors: UserError if the vocabulary is that of a tokenizer which cannot be read.
-// Cost: seconds for the largest published models; memory for the shapes only.
-ModelDescription describe_model(const Config& config);
+// Cost: less than a second for each rank of the largest published models; memory for the shapes only.
+ModelDescription describe_model(const Config& config, const MeshDegrees& layout = {.dp = 1});
 
 // The text that `birkhoff describe model` prints.
 std::string print(const ModelDescription& description);

@@ -8,31 +8,14 @@
 
 #include "kernels/core/host_memory.h"
 #include "kernels/core/process_memory.h"
-#include "parallel/comm/engine/memory_exchange.h"
-#include "trainer/plan/describe.h"
 
 namespace birkhoff {
 namespace {
-
-// Communicators with buffers of their own: that of all ranks, that of the replicas, and that of the checkpoint writer.
-constexpr int kGroups = 3;
 
 std::string mib(int64_t bytes) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(1) << static_cast<double>(bytes) / (1 << 20);
   return out.str();
-}
-
-int64_t ceil_div(int64_t value, int64_t parts) { return (value + parts - 1) / parts; }
-
-// Bytes of the rows that all microbatches of a step look up, and of their gradients, if no two tokens share a row.
-int64_t step_row_bytes(const Config& c, const ModelDescription& d, int64_t replicas) {
-  const int64_t tokens = ceil_div(c.batch.global_batch_size, replicas) * c.batch.sequence_length;
-  int64_t bytes = 0;
-  for (const ModelDescription::Table& t : d.tables) {
-    bytes += 2 * std::min(t.rows, tokens * t.rows_per_token) * t.width * static_cast<int64_t>(sizeof(float));
-  }
-  return bytes;
 }
 
 }  // namespace
@@ -49,32 +32,29 @@ int64_t MemoryPlan::total() const {
   return sum;
 }
 
-MemoryPlan plan_memory(const Config& config, int replicas, int ranks_on_host) {
-  const ModelDescription d = describe_model(config);
-  const ModelDescription::Bytes& b = d.bytes;
+MemoryPlan memory_plan(const RankBytes& b, DeviceKind device, int ranks_on_host) {
   // The reference device computes in f64, with plain loops that need no scratch to repack operands.
-  const bool reference = config.run.device == DeviceKind::reference;
+  const bool reference = device == DeviceKind::reference;
   const int64_t widen = reference ? 2 : 1;
-  const int64_t moments = ceil_div(b.moments, replicas), tables = ceil_div(b.tables, replicas);
-  const int64_t table_moments = ceil_div(b.table_moments, replicas);
   MemoryPlan plan;
   plan.ranks_on_host = ranks_on_host;
   plan.bytes = {{"weights", widen * b.weights},
                 {"packed weights", b.packed_weights},
                 {"gradients", widen * b.gradients},
-                {"moments", widen * moments},
-                {"Engram tables", widen * tables},
-                {"moments of tables", widen * table_moments},
+                {"moments", widen * b.moments},
+                {"Engram tables", widen * b.tables},
+                {"moments of tables", widen * b.table_moments},
                 {"activations of a microbatch", widen * b.activations},
                 {"kernel scratch", reference ? 0 : b.kernel_scratch},
-                {"Engram rows of a step", widen * step_row_bytes(config, d, replicas)},
-                // The replicas divide the weights among them: each stages and writes only its part.
-                {"checkpoint staging", widen * (ceil_div(b.weights, replicas) + moments + tables + table_moments)}};
-  if (replicas > 1) {
-    const auto board = static_cast<int64_t>(Board::bytes_for(ranks_on_host, BlockPath::staged));
-    plan.bytes.emplace_back("communication buffers", kGroups * ceil_div(board, ranks_on_host));
-  }
+                {"Engram rows of a step", widen * b.table_rows},
+                {"checkpoint staging", widen * b.checkpoint_staging},
+                {"communication buffers", b.communication_buffers}};
   return plan;
+}
+
+MemoryPlan plan_memory(const Config& config, const MeshDegrees& layout, int rank, int ranks_on_host) {
+  DryRank dry(config, layout, rank, ranks_on_host);
+  return memory_plan(dry.run().bytes, config.run.device, ranks_on_host);
 }
 
 MemoryRoom memory_room() {

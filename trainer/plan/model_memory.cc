@@ -37,7 +37,8 @@ int64_t kernel_scratch_bytes(const Model& model, int64_t tokens) {
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
     const int64_t rows = rows_of_product(p, model.decoder->options(), tokens);
-    if (rows > 0) most = std::max(most, element * rows * (p.shape.back() + p.shape[p.shape.rank() - 2]));
+    const Shape& held = p.value.shape;
+    if (rows > 0) most = std::max(most, element * rows * (held.back() + held[held.rank() - 2]));
   }
   return most;
 }

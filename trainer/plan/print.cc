@@ -4,21 +4,12 @@
 
 #include "kernels/core/error.h"
 #include "trainer/plan/describe.h"
+#include "trainer/plan/grouped.h"
 
 namespace birkhoff {
 namespace {
 
-// 671026419200 -> "671,026,419,200"
-std::string grouped(int64_t value) {
-  const std::string digits = std::to_string(value);
-  std::string out;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
-    out += digits[i];
-  }
-  return out;
-}
-std::string grouped(double value) { return grouped(static_cast<int64_t>(value + 0.5)); }
+std::string grouped(double value) { return birkhoff::grouped(static_cast<int64_t>(value + 0.5)); }
 
 class Text {
  public:
@@ -77,22 +68,22 @@ void print_sites(Text& text, const ModelDescription& d) {
 }
 
 void print_bytes(Text& text, const ModelDescription& d) {
-  const ModelDescription::Bytes& b = d.bytes;
-  text.title("bytes of one replica alone; more replicas divide moments and tables");
+  const RankBytes& b = d.bytes;
+  text.title(d.num_ranks == 1 ? "bytes of one replica alone; more replicas divide moments and tables"
+                              : concat("bytes of rank ", d.fullest_rank, ", the fullest of the ", d.num_ranks,
+                                       " ranks of ", d.layout));
   const std::pair<const char*, int64_t> rows[] = {{"weights and masters (f32, one copy)", b.weights},
                                                   {"packed weights", b.packed_weights},
                                                   {"gradients", b.gradients},
                                                   {"moments", b.moments},
                                                   {"Engram tables", b.tables},
                                                   {"moments of tables", b.table_moments}};
-  int64_t sum = b.activations + b.kernel_scratch;
   for (const auto& [name, bytes] : rows) {
-    sum += bytes;
     if (bytes > 0) text.row(name, grouped(bytes));
   }
   text.row("activations of a microbatch", grouped(b.activations), grouped(d.microbatch_tokens) + " tokens");
   text.row("kernel scratch", grouped(b.kernel_scratch));
-  text.row("all", grouped(sum));
+  text.row("all", grouped(b.of_model()));
 }
 
 void print_flops(Text& text, const ModelDescription& d) {

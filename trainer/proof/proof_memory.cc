@@ -66,9 +66,9 @@ ProofMemory memory_of(const Config& c, const Sizes& s, const ProofLayout& layout
           {{"gradients and choices of one rank, recorded", recorded_bytes(c, s, steps)},
            {"documents of a step", s.documents},
            {concat("training on ", here, here == 1 ? " rank" : " ranks"),
-            here * plan_memory(c, layout.degrees.dp, static_cast<int>(here)).total()},
+            here * plan_memory(c, layout.degrees, 0, static_cast<int>(here)).total()},
            {"what these ranks hold of the state, in f64", here * parts},
-           {"training on the rank that repeats updates", plan_memory(c, 1, 1).total()},
+           {"training on the rank that repeats updates", plan_memory(c, {.dp = 1}, 0, 1).total()},
            {"a step to judge, in f64", judged}}};
 }
 

@@ -1,5 +1,6 @@
 #include "trainer/run/session.h"
 
+#include <algorithm>
 #include <numeric>
 #include <sstream>
 
@@ -8,6 +9,7 @@
 #include "kernels/core/cpu/crowded.h"
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/host_values.h"
 #include "trainer/config/layout_rules.h"
 #include "trainer/plan/memory.h"
 #include "trainer/run/usable_cores.h"
@@ -24,6 +26,7 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
   }
   agree(world(), [&] { load_tokenizer(); });
   agree(world(), [&] { plan_memory(); });
+  take_largest_plan();
   if (!memory_plan_.empty()) log(memory_plan_);
   agree(world(), [&] { within_memory([&] { build_model(); }); });
 }
@@ -65,8 +68,18 @@ void Session::plan_memory() {
   Config config = config_;
   // Set, so that the plan need not load the tokenizer again.
   config.model.vocab_size = vocab_rows();
-  const MemoryPlan plan = birkhoff::plan_memory(config, mesh_->degree(Axis::dp), world().local_size());
+  MeshDegrees layout = degrees_of(config.parallel);
+  layout.dp = mesh_->degree(Axis::dp);
+  const MemoryPlan plan = birkhoff::plan_memory(config, layout, world().rank(), world().local_size());
   memory_plan_ = print(plan, memory_room());
+  planned_bytes_ = plan.total();
+}
+
+// Replaces the plan of each rank by that of the rank that holds the most, which decides whether the run fits.
+void Session::take_largest_plan() {
+  const std::vector<int64_t> bytes = all_gather_on_host(world(), planned_bytes_);
+  const auto fullest = static_cast<int>(std::max_element(bytes.begin(), bytes.end()) - bytes.begin());
+  memory_plan_ = broadcast_on_host(world(), memory_plan_, fullest);
 }
 
 void Session::within_memory(const std::function<void()>& body) const {

@@ -56,6 +56,7 @@ class Session {
  private:
   void load_tokenizer();
   void plan_memory();
+  void take_largest_plan();
   void build_model();
   int64_t vocab_rows() const;
   std::string table_description() const;
@@ -68,6 +69,7 @@ class Session {
   std::unique_ptr<Mesh> mesh_;
   std::optional<Tokenizer> tokenizer_;
   std::string tokenizer_digest_, token_map_digest_, memory_plan_;
+  int64_t planned_bytes_ = 0;
   std::shared_ptr<const EngramAddresses> engram_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Trainer> trainer_;

@@ -72,6 +72,68 @@ TEST(Birkhoff, DescribesAModelThatNoMachineHolds) {
   EXPECT_THAT(result.output, AllOf(HasSubstr("671,026,419,200"), HasSubstr("11,610,068,224")));
 }
 
+TEST(Birkhoff, DescribesWhatTheRanksOfALayoutHoldAndSend) {
+  const std::string test = config("test.yaml") + " --set model.vocab_size=400 ";
+  const Result dp3 = program("describe layout " + test + "--layout dp3");
+  EXPECT_EQ(dp3.exit_code, 0) << dp3.output;
+  EXPECT_THAT(dp3.output, AllOf(StartsWith("layout dp3, 3 ranks\n\nrank      dp\n   0       0\n"),
+                                HasSubstr("  weights"), HasSubstr("rank 2"), HasSubstr("dp: rows of tables, at most")));
+  EXPECT_EQ(program("describe layout " + test + "--set parallel.dp=3").output, dp3.output);
+  const Result all = program("describe layout " + test + "--ranks 4");
+  EXPECT_EQ(all.exit_code, 0) << all.output;
+  EXPECT_THAT(all.output, AllOf(StartsWith("layout "), HasSubstr("\ndp4 ")));
+  EXPECT_THAT(program("describe layout " + test).output, StartsWith("layout 1, 1 rank\n"));
+  EXPECT_THAT(program("describe model " + test + "--layout dp2").output, HasSubstr("of the 2 ranks of dp2\n"));
+}
+
+TEST(Birkhoff, RefusesALayoutWithAllReasonsAtOnce) {
+  const std::string test = config("test.yaml") + " --set model.vocab_size=400 ";
+  const Result refused = program("describe layout " + test + "--layout tp3.ep5 --ranks 4");
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_EQ(refused.output,
+            "error: layout tp3.ep5 on 4 ranks:\n"
+            "  ep 5   this axis is not available yet; leave it out\n"
+            "  tp 3   does not divide model.attention.num_heads 4\n"
+            "  tp 3   does not divide model.ffn.size 64\n"
+            "  tp 3   does not divide model.moe.num_shared x expert_size 32\n"
+            "  ep 5   does not divide model.moe.num_experts 8\n"
+            "  tp 3   does not divide the 4 ranks\n"
+            "nearest that work: tp2.dp2, tp4, dp4\n");
+  const auto refusal = [&](const std::string& arguments) {
+    const Result result = program(arguments);
+    EXPECT_EQ(result.exit_code, 2) << arguments;
+    return result.output;
+  };
+  EXPECT_THAT(refusal("describe model " + test + "--layout cp2"), HasSubstr("cp 2   this axis is not available yet"));
+  EXPECT_THAT(refusal("describe layout " + test + "--ranks 5"),
+              HasSubstr("dp 5   x batch.micro_batch_size 1 does not"));
+  EXPECT_THAT(refusal("describe layout " + test + "--ranks 99999"), HasSubstr("expected a number from 1 to 4096"));
+  EXPECT_THAT(refusal("describe layout " + test + "--layout tp1000.pp1000"), HasSubstr("more than 4096 ranks"));
+  EXPECT_THAT(refusal("describe layout " + test + "--layout xp2"), HasSubstr("did you mean tp2?"));
+  for (const char* set : {"parallel.dp=3", "'parallel={dp: 3}'"}) {
+    EXPECT_THAT(refusal("describe layout " + test + "--layout dp2 --set " + set),
+                HasSubstr("--layout dp2 and --set contradict one another; give each degree once:\n"
+                          "  dp is 2 by --layout and 3 by --set parallel.dp"));
+  }
+  EXPECT_EQ(program("describe layout " + test + "--layout dp2 --set parallel.dp=2").exit_code, 0);
+}
+
+// The page shows what the program prints.
+TEST(Birkhoff, DescribesLayoutsAsItsPageShows) {
+  const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
+  const std::string root = source ? source : ".", page = read_file(root + "/docs/parallelism.md");
+  int shown = 0;
+  for (size_t at = 0; (at = page.find("```sh\nbirkhoff describe layout ", at)) != std::string::npos; ++shown) {
+    const size_t begin = at + 6, end = page.find("\n```\n\n```\n", begin), output = end + 10;
+    ASSERT_NE(end, std::string::npos);
+    at = page.find("```\n", output);
+    const std::string command = page.substr(begin, end - begin);
+    const Result result = shell("cd " + root + " && " + BIRKHOFF_PROGRAM + command.substr(command.find(' ')));
+    EXPECT_EQ(result.output, page.substr(output, at - output)) << command;
+  }
+  EXPECT_EQ(shown, 2);
+}
+
 TEST(Birkhoff, DoctorMeasuresTheMachine) {
   const Result result = program("doctor");
   EXPECT_EQ(result.exit_code, 0);

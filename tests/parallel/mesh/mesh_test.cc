@@ -1,11 +1,13 @@
 #include "parallel/mesh/mesh.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/dry/dry_group.h"
 #include "parallel/comm/host_values.h"
 #include "parallel/comm/threads/run_ranks.h"
 
@@ -137,6 +139,37 @@ TEST(Mesh, GroupsOfEqualMembersAreOneCommunicator) {
     EXPECT_EQ(&mixed.group(Group::batch), &mixed.group(Group::dp));
     EXPECT_NE(&mixed.group(Group::stage), &mixed.group(Group::dp));
     EXPECT_EQ(&mixed.group(Group::stage), &mixed.group(Group::edp)) << "no axis divides the experts";
+  });
+}
+
+// A group that cannot communicate stands for one of several ranks.
+TEST(Mesh, OfOneRankAloneHasTheGroupsOfARealOne) {
+  const MeshDegrees degrees{.tp = 2, .pp = 2, .ep = 2};
+  Traffic traffic;
+  std::vector<std::unique_ptr<Mesh>> dry;
+  for (int rank = 0; rank < 8; ++rank) {
+    dry.push_back(
+        std::make_unique<Mesh>(8, rank, degrees, [&](const std::string& name, const std::vector<int>& members) {
+          const auto place = std::find(members.begin(), members.end(), rank) - members.begin();
+          return make_dry_group(
+              {.name = name, .rank = static_cast<int>(place), .size = static_cast<int>(members.size())}, traffic);
+        }));
+  }
+  run_ranks(8, [&](Communicator& world) {
+    const Mesh mesh(world, degrees);
+    const Mesh& same = *dry[static_cast<size_t>(world.rank())];
+    EXPECT_EQ(same.place().degrees, mesh.place().degrees);
+    EXPECT_EQ(same.place().coordinates, mesh.place().coordinates);
+    for (int g = 0; g < kNumGroups; ++g) {
+      const auto group = static_cast<Group>(g);
+      EXPECT_EQ(same.group(group).name(), mesh.group(group).name()) << name_of(group);
+      EXPECT_EQ(same.group(group).rank(), mesh.group(group).rank()) << name_of(group);
+      EXPECT_EQ(same.group(group).size(), mesh.group(group).size()) << name_of(group);
+      for (int h = 0; h < g; ++h) {
+        const auto other = static_cast<Group>(h);
+        EXPECT_EQ(&same.group(group) == &same.group(other), &mesh.group(group) == &mesh.group(other));
+      }
+    }
   });
 }
 
