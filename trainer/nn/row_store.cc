@@ -28,7 +28,7 @@ std::map<const ShardedRowStore*, RowsBefore>& rows_before_update() {
   static thread_local std::map<const ShardedRowStore*, RowsBefore> rows;
   return rows;
 }
-constexpr const char* kTooEarly = "D20 rows fetched before the update";
+bool fetches_too_early() { return BK_DEFECT("D20 rows fetched before the update"); }
 
 }  // namespace
 
@@ -78,7 +78,7 @@ void ShardedRowStore::fetch(Stream& stream, const std::vector<int64_t>& rows, Te
   for (size_t i = 0; i < index.size(); ++i) index[i] = static_cast<int32_t>(asked.rows[i] - first_);
   const Tensor served = step_.take(values_.dtype, {static_cast<int64_t>(index.size()), width_});
   Tensor values = values_;
-  if (BK_DEFECT(kTooEarly) && !rows_before_update()[this].values.empty()) {
+  if (fetches_too_early() && !rows_before_update()[this].values.empty()) {
     values = step_.take(values_.dtype, values_.shape);
     write_values(stream, values, rows_before_update().at(this).values);
   }
@@ -113,7 +113,7 @@ void ShardedRowStore::add_gradients(Stream& stream, const std::vector<int64_t>& 
   from_host(stream, gradient_.rows, unique.data());
   fill_zero(stream, gradient_.values);
   engram_gather_backward(stream, {gradient_.values, arrived, upload_index(stream, step_, index)});
-  if (BK_DEFECT(kTooEarly)) rows_before_update()[this] = {read_values(stream, values_), 0};
+  if (fetches_too_early()) rows_before_update()[this] = {read_values(stream, values_), 0};
 }
 
 void ShardedRowStore::initialize(Stream& stream, uint64_t seed, double std) {
@@ -125,7 +125,7 @@ void ShardedRowStore::state(StateVisitor& v) {
   v.shard("model." + name_, values_, slice());
   // A proof visits the state after a step to compare it, and a second time to load another. A loaded state is fetched
   // as it is.
-  if (BK_DEFECT(kTooEarly) && ++rows_before_update()[this].visits > 1) rows_before_update().erase(this);
+  if (fetches_too_early() && ++rows_before_update()[this].visits > 1) rows_before_update().erase(this);
 }
 
 }  // namespace birkhoff

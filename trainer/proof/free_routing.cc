@@ -141,12 +141,11 @@ double deciding_gap(std::span<const double> scores, const GapArgs& a) {
 std::vector<HeldPart> choices_of(const RoutingRecord& record, const RoutingTape::Share& share) {
   std::vector<HeldPart> parts;
   for (const auto& [place, choice] : record.choices) {
-    const auto add = [&](const char* kind, const std::vector<int32_t>& chosen) {
-      parts.push_back(
-          part_of(name_of_choice(share.first + place.first, place.second, kind), choice.shape, chosen, share));
-    };
-    add("experts", choice.experts);
-    if (!choice.balance.empty()) add("balance", choice.balance);
+    const size_t microbatch = share.first + place.first;
+    const auto name = [&, layer = place.second](const char* kind) { return name_of_choice(microbatch, layer, kind); };
+    parts.push_back(part_of(name("experts"), choice.shape, choice.experts, share));
+    if (choice.balance.empty()) continue;
+    parts.push_back(part_of(name("balance"), choice.shape, choice.balance, share));
   }
   return parts;
 }
