@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "kernels/core/arena.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/host_values.h"
 #include "tests/support/host_stream.h"
@@ -12,7 +13,10 @@ namespace {
 using testing::ElementsAre;
 using testing::Pair;
 
-Tensor meta(int64_t count, DType dtype = DType::f32) { return {nullptr, dtype, {count}}; }
+Tensor meta(int64_t count, DType dtype = DType::f32) {
+  static Arena arena{Device{DeviceKind::meta, 0}};
+  return arena.take(dtype, {count});
+}
 
 // Rank 1 of three ranks has the middle block of 2, 3 and 5 elements.
 TEST(DryGroup, CountsWhatTheRankWouldSend) {
