@@ -88,7 +88,10 @@ class Verification {
     for (const std::string& warning : loaded.warnings) {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
     }
-    report_.choice = choose_layouts(o_.layouts, rules(loaded.config));
+    // What a layout may divide depends on the recipe of the proof, not on that of the config.
+    Config proven = loaded.config;
+    proven.precision.recipe = proven.run.device == DeviceKind::reference ? Recipe::f32 : o_.recipe();
+    report_.choice = choose_layouts(o_.layouts, rules(proven));
     ProofConfig proof = proof_config(loaded.config, report_.choice.layouts, o_.recipe());
     config_ = std::move(proof.config);
     Proof::check(config_, o_.routes());

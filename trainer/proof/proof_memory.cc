@@ -5,12 +5,10 @@
 #include <sstream>
 
 #include "trainer/plan/describe.h"
+#include "trainer/proof/verify.h"
 
 namespace birkhoff {
 namespace {
-
-// Steps of which one rank records the gradients on the reference device, where layouts take so many without loading.
-constexpr int64_t kUnbrokenSteps = 10;
 
 // Sizes of a model in elements, and of what belongs to the batch of a step in bytes.
 struct Sizes {
@@ -50,7 +48,7 @@ constexpr auto kDouble = static_cast<int64_t>(sizeof(double));
 // in the step and in an evaluation.
 int64_t recorded_bytes(const Config& c, const Sizes& s, int64_t steps) {
   const bool reference = c.run.device == DeviceKind::reference, f32 = c.precision.recipe == Recipe::f32;
-  const int64_t recorded = reference ? std::max(steps, kUnbrokenSteps) : steps;
+  const int64_t recorded = reference ? std::max(steps, int64_t{Proof::kUnbroken}) : steps;
   const int64_t last_state = reference ? kDouble * s.state() : 0;
   return recorded * (kDouble * s.gradients() * (reference || f32 ? 1 : 2) + 2 * s.choices) + last_state;
 }

@@ -41,7 +41,9 @@ ProofRank::ProofRank(Communicator& world, const Config& config, MeshDegrees degr
   trainer_->measure_gain(true);
 }
 
-void ProofRank::set_values() { set_trained_values(stream_, *model_, static_cast<uint64_t>(config_.run.seed)); }
+void ProofRank::set_values() {
+  set_trained_values(stream_, *model_, static_cast<uint64_t>(config_.run.seed), Scores::clear);
+}
 
 RoutingTape::Share ProofRank::share() const {
   const BatchConfig& b = config_.batch;

@@ -28,8 +28,11 @@ constexpr double kRecipe = 1.5;
 constexpr int64_t kHeldOut = 1'000'000;
 
 // All streams are equal at the first site unless Engram stands before it. So neither mixing them nor, since a norm
-// follows, the weights of their sum change anything.
+// follows, the weights of their sum change anything. A bias of all keys that is not rotated changes all scores of a
+// query by the same number, which softmax ignores.
 bool is_zero_by_structure(const std::string& where, const DecoderOptions& o) {
+  const bool same_for_all_keys = o.position == PositionType::learned && !o.attention.qk_norm;
+  if (same_for_all_keys && where.ends_with("attention.kv.bias (block 0)")) return true;
   const bool engram_first = std::find(o.engram.layers.begin(), o.engram.layers.end(), 0) != o.engram.layers.end();
   return !engram_first && where.starts_with("layers.0.attention.") &&
          (where.ends_with("(comb)") || where.ends_with("(pre)"));

@@ -19,13 +19,16 @@ constexpr double kCommonKey = 3;    // mean of the weights of keys, in standard 
 // Draws of which distribution the values of a parameter are.
 class Distribution {
  public:
-  Distribution(const Parameter& p, const Model& model)
-      : p_(p), has_engram_(!model.tables.empty()), options_(model.decoder->options()) {}
+  Distribution(const Parameter& p, const Model& model, Scores scores)
+      : p_(p),
+        clear_(scores == Scores::clear),
+        has_engram_(!model.tables.empty()),
+        options_(model.decoder->options()) {}
 
   double spread() const {
     // hc has no bound on its mixing: with larger coefficients the streams would grow from site to site until later
     // blocks change nothing, and change their sign from token to token.
-    const bool unbounded = options_.residual.type == ResidualType::hc;
+    const bool unbounded = clear_ && options_.residual.type == ResidualType::hc;
     if (p_.name.ends_with(".fn")) return unbounded ? 0.1 / root(options_.hidden_size) : 0.1;
     if (p_.name.ends_with(".base")) return unbounded ? 0.1 : 0.5;
     switch (p_.role) {
@@ -45,6 +48,7 @@ class Distribution {
   // Of an element of the logical tensor.
   double mean(int64_t element) const {
     if (p_.role == Role::gain || p_.name.ends_with(".scale")) return 1;
+    if (!clear_) return 0;
     if (p_.name.ends_with(".base") && p_.init.kind == Init::Kind::table) return p_.init.at(element);
     if (!has_engram_) return 0;
     if (p_.name == "embedding.weight") return kCommonPart / root(options_.hidden_size);
@@ -58,7 +62,7 @@ class Distribution {
   static double root(int64_t n) { return std::sqrt(static_cast<double>(n)); }
 
   const Parameter& p_;
-  bool has_engram_;
+  bool clear_, has_engram_;
   const DecoderOptions& options_;
 };
 
@@ -98,21 +102,23 @@ void set_values(Stream& stream, Tensor to, const Slice& held, const Philox& rand
 
 }  // namespace
 
-void set_trained_values(Stream& stream, Model& model, uint64_t seed) {
+void set_trained_values(Stream& stream, Model& model, uint64_t seed, Scores scores) {
+  const bool clear = scores == Scores::clear;
   for (const ParameterStore::Entry& e : model.parameters->entries()) {
     const Parameter& p = *e.parameter;
-    const Distribution of(p, model);
+    const Distribution of(p, model, scores);
     const Philox random(seed, key_of(p.name));
     RowMeans means(random, of.spread(), p.shape.back());
-    set_values(stream, p.value, p.held, random, of.spread(),
-               [&](int64_t element) { return p.part == Part::routers ? -means.of(element) : of.mean(element); });
+    set_values(stream, p.value, p.held, random, of.spread(), [&](int64_t element) {
+      return clear && p.part == Part::routers ? -means.of(element) : of.mean(element);
+    });
   }
   for (PersistentBuffer* b : model.parameters->buffers()) {
     set_values(stream, b->value, Slice::all(b->shape), Philox(seed, key_of(b->name)), 0.2, [](int64_t) { return 0; });
   }
   for (auto& table : model.tables) {
     set_values(stream, table->local_values(), table->slice(), Philox(seed, key_of(table->name())), 1,
-               [](int64_t) { return 1; });
+               [&](int64_t) { return clear ? 1 : 0; });
   }
   model.parameters->values_changed();
 }

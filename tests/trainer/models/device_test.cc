@@ -110,9 +110,9 @@ class ModelDevice : public ::testing::TestWithParam<Variant> {
         names.push_back(g.name);
         size = std::hypot(size, distance(g.values, std::vector<double>(g.values.size(), 0)));
       }
-      EXPECT_GT(size, 500 * eps) << "the case tests nothing";
+      EXPECT_GT(size, 1000 * eps) << "the case tests nothing";
       shares.emplace_back();
-      for (size_t i = 0; i < names.size(); ++i) shares.back().push_back(errors[i] / (5 * moved[i] + eps * size));
+      for (size_t i = 0; i < names.size(); ++i) shares.back().push_back(errors[i] / (4 * moved[i] + eps * size));
       shares.back().push_back(errors.back() / (2 * moved.back()));
     }
     names.push_back("all");

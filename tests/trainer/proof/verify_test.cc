@@ -72,6 +72,9 @@ std::vector<Case> models() {
       Case{"hc", {"model.residual.type=hc"}},
       Case{"plain", {"model.residual.type=plain"}},
       Case{"muon", {"optimizer.type=muon", "optimizer.engram.update=sparse_adamw"}},
+      Case{"learned_positions",
+           {"model.attention.type=gqa", "model.attention.num_kv_heads=2", "model.attention.bias=true",
+            "model.position=learned", "model.max_positions=32", "model.tie_embeddings=true"}},
       Case{"gqa",
            {"model.attention.type=gqa", "model.attention.num_kv_heads=2", "model.attention.bias=true",
             "model.norm=layernorm"}}};
