@@ -27,7 +27,7 @@ TEST(Memory, OfARankIsPrintedBeforeTheFirstStep) {
 
 // Tables of 13 GB, with a limit of 3 GB for a process.
 TEST(Memory, ThatRunsOutEndsTheRunWithTheTableAndRemedies) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BIRKHOFF_SANITIZED
   GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
 #endif
   const TempDir dir;

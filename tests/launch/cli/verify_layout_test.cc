@@ -131,7 +131,7 @@ TEST(VerifyLayout, RefusesAFolderForStatesThatCannotBeMade) {
 
 // The line of settings that the error proposes, run under the same limit.
 TEST(VerifyLayout, RefusesAConfigThatDoesNotFitAndProposesOneThatDoes) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BIRKHOFF_SANITIZED
   GTEST_SKIP() << "a sanitizer needs more address space than the test leaves";
 #endif
   const auto limited = [](const std::string& settings) {

@@ -32,7 +32,7 @@ Config load(const std::string& name, const std::vector<std::string>& settings = 
 }
 
 TEST(ProofMemory, IsEnoughForWhatAProofTakes) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef BIRKHOFF_SANITIZED
   GTEST_SKIP() << "a sanitizer takes memory of its own";
 #endif
   const std::vector<ProofLayout> two = {proof_layout({.dp = 2}, 8)};
