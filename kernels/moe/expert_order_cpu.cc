@@ -41,11 +41,15 @@ void expert_order(const ExpertOrderArgs& a) {
     });
   };
   each_pair([&](int64_t i, int64_t* count) {
-    BK_ASSERT(index[i] >= 0 && index[i] < E, "expert_order: expert ", index[i], " of ", E);
-    ++count[index[i]];
+    BK_ASSERT(index[i] >= -1 && index[i] < E, "expert_order: expert ", index[i], " of ", E);
+    if (index[i] >= 0) ++count[index[i]];
   });
   prefix(next.data(), a.offsets.as<int64_t>(), parts, E);
   each_pair([&](int64_t i, int64_t* row) {
+    if (index[i] < 0) {
+      row_of[i] = -1;
+      return;
+    }
     const int64_t r = row[index[i]]++;
     row_of[i] = static_cast<int32_t>(r);
     token_of[r] = static_cast<int32_t>(i / K);

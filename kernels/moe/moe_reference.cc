@@ -6,6 +6,7 @@
 #include "kernels/core/error.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/bias_update.h"
+#include "kernels/moe/destinations.h"
 #include "kernels/moe/expert_order.h"
 #include "kernels/moe/permute.h"
 #include "kernels/moe/router.h"
@@ -104,10 +105,36 @@ void router_bias_update(const RouterBiasUpdateArgs& a) {
   }
 }
 
+void pair_destinations(const PairDestinationsArgs& a) {
+  for (int64_t p = 0; p < a.index.count(); ++p) {
+    const int64_t e = a.index.as<int32_t>()[p] - a.first;
+    const bool held = e >= 0 && e / a.each < a.num_ranks && counts(a.token_mask, p / a.index.shape.back());
+    a.to.as<int32_t>()[p] = held ? static_cast<int32_t>(e / a.each) : -1;
+  }
+}
+
+void token_destinations(const TokenDestinationsArgs& a) {
+  const int64_t K = a.index.shape.back(), D = a.to.shape.back();
+  for (int64_t i = 0; i < a.to.count(); ++i) {
+    const int64_t t = i / D, begin = a.first + i % D * a.each;
+    const int32_t* index = a.index.as<int32_t>() + t * K;
+    const bool held = std::any_of(index, index + K, [&](int64_t e) { return e >= begin && e < begin + a.each; });
+    a.to.as<int32_t>()[i] = held && counts(a.token_mask, t) ? static_cast<int32_t>(i % D) : -1;
+  }
+}
+
+void own_experts(const OwnExpertsArgs& a) {
+  for (int64_t i = 0; i < a.index.count(); ++i) {
+    const int64_t e = a.index.as<int32_t>()[i] - a.first;
+    a.own.as<int32_t>()[i] = e >= 0 && e < a.count ? static_cast<int32_t>(e) : -1;
+  }
+}
+
 void expert_order(const ExpertOrderArgs& a) {
   const int64_t pairs = a.index.count(), K = a.index.shape.back(), E = a.offsets.count() - 1;
   const int32_t* index = a.index.as<int32_t>();
   int64_t row = 0;
+  std::fill_n(a.row_of.as<int32_t>(), pairs, -1);
   for (int64_t e = 0; e < E; ++e) {
     a.offsets.as<int64_t>()[e] = row;
     for (int64_t p = 0; p < pairs; ++p) {
@@ -117,14 +144,20 @@ void expert_order(const ExpertOrderArgs& a) {
     }
   }
   a.offsets.as<int64_t>()[E] = row;
-  BK_ASSERT(row == pairs, "expert_order: an index is outside [0,", E, ")");
+  BK_ASSERT(row == pairs - std::count(index, index + pairs, -1), "expert_order: an index is outside [-1,", E, ")");
 }
 
 void permute_forward(const PermuteArgs& a) {
   const int64_t R = a.token_of.count(), C = a.x.shape.back();
   for (int64_t r = 0; r < R; ++r) {
     const int64_t t = a.token_of.as<int32_t>()[r];
-    for (int64_t c = 0; c < C; ++c) a.rows.as<double>()[r * C + c] = a.x.as<double>()[t * C + c];
+    for (int64_t c = 0; c < C; ++c) {
+      if (a.x.dtype == DType::i32) {
+        a.rows.as<int32_t>()[r * C + c] = a.x.as<int32_t>()[t * C + c];
+      } else {
+        a.rows.as<double>()[r * C + c] = a.x.as<double>()[t * C + c];
+      }
+    }
   }
 }
 
@@ -133,8 +166,9 @@ void combine_forward(const CombineRowsArgs& a) {
   for (int64_t i = 0; i < T * C; ++i) {
     double sum = a.base.present() ? a.base.as<double>()[i] : 0;
     for (int64_t p = i / C * K; p < (i / C + 1) * K; ++p) {
+      const int64_t r = a.row_of.as<int32_t>()[p];
       const double gate = a.gate.present() ? a.gate.as<double>()[p] : 1;
-      sum += gate * a.rows.as<double>()[a.row_of.as<int32_t>()[p] * C + i % C];
+      if (r >= 0) sum += gate * a.rows.as<double>()[r * C + i % C];
     }
     a.y.as<double>()[i] = sum;
   }
@@ -147,6 +181,10 @@ void combine_backward(const CombineRowsBackwardArgs& a) {
   for (int64_t p = 0; p < pairs; ++p) {
     const int64_t r = a.row_of.as<int32_t>()[p];
     const double* dy = a.dy.as<double>() + p / K * C;
+    if (r < 0) {
+      if (a.gate.present()) a.dgate.as<double>()[p] = 0;
+      continue;
+    }
     double dot = 0;
     for (int64_t c = 0; a.gate.present() && c < C; ++c) dot += dy[c] * a.rows.as<double>()[r * C + c];
     const double gate = a.gate.present() ? a.gate.as<double>()[p] : 1;
@@ -157,13 +195,20 @@ void combine_backward(const CombineRowsBackwardArgs& a) {
 
 void permute_gate_forward(const PermuteGateArgs& a) {
   for (int64_t p = 0; p < a.row_of.count(); ++p) {
-    a.gate_rows.as<double>()[a.row_of.as<int32_t>()[p]] = a.gate.as<double>()[p];
+    const int64_t r = a.row_of.as<int32_t>()[p];
+    if (r < 0) continue;
+    if (a.gate.dtype == DType::i32) {
+      a.gate_rows.as<int32_t>()[r] = a.gate.as<int32_t>()[p];
+    } else {
+      a.gate_rows.as<double>()[r] = a.gate.as<double>()[p];
+    }
   }
 }
 
 void permute_gate_backward(const PermuteGateBackwardArgs& a) {
   for (int64_t p = 0; p < a.row_of.count(); ++p) {
-    a.dgate.as<double>()[p] = a.dgate_rows.as<double>()[a.row_of.as<int32_t>()[p]];
+    const int64_t r = a.row_of.as<int32_t>()[p];
+    a.dgate.as<double>()[p] = r < 0 ? 0 : a.dgate_rows.as<double>()[r];
   }
 }
 

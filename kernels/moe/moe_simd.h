@@ -7,8 +7,8 @@
 
 namespace birkhoff::cpu {
 
-// Kernels for one token and one instruction set. The token's K rows are at rows + row_of[k] * C. gate and base may be
-// null.
+// Kernels for one token and one instruction set. The token's K rows are at rows + row_of[k] * C; there is none for k if
+// row_of[k] is -1. gate and base may be null.
 template <class T>
 struct CombineToken {
   void (*forward)(T* y, const T* base, const T* rows, const float* gate, const int32_t* row_of, int64_t K, int64_t C);

@@ -7,19 +7,24 @@ namespace birkhoff {
 
 LoadedConfig load_with_layout(const std::string& path, const std::string& layout,
                               const std::vector<std::string>& overrides, ConfigUse use) {
-  const std::vector<AxisDegree> named = layout.empty() ? std::vector<AxisDegree>{} : axes_of_layout(layout);
+  const NamedLayout named = layout.empty() ? NamedLayout{} : read_layout(layout);
   // The overrides come last, so a degree that differs afterwards was given by one of them, in whatever form.
   std::vector<std::string> all;
-  for (const AxisDegree& a : named) all.push_back(concat("parallel.", name_of(a.axis), "=", a.degree));
+  for (const AxisDegree& a : named.axes) all.push_back(concat("parallel.", name_of(a.axis), "=", a.degree));
+  if (named.names_dispatch) all.push_back(concat("parallel.dispatch=", name_of(named.dispatch)));
   all.insert(all.end(), overrides.begin(), overrides.end());
   LoadedConfig loaded = load_config(path, all, use);
   const MeshDegrees degrees = degrees_of(loaded.config.parallel);
   std::string problems;
-  for (const AxisDegree& a : named) {
+  for (const AxisDegree& a : named.axes) {
     const int degree = degree_of(degrees, a.axis);
     if (degree == a.degree) continue;
     problems += concat("\n  ", name_of(a.axis), " is ", a.degree, " by --layout and ", degree, " by --set parallel.",
                        name_of(a.axis));
+  }
+  if (named.names_dispatch && degrees.dispatch != named.dispatch) {
+    problems += concat("\n  dispatch is ", name_of(named.dispatch), " by --layout and ", name_of(degrees.dispatch),
+                       " by --set parallel.dispatch");
   }
   BK_CHECK(problems.empty(), "--layout ", layout,
            " and --set contradict one another; give each degree once:", problems);

@@ -16,7 +16,7 @@ class Reader {
  public:
   explicit Reader(std::string_view text) : text_(text) {}
 
-  std::vector<AxisDegree> read() {
+  NamedLayout read() {
     for (std::string_view rest = text_; text_ != "1";) {
       const size_t dot = rest.find('.');
       read_axis(rest.substr(0, dot));
@@ -24,11 +24,12 @@ class Reader {
       rest = rest.substr(dot + 1);
     }
     BK_CHECK(problems_.empty(), "layout '", text_, "':", problems_);
-    return axes_;
+    return layout_;
   }
 
  private:
   void read_axis(std::string_view part) {
+    if (part == name_of(Dispatch::grouped)) return read_dispatch(part);
     const size_t digits = part.find_first_of("0123456789");
     const std::string_view name = part.substr(0, digits);
     const std::string_view number = digits == std::string_view::npos ? "" : part.substr(digits);
@@ -43,7 +44,13 @@ class Reader {
     const bool is_number = error == std::errc{} && end == number.data() + number.size();
     if (!is_number || degree < 1 || degree > kMostRanks)
       return problem(part, concat("needs a degree from 1 to ", kMostRanks));
-    axes_.push_back({*axis, degree});
+    layout_.axes.push_back({*axis, degree});
+  }
+
+  void read_dispatch(std::string_view part) {
+    if (layout_.names_dispatch) problem(part, "stands a second time");
+    layout_.dispatch = Dispatch::grouped;
+    layout_.names_dispatch = true;
   }
 
   void unknown(std::string_view part, std::string_view name, std::string_view number) {
@@ -57,7 +64,7 @@ class Reader {
   void problem(std::string_view part, const std::string& what) { problems_ += concat("\n  '", part, "' ", what); }
 
   std::string_view text_;
-  std::vector<AxisDegree> axes_;
+  NamedLayout layout_;
   std::vector<Axis> named_;
   std::string problems_;
 };
@@ -79,9 +86,10 @@ constexpr int MeshDegrees::*member_of(Axis axis) {
     case Axis::engram:
       return &MeshDegrees::engram;
     case Axis::edp:
+    case Axis::ep_group:
       break;
   }
-  throw BugError("edp follows from the other axes");
+  throw BugError(concat(name_of(axis), " follows from the other axes"));
 }
 
 }  // namespace
@@ -89,11 +97,13 @@ constexpr int MeshDegrees::*member_of(Axis axis) {
 int& degree_of(MeshDegrees& degrees, Axis axis) { return degrees.*member_of(axis); }
 int degree_of(const MeshDegrees& degrees, Axis axis) { return degrees.*member_of(axis); }
 
-std::vector<AxisDegree> axes_of_layout(std::string_view text) { return Reader(text).read(); }
+NamedLayout read_layout(std::string_view text) { return Reader(text).read(); }
 
 MeshDegrees parse_layout(std::string_view text) {
+  const NamedLayout layout = read_layout(text);
   MeshDegrees degrees;
-  for (const AxisDegree& named : axes_of_layout(text)) degree_of(degrees, named.axis) = named.degree;
+  for (const AxisDegree& named : layout.axes) degree_of(degrees, named.axis) = named.degree;
+  degrees.dispatch = layout.dispatch;
   return degrees;
 }
 
@@ -103,6 +113,7 @@ std::string layout_name(const MeshDegrees& degrees) {
     const int degree = degree_of(degrees, axis);
     if (degree > 1) name += concat(name.empty() ? "" : ".", name_of(axis), degree);
   }
+  if (degrees.dispatch == Dispatch::grouped) name += name.empty() ? "grouped" : ".grouped";
   return name.empty() ? "1" : name;
 }
 

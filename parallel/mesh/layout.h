@@ -17,15 +17,20 @@ struct AxisDegree {
   Axis axis;
   int degree;
 };
-// Reads a layout as users write it: axes with their degrees, joined by dots, in any order, such as "tp2.dp2.ep4". "1"
-// names no axis. Returns the axes that are named.
+struct NamedLayout {
+  std::vector<AxisDegree> axes;
+  Dispatch dispatch = Dispatch::plain;
+  bool names_dispatch = false;
+};
+// Reads a layout as users write it: axes with their degrees, joined by dots, in any order, such as "tp2.dp2.ep4", and
+// "grouped" for the grouped dispatch, as in "ep4.grouped". "1" names no axis. Returns what is named.
 // Errors: UserError that lists everything that is wrong: an unknown axis with the nearest name, one that is named
 // twice, a degree that is no number or 0.
-std::vector<AxisDegree> axes_of_layout(std::string_view text);
+NamedLayout read_layout(std::string_view text);
 // The same as degrees: an axis that is not named has degree 1, except dp, which is left open (0).
 MeshDegrees parse_layout(std::string_view text);
 
-// The reverse: "tp2.dp2.ep4". Axes of degree 1, and a dp that is open, are left out; "1" if none is left.
+// The reverse: "tp2.dp2.ep4.grouped". Axes of degree 1, and a dp that is open, are left out; "1" if nothing is left.
 std::string layout_name(const MeshDegrees& degrees);
 
 // The layout on the fewest ranks: an open dp becomes the least one with which etp x ep and engram divide the ranks of a

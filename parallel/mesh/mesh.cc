@@ -7,7 +7,8 @@
 namespace birkhoff {
 namespace {
 
-constexpr std::array<std::string_view, kNumAxes> kNames{"tp", "cp", "dp", "pp", "etp", "ep", "edp", "engram"};
+constexpr std::array<std::string_view, kNumAxes> kNames{"tp", "cp",  "dp",     "pp",      "etp",
+                                                        "ep", "edp", "engram", "ep_group"};
 
 int& at(std::array<int, kNumAxes>& values, Axis axis) { return values[static_cast<size_t>(axis)]; }
 int at(const std::array<int, kNumAxes>& values, Axis axis) { return values[static_cast<size_t>(axis)]; }
@@ -27,6 +28,8 @@ int world_of(const Coordinates& degrees) {
 int within_stage(const Coordinates& c, const Coordinates& degrees) {
   return at(c, Axis::tp) + at(degrees, Axis::tp) * (at(c, Axis::cp) + at(degrees, Axis::cp) * at(c, Axis::dp));
 }
+
+int ranks_of_ep_group(const Coordinates& degrees) { return at(degrees, Axis::ep) / at(degrees, Axis::ep_group); }
 
 // A key that is the same for exactly those ranks that are in one group.
 std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& degrees) {
@@ -55,6 +58,10 @@ std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& de
       return {pp};
     case Group::engram_holders:
       return {at(c, Axis::engram), pp};
+    case Group::ep_across:
+      return {ep % ranks_of_ep_group(degrees), etp, edp, pp};
+    case Group::ep_within:
+      return {at(c, Axis::ep_group), etp, edp, pp};
     case Group::ends:
       return {tp, cp, dp, pp + 1 == at(degrees, Axis::pp) ? 0 : pp};
     case Group::world:
@@ -80,7 +87,8 @@ std::string_view name_of(Axis axis) { return kNames[static_cast<size_t>(axis)]; 
 
 std::string_view name_of(Group group) {
   static constexpr std::array<std::string_view, kNumGroups> kGroups{
-      "tp", "cp", "dp", "pp", "etp", "ep", "edp", "engram", "batch", "stage", "engram_holders", "ends", "world"};
+      "tp",        "cp",        "dp",   "pp",   "etp", "ep", "edp", "engram", "batch", "stage", "engram_holders",
+      "ep_across", "ep_within", "ends", "world"};
   return kGroups[static_cast<size_t>(group)];
 }
 
@@ -95,7 +103,8 @@ std::array<int, kNumAxes> resolve_degrees(MeshDegrees d, int world) {
   const int stage = d.tp * d.cp * d.dp;
   BK_CHECK(stage % (d.etp * d.ep) == 0, "etp x ep does not divide the ", stage, " ranks of a stage:", table);
   BK_CHECK(stage % d.engram == 0, "engram does not divide the ", stage, " ranks of a stage:", table);
-  return {d.tp, d.cp, d.dp, d.pp, d.etp, d.ep, stage / (d.etp * d.ep), d.engram};
+  BK_ASSERT(d.ep_groups >= 1 && d.ep % d.ep_groups == 0, "ep ", d.ep, " has ", d.ep_groups, " groups of ranks");
+  return {d.tp, d.cp, d.dp, d.pp, d.etp, d.ep, stage / (d.etp * d.ep), d.engram, d.ep_groups};
 }
 
 std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxes>& n) {
@@ -110,6 +119,7 @@ std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxe
   at(c, Axis::ep) = within / at(n, Axis::etp) % at(n, Axis::ep);
   at(c, Axis::edp) = within / at(n, Axis::etp) / at(n, Axis::ep);
   at(c, Axis::engram) = within % at(n, Axis::engram);
+  at(c, Axis::ep_group) = at(c, Axis::ep) / ranks_of_ep_group(n);
   return c;
 }
 
@@ -122,7 +132,8 @@ std::vector<int> members_of(Group group, int rank, const Coordinates& degrees) {
   return members;
 }
 
-Mesh::Mesh(Communicator& world, MeshDegrees degrees) : place_{resolve_degrees(degrees, world.size()), {}} {
+Mesh::Mesh(Communicator& world, MeshDegrees degrees)
+    : place_{resolve_degrees(degrees, world.size()), {}}, dispatch_(degrees.dispatch) {
   place_.coordinates = coordinates_of(world.rank(), place_.degrees);
   make_groups(&world, [&world](Group group, const std::vector<int>& lowest) {
     const int color = lowest[static_cast<size_t>(world.rank())];
@@ -131,7 +142,7 @@ Mesh::Mesh(Communicator& world, MeshDegrees degrees) : place_{resolve_degrees(de
 }
 
 Mesh::Mesh(int num_ranks, int rank, MeshDegrees degrees, const MakeGroup& make)
-    : place_{resolve_degrees(degrees, num_ranks), {}} {
+    : place_{resolve_degrees(degrees, num_ranks), {}}, dispatch_(degrees.dispatch) {
   place_.coordinates = coordinates_of(rank, place_.degrees);
   make_groups(nullptr, [&](Group group, const std::vector<int>&) {
     return make(std::string(name_of(group)), members_of(group, rank, place_.degrees));
@@ -159,6 +170,7 @@ std::string Mesh::describe() const {
   for (const Axis axis : {Axis::tp, Axis::cp, Axis::dp, Axis::pp, Axis::etp, Axis::ep, Axis::engram}) {
     if (degree(axis) > 1) text += concat(text.empty() ? "" : ".", name_of(axis), degree(axis));
   }
+  if (dispatch_ == Dispatch::grouped) text += text.empty() ? "grouped" : ".grouped";
   return text.empty() ? "1" : text;
 }
 

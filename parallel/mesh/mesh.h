@@ -6,15 +6,16 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/enum_names.h"
 #include "parallel/comm/communicator.h"
 
 namespace birkhoff {
 
 // The axes along which the ranks are divided. world = tp x cp x dp x pp. Experts fold over the tp x cp x dp ranks of a
 // pipeline stage: that product equals etp x ep x edp, where edp is derived. Engram tables fold over the same product,
-// which `engram` must divide.
-enum class Axis : uint8_t { tp, cp, dp, pp, etp, ep, edp, engram };
-inline constexpr int kNumAxes = 8;
+// which `engram` must divide. `ep_group` numbers runs of neighboring ranks of ep, for the grouped dispatch.
+enum class Axis : uint8_t { tp, cp, dp, pp, etp, ep, edp, engram, ep_group };
+inline constexpr int kNumAxes = 9;
 std::string_view name_of(Axis axis);
 
 // The groups of ranks that a run needs, named by their purpose. Each holds this rank and all ranks that differ from it
@@ -31,15 +32,26 @@ enum class Group : uint8_t {
   batch,           // dp x cp: data, the normalizer of the loss, gradients of parameters that tp divides
   stage,           // tp x cp x dp: gradients of parameters that every rank holds, loads of experts, rows of tables
   engram_holders,  // the ranks of a stage that hold the same shard of a table
+  ep_across,       // the ranks of ep at one place of their group of ranks, one in each (dispatch in two steps)
+  ep_within,       // the ranks of one such group
   ends,            // the first and the last stage of a pipeline, which both hold the embedding; else this rank alone
   world,           // all: agreement, the decision to stop, checkpoints
 };
-inline constexpr int kNumGroups = 13;
+inline constexpr int kNumGroups = 15;
 std::string_view name_of(Group group);
+
+// How tokens reach the ranks of their experts: a copy for each expert, or one for each group of ranks.
+enum class Dispatch : uint8_t { plain, grouped };
+inline EnumNames names_of(Dispatch) {
+  static constexpr std::string_view names[] = {"plain", "grouped"};
+  return names;
+}
 
 struct MeshDegrees {
   int tp = 1, cp = 1, pp = 1, etp = 1, ep = 1, engram = 1;
   int dp = 0;  // 0: computed from the number of ranks and the other degrees
+  Dispatch dispatch = Dispatch::plain;
+  int ep_groups = 1;  // runs of neighboring ranks of ep, of equal length
 };
 
 // A rank's coordinate along every axis, and the number of ranks along it.
@@ -66,6 +78,7 @@ class Mesh {
   Communicator& group(Group group) const { return *groups_[static_cast<size_t>(group)]; }
   Communicator& world() const { return group(Group::world); }
   const Place& place() const { return place_; }
+  Dispatch dispatch() const { return dispatch_; }
   int degree(Axis axis) const { return place_.degree(axis); }
   int coordinate(Axis axis) const { return place_.coordinate(axis); }
   // "dp2", "tp2.pp2.ep4"; "1" for a world of one.
@@ -78,6 +91,7 @@ class Mesh {
   void make_groups(Communicator* world, const Make& make);
 
   Place place_;
+  Dispatch dispatch_;
   std::vector<std::unique_ptr<Communicator>> owned_;
   std::array<Communicator*, kNumGroups> groups_{};
 };

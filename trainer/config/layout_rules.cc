@@ -75,10 +75,13 @@ class Rules {
     cut(Axis::tp, a.num_heads * a.v_head_dim, heads + "v_head_dim");
   }
 
-  // Muon works on whole matrices, and no rank holds those that tp divides.
+  // Muon works on whole matrices, and no rank holds those that tp and etp divide.
   void muon() {
-    if (c_.optimizer.type == OptimizerType::muon && degree(Axis::tp) > 1)
-      problem(Axis::tp, "is not available yet with optimizer.type muon; use adamw, or leave tp out");
+    for (const Axis axis : {Axis::tp, Axis::etp}) {
+      if (c_.optimizer.type == OptimizerType::muon && degree(axis) > 1)
+        problem(axis,
+                concat("is not available yet with optimizer.type muon; use adamw, or leave ", name_of(axis), " out"));
+    }
   }
 
   void expert_parallel() {
@@ -90,6 +93,9 @@ class Rules {
       return;
     }
     divides(Axis::ep, e.num_experts, "model.moe.num_experts");
+    if (d_.dispatch == Dispatch::grouped && d_.ep % e.num_groups != 0 && e.num_groups % d_.ep != 0)
+      problem(Axis::ep, concat("with the grouped dispatch neither divides model.moe.num_groups ", e.num_groups,
+                               " nor is a multiple of it"));
     divide(Axis::etp, e.expert_size, "model.moe.expert_size");
   }
 
@@ -212,7 +218,14 @@ MeshDegrees degrees_of(const ParallelConfig& c) {
           .etp = degree(c.etp),
           .ep = degree(c.ep),
           .engram = degree(c.engram),
-          .dp = degree(c.dp)};
+          .dp = degree(c.dp),
+          .dispatch = c.dispatch};
+}
+
+MeshDegrees with_ep_groups(const Config& config, MeshDegrees layout) {
+  const bool grouped = layout.dispatch == Dispatch::grouped;
+  layout.ep_groups = grouped ? static_cast<int>(std::min<int64_t>(layout.ep, config.model.moe.num_groups)) : 1;
+  return layout;
 }
 
 std::vector<LayoutProblem> problems_of_layout(const Config& config, const MeshDegrees& degrees,
@@ -246,6 +259,9 @@ std::vector<MeshDegrees> nearest_layouts(const Config& config, const MeshDegrees
                                          Axes available) {
   constexpr size_t kMost = 3;
   std::vector<MeshDegrees> layouts = layouts_of(config, ranks, available);
+  for (MeshDegrees& layout : layouts) layout.dispatch = wanted.dispatch;
+  std::erase_if(layouts,
+                [&](const MeshDegrees& d) { return !problems_of_layout(config, d, ranks, available).empty(); });
   std::sort(layouts.begin(), layouts.end(), [&](const MeshDegrees& a, const MeshDegrees& b) {
     return distance_of(a, wanted) < distance_of(b, wanted);
   });

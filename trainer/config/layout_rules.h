@@ -13,10 +13,13 @@ namespace birkhoff {
 
 // The axes along which a run may have more than one rank today. The functions below take them as an argument, so that
 // tests can ask for all of them.
-inline constexpr Axis kAvailableAxes[] = {Axis::dp, Axis::tp};
+inline constexpr Axis kAvailableAxes[] = {Axis::dp, Axis::tp, Axis::ep, Axis::etp};
 using Axes = std::span<const Axis>;
 
 MeshDegrees degrees_of(const ParallelConfig& config);
+// The layout with the groups of ranks that the grouped dispatch needs. They follow from the groups of experts: a group
+// of ranks holds one of them, or, if there are fewer ranks than groups of experts, is one rank.
+MeshDegrees with_ep_groups(const Config& config, MeshDegrees layout);
 
 // A reason why a layout cannot be: `what` says about the degree, for example, "does not divide
 // model.attention.num_heads 4".

@@ -160,6 +160,15 @@ void ParameterStore::drop_share(Stream& stream, int unit, Part part) {
   }
 }
 
+// The same for experts, whose gradients are summed only over the ranks of edp that differ in dp alone.
+void ParameterStore::drop_experts(Stream& stream, int unit) {
+  const int first_of_edp = mesh_->coordinate(Axis::etp) + mesh_->degree(Axis::etp) * mesh_->coordinate(Axis::ep);
+  if (mesh_->coordinate(Axis::tp) == first_of_edp % mesh_->degree(Axis::tp)) return;
+  for (const Entry& e : entries_) {
+    if (e.unit == unit && e.parameter->role == Role::experts) fill_zero(stream, e.parameter->grad);
+  }
+}
+
 void ParameterStore::start_reduce(Stream& stream, int unit) {
   for (const Entry& e : shared_) {
     if (e.unit != unit) continue;
@@ -168,6 +177,7 @@ void ParameterStore::start_reduce(Stream& stream, int unit) {
   if (BK_DEFECT("gradients not summed") || (BK_DEFECT("a unit left unreduced") && unit == 1)) return;
   if (BK_DEFECT("D1 norm gains not summed over tp")) drop_share(stream, unit, Part::block_norms);
   if (BK_DEFECT("D2 hyper-connections not summed over tp")) drop_share(stream, unit, Part::hyper_connections);
+  if (BK_DEFECT("D10 expert gradient over dp instead of edp")) drop_experts(stream, unit);
   for (UnitBucket& b : buckets_) {
     if (b.unit == unit) b.bucket->start_reduce(stream);
   }
@@ -177,6 +187,10 @@ void ParameterStore::wait_reduced(Stream& stream) {
   if (BK_DEFECT("gradients not summed")) return;
   for (UnitBucket& b : buckets_) {
     if (!(BK_DEFECT("a unit left unreduced") && b.unit == 1)) b.bucket->wait_reduced(stream);
+  }
+  for (const Owned& o : owned_) {
+    if (!BK_DEFECT("D10 expert gradient times ep") || o.parameter->role != Role::experts) continue;
+    scale(stream, {o.gradient, o.gradient, {}, static_cast<double>(mesh_->degree(Axis::ep))});
   }
 }
 
@@ -203,7 +217,11 @@ void ParameterStore::values_changed() {
 
 void ParameterStore::state(StateVisitor& v) {
   for (const Entry& e : entries_) {
-    v.replicated("model." + e.parameter->name, e.parameter->value, e.parameter->held, *buckets_[e.bucket].group);
+    const Parameter& p = *e.parameter;
+    const bool flat = BK_DEFECT("D24 row-parallel shard as a flat range") && p.name.ends_with("attention.out.weight");
+    const int64_t rows = p.shape[0] / mesh_->degree(Axis::tp);
+    const Slice range{p.shape, {{{rows * mesh_->coordinate(Axis::tp), 0}, {rows, p.shape.back()}}}};
+    v.replicated("model." + p.name, p.value, flat ? range : p.held, *buckets_[e.bucket].group);
   }
   for (PersistentBuffer* b : buffers_) {
     v.replicated("model." + b->name, b->value, Slice::all(b->shape), mesh_->group(Group::stage));

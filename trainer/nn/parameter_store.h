@@ -77,6 +77,7 @@ class ParameterStore {
   };
   void make_buckets(const CostOf& cost_of);
   void drop_share(Stream& stream, int unit, Part part);
+  void drop_experts(Stream& stream, int unit);
   void bind();
 
   Device device_;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
+#include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/copy.h"
 #include "trainer/optim/optimizer.h"
 
@@ -139,7 +140,11 @@ void DenseOptimizer::state(StateVisitor& v) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
     const bool adamw = assignment_of(*o.parameter, options_.type).rule == OptimizerType::adamw;
-    v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, o.slice);
+    Slice slice = o.slice;
+    if (BK_DEFECT("D24 moments of experts by local number") && o.parameter->role == Role::experts) {
+      for (Box& box : slice.boxes) box.begin = box.begin.with(0, box.begin[0] - o.parameter->first_row());
+    }
+    v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }
 }

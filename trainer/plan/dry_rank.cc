@@ -8,6 +8,7 @@
 #include "kernels/core/error.h"
 #include "parallel/comm/engine/memory_exchange.h"
 #include "trainer/checkpoint/save.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/plan/model_memory.h"
 #include "trainer/step/build.h"
 
@@ -103,7 +104,7 @@ DryRank::DryRank(const Config& config, const MeshDegrees& layout, int rank, int 
   BK_ASSERT(vocab > 0 && layout.dp > 0, "a dry rank needs a vocabulary and all degrees");
   if (!config_.model.engram.layers.empty())
     hash_ = std::make_unique<EngramHash>(engram_hash_spec(config_, vocab, config_.model.engram.pad_id));
-  mesh_ = std::make_unique<Mesh>(layout.tp * layout.cp * layout.dp * layout.pp, rank, layout,
+  mesh_ = std::make_unique<Mesh>(layout.tp * layout.cp * layout.dp * layout.pp, rank, with_ep_groups(config_, layout),
                                  dry_groups(rank, ranks_on_host, traffic_));
   model_ =
       std::make_unique<Model>(make_model({DeviceKind::meta, 0}, *mesh_, model_options(config_, vocab, hash_.get())));

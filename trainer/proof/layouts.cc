@@ -23,7 +23,7 @@ int64_t least_dp(MeshDegrees d) {
 int64_t ranks_of(const MeshDegrees& d) { return int64_t{d.tp} * d.cp * d.dp * d.pp; }
 
 std::vector<int> degrees_of(const MeshDegrees& d) {
-  std::vector<int> degrees;
+  std::vector<int> degrees{static_cast<int>(d.dispatch)};
   for (const Axis axis : kLayoutAxes) degrees.push_back(degree_of(d, axis));
   return degrees;
 }
@@ -86,6 +86,7 @@ class Collector {
         for (size_t c = b + 1; c < axes_.size(); ++c) take_least({axes_[a], axes_[b], axes_[c]});
       }
     }
+    take_grouped();
     for (const Axis axis : kLayoutAxes) {
       if (is_among(axis, axes_)) continue;
       choice_.left_out.push_back({std::string(name_of(axis)), "this axis is not available yet"});
@@ -100,6 +101,16 @@ class Collector {
       degree_of(d, axis) = degree;
       d = with_least_dp(d);
       if (!is_known(d)) decide(d, refusal_of_degrees(d, rules_));
+    }
+  }
+
+  // The layouts that divide experts, once more with the grouped dispatch.
+  void take_grouped() {
+    for (const ProofLayout& plain : std::vector<ProofLayout>(choice_.layouts)) {
+      MeshDegrees d = plain.degrees;
+      if (d.ep == 1) continue;
+      d.dispatch = Dispatch::grouped;
+      decide(d, refusal_of_degrees(d, rules_));
     }
   }
 

@@ -39,7 +39,8 @@ struct LayoutChoice {
   std::vector<LeftOut> left_out;
 };
 
-// Every axis alone at 2 and 4, every pair and every triple of axes at the least degrees that the rules allow. A layout
+// Every axis alone at 2 and 4, every pair and every triple of axes at the least degrees that the rules allow; those of
+// them that divide experts also with the grouped dispatch. A layout
 // whose groups are those of another is not taken again: since experts fold over the replicas, ep2 needs two replicas
 // and is dp2.ep2 already, so the pair of dp and ep is dp4.ep2.
 LayoutChoice all_layouts(const LayoutRules& rules);

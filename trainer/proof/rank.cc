@@ -5,6 +5,7 @@
 #include "parallel/comm/host_values.h"
 #include "trainer/checkpoint/reader.h"
 #include "trainer/checkpoint/writer.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/proof/free_routing.h"
 #include "trainer/proof/weights.h"
 #include "trainer/step/build.h"
@@ -32,7 +33,7 @@ ProofRank::ProofRank(Communicator& world, const Config& config, MeshDegrees degr
       config_(config),
       learning_rate_(config.optimizer.schedule.learning_rate),
       stream_{device_of(config)},
-      mesh_(world, degrees),
+      mesh_(world, with_ep_groups(config, degrees)),
       engram_(addresses_without_tokenizer(config)) {
   const EngramHash* hash = engram_ ? &engram_->hash() : nullptr;
   const Device device = device_of(config);

@@ -18,7 +18,7 @@ namespace birkhoff {
 Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunReports& reports)
     : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
   const auto deadline = guard_startup();
-  mesh_ = std::make_unique<Mesh>(world(), degrees_of(config_.parallel));
+  mesh_ = std::make_unique<Mesh>(world(), with_ep_groups(config_, degrees_of(config_.parallel)));
   {
     // Collective, so it stands outside of agree().
     const int threads = threads_of(config_.run.threads, world());

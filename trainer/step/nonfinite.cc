@@ -40,9 +40,8 @@ class FiniteCheck {
 // If `p` holds experts, returns ", expert 3" for the first expert whose part of `of` is not finite.
 std::string part_of(FiniteCheck& finite, const Parameter& p, Tensor of) {
   if (p.role != Role::experts) return {};
-  for (int64_t e = 0; e < p.shape[0]; ++e) {
-    const int64_t count = p.shape[1] * p.shape[2];
-    if (!finite(of.flat(e * count, count))) return concat(", expert ", e);
+  for (int64_t e = 0; e < of.shape[0]; ++e) {
+    if (!finite(of.rows(e, 1))) return concat(", expert ", p.first_row() + e);
   }
   return {};
 }

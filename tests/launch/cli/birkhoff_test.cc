@@ -92,13 +92,12 @@ TEST(Birkhoff, RefusesALayoutWithAllReasonsAtOnce) {
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_EQ(refused.output,
             "error: layout tp3.ep5 on 4 ranks:\n"
-            "  ep 5   this axis is not available yet; leave it out\n"
             "  tp 3   does not divide model.attention.num_heads 4\n"
             "  tp 3   does not divide model.ffn.size 64\n"
             "  tp 3   does not divide model.moe.num_shared x expert_size 32\n"
             "  ep 5   does not divide model.moe.num_experts 8\n"
             "  tp 3   does not divide the 4 ranks\n"
-            "nearest that work: tp2.dp2, tp4, dp4\n");
+            "nearest that work: tp2.dp2.ep4, tp4.ep4, dp4.ep4\n");
   const auto refusal = [&](const std::string& arguments) {
     const Result result = program(arguments);
     EXPECT_EQ(result.exit_code, 2) << arguments;

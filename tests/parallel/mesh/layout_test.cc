@@ -60,12 +60,23 @@ TEST(Layout, NamesTheNearestAxisOrAllAxes) {
 }
 
 TEST(Layout, KnowsWhichAxesWereNamed) {
-  const std::vector<AxisDegree> axes = axes_of_layout("ep2.tp1");
+  const std::vector<AxisDegree> axes = read_layout("ep2.tp1").axes;
   ASSERT_EQ(axes.size(), 2u);
   EXPECT_EQ(axes[0].axis, Axis::ep);
   EXPECT_EQ(axes[0].degree, 2);
   EXPECT_EQ(axes[1].axis, Axis::tp);
-  EXPECT_TRUE(axes_of_layout("1").empty());
+  EXPECT_TRUE(read_layout("1").axes.empty());
+}
+
+TEST(Layout, MayNameTheGroupedDispatch) {
+  for (const char* text : {"dp2.ep2.grouped", "grouped.ep2.dp2"}) {
+    EXPECT_EQ(parse_layout(text).dispatch, Dispatch::grouped);
+    EXPECT_EQ(layout_name(parse_layout(text)), "dp2.ep2.grouped");
+  }
+  EXPECT_EQ(parse_layout("ep2").dispatch, Dispatch::plain);
+  EXPECT_FALSE(read_layout("ep2").names_dispatch);
+  EXPECT_THAT(refusal("ep2.grouped.grouped"), HasSubstr("'grouped' stands a second time"));
+  EXPECT_THAT(refusal("ep2.group"), HasSubstr("'group' is not an axis with its degree"));
 }
 
 TEST(Layout, FillsAnOpenDpWithTheLeast) {

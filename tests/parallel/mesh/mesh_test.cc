@@ -72,6 +72,8 @@ TEST(Mesh, NamesTheGroupsThatRunsNeed) {
                                                       {Group::batch, {5, 7}},
                                                       {Group::stage, {4, 5, 6, 7}},
                                                       {Group::engram_holders, {5, 7}},
+                                                      {Group::ep_across, {5}},
+                                                      {Group::ep_within, {5}},
                                                       {Group::ends, {1, 5}},
                                                       {Group::world, {0, 1, 2, 3, 4, 5, 6, 7}}};
     for (int g = 0; g < kNumGroups; ++g) {
@@ -173,9 +175,18 @@ TEST(Mesh, OfOneRankAloneHasTheGroupsOfARealOne) {
   });
 }
 
+// Four ranks of ep in two groups, beside two shards of each expert.
+TEST(Mesh, DividesEpIntoGroupsOfNeighbors) {
+  const auto degrees = resolve_degrees({.etp = 2, .ep = 4, .dp = 8, .ep_groups = 2}, 8);
+  EXPECT_THAT(members_of(Group::ep, 3, degrees), ElementsAre(1, 3, 5, 7));
+  EXPECT_THAT(members_of(Group::ep_within, 3, degrees), ElementsAre(1, 3));
+  EXPECT_THAT(members_of(Group::ep_across, 3, degrees), ElementsAre(3, 7));
+  EXPECT_EQ(coordinates_of(5, degrees)[static_cast<size_t>(Axis::ep_group)], 1);
+}
+
 TEST(Mesh, CoordinatesNameEveryRankOnce) {
   const auto degrees = resolve_degrees({.tp = 2, .cp = 3, .pp = 2, .etp = 2, .ep = 3, .engram = 6, .dp = 2}, 24);
-  EXPECT_THAT(degrees, ElementsAre(2, 3, 2, 2, 2, 3, 2, 6));
+  EXPECT_THAT(degrees, ElementsAre(2, 3, 2, 2, 2, 3, 2, 6, 1));
   for (int rank = 0; rank < 24; ++rank) {
     const auto c = coordinates_of(rank, degrees);
     EXPECT_EQ(c[0] + 2 * (c[1] + 3 * (c[2] + 2 * c[3])), rank);

@@ -73,6 +73,25 @@ TEST(LayoutRules, CheckEveryWidthThatAnAxisDivides) {
       << "no dense layer";
 }
 
+TEST(LayoutRules, CheckTheGroupsOfTheGroupedDispatch) {
+  const auto grouped = [](int groups, const char* layout, int ranks) {
+    return refusal(config({concat("model.moe.num_groups=", groups), "model.moe.top_groups=1",
+                           concat("batch.global_batch_size=", ranks), "batch.micro_batch_size=1"}),
+                   layout, ranks);
+  };
+  EXPECT_EQ(grouped(4, "ep2.grouped", 2), "");
+  EXPECT_EQ(grouped(2, "ep4.grouped", 4), "");
+  EXPECT_EQ(grouped(1, "ep4.grouped", 4), "");
+  const Config twelve = config({"model.moe.num_experts=12", "model.moe.num_groups=4", "model.moe.top_groups=1",
+                                "batch.global_batch_size=6", "batch.micro_batch_size=1"});
+  EXPECT_THAT(refusal(twelve, "ep6.grouped", 6), HasSubstr("ep 6   with the grouped dispatch neither divides "
+                                                           "model.moe.num_groups 4 nor is a multiple of it"));
+  EXPECT_EQ(refusal(twelve, "ep6", 6), "");
+  EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep12.grouped")).ep_groups, 4);
+  EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep2.grouped")).ep_groups, 2);
+  EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep12")).ep_groups, 1);
+}
+
 TEST(LayoutRules, CheckTheRanksOfTheWorldAndOfAStage) {
   EXPECT_THAT(refusal(config(), "tp2", 3), HasSubstr("tp 2   does not divide the 3 ranks"));
   EXPECT_THAT(refusal(config(), "tp2.dp2", 8),
@@ -93,7 +112,7 @@ TEST(LayoutRules, CheckTheBatchOnEveryReplica) {
   EXPECT_EQ(refusal(c, "dp3", 3), "");
   EXPECT_EQ(refusal(c, "1", 4, kAvailableAxes),
             "layout dp4 on 4 ranks:\n  dp 4   x batch.micro_batch_size 2 does not divide batch.global_batch_size 12\n"
-            "nearest that work: tp2.dp2");
+            "nearest that work: tp2.dp2, tp2.dp2.ep2, tp2.dp2.etp2");
   EXPECT_THAT(refusal(c, "1", 5, kAvailableAxes),
               HasSubstr("\nno layout works on so many ranks; change their number or the config"));
   EXPECT_EQ(refusal(c, "tp2.dp2", 4), "") << "only replicas share the batch";
@@ -136,7 +155,7 @@ TEST(LayoutRules, RefuseAxesThatAreNotAvailableTogetherWithOtherReasons) {
             "  tp 3   does not divide model.attention.num_kv_heads 2\n"
             "  tp 3   does not divide model.ffn.size 512\n"
             "  tp 3   does not divide the 8 ranks\n"
-            "nearest that work: tp2.dp4, dp8");
+            "nearest that work: tp2.dp4, dp8, tp2.dp4.ep2");
 }
 
 TEST(LayoutRules, LeaveOutWhatDependsOnRanksThatAreNotKnown) {
@@ -150,7 +169,8 @@ TEST(LayoutRules, ListEveryLayoutOnceAndAllOfThemWork) {
                                                             "dp4.etp2.ep2", "tp2.dp2", "tp2.dp2.ep2", "tp2.dp2.ep4",
                                                             "tp2.dp2.etp2", "tp2.dp2.etp4", "tp2.dp2.etp2.ep2"));
   for (const MeshDegrees& layout : layouts) EXPECT_EQ(refusal(config(), layout_name(layout), 4), "");
-  EXPECT_THAT(names(layouts_of(config(), 4)), ElementsAre("dp4", "tp2.dp2"));
+  const Axis replicas[] = {Axis::dp};
+  EXPECT_THAT(names(layouts_of(config(), 4, replicas)), ElementsAre("dp4"));
   EXPECT_THAT(layouts_of(config(), 7), IsEmpty()) << "7 does not divide the batch";
 }
 

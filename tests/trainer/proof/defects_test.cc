@@ -7,6 +7,7 @@
 #include "tests/support/temp_dir.h"
 #include "trainer/config/reader.h"
 #include "trainer/proof/proof_config.h"
+#include "trainer/proof/rank.h"
 #include "trainer/proof/verify.h"
 
 namespace birkhoff {
@@ -67,6 +68,10 @@ constexpr const char* kFastRows = "optimizer.learning_rate=0.02";
 std::vector<Case> cases() {
   const std::vector<std::string> biased = {"model.attention.type=gqa", "model.attention.num_kv_heads=2",
                                            "model.attention.bias=true"};
+  const std::vector<std::string> four_heads = {"model.attention.num_heads=4"};
+  const std::vector<std::string> inner = {"model.moe.gate_position=inner"};
+  // Each rank holds a group of two experts, so that both experts of a token may lie on one rank.
+  const std::vector<std::string> groups = {"model.moe.num_groups=4", "model.moe.top_groups=2"};
   const std::vector<Case> all = {
       Case{"gradients not summed", "dp2", ".*attention latents, .*", "attention latents"},
       Case{"D8 targets of the rank", "dp2", ".*routed experts, .*", "routed experts"},
@@ -91,6 +96,16 @@ std::vector<Case> cases() {
       Case{"D6 row-parallel bias added by every rank", "tp2", ".*biases, .*", "biases", biased},
       Case{"D7 local lse in the z term", "tp2", ".*head, .*", "head"},
       Case{"D7 non-owners subtract", "tp2", ".*head, .*", "head"},
+      Case{"D10 expert gradient times ep", "ep2", ".*routed experts, .*", "routed experts"},
+      Case{"D10 expert gradient over dp instead of edp", "tp4.ep2", ".*routed experts, .*", "routed experts",
+           four_heads},
+      Case{"D11 gate gradient of one rank's inner width", "tp2.etp2", ".*routers, .*", "routers", inner},
+      Case{"D11 gate gradient of one rank's inner width", "ep2.etp2.grouped", ".*routers, .*", "routers"},
+      Case{"experts of one rank's inner width", "etp2", ".*loss, of the next token.*", "loss"},
+      Case{"D23 norm counts what all hold tp times", "tp2.ep2", ".*gradient norm, .*", "gradient norm"},
+      Case{"D23 norm misses experts", "tp2.ep2", ".*gradient norm, .*", "gradient norm"},
+      Case{"D28 gate gradient from the summed row", "ep4.grouped", ".*routers, .*", "routers", groups},
+      Case{"D28 a token sent twice to a group", "ep4.grouped", ".*routed experts, .*", "routed experts", groups},
       Case{"D9 targets of depth 0", "tp2", ".*loss, of MTP depth 1.*", "loss"},
       Case{"D9 shift after slicing", "tp2", ".*loss, of MTP depth 1.*", "loss"},
       Case{"D12 loads counted by every rank", "tp2", ".*the loads of the experts differ.*", ""},
@@ -109,14 +124,48 @@ std::vector<Case> cases() {
 }
 
 INSTANTIATE_TEST_SUITE_P(Replicas, SeededDefect, testing::ValuesIn(cases()), [](const auto& info) {
-  std::string name = info.param.defect;
+  std::string name = concat(info.param.defect, " at ", info.param.layout);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return std::isalnum(c) == 0; }, '_');
   return name;
 });
 
+// A state that a layout saves in the wrong places is not what one rank loads, or the writer refuses it.
+TEST(SeededDefects, AreFoundInASavedState) {
+  const ProofLayout layout = proof_layout(parse_layout("tp2.ep2"), 8);
+  const char* folder = std::getenv("BIRKHOFF_SOURCE_DIR");
+  const Config config =
+      proof_config(
+          load_config(std::string(folder ? folder : ".") + "/configs/test.yaml", {"model.vocab_size=61"}).config,
+          {layout})
+          .config;
+  const auto saved = [&](const TempDir& scratch) {
+    Whole state;
+    run_ranks(layout.ranks, [&](Communicator& world) {
+      ProofRank rank(world, config, layout.degrees);
+      rank.set_values();
+      rank.save(scratch.path());
+    });
+    run_ranks(1, [&](Communicator& world) {
+      ProofRank rank(world, config, {});
+      rank.load(scratch.path());
+      state = rank.state();
+    });
+    return state;
+  };
+  const TempDir right, wrong, refused;
+  const Whole expected = saved(right);
+  seeded = "D24 row-parallel shard as a flat range";
+  const Whole actual = saved(wrong);
+  seeded = "D24 moments of experts by local number";
+  EXPECT_ANY_THROW(saved(refused));
+  seeded.clear();
+  EXPECT_THAT(bitwise_differences(expected, actual), testing::Each(testing::HasSubstr("attention.out.weight")));
+  EXPECT_THAT(bitwise_differences(expected, actual), testing::Not(IsEmpty()));
+}
+
 TEST(SeededDefects, AreOffUnlessATestSwitchesThemOn) {
-  for (const char* layout : {"dp2", "tp2"}) {
+  for (const char* layout : {"dp2", "tp2", "tp2.ep2.etp2", "ep2.grouped"}) {
     const LayoutVerdict v = verdict(layout);
     EXPECT_THAT(v.verdict.failures, IsEmpty()) << print(v);
   }

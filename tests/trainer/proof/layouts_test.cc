@@ -50,7 +50,11 @@ TEST(AllLayouts, AreSingleAxesPairsAndTriplesWithoutRepetition) {
                                       // Pairs: those of dp have two replicas of each expert, since dp2.ep2 is ep2.
                                       "tp2.dp2", "tp2.etp2", "tp2.ep2", "dp4.etp2", "dp4.ep2", "dp4.etp2.ep2",
                                       // Triples.
-                                      "tp2.dp2.etp2", "tp2.dp2.ep2", "tp2.dp2.etp2.ep2", "dp8.etp2.ep2"));
+                                      "tp2.dp2.etp2", "tp2.dp2.ep2", "tp2.dp2.etp2.ep2", "dp8.etp2.ep2",
+                                      // Those that divide experts, grouped.
+                                      "dp2.ep2.grouped", "dp4.ep4.grouped", "tp2.ep2.grouped", "dp4.ep2.grouped",
+                                      "dp4.etp2.ep2.grouped", "tp2.dp2.ep2.grouped", "tp2.dp2.etp2.ep2.grouped",
+                                      "dp8.etp2.ep2.grouped"));
   EXPECT_THAT(left_out(all), IsEmpty());
   EXPECT_THAT(all.left_out, SizeIs(3)) << "cp, pp and engram are not available";
   for (const ProofLayout& layout : all.layouts) {
@@ -59,14 +63,16 @@ TEST(AllLayouts, AreSingleAxesPairsAndTriplesWithoutRepetition) {
 }
 
 TEST(AllLayouts, AreThoseOfTheAxesThatAreAvailable) {
-  const LayoutChoice all = all_layouts({});
+  const LayoutChoice all = all_layouts(rules({Axis::tp, Axis::dp}));
   EXPECT_THAT(names(all), ElementsAre("tp2", "tp4", "dp2", "dp4", "tp2.dp2"));
   EXPECT_THAT(all.left_out, SizeIs(5));
+  EXPECT_EQ(names(all_layouts({})), names(all_layouts(rules(kInsideALayer))));
 }
 
 TEST(AllLayouts, LeaveOutWhatNeedsMoreRanks) {
   const LayoutChoice all = all_layouts(rules(kInsideALayer, 3));
-  EXPECT_THAT(names(all), ElementsAre("tp2", "dp2", "dp2.etp2", "dp2.ep2", "tp2.etp2", "tp2.ep2"));
+  EXPECT_THAT(names(all), ElementsAre("tp2", "dp2", "dp2.etp2", "dp2.ep2", "tp2.etp2", "tp2.ep2", "dp2.ep2.grouped",
+                                      "tp2.ep2.grouped"));
   EXPECT_THAT(left_out(all), testing::Contains("tp2.dp2: needs 4 ranks, but --ranks allows 3"));
   EXPECT_THAT(left_out(all), testing::Contains("dp8.etp2.ep2: needs 8 ranks, but --ranks allows 3"));
   EXPECT_THAT(left_out(all), SizeIs(12));
@@ -98,7 +104,7 @@ TEST(ProofLayouts, HaveTheLeastReplicasOverWhichExpertsAndTablesFold) {
 
 TEST(ChosenLayouts, AreRefusedAllAtOnce) {
   EXPECT_THAT(refused("dp2,cp2,xx,dp9", {}),
-              AllOf(HasSubstr("layout cp2: only dp, tp are available yet"), HasSubstr("'xx' is not an axis"),
+              AllOf(HasSubstr("layout cp2: only dp, tp, ep, etp are available yet"), HasSubstr("'xx' is not an axis"),
                     HasSubstr("layout dp9: needs 9 ranks, but --ranks allows 8")));
   EXPECT_THAT(refused("dp3.ep2", rules(kInsideALayer)), HasSubstr("dp must be a multiple of 2"));
   EXPECT_THAT(refused("tp1000000.ep1000000.etp1000000", rules(kInsideALayer)), HasSubstr("needs 1000000 ranks"));

@@ -55,7 +55,8 @@ class Drawer {
   // Of the layouts that the config allows.
   ProofLayout layout(const Config& config) {
     std::vector<ProofLayout> allowed;
-    for (const char* name : {"dp2", "dp3", "dp4", "tp2", "tp2.dp2", "tp2.dp3"}) {
+    for (const char* name : {"dp2", "dp3", "dp4", "tp2", "tp2.dp2", "tp2.dp3", "ep2", "ep4.grouped", "etp2", "tp2.ep2",
+                             "tp2.dp2.ep2.etp2", "tp2.dp3.ep2.grouped"}) {
       const ProofLayout candidate = proof_layout(parse_layout(name), 6);
       if (problems_of_layout(config, candidate.degrees, std::nullopt).empty()) allowed.push_back(candidate);
     }

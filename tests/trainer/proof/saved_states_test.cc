@@ -17,7 +17,8 @@ using testing::IsEmpty;
 
 std::vector<ProofLayout> layouts() {
   std::vector<ProofLayout> all;
-  for (const char* name : {"1", "dp2", "dp3", "tp2", "tp4", "tp2.dp2", "tp4.dp2", "tp2.dp3"}) {
+  for (const char* name :
+       {"1", "dp2", "dp3", "tp2", "tp4", "tp2.dp2", "tp2.dp3", "ep2", "tp2.ep2.etp2", "tp2.dp2.ep4"}) {
     all.push_back(proof_layout(parse_layout(name), 8));
   }
   return all;

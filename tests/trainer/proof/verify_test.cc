@@ -34,9 +34,14 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 // The layouts of the available axes that the config allows.
 std::vector<ProofLayout> allowed_layouts(const std::vector<std::string>& overrides) {
 #ifdef BIRKHOFF_SANITIZED
-  const std::vector<MeshDegrees> degrees = {{.dp = 3}, {.tp = 2, .dp = 2}};
+  const std::vector<MeshDegrees> degrees = {{.dp = 3}, {.tp = 2, .etp = 2, .ep = 2, .dp = 2}};
 #else
-  const std::vector<MeshDegrees> degrees = {{.dp = 2}, {.dp = 3}, {.tp = 2}, {.tp = 2, .dp = 2}};
+  const std::vector<MeshDegrees> degrees = {{.dp = 3},
+                                            {.tp = 2},
+                                            {.tp = 2, .ep = 2, .dp = 2},
+                                            {.tp = 2, .etp = 2, .dp = 2},
+                                            {.etp = 2, .ep = 2, .dp = 4},
+                                            {.ep = 2, .dp = 2, .dispatch = Dispatch::grouped}};
 #endif
   const Config config = all_parts(overrides, {}).config;
   std::vector<ProofLayout> layouts;
@@ -69,6 +74,7 @@ std::vector<Case> models() {
       Case{"all_parts", {}},
       Case{"reference", {"run.device=reference"}},
       Case{"single_pass", {"model.residual.type=mhc_single_pass", "model.tie_embeddings=true"}},
+      Case{"inner_gates", {"model.moe.gate_position=inner", "model.recompute=block"}},
       Case{"hc", {"model.residual.type=hc"}},
       Case{"plain", {"model.residual.type=plain"}},
       Case{"muon", {"optimizer.type=muon", "optimizer.engram.update=sparse_adamw"}},

@@ -1,0 +1,131 @@
+// Dispatch of a token once to each group of ranks that holds some of its experts.
+#include "trainer/nn/grouped_dispatch.h"
+
+#include <algorithm>
+
+#include "kernels/core/seeded_defect.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/moe/destinations.h"
+#include "kernels/moe/permute.h"
+
+namespace birkhoff {
+
+GroupedDispatch::GroupedDispatch(Build& build, int64_t channels, const MoeOptions& options)
+    : steps_{Step{RowExchange(build.mesh->group(Group::ep_across)), 0, 0},
+             Step{RowExchange(build.mesh->group(Group::ep_within)), 0, 0}},
+      shards_(build.mesh->group(Group::etp)),
+      channels_(channels),
+      most_copies_(std::min<int64_t>(options.top_groups, steps_[0].exchange.size())),
+      activation_(build.precision.activation()),
+      slot_(build.slot<Saved>()) {
+  const int64_t within = steps_[1].exchange.size();
+  steps_[0].each = options.num_experts / steps_[0].exchange.size();
+  steps_[1].each = steps_[0].each / within;
+  steps_[1].first = build.mesh->coordinate(Axis::ep) / within * steps_[0].each;
+  first_ = steps_[1].each * build.mesh->coordinate(Axis::ep);
+}
+
+RowRoute GroupedDispatch::route(Frame& f, const Step& step, const Rows& rows, Tensor mask) const {
+  const ArenaScope scope(f.gradient_arena());
+  const int64_t items = rows.index.shape[0];
+  if (BK_DEFECT("D28 a token sent twice to a group")) {
+    const Tensor to = f.take_gradient(Precision::index(), rows.index.shape);
+    pair_destinations(f.stream, {.to = to,
+                                 .index = rows.index,
+                                 .token_mask = mask,
+                                 .first = step.first,
+                                 .each = step.each,
+                                 .num_ranks = step.exchange.size()});
+    return step.exchange.route(f, to, to.count());
+  }
+  const Tensor to = f.take_gradient(Precision::index(), {items, step.exchange.size()});
+  token_destinations(f.stream,
+                     {.to = to, .index = rows.index, .token_mask = mask, .first = step.first, .each = step.each});
+  return step.exchange.route(f, to, items * most_copies_);
+}
+
+Tensor GroupedDispatch::sent(Frame& f, const Step& step, const RowRoute& route, Tensor values) const {
+  const Tensor arrived = f.take_gradient(values.dtype, values.shape.with(0, route.num_received));
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor rows = f.take_gradient(values.dtype, values.shape.with(0, route.num_sent));
+  permute_forward(f.stream, {rows, values, route.item_of});
+  step.exchange.send(f, route, arrived, rows);
+  return arrived;
+}
+
+void GroupedDispatch::returned(Frame& f, const Step& step, const RowRoute& route, Tensor out, Tensor in,
+                               Tensor base) const {
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor back = f.take_gradient(in.dtype, in.shape.with(0, route.num_sent));
+  step.exchange.give_back(f, route, back, in);
+  combine_forward(f.stream, {out, back, {}, base, route.row_of});
+}
+
+Experts::Input GroupedDispatch::send(Frame& f, const Tokens& tokens) {
+  Saved& s = f.saved(slot_);
+  Rows rows{tokens.x, tokens.index, tokens.gate};
+  for (size_t i = 0; i < num_steps(); ++i) {
+    s.routes[i] = route(f, steps_[i], rows, i == 0 ? tokens.mask : Tensor{});
+    rows = {sent(f, steps_[i], s.routes[i], rows.x), sent(f, steps_[i], s.routes[i], rows.index),
+            sent(f, steps_[i], s.routes[i], rows.gate)};
+  }
+  own_experts(f.stream, {rows.index, rows.index, first_, steps_[1].each});
+  s.counts = shards_.counts(f, rows.x.shape[0]);
+  const Tensor gate = shards_.gather(f, s.counts, rows.gate), kept = f.take_statistic(gate.shape);
+  copy(f.stream, kept, gate);
+  const bool dry = f.stream.device.kind == DeviceKind::meta;
+  return {.x = shards_.gather(f, s.counts, rows.x),
+          .index = shards_.gather(f, s.counts, rows.index),
+          .gate = kept,
+          .pairs = dry ? tokens.index.count() * shards_.size() : Experts::Input::kCount};
+}
+
+Tensor GroupedDispatch::return_outputs(Frame& f, Tensor y, const Tokens& tokens, Tensor base) {
+  const Saved& s = f.saved(slot_);
+  const Tensor y_TC = f.take(activation_, tokens.x.shape);
+  const ArenaScope scope(f.gradient_arena());
+  Tensor out = summed(f, s, activation_, y);
+  for (size_t i = num_steps() - 1; i > 0; --i) out = returned_items(f, i, s, out);
+  returned(f, steps_[0], s.routes[0], y_TC, out, base);
+  return y_TC;
+}
+
+Tensor GroupedDispatch::send_gradients(Frame& f, Tensor dy_TC, const Tokens&, Tensor) {
+  const Saved& s = f.saved(slot_);
+  Tensor dy = dy_TC;
+  for (size_t i = 0; i < num_steps(); ++i) dy = sent(f, steps_[i], s.routes[i], dy);
+  return shards_.gather(f, s.counts, dy);
+}
+
+Tensor GroupedDispatch::return_gradients(Frame& f, Tensor dx, Tensor dgate_of_input, Tensor dgate) {
+  const Saved& s = f.saved(slot_);
+  const Tensor dx_TC = f.take_gradient(activation_, {s.routes[0].row_of.shape[0], channels_});
+  const ArenaScope scope(f.gradient_arena());
+  Tensor rows = summed(f, s, activation_, dx), gates = summed(f, s, Precision::statistic(), dgate_of_input);
+  for (size_t i = num_steps() - 1; i > 0; --i) {
+    rows = returned_items(f, i, s, rows);
+    gates = returned_items(f, i, s, gates);
+  }
+  returned(f, steps_[0], s.routes[0], dx_TC, rows, {});
+  returned(f, steps_[0], s.routes[0], dgate, gates, {});
+  return dx_TC;
+}
+
+// The sums over the copies that the items of step i sent.
+Tensor GroupedDispatch::returned_items(Frame& f, size_t i, const Saved& s, Tensor in) const {
+  const Tensor out = f.take_gradient(in.dtype, in.shape.with(0, s.routes[i].row_of.shape[0]));
+  returned(f, steps_[i], s.routes[i], out, in, {});
+  return out;
+}
+
+Tensor GroupedDispatch::summed(Frame& f, const Saved& s, DType dtype, Tensor summands) const {
+  if (shards_.size() == 1) return summands;
+  const bool gates = summands.shape.back() != channels_;
+  if (BK_DEFECT("D11 gate gradient of one rank's inner width") && gates && shards_.rank() > 0)
+    fill_zero(f.stream, summands);
+  const Tensor sum = f.take_gradient(dtype, summands.shape.with(0, s.routes[num_steps() - 1].num_received));
+  shards_.sum_to(f, s.counts, sum, summands);
+  return sum;
+}
+
+}  // namespace birkhoff

@@ -1,0 +1,94 @@
+#include "trainer/nn/row_exchange.h"
+
+#include <numeric>
+
+#include "kernels/core/error.h"
+#include "kernels/elementwise/copy.h"
+#include "kernels/gemm/precision.h"
+#include "kernels/moe/expert_order.h"
+#include "parallel/comm/host_values.h"
+
+namespace birkhoff {
+namespace {
+
+int64_t total(const std::vector<int64_t>& counts) { return std::accumulate(counts.begin(), counts.end(), int64_t{0}); }
+
+// Elements of each row.
+int64_t width_of(Tensor rows) {
+  int64_t width = 1;
+  for (int dim = 1; dim < rows.shape.rank(); ++dim) width *= rows.shape[dim];
+  return width;
+}
+
+std::vector<int64_t> elements(std::vector<int64_t> rows, int64_t width) {
+  for (int64_t& count : rows) count *= width;
+  return rows;
+}
+
+std::vector<int64_t> evenly(int64_t rows, int64_t ranks) {
+  std::vector<int64_t> counts;
+  for (int64_t r = 0; r < ranks; ++r) counts.push_back((r + 1) * rows / ranks - r * rows / ranks);
+  return counts;
+}
+
+bool is_dry(const Frame& f) { return f.stream.device.kind == DeviceKind::meta; }
+
+}  // namespace
+
+RowRoute RowExchange::route(Frame& f, Tensor to, int64_t planned) const {
+  const auto n = static_cast<size_t>(size());
+  RowRoute route;
+  const Tensor offsets = f.take_offset({size() + 1});
+  route.row_of = f.take_index(to.shape);
+  route.item_of = f.take_index({to.count()});
+  expert_order(f.stream, {offsets, route.row_of, route.item_of, to});
+  if (is_dry(f)) {
+    route.sent = route.received = evenly(planned, size());
+  } else {
+    std::vector<int64_t> first(n + 1);
+    to_host(f.stream, first.data(), offsets);
+    for (size_t r = 0; r < n; ++r) route.sent.push_back(first[r + 1] - first[r]);
+    const std::vector<int64_t> ones(n, 1);
+    route.received = all_to_all_v_on_host(*group_, ones, std::span<const int64_t>(route.sent), ones);
+  }
+  route.num_sent = total(route.sent);
+  route.num_received = total(route.received);
+  route.item_of = route.item_of.rows(0, route.num_sent);
+  return route;
+}
+
+void RowExchange::send(Frame& f, const RowRoute& route, Tensor out, Tensor in) const {
+  BK_ASSERT(out.shape[0] == route.num_received && in.shape[0] == route.num_sent, "sends ", in.shape, " into ",
+            out.shape);
+  const int64_t width = width_of(in);
+  group_->all_to_all_v(f.stream, out, elements(route.received, width), in, elements(route.sent, width))->wait(f.stream);
+}
+
+void RowExchange::give_back(Frame& f, const RowRoute& route, Tensor out, Tensor in) const {
+  BK_ASSERT(out.shape[0] == route.num_sent && in.shape[0] == route.num_received, "gives back ", in.shape, " into ",
+            out.shape);
+  const int64_t width = width_of(in);
+  group_->all_to_all_v(f.stream, out, elements(route.sent, width), in, elements(route.received, width))->wait(f.stream);
+}
+
+std::vector<int64_t> RowGather::counts(Frame& f, int64_t own) const {
+  if (is_dry(f)) return std::vector<int64_t>(static_cast<size_t>(size()), own);
+  return all_gather_on_host(*group_, own);
+}
+
+Tensor RowGather::gather(Frame& f, const std::vector<int64_t>& counts, Tensor own) const {
+  if (size() == 1) return own;
+  const Tensor all = f.take_gradient(own.dtype, own.shape.with(0, total(counts)));
+  group_->all_gather_v(f.stream, all, own, elements(counts, width_of(own)))->wait(f.stream);
+  return all;
+}
+
+void RowGather::sum_to(Frame& f, const std::vector<int64_t>& counts, Tensor own, Tensor all) const {
+  const ArenaScope scope(f.gradient_arena());
+  const bool same = own.dtype == all.dtype;
+  const Tensor sum = same ? own : f.take_gradient(all.dtype, own.shape);
+  group_->reduce_scatter_v(f.stream, sum, all, elements(counts, width_of(own)))->wait(f.stream);
+  if (!same) copy(f.stream, own, sum);
+}
+
+}  // namespace birkhoff
