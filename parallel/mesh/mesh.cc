@@ -92,6 +92,9 @@ std::string_view name_of(Group group) {
   return kGroups[static_cast<size_t>(group)];
 }
 
+// Both enumerations begin with the axes, in the same order.
+Group group_along(Axis axis) { return static_cast<Group>(axis); }
+
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees d, int world) {
   const std::string table = needs_table(d, world);
   for (const int degree : {d.tp, d.cp, d.pp, d.etp, d.ep, d.engram}) {

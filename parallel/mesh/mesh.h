@@ -39,6 +39,8 @@ enum class Group : uint8_t {
 };
 inline constexpr int kNumGroups = 15;
 std::string_view name_of(Group group);
+// The ranks along an axis.
+Group group_along(Axis axis);
 
 // How tokens reach the ranks of their experts: a copy for each expert, or one for each group of ranks.
 enum class Dispatch : uint8_t { plain, grouped };
@@ -60,6 +62,12 @@ struct Place {
 
   int degree(Axis axis) const { return degrees[static_cast<size_t>(axis)]; }
   int coordinate(Axis axis) const { return coordinates[static_cast<size_t>(axis)]; }
+  // The same place with another coordinate along one axis, as far as the division of tensors depends on it.
+  Place with(Axis axis, int coordinate) const {
+    Place other = *this;
+    other.coordinates[static_cast<size_t>(axis)] = coordinate;
+    return other;
+  }
 };
 
 // The groups that this rank is in. Neighboring ranks differ in tp first, then cp, dp and pp, so that the axes with the

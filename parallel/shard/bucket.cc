@@ -16,31 +16,65 @@ int64_t padded(int64_t count) { return (count + kAlignment - 1) / kAlignment * k
 Bucket::Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load)
     : replicas_(&replicas), items_(std::move(items)) {
   BK_ASSERT(static_cast<int>(load.size()) == replicas.size());
-  std::vector<PartitionItem> parts;
-  int64_t count = 0;
-  for (const BucketItem& item : items_) {
-    offsets_.push_back(count);
-    parts.push_back({padded(item.held.shape.count()), item.cost, item.grain});
-    count += parts.back().count;
-  }
-  pieces_ = cut_bucket(parts, load);
+  cut(load);
   first_ = std::accumulate(pieces_.begin(), pieces_.begin() + replicas.rank(), int64_t{0});
-  values_ = storage.take(DType::f32, {count});
-  gradients_ = storage.take(DType::f32, {count});
+  values_ = storage.take(DType::f32, {offsets_.back()});
+  gradients_ = storage.take(DType::f32, {offsets_.back()});
   Stream stream{storage.device()};
   fill_zero(stream, values_);
   fill_zero(stream, gradients_);
   find_owned();
 }
 
-void Bucket::find_owned() {
-  const int64_t last = first_ + pieces_[static_cast<size_t>(replicas_->rank())];
+void Bucket::cut(std::vector<double>& load) {
+  std::vector<PartitionItem> parts;
+  offsets_ = cut_offsets_ = {0};
+  for (const BucketItem& item : items_) {
+    BK_ASSERT(item.units.has_value() == has_units(), item.name, ": only some items of a bucket have units");
+    const int64_t count = padded(item.held.shape.count());
+    parts.push_back(item.units ? PartitionItem{*item.units, item.cost, 1}
+                               : PartitionItem{count, item.cost, item.grain});
+    offsets_.push_back(offsets_.back() + count);
+    cut_offsets_.push_back(cut_offsets_.back() + parts.back().count);
+  }
+  pieces_ = cut_bucket(parts, load);
+  cut_begins_ = {0};
+  for (const int64_t count : pieces_) cut_begins_.push_back(cut_begins_.back() + count);
+  if (!has_units()) return;
+  // A piece ends where the first unit of the next one begins, and the last piece at the end of the bucket.
+  int64_t begin = 0;
+  for (size_t rank = 0; rank < pieces_.size(); ++rank) {
+    const int64_t end = rank + 1 == pieces_.size() ? offsets_.back() : begin_of_unit(cut_begins_[rank + 1]);
+    pieces_[rank] = end - begin;
+    begin = end;
+  }
+}
+
+// The element at which a unit of the bucket begins.
+int64_t Bucket::begin_of_unit(int64_t unit) const {
   for (size_t i = 0; i < items_.size(); ++i) {
-    const int64_t begin = std::max(first_, offsets_[i]);
-    const int64_t end = std::min(last, offsets_[i] + items_[i].held.shape.count());
-    if (begin >= end) continue;
-    owned_.push_back({i, begin - offsets_[i], items_[i].held.slice.part(begin - offsets_[i], end - begin),
-                      values_.flat(begin, end - begin), gradients_.flat(begin, end - begin)});
+    if (unit >= cut_offsets_[i + 1]) continue;
+    return offsets_[i] + (unit - cut_offsets_[i]) * (items_[i].held.shape.count() / *items_[i].units);
+  }
+  return offsets_.back();
+}
+
+Bucket::Range Bucket::owned_by(int rank, size_t item) const {
+  const int64_t first = cut_begins_[static_cast<size_t>(rank)], last = cut_begins_[static_cast<size_t>(rank) + 1];
+  const int64_t all = items_[item].units.value_or(items_[item].held.shape.count());  // without padding
+  const int64_t begin = std::clamp<int64_t>(first - cut_offsets_[item], 0, all);
+  return {begin, std::clamp<int64_t>(last - cut_offsets_[item], begin, all)};
+}
+
+void Bucket::find_owned() {
+  for (size_t i = 0; i < items_.size(); ++i) {
+    const Held& held = items_[i].held;
+    const Range range = owned_by(replicas_->rank(), i);
+    const int64_t size = items_[i].units.value_or(0) > 0 ? held.shape.count() / *items_[i].units : 1;
+    const int64_t begin = range.begin * size, count = (range.end - range.begin) * size;
+    if (count == 0) continue;
+    owned_.push_back({i, begin, held.slice.part(begin, count), values_.flat(offsets_[i] + begin, count),
+                      gradients_.flat(offsets_[i] + begin, count)});
   }
 }
 

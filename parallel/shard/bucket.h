@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@ struct BucketItem {
   Held held;          // the part of the parameter that this rank and all others of the bucket's group hold
   double cost = 0;    // cost of updating the whole held part
   int64_t grain = 0;  // see PartitionItem
+  // If given, `held` consists of so many units of equal size, of which ranks outside of the group hold the rest. The
+  // bucket is then cut between units. The cut depends on their number and cost alone, so that the ranks that hold the
+  // rest, with other sizes perhaps, cut theirs alike. All items of a bucket have units, or none has.
+  std::optional<int64_t> units = {};
 };
 
 // Values and gradients of a unit's parameters, each contiguous, so that one collective moves the whole unit. All ranks
@@ -44,6 +49,11 @@ class Bucket {
   };
   const std::vector<Owned>& owned() const { return owned_; }
   const PieceCounts& pieces() const { return pieces_; }
+  // What a rank of the group owns of an item: units if the item has them, otherwise elements of the held part.
+  struct Range {
+    int64_t begin = 0, end = 0;
+  };
+  Range owned_by(int rank, size_t item) const;
 
   void zero_gradients(Stream& stream);
   // Sums the gradients of each piece over the replicas, in rank order, and stores the sum on the owner of the piece. On
@@ -57,11 +67,17 @@ class Bucket {
  private:
   Tensor at(Tensor flat, size_t i) const;
   Tensor own_piece(Tensor flat) const;
+  void cut(std::vector<double>& load);
+  int64_t begin_of_unit(int64_t unit) const;
   void find_owned();
+  bool has_units() const { return !items_.empty() && items_[0].units.has_value(); }
 
   Communicator* replicas_;
   std::vector<BucketItem> items_;
-  std::vector<int64_t> offsets_;
+  std::vector<int64_t> offsets_;  // of the items, in elements; the last one is their sum
+  // The same in what the bucket is cut by, units or elements, and where the pieces of the ranks begin; the last entry
+  // is the end.
+  std::vector<int64_t> cut_offsets_, cut_begins_;
   PieceCounts pieces_;
   int64_t first_ = 0;  // where this rank's piece begins
   Tensor values_, gradients_;

@@ -24,7 +24,6 @@ class Rules {
         problem(axis, "this axis is not available yet; leave it out");
     }
     tensor_parallel();
-    muon();
     expert_parallel();
     if (ranks) world(*ranks);
     return std::move(problems_);
@@ -73,15 +72,6 @@ class Rules {
         heads + "(qk_nope_head_dim + qk_rope_head_dim)");
     cut(Axis::tp, a.num_heads * (a.qk_nope_head_dim + a.v_head_dim), heads + "(qk_nope_head_dim + v_head_dim)");
     cut(Axis::tp, a.num_heads * a.v_head_dim, heads + "v_head_dim");
-  }
-
-  // Muon works on whole matrices, and no rank holds those that tp and etp divide.
-  void muon() {
-    for (const Axis axis : {Axis::tp, Axis::etp}) {
-      if (c_.optimizer.type == OptimizerType::muon && degree(axis) > 1)
-        problem(axis,
-                concat("is not available yet with optimizer.type muon; use adamw, or leave ", name_of(axis), " out"));
-    }
   }
 
   void expert_parallel() {

@@ -88,22 +88,6 @@ struct Parameter {
   Tensor grad_of(int use) const { return use == 0 ? grad : further_grads.at(static_cast<size_t>(use - 1)); }
 };
 
-// The rows of one logical matrix in a parameter: `groups` runs of `rows` rows each, which begin `stride` rows apart,
-// the first at row `first`. Rows are numbered consecutively over all experts.
-struct MatrixPlace {
-  int64_t first = 0, rows = 0, columns = 0, groups = 1, stride = 0;
-
-  Shape shape() const { return {groups * rows, columns}; }
-  bool contiguous() const { return groups == 1; }
-};
-// All logical matrices of a parameter, ordered by expert, then by block: each block of the rows (Division) of each
-// expert is a matrix.
-// Shapes: the parameter is [O, I] or [E, O, I]. BugError if its blocks do not sum to O.
-std::vector<MatrixPlace> matrices_of(const Parameter& parameter);
-// The matrices that this rank holds, with rows numbered in the held tensor. BugError if it holds only a part of a
-// matrix.
-std::vector<MatrixPlace> held_matrices_of(const Parameter& parameter);
-
 // State that is saved with the model but not trained by gradients, such as router biases.
 struct PersistentBuffer {
   std::string name;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "kernels/core/error.h"
@@ -53,13 +54,34 @@ void initialize_one(Stream& stream, Parameter& p, uint64_t seed) {
   }
 }
 
-// The cost is that of updating the part which this rank holds.
-BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::CostOf& cost_of) {
+std::optional<Axis> dividing_axis(const Parameter& p, const Place& rank, const ParameterStore::UpdateCost& cost) {
+  return cost.whole_matrices ? axis_of_matrices(p, rank) : std::nullopt;
+}
+
+// The part of the cost that falls to the group: that of its experts, shared by the ranks that divide each matrix.
+double share_of(const Parameter& p, const Place& rank, const Held& held, double cost, std::optional<Axis> divided) {
+  const auto part = [](int64_t count, int64_t all) {
+    return static_cast<double>(count) / static_cast<double>(std::max<int64_t>(all, 1));
+  };
+  if (!divided) return cost * part(held.shape.count(), p.shape.count());
+  return cost * (p.shape.rank() == 3 ? part(held.shape[0], p.shape[0]) : 1) / rank.degree(*divided);
+}
+
+// How many elements of the held part belong to a unit of matrices. 0 if the part is one unit with several matrices.
+int64_t grain_of(const MatrixUnits& units, const Held& held) {
+  return units.held == 0 || (units.held == 1 && units.matrices > 1) ? 0 : held.shape.count() / units.held;
+}
+
+BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::UpdateCost& whole) {
   check_division(p.shape, p.division);
-  const ParameterStore::UpdateCost whole = cost_of(p);
   const Held held = held_by(rank, p.shape, p.division);
-  const auto all = static_cast<double>(std::max<int64_t>(p.shape.count(), 1));
-  return {p.name, held, whole.cost * (static_cast<double>(held.shape.count()) / all), whole.grain};
+  const std::optional<Axis> divided = dividing_axis(p, rank, whole);
+  BucketItem item{p.name, held, share_of(p, rank, held, whole.cost, divided), kCutAlignment};
+  if (!whole.whole_matrices) return item;
+  const MatrixUnits units = matrix_units_of(p, held);
+  if (divided) item.units = units.held;
+  item.grain = grain_of(units, held);
+  return item;
 }
 
 }  // namespace
@@ -84,22 +106,29 @@ void ParameterStore::make_buckets(const CostOf& cost_of) {
   std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
     Communicator* group = &mesh_->group(group_of(e.parameter->gradient_sum()));
-    auto same = std::find_if(buckets_.begin(), buckets_.end(),
-                             [&](const UnitBucket& b) { return b.unit == e.unit && b.group == group; });
+    const UpdateCost cost = cost_of(*e.parameter);
+    const std::optional<Axis> divided = dividing_axis(*e.parameter, mesh_->place(), cost);
+    auto same = std::find_if(buckets_.begin(), buckets_.end(), [&](const UnitBucket& b) {
+      return b.unit == e.unit && b.group == group && b.divided_over == divided;
+    });
     if (same == buckets_.end()) {
-      same = buckets_.insert(same, {e.unit, group, nullptr});
+      same = buckets_.insert(same, {e.unit, group, divided, nullptr});
       items.emplace_back();
     }
     e.bucket = static_cast<size_t>(same - buckets_.begin());
     e.item = items[e.bucket].size();
-    items[e.bucket].push_back(item_of(*e.parameter, mesh_->place(), cost_of));
+    items[e.bucket].push_back(item_of(*e.parameter, mesh_->place(), cost));
   }
   // Update cost given to each rank of a group so far. Buckets share it, so that the total over all units is balanced.
+  // Divided matrices come first: other parameters may be larger on some ranks along the axis than on others.
   std::map<Communicator*, std::vector<double>> loads;
-  for (size_t b = 0; b < buckets_.size(); ++b) {
-    Communicator& group = *buckets_[b].group;
-    std::vector<double>& load = loads.emplace(&group, static_cast<size_t>(group.size())).first->second;
-    buckets_[b].bucket = std::make_unique<Bucket>(memory_, group, std::move(items[b]), load);
+  for (const bool divided : {true, false}) {
+    for (size_t b = 0; b < buckets_.size(); ++b) {
+      if (buckets_[b].divided_over.has_value() != divided) continue;
+      Communicator& group = *buckets_[b].group;
+      std::vector<double>& load = loads.emplace(&group, static_cast<size_t>(group.size())).first->second;
+      buckets_[b].bucket = std::make_unique<Bucket>(memory_, group, std::move(items[b]), load);
+    }
   }
 }
 
@@ -131,6 +160,22 @@ void ParameterStore::bind() {
     fill_zero(stream, b->value);
   }
   for (StepCounter* c : counters_) c->value = memory_.take(Precision::statistic(), c->shape);
+}
+
+std::vector<ParameterStore::MatrixRange> ParameterStore::matrices_by_owner(size_t entry) const {
+  const Entry& e = entries_[entry];
+  const Bucket& bucket = *buckets_[e.bucket].bucket;
+  const BucketItem& item = bucket.item(e.item);
+  const MatrixUnits units = matrix_units_of(*e.parameter, item.held);
+  // Without units in the bucket, the ranges count elements.
+  const int64_t size = item.units || units.held == 0 ? 1 : std::max<int64_t>(item.held.shape.count() / units.held, 1);
+  std::vector<MatrixRange> ranges;
+  for (int rank = 0; rank < buckets_[e.bucket].group->size(); ++rank) {
+    const Bucket::Range range = bucket.owned_by(rank, e.item);
+    ranges.push_back(
+        {units.first + range.begin / size * units.matrices, units.first + range.end / size * units.matrices});
+  }
+  return ranges;
 }
 
 int64_t ParameterStore::num_parameters() const {

@@ -7,7 +7,7 @@
 #include "parallel/mesh/mesh.h"
 #include "parallel/shard/bucket.h"
 #include "parallel/shard/state.h"
-#include "trainer/nn/parameter.h"
+#include "trainer/nn/matrices.h"
 
 namespace birkhoff {
 
@@ -31,8 +31,11 @@ class ParameterStore {
     Tensor value, gradient;
   };
   struct UpdateCost {
-    double cost = 0;    // of updating the whole parameter, in an arbitrary unit
-    int64_t grain = 0;  // ranks may split it at multiples of this many elements; 0: one rank owns it whole
+    double cost = 0;  // of updating the whole parameter, in an arbitrary unit
+    // Whether each matrix needs one owner (MatrixUnits). If ranks hold parts of a matrix (axis_of_matrices), the owners
+    // of the parts are the ranks of one group along that axis; one of them updates the matrix. Otherwise ranks may
+    // split the parameter at multiples of kCutAlignment elements.
+    bool whole_matrices = false;
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
@@ -43,6 +46,16 @@ class ParameterStore {
 
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<Owned>& owned() const { return owned_; }
+  // The axis over which the matrices of a parameter are divided; nullopt if there is none, or if no matrix needs one
+  // owner.
+  std::optional<Axis> divided_over(size_t entry) const { return buckets_[entries_[entry].bucket].divided_over; }
+  // For each rank of the group over which the gradient of a parameter is summed, the matrices of which it owns what the
+  // group holds, numbered as in matrices_of(). Only for parameters with UpdateCost::whole_matrices.
+  struct MatrixRange {
+    int64_t begin = 0, end = 0;
+  };
+  std::vector<MatrixRange> matrices_by_owner(size_t entry) const;
+  const Mesh& mesh() const { return *mesh_; }
   std::span<PersistentBuffer* const> buffers() const { return buffers_; }
   std::span<StepCounter* const> counters() const { return counters_; }
   struct Router {
@@ -69,10 +82,12 @@ class ParameterStore {
   void state(StateVisitor& visitor);
 
  private:
-  // The parameters of one unit whose gradients are summed over the same ranks.
+  // The parameters of one unit whose gradients are summed over the same ranks. Those whose matrices are divided over an
+  // axis have a bucket of their own, since all ranks along this axis must cut it alike.
   struct UnitBucket {
     int unit;
     Communicator* group;
+    std::optional<Axis> divided_over;
     std::unique_ptr<Bucket> bucket;
   };
   void make_buckets(const CostOf& cost_of);

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "kernels/core/error.h"
 #include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/copy.h"
@@ -9,23 +7,6 @@ namespace birkhoff {
 namespace {
 
 bool is_matrix(Role role) { return role == Role::matrix || role == Role::experts; }
-
-// Where ranks may split a parameter of Muon: between its matrices if all are contiguous and of equal size, otherwise
-// between experts, otherwise nowhere (0).
-int64_t grain_of(const std::vector<MatrixPlace>& matrices, const Parameter& p) {
-  bool alike = true;
-  for (const MatrixPlace& m : matrices) alike = alike && m.contiguous() && m.rows == matrices[0].rows;
-  if (alike) return matrices[0].shape().count();
-  return p.shape.rank() == 3 ? p.shape[1] * p.shape[2] : 0;
-}
-
-// Ten Newton-Schulz iterations of 4 s^2 l + 2 s^3 FLOPs each, where s is the shorter side and l the longer one. The
-// unit is the update of one element by AdamW, which takes about as long as 200 of these FLOPs.
-double muon_cost(const Shape& matrix) {
-  const auto s = static_cast<double>(std::min(matrix[0], matrix[1]));
-  const auto l = static_cast<double>(std::max(matrix[0], matrix[1]));
-  return 10 * (4 * s * s * l + 2 * s * s * s) / 200;
-}
 
 }  // namespace
 
@@ -47,26 +28,40 @@ Assignment assignment_of(const Parameter& p, OptimizerType type) {
 
 ParameterStore::UpdateCost update_cost(const Parameter& p, OptimizerType type) {
   double cost = static_cast<double>(p.shape.count());
-  if (assignment_of(p, type).rule == OptimizerType::adamw) return {cost, kCutAlignment};
-  const std::vector<MatrixPlace> matrices = matrices_of(p);
-  for (const MatrixPlace& m : matrices) cost += muon_cost(m.shape());
-  return {cost, grain_of(matrices, p)};
+  if (assignment_of(p, type).rule == OptimizerType::adamw) return {cost, false};
+  for (const MatrixPlace& m : matrices_of(p)) cost += muon_cost(m.shape());
+  return {cost, true};
 }
 
 DenseOptimizer::DenseOptimizer(Device device, ParameterStore& parameters, const OptimizerOptions& options,
                                UpdatePrecision precision)
-    : parameters_(&parameters), options_(options), precision_(precision), memory_(device), workspace_(device) {
+    : parameters_(&parameters),
+      options_(options),
+      precision_(precision),
+      memory_(device),
+      workspace_(device),
+      divided_(memory_, parameters, {precision.moments, precision.muon_compute}) {
   Stream stream{device};
   for (const ParameterStore::Owned& o : parameters.owned()) {
     Moments m;
-    m.first = memory_.take(precision.moments, {o.value.count()});
-    fill_zero(stream, m.first);
+    if (!parameters.divided_over(o.index)) {
+      m.first = memory_.take(precision.moments, {o.value.count()});
+      fill_zero(stream, m.first);
+    }
     if (assignment_of(*o.parameter, options.type).rule == OptimizerType::adamw) {
       m.second = memory_.take(precision.moments, {o.value.count()});
       fill_zero(stream, m.second);
     }
     moments_.push_back(m);
   }
+}
+
+MuonHyper DenseOptimizer::muon_hyper(const UpdateStep& u) const {
+  return {.learning_rate = u.learning_rate,
+          .momentum = options_.muon.momentum,
+          .weight_decay = options_.adamw.weight_decay,
+          .update_rms = options_.muon.rms_scale,
+          .grad_scale = u.grad_scale};
 }
 
 void DenseOptimizer::step_muon(Stream& stream, const ParameterStore::Owned& o, Tensor momentum,
@@ -116,14 +111,10 @@ void DenseOptimizer::step_scattered(Stream& stream, const MatrixPlace& m, MuonAr
 void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
+    if (!moments_[i].first.present()) continue;
     const Assignment a = assignment_of(*o.parameter, options_.type);
     if (a.rule == OptimizerType::muon) {
-      step_muon(stream, o, moments_[i].first,
-                {.learning_rate = u.learning_rate,
-                 .momentum = options_.muon.momentum,
-                 .weight_decay = options_.adamw.weight_decay,
-                 .update_rms = options_.muon.rms_scale,
-                 .grad_scale = u.grad_scale});
+      step_muon(stream, o, moments_[i].first, muon_hyper(u));
       continue;
     }
     const AdamWHyper hyper = adamw_hyper(options_.adamw, u, u.learning_rate, a.decay);
@@ -134,11 +125,13 @@ void DenseOptimizer::step(Stream& stream, const UpdateStep& u) {
                    .grad = o.gradient,
                    .hyper = hyper});
   }
+  divided_.step(stream, workspace_, muon_hyper(u));
 }
 
 void DenseOptimizer::state(StateVisitor& v) {
   for (size_t i = 0; i < moments_.size(); ++i) {
     const ParameterStore::Owned& o = parameters_->owned()[i];
+    if (!moments_[i].first.present()) continue;
     const bool adamw = assignment_of(*o.parameter, options_.type).rule == OptimizerType::adamw;
     Slice slice = o.slice;
     if (BK_DEFECT("D24 moments of experts by local number") && o.parameter->role == Role::experts) {
@@ -147,6 +140,7 @@ void DenseOptimizer::state(StateVisitor& v) {
     v.shard((adamw ? "adamw.m." : "muon.momentum.") + o.parameter->name, moments_[i].first, slice);
     if (adamw) v.shard("adamw.v." + o.parameter->name, moments_[i].second, o.slice);
   }
+  divided_.state(v);
 }
 
 }  // namespace birkhoff

@@ -8,6 +8,7 @@
 #include "kernels/optim/sinkhorn_balanced.h"
 #include "trainer/nn/parameter_store.h"
 #include "trainer/nn/row_store.h"
+#include "trainer/optim/divided_muon.h"
 #include "trainer/optim/options.h"
 
 namespace birkhoff {
@@ -33,18 +34,18 @@ struct Assignment {
   bool decay = false;
 };
 Assignment assignment_of(const Parameter& parameter, OptimizerType type);
-// The cost of an update, and where ranks may split it, for ParameterStore. The unit of cost is the update of one
-// element by AdamW. An update by AdamW may be split at multiples of kCutAlignment elements. An update by Muon may be
-// split between matrices if they are contiguous and of equal size, otherwise only between experts.
+// The cost of an update, and whether ranks may split it only between matrices, for ParameterStore. The unit of cost is
+// the update of one element by AdamW.
 ParameterStore::UpdateCost update_cost(const Parameter& parameter, OptimizerType type);
 
 // Updates the parameters that this rank owns. Muon works on whole logical matrices (matrices_of); each expert has its
-// own.
+// own. Matrices whose parts lie on several ranks are brought together for it (DividedMuon).
 // Sources: kernels/optim/adamw.h, kernels/optim/muon.h.
 class DenseOptimizer final {
  public:
   DenseOptimizer(Device device, ParameterStore& parameters, const OptimizerOptions& options,
                  UpdatePrecision precision = {});
+  // Collective over the axes that divide matrices of Muon.
   void step(Stream& stream, const UpdateStep& update);
   void state(StateVisitor& visitor);
   size_t bytes() const { return memory_.peak_bytes(); }
@@ -53,8 +54,9 @@ class DenseOptimizer final {
 
  private:
   struct Moments {
-    Tensor first, second;  // Muon: the momentum, and no second moment
+    Tensor first, second;  // Muon: the momentum, and no second moment; neither if the matrices are divided
   };
+  MuonHyper muon_hyper(const UpdateStep& update) const;
   void step_muon(Stream& stream, const ParameterStore::Owned& owned, Tensor momentum, const MuonHyper& hyper);
   // Updates a matrix that consists of several runs of rows. The tensors of `parts` reach from its first row to its
   // last.
@@ -65,6 +67,7 @@ class DenseOptimizer final {
   UpdatePrecision precision_;
   Arena memory_, workspace_;
   std::vector<Moments> moments_;  // same order as parameters_->owned()
+  DividedMuon divided_;
 };
 
 // Updates this rank's rows of one Engram table, without weight decay.

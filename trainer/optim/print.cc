@@ -66,9 +66,16 @@ std::string count_matrices(const Parameter& p) {
   return text;
 }
 
-std::string rule_of(const Parameter& p, OptimizerType rule) {
-  const std::string name(name_of(rule));
-  return rule == OptimizerType::muon ? concat(name, ", ", count_matrices(p)) : name;
+// " on rank 2", " on ranks [0-3,5]".
+std::string on_ranks(const std::set<int>& ranks) {
+  return concat(ranks.size() == 1 ? " on rank " : " on ranks ", text_of({ranks.begin(), ranks.end()}));
+}
+
+// With several ranks it says which of them update the matrices.
+std::string muon_of(const ParameterStore& parameters, const MatrixOwners& owners, size_t entry) {
+  const bool alone = parameters.mesh().group(Group::stage).size() == 1;
+  return concat(name_of(OptimizerType::muon), ", ", count_matrices(*parameters.entries()[entry].parameter),
+                alone ? std::string() : on_ranks(owners.of(entry)));
 }
 
 std::string rule_of(const TableOptimizer& table) {
@@ -113,11 +120,13 @@ class Rows {
 
 std::string optimizer_table(const OptimizerTableArgs& args) {
   Rows rows;
-  for (const ParameterStore::Entry& e : args.parameters->entries()) {
+  const MatrixOwners owners(*args.parameters);
+  for (size_t entry = 0; entry < args.parameters->entries().size(); ++entry) {
+    const ParameterStore::Entry& e = args.parameters->entries()[entry];
     const Assignment a = assignment_of(*e.parameter, args.options.type);
     Row row = row_of(e.parameter->name);
     row.shape = concat(e.parameter->shape);
-    row.rule = rule_of(*e.parameter, a.rule);
+    row.rule = a.rule == OptimizerType::muon ? muon_of(*args.parameters, owners, entry) : std::string(name_of(a.rule));
     row.decay = a.decay ? concat(args.options.adamw.weight_decay) : "none";
     row.rate = "x 1";
     rows.add(std::move(row));

@@ -196,6 +196,7 @@ std::vector<SentBytes> DryRank::sent() {
     parameters.wait_reduced(stream);
   });
   Traffic weights = traffic_of([&] { parameters.publish(stream); });
+  Traffic matrices = traffic_of([&] { trainer.optimizer().step(stream, {}); });
   const int64_t microbatches =
       config_.batch.global_batch_size / (config_.batch.micro_batch_size * mesh_->degree(Axis::dp));
   std::set<std::string> names;
@@ -205,10 +206,10 @@ std::vector<SentBytes> DryRank::sent() {
   }
   std::vector<SentBytes> sent;
   for (const std::string& name : names) {
-    SentBytes s{.group = name, .gradients = gradients[name], .weights = weights[name]};
+    SentBytes s{.group = name, .gradients = gradients[name], .weights = weights[name], .matrices = matrices[name]};
     const int64_t of_microbatch = two[name] - one[name];
     s.layers = of_microbatch * microbatches;
-    s.sums = one[name] - of_microbatch - s.gradients - s.weights;
+    s.sums = one[name] - of_microbatch - s.gradients - s.weights - s.matrices;
     BK_ASSERT(of_microbatch >= 0 && s.sums >= 0, "group ", name, " sends ", one[name], " and ", two[name], " bytes");
     for (const auto& table : model_->tables) {
       if (table->group().name() != name) continue;

@@ -30,10 +30,11 @@ struct SentBytes {
   std::string group;       // its name, that of the first axis or purpose that needs it (Mesh::group)
   int64_t gradients = 0;   // to the ranks that own them
   int64_t weights = 0;     // the new values of what this rank owns
+  int64_t matrices = 0;    // gradients and values of matrices for the rank that updates them by Muon, and new values
   int64_t layers = 0;      // between the ranks that compute a layer together, over all microbatches
   int64_t table_rows = 0;  // rows of tables and their gradients; see DryRank::sent()
   int64_t sums = 0;        // losses, loads, norms, and what the update of a table sums
-  int64_t total() const { return gradients + weights + layers + table_rows + sums; }
+  int64_t total() const { return gradients + weights + matrices + layers + table_rows + sums; }
   bool operator==(const SentBytes&) const = default;
 };
 

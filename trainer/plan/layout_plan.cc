@@ -38,6 +38,7 @@ Rows rows_of(const std::vector<SentBytes>& sent) {
   for (const SentBytes& s : sent) {
     rows.emplace_back(s.group + ": gradients", s.gradients);
     rows.emplace_back(s.group + ": new weights", s.weights);
+    rows.emplace_back(s.group + ": matrices of Muon", s.matrices);
     rows.emplace_back(s.group + ": inside layers", s.layers);
     rows.emplace_back(s.group + ": rows of tables, at most", s.table_rows);
     rows.emplace_back(s.group + ": sums", s.sums);

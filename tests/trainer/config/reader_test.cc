@@ -218,8 +218,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"EngramMaxNgram", "model:\n  engram: {max_ngram: 3}\n", "here it is called model.engram.orders"},
         BadConfig{"EngramPad", "model:\n  vocab_size: 5\n  engram: {layers: [1], pad_id: 5}\n",
                   "pad_id must be a token"},
-        BadConfig{"TensorParallelMuon", "parallel: {tp: 2}\noptimizer: {type: muon}\n",
-                  "parallel.tp is 2 (x.yaml:1): is not available yet with optimizer.type muon"},
         BadConfig{"PipelineParallel", "parallel: {pp: 2}\n", "not available yet"},
         BadConfig{"ContextParallel", "parallel: {cp: 2}\n", "not available yet"},
         BadConfig{"ExpertParallel", "model: {moe: {num_experts: 9}}\nparallel: {ep: 2}\n",

@@ -45,7 +45,7 @@ std::vector<double> gradient_of_table(const std::vector<int>& order) {
         embedding.visit(v);
       },
       [](const Parameter&) {
-        return ParameterStore::UpdateCost{1, 0};
+        return ParameterStore::UpdateCost{1, true};
       });
   store.begin_step(stream);
   Frame frame(stream, build.num_slots);

@@ -38,7 +38,7 @@ struct Declared {
     return ParameterStore(
         device, *mesh, [this](ModuleVisitor& v) { visit(v); },
         [](const Parameter& p) {
-          return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), p.role != Role::matrix};
+          return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), p.role == Role::matrix};
         });
   }
 };
@@ -136,7 +136,7 @@ TEST(ParameterStore, SumsEachGradientOverTheGroupThatItNames) {
       for (Parameter* p : {&gain, &experts, &divided}) v.parameter(*p);
     };
     ParameterStore store(Device{}, mesh, visit, [](const Parameter& p) {
-      return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), 1};
+      return ParameterStore::UpdateCost{static_cast<double>(p.shape.count()), false};
     });
     EXPECT_EQ(store.entries()[0].bucket, store.entries()[2].bucket) << "without tp they are one group";
     EXPECT_NE(store.entries()[0].bucket, store.entries()[1].bucket);

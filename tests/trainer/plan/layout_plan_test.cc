@@ -13,6 +13,7 @@
 #include "trainer/config/layout_rules.h"
 #include "trainer/config/reader.h"
 #include "trainer/plan/model_memory.h"
+#include "trainer/step/build.h"
 
 namespace birkhoff {
 namespace {
@@ -144,6 +145,27 @@ TEST_P(LayoutPlanOfReplicas, EqualsWhatRealRanksHoldAndSend) {
   const int64_t bound = ranks * plan.ranks[0].sent[0].table_rows;
   EXPECT_LE(rows_sent, bound);
   EXPECT_GT(rows_sent, bound / 4) << "the bound says something";
+}
+
+TEST(LayoutPlanOfMuon, CountsTheMatricesThatRanksSendToEachOther) {
+  const Config c = config({"optimizer.type=muon"});
+  const LayoutPlan plan = plan_layout(c, {.tp = 2, .dp = 2});
+  const auto engram = addresses_without_tokenizer(c);
+  run_ranks(4, [&](Communicator& world) {
+    Counts counts;
+    CountedCommunicator counted(world, counts);
+    const Mesh mesh(counted, {.tp = 2});
+    Model model = make_model({}, mesh, model_options(c, c.model.vocab_size, &engram->hash()));
+    DenseOptimizer optimizer({}, *model.parameters, trainer_options(c, &engram->hash()).optimizer);
+    counts.clear();
+    Stream stream;
+    optimizer.step(stream, {});
+    const std::vector<SentBytes>& sent = plan.ranks[static_cast<size_t>(world.rank())].sent;
+    for (const SentBytes& to : sent) {
+      EXPECT_EQ(to.matrices, (counts[{to.group, Op::all_to_all_v}])) << "rank " << world.rank() << ", " << to.group;
+      EXPECT_EQ(to.matrices > 0, to.group == "tp") << to.group;
+    }
+  });
 }
 
 // The ranges that the dry ranks of a layout own cover the model once, also along axes that no step can use yet.

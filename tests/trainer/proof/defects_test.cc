@@ -114,6 +114,7 @@ std::vector<Case> cases() {
       Case{"D15 halo cut", "tp2", ".*engram, .*", "engram"},
       Case{"D15 gradient of the halo dropped", "tp2", ".*engram, .*", "engram"},
       Case{"D20 padding touches a row", "tp2", ".*other rows were touched.*", ""},
+      Case{"D22 Muon per shard", "tp2", ".*update, .*layers\\.0\\.ffn\\.up\\.weight.*", "", {"optimizer.type=muon"}},
       Case{"D30 gain of the rank's tokens", "tp2", ".*gain, forward.*", "gain", {"model.residual.type=hc"}},
       Case{"D30 evaluation counts padding", "tp2", ".*loss, of an evaluation.*", "loss"}};
 #ifdef BIRKHOFF_SANITIZED

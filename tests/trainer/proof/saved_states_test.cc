@@ -24,12 +24,12 @@ std::vector<ProofLayout> layouts() {
   return all;
 }
 
-Config config_for(const std::vector<ProofLayout>& all) {
+Config config_for(const std::vector<ProofLayout>& all, OptimizerType optimizer) {
   const char* folder = std::getenv("BIRKHOFF_SOURCE_DIR");
-  return proof_config(load_config(std::string(folder ? folder : ".") + "/configs/test.yaml",
-                                  {"model.vocab_size=61", "batch.sequence_length=19", "model.attention.num_heads=4"})
-                          .config,
-                      all)
+  const std::vector<std::string> overrides = {"model.vocab_size=61", "batch.sequence_length=19",
+                                              "model.attention.num_heads=4",
+                                              concat("optimizer.type=", name_of(optimizer))};
+  return proof_config(load_config(std::string(folder ? folder : ".") + "/configs/test.yaml", overrides).config, all)
       .config;
 }
 
@@ -46,20 +46,22 @@ Whole state_after(const ProofLayout& layout, const Config& config, const std::fu
   return state;
 }
 
-class SavedStates : public testing::TestWithParam<ProofLayout> {};
+class SavedStates : public testing::TestWithParam<std::tuple<ProofLayout, OptimizerType>> {};
 
 TEST_P(SavedStates, AreLoadedByEveryOtherLayout) {
   const std::vector<ProofLayout> all = layouts();
-  const Config config = config_for(all);
+  const auto [layout, optimizer] = GetParam();
+  const Config config = config_for(all, optimizer);
   const DrawnDocuments documents(config, 1, addresses_without_tokenizer(config));
   const TempDir folder;
   // A step gives moments and momenta values that are not zero.
-  const Whole saved = state_after(GetParam(), config, [&](ProofRank& rank) {
+  const Whole saved = state_after(layout, config, [&](ProofRank& rank) {
     rank.step(documents, 0);
     rank.save(folder.path());
   });
   ASSERT_THAT(saved.faults, IsEmpty());
   ASSERT_GT(saved.tensors.size(), 100u);
+  EXPECT_EQ(saved.tensors.contains("muon.momentum.layers.0.ffn.down.weight"), optimizer == OptimizerType::muon);
   for (const ProofLayout& other : all) {
 #ifdef BIRKHOFF_SANITIZED
     if (other.ranks > 3) continue;
@@ -70,11 +72,14 @@ TEST_P(SavedStates, AreLoadedByEveryOtherLayout) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Layouts, SavedStates, testing::ValuesIn(layouts()), [](const auto& info) {
-  std::string name = info.param.name();
-  std::replace(name.begin(), name.end(), '.', '_');
-  return "of_" + name;
-});
+INSTANTIATE_TEST_SUITE_P(Layouts, SavedStates,
+                         testing::Combine(testing::ValuesIn(layouts()),
+                                          testing::Values(OptimizerType::adamw, OptimizerType::muon)),
+                         [](const auto& info) {
+                           std::string name = std::get<0>(info.param).name();
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return concat("of_", name, "_", name_of(std::get<1>(info.param)));
+                         });
 
 }  // namespace
 }  // namespace birkhoff::test
