@@ -155,15 +155,17 @@ TEST(TensorParallelRuns, MayBeShorterThanTheHalo) {
 
 // A replay makes the same exchanges with the same numbers, so recomputation changes no bit.
 TEST(TensorParallelRecomputation, IsBitwiseNone) {
-  TinyRun setup{.device = DeviceKind::cpu, .degrees = {.tp = 2}, .ranks = 2};
-  const Outcome none = train(setup);
-  for (const Recompute recompute : {Recompute::block, Recompute::streams}) {
-    setup.model.decoder.recompute = recompute;
-    const Outcome other = train(setup);
-    EXPECT_THAT(bitwise_differences(other.state, none.state), IsEmpty());
-    for (size_t s = 0; s < none.reports.size(); ++s) {
-      EXPECT_EQ(other.reports[s].loss, none.reports[s].loss);
-      EXPECT_EQ(other.reports[s].expert_load_max, none.reports[s].expert_load_max) << "loads are counted once";
+  for (const int replicas : {1, 2}) {
+    TinyRun setup{.device = DeviceKind::cpu, .degrees = {.tp = 2}, .ranks = 2 * replicas};
+    const Outcome none = train(setup);
+    for (const Recompute recompute : {Recompute::block, Recompute::streams}) {
+      setup.model.decoder.recompute = recompute;
+      const Outcome other = train(setup);
+      EXPECT_THAT(bitwise_differences(other.state, none.state), IsEmpty());
+      for (size_t s = 0; s < none.reports.size(); ++s) {
+        EXPECT_EQ(other.reports[s].loss, none.reports[s].loss);
+        EXPECT_EQ(other.reports[s].expert_load_max, none.reports[s].expert_load_max) << "loads are counted once";
+      }
     }
   }
 }
@@ -207,20 +209,34 @@ TEST(TensorParallelTokens, AreComputedOnceOutsideOfDividedLayers) {
   }
 }
 
-// One tp rank has a weight that is not finite: all ranks take the same decision and name the tensor and the rank.
-TEST(TensorParallelNonfinite, IsOneDecisionThatNamesTheShard) {
-  TinyRun setup{.degrees = {.tp = 2}, .ranks = 2};
-  std::vector<StepReport> reports(2);
-  run_ranks(2, [&](Communicator& world) {
+Whole state_of(Rank& r, Communicator& world) {
+  PartCollector parts(r.stream);
+  r.trainer.state(parts);
+  return assemble(world, std::move(parts.parts));
+}
+
+// One rank has a weight that is not finite: all ranks take the same decision, name the tensor and the rank, and change
+// nothing but the count of steps.
+class TensorParallelNonfinite : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Replicas, TensorParallelNonfinite, testing::Values(1, 2));
+
+TEST_P(TensorParallelNonfinite, IsOneDecisionThatNamesTheShard) {
+  const int ranks = 2 * GetParam();
+  const TinyRun setup{.degrees = {.tp = 2}, .ranks = ranks};
+  std::vector<StepReport> reports(static_cast<size_t>(ranks));
+  run_ranks(ranks, [&](Communicator& world) {
     Rank r(world, setup);
     for (const auto& e : r.model.parameters->entries()) {
-      if (e.parameter->name != "layers.0.ffn.down.weight" || world.rank() == 0) continue;
+      if (e.parameter->name != "layers.0.ffn.down.weight" || world.rank() != 1) continue;
       std::vector<double> values = read_values(r.stream, e.parameter->value);
       values[3] = std::numeric_limits<double>::quiet_NaN();
       write_values(r.stream, e.parameter->value, values);
     }
     r.model.parameters->values_changed();
+    const Whole before = state_of(r, world);
     reports[static_cast<size_t>(world.rank())] = r.trainer.step(r.batch(setup, 0), 0.01);
+    EXPECT_THAT(bitwise_differences(state_of(r, world), before), IsEmpty());
+    EXPECT_EQ(r.trainer.steps_done(), 1);
   });
   for (const StepReport& report : reports) {
     EXPECT_EQ(report.skip_reason, SkipReason::nonfinite);
