@@ -14,7 +14,7 @@ namespace birkhoff {
 namespace {
 
 struct Arguments {
-  std::string config = "configs/bench/gpt_14m.yaml";
+  std::string config = "configs/bench/gpt_14m.yaml";  // empty if the scenario trains nothing
   std::vector<std::string> overrides;
   int64_t rounds = 10;
   std::string directory = ".", data, output;
@@ -29,7 +29,9 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
-  BenchOptions o{load_config(a.config, a.overrides).config, a.rounds, a.directory, a.data, a.speed_only, {}};
+  BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}};
+  if (a.config.empty()) return o;
+  o.config = load_config(a.config, a.overrides).config;
   if (o.config.model.vocab_size == 0)
     o.config.model.vocab_size = a.data.empty() ? kVocabSize : read_manifest(a.data).vocab_size;
   // The worker must be this very binary with the same configuration.
@@ -61,11 +63,13 @@ ExitCode run(Communicator& world, const std::string& name, Scenario scenario, Ra
 Command scenario(Command bench, const std::string& name, const std::string& help, Scenario body, Ranks ranks,
                  const std::shared_ptr<Arguments>& a) {
   Command command = bench.subcommand(name, help);
-  command
-      .option("--config", a->config,
-              "YAML file of the model; a vocabulary left to a tokenizer is that of --data, or has 8192 tokens")
-      .option("--set", a->overrides, "a.b=c: override a setting, may be repeated")
-      .option("--rounds", a->rounds, "timed rounds, of which the median counts")
+  if (!a->config.empty()) {
+    command
+        .option("--config", a->config,
+                "YAML file of the model; a vocabulary left to a tokenizer is that of --data, or has 8192 tokens")
+        .option("--set", a->overrides, "a.b=c: override a setting, may be repeated");
+  }
+  command.option("--rounds", a->rounds, "timed rounds, of which the median counts")
       .flag("--json", a->json, "one JSON object on one line; docs/benchmarks.md lists its keys")
       .option("--output", a->output, "a file for the same object, besides what is printed")
       .run_parallel([=](Communicator& world) { return run(world, name, body, ranks, *a); });
@@ -100,6 +104,8 @@ void add_bench(Cli& cli) {
       .option("--data", loader->data, "a dataset of birkhoff data ingest; otherwise one is made");
   scenario(bench, "ranks", "All ranks as one run against as many single ones, a thread each (mpirun -n 2)", bench_ranks,
            Ranks::any, arguments());
+  scenario(bench, "collectives", "Our collectives against MPI's calls of the same name (mpirun -n 2)",
+           bench_collectives, Ranks::any, arguments(""));
   scenario(bench, "busy", "A step beside two busy processes, over one whose waits all sleep (also mpirun -n 2)",
            bench_busy, Ranks::any, arguments("configs/quickstart.yaml"));
   const auto worker = arguments();

@@ -21,8 +21,8 @@ std::string source_dir() {
 }
 
 std::string command(int ranks, const std::string& scenario, const std::string& arguments = "") {
-  return mpirun(ranks) + BIRKHOFF_PROGRAM + " bench " + scenario + " --config " + source_dir() + "/configs/test.yaml " +
-         arguments;
+  const std::string config = scenario == "collectives" ? "" : " --config " + source_dir() + "/configs/test.yaml";
+  return mpirun(ranks) + BIRKHOFF_PROGRAM + " bench " + scenario + config + " " + arguments;
 }
 
 // Returns the report of a scenario. Checks that all its numbers are finite and documented, and that those named in
@@ -93,6 +93,14 @@ TEST(BenchRanks, PrintsConnectedOverUnconnectedRanksAndWhatTheyWaitFor) {
   EXPECT_TRUE(reduces);
 }
 
+TEST(BenchCollectives, PrintsTheSpeedOfEachOperationOverThatOfMpi) {
+  const Json r =
+      run(2, "collectives",
+          {"all_reduce_over_mpi", "reduce_scatter_v_over_mpi", "all_gather_v_over_mpi", "all_to_all_v_over_mpi"});
+  EXPECT_EQ(r.at("collectives").size(), 12u);
+  for (const Json& row : r.at("collectives")) EXPECT_GT(row.at("speed_over_mpi").get<double>(), 0) << row;
+}
+
 TEST(BenchBusy, PrintsTheStepAsShippedOverOneWhoseWaitsSleep) {
   const std::vector<std::string> keys{"shipped_over_sleeping", "step_duration_seconds",
                                       "sleeping_step_duration_seconds"};
@@ -105,6 +113,9 @@ TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
   const ProgramResult one = run_program(command(1, "ranks"));
   EXPECT_EQ(one.exit_code, 2);
   EXPECT_THAT(one.output, HasSubstr("start it with mpirun -n 2"));
+  const ProgramResult alone = run_program(command(1, "collectives"));
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_THAT(alone.output, HasSubstr("start it with mpirun -n 2"));
   const ProgramResult two = run_program(command(2, "step"));
   EXPECT_EQ(two.exit_code, 2);
   EXPECT_THAT(two.output, HasSubstr("start it without mpirun"));
@@ -112,7 +123,7 @@ TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
 
 TEST(Bench, ListsItsScenarios) {
   const ProgramResult help = run_program(std::string(BIRKHOFF_PROGRAM) + " bench --help");
-  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks", "busy"})
+  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks", "collectives", "busy"})
     EXPECT_THAT(help.output, HasSubstr(name));
 }
 

@@ -36,6 +36,9 @@ Report bench_loader(Communicator& self, const BenchOptions& options);
 // All ranks as replicas of one run, with one thread each, compared with the same number of independent runs.
 // Collective; the report is the same on all ranks.
 Report bench_ranks(Communicator& world, const BenchOptions& options);
+// Our collectives on all ranks, compared with MPI's calls of the same name at several sizes. Uses no config.
+// Collective; the report is the same on all ranks.
+Report bench_collectives(Communicator& world, const BenchOptions& options);
 // The step time with the default waits, divided by the step time with waits that sleep at once, while two busy
 // processes compete for the cores. With one rank it measures the waits of the threads. With several ranks, each with
 // one thread, it measures the waits of the ranks. Collective; the report is the same on all ranks.
