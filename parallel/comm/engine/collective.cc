@@ -154,6 +154,7 @@ bool Collective::advance() {
       case State::offering:
         offer();
         exchange_.post(header_);
+        copy_own();
         state_ = State::posted;
         break;
       case State::posted:
@@ -227,15 +228,18 @@ void Collective::take() {
 void Collective::take_copies() {
   const Phase& p = phases_[phase_];
   for (int r = 0; r < exchange_.size(); ++r) {
+    if (r == exchange_.rank()) continue;
     const Piece to = piece(p.out_layout, r);
-    const std::byte* from = nullptr;
-    if (r == exchange_.rank()) {
-      from = p.in + piece(p.in_layout, r).begin * size_of_element_;
-    } else {
-      from = received(r, to);
-    }
-    copy_bytes(p.out + to.begin * size_of_element_, from, to.count * size_of_element_);
+    copy_bytes(p.out + to.begin * size_of_element_, received(r, to), to.count * size_of_element_);
   }
+}
+
+// Copies this rank's block to itself while the blocks of the others are on their way.
+void Collective::copy_own() {
+  const Phase& p = phases_[phase_];
+  if (p.pattern != Pattern::gather && p.pattern != Pattern::transpose) return;
+  const Piece to = piece(p.out_layout, exchange_.rank()), from = piece(p.in_layout, exchange_.rank());
+  copy_bytes(p.out + to.begin * size_of_element_, p.in + from.begin * size_of_element_, to.count * size_of_element_);
 }
 
 void Collective::take_combined() {

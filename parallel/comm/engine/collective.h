@@ -63,6 +63,7 @@ class Collective final : public RunningCollective {
   std::byte* received(int from, Piece expected) const;
   void take();
   void take_copies();
+  void copy_own();
   void take_combined();
   void store_combined();
 

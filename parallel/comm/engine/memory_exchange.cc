@@ -86,12 +86,14 @@ class MemoryExchange final : public Exchange {
   int rank() const override { return rank_; }
   int size() const override { return board_.ranks(); }
   int64_t block_bytes() const override {
-    return direct() ? INT64_MAX : Board::kArea_bytes / size() / static_cast<int64_t>(kLine) * kLine;
+    // A rank offers itself nothing, so the area has room for the others only.
+    return direct() ? INT64_MAX : Board::kArea_bytes / std::max(size() - 1, 1) / static_cast<int64_t>(kLine) * kLine;
   }
   int64_t common_block_bytes() const override { return direct() ? INT64_MAX : Board::kArea_bytes; }
 
   void offer(int to, const void* data, int64_t bytes) override {
-    set_offer(to, place(data, bytes, direct() ? 0 : to * block_bytes()), bytes);
+    const int slot = to < rank_ ? to : to - 1;
+    set_offer(to, place(data, bytes, direct() ? 0 : slot * block_bytes()), bytes);
   }
   void offer_to_all(const void* data, int64_t bytes) override {
     const uint64_t where = place(data, bytes, 0);

@@ -12,8 +12,9 @@ namespace birkhoff {
 namespace {
 
 // The blocks for all peers take kBuffers_bytes in total, unless one of the two limits on the size of a block prevents
-// it.
-constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 4 << 20, kSmallestBlock_bytes = 64 << 10;
+// it. The largest block stays in the caches between its copy to the buffer and MPI's: 16 MiB in blocks of 4 MiB took
+// 1.2 to 1.4 times as long over TCP between two processes of a host.
+constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 512 << 10, kSmallestBlock_bytes = 64 << 10;
 
 constexpr int kStepTag = 0, kFailureTag = 1;
 

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/engine/memory_exchange.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "trainer/bench/subject.h"
 #include "trainer/checkpoint/save.h"
@@ -191,9 +192,10 @@ TEST(DryRank, HasBuffersForEveryGroupOfSeveralRanks) {
     return DryRank(config(), layout, 0, ranks_on_host).run().bytes.communication_buffers;
   };
   EXPECT_EQ(buffers({.dp = 1}, 1), 0);
-  // The world, the replicas and the writer of checkpoints, each with two areas of 512 KiB.
-  EXPECT_NEAR(static_cast<double>(buffers({.dp = 2}, 2)), 3 * (1 << 20), 3 * (1 << 12));
-  EXPECT_NEAR(static_cast<double>(buffers({.dp = 4}, 2)), 3 * (1 << 20), 3 * (1 << 12));
+  // The world, the replicas and the writer of checkpoints, each with two areas.
+  constexpr double kAreas = 3 * 2 * Board::kArea_bytes;
+  EXPECT_NEAR(static_cast<double>(buffers({.dp = 2}, 2)), kAreas, 3 * (1 << 12));
+  EXPECT_NEAR(static_cast<double>(buffers({.dp = 4}, 2)), kAreas, 3 * (1 << 12));
 }
 
 TEST(LayoutPlan, OfTheReferenceDeviceTakesTwiceTheMemory) {
