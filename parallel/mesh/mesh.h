@@ -71,7 +71,7 @@ struct Place {
 };
 
 // The groups that this rank is in. Neighboring ranks differ in tp first, then cp, dp and pp, so that the axes with the
-// most traffic stay within a host.
+// most traffic stay within a host. That needs a world in which the ranks of a host are consecutive, as in MpiWorld.
 class Mesh {
  public:
   // Collective. UserError, with a table of what each axis requires, if the degrees do not fit the world.

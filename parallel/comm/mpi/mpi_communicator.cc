@@ -8,6 +8,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/mpi/host_board.h"
+#include "parallel/comm/mpi/hosts.h"
 #include "parallel/comm/mpi/message_exchange.h"
 #include "parallel/comm/mpi/mpi_check.h"
 
@@ -142,35 +143,6 @@ int size_of_comm(MPI_Comm comm) {
   int size = 1;
   check(MPI_Comm_size(comm, &size));
   return size;
-}
-
-// The ranks of `comm` on this rank's host, in rank order. The caller frees the communicator.
-MPI_Comm ranks_of_host(MPI_Comm comm, Transport transport) {
-  MPI_Comm host = MPI_COMM_NULL;
-  if (transport == Transport::host_pairs) {
-    check(MPI_Comm_split(comm, rank_in(comm) / 2, rank_in(comm), &host));
-  } else {
-    check(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, rank_in(comm), MPI_INFO_NULL, &host));
-  }
-  return host;
-}
-
-// The number of ranks of each host; nullopt, on every rank, if the ranks of some host are not consecutive.
-std::optional<std::vector<int>> sizes_of_hosts(MPI_Comm comm, MPI_Comm host) {
-  int first = rank_in(comm);
-  check(MPI_Bcast(&first, 1, MPI_INT, 0, host));
-  std::vector<int> firsts(static_cast<size_t>(size_of_comm(comm)));
-  check(MPI_Allgather(&first, 1, MPI_INT, firsts.data(), 1, MPI_INT, comm));
-  std::vector<int> sizes;
-  for (size_t r = 0; r < firsts.size(); ++r) {
-    if (firsts[r] == static_cast<int>(r)) {
-      sizes.push_back(0);
-    } else if (firsts[r] != firsts[r - 1]) {
-      return std::nullopt;
-    }
-    ++sizes.back();
-  }
-  return sizes;
 }
 
 // A board for the ranks of `host`; nullopt, on every rank of `comm`, if some host cannot provide one.

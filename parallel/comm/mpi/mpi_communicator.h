@@ -12,7 +12,9 @@ namespace birkhoff {
 enum class Transport : uint8_t {
   automatic,  // through shared memory within a host, by messages between hosts (make_host_carrier)
   messages,   // by messages between all ranks
-  host_pairs  // for tests: like automatic, but each pair of ranks is treated as one host
+  // For tests: like automatic, but with pretended hosts of two ranks.
+  host_pairs,  // two consecutive ranks of a group are one host
+  dealt_pairs  // ranks r and r + n of MPI_COMM_WORLD are one host, where n is the number of hosts
 };
 
 // Makes a communicator over `comm` and takes ownership of it. Collective.

@@ -7,6 +7,7 @@
 #include <mpi.h>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/mpi/hosts.h"
 #include "parallel/comm/mpi/mpi_check.h"
 #include "parallel/comm/mpi/mpi_communicator.h"
 #include "parallel/comm/mpi/singletons.h"
@@ -18,8 +19,9 @@ Transport transport_from_environment() {
   const char* text = std::getenv("BIRKHOFF_TRANSPORT");
   if (!text || std::string_view(text) == "automatic") return Transport::automatic;
   if (std::string_view(text) == "host_pairs") return Transport::host_pairs;
+  if (std::string_view(text) == "dealt_pairs") return Transport::dealt_pairs;
   BK_CHECK(std::string_view(text) == "messages", "BIRKHOFF_TRANSPORT is '", text,
-           "', but must be 'automatic', 'messages' or 'host_pairs'");
+           "', but must be 'automatic', 'messages', 'host_pairs' or 'dealt_pairs'");
   return Transport::messages;
 }
 
@@ -38,9 +40,7 @@ MpiWorld::MpiWorld() {
     MPI_Finalize();  // all ranks fail alike here, so finalizing does not wait for any
     throw;
   }
-  MPI_Comm world = MPI_COMM_NULL;
-  check(MPI_Comm_dup(MPI_COMM_WORLD, &world));
-  world_ = make_mpi_communicator(world, transport, std::make_shared<Engine>(), "world");
+  world_ = make_mpi_communicator(world_by_host(transport), transport, std::make_shared<Engine>(), "world");
 }
 
 MpiWorld::~MpiWorld() {

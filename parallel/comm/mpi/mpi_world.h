@@ -9,7 +9,13 @@ namespace birkhoff {
 // finalizes it, except while an exception unwinds: peers may be waiting for this rank, and finalizing would wait for
 // them. Without mpirun, the world is one rank. Ranks of one host exchange data through shared memory. Hosts exchange
 // data by messages. The environment variable BIRKHOFF_TRANSPORT=messages forces messages everywhere; host_pairs treats
-// each pair of ranks as one host.
+// each pair of consecutive ranks as one host; dealt_pairs makes as many hosts, among which the launcher has dealt out
+// the ranks one by one.
+//
+// world() has all ranks that MPI started. The ranks of a host are consecutive in it, whatever the launcher's mapping
+// is, and keep their order; the hosts are in the order of their lowest ranks. So a rank may have another number than
+// its launcher gave it, except rank 0. Everything above, such as logs, metrics and checkpoints, uses the number in
+// world().
 //
 // abort(why, code) ends every process of the run. mpirun 4.1.4 was observed to behave as follows: it returns that code,
 // or the code of a rank that exits by itself with a code other than 0. If a rank is killed by SIGKILL, it returns 137

@@ -11,6 +11,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/process_tag.h"
+#include "parallel/comm/host_values.h"
 #include "parallel/mesh/mesh.h"
 #include "tests/parallel/comm/collective_suite.h"
 #include "tests/support/host_stream.h"
@@ -23,7 +24,7 @@ using ::testing::HasSubstr;
 
 Communicator& world() {
   const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
-  if (transport && std::string(transport) == "host_pairs") ranks_per_host = 2;
+  if (transport && std::string(transport).ends_with("_pairs")) ranks_per_host = 2;
   return mpi_test_world();
 }
 
@@ -46,6 +47,20 @@ TEST(Mpi, CarriesAMesh) {
   const Mesh mesh(world(), {});
   EXPECT_EQ(mesh.degree(Axis::dp), world().size());
   check_all_reduce(mesh.group(Group::dp));
+}
+
+// Of four ranks that a launcher deals out to two hosts, 0 and 2 are on the first one and 1 and 3 on the second.
+TEST(Mpi, RanksOfAHostAreConsecutiveWhateverTheMapping) {
+  const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
+  const char* launched = std::getenv("OMPI_COMM_WORLD_RANK");
+  if (!transport || std::string(transport) != "dealt_pairs" || !launched) GTEST_SKIP() << "needs dealt_pairs";
+  const int hosts = (world().size() + 1) / 2, host = std::atoi(launched) % hosts;
+  const std::vector<int> host_of = all_gather_on_host(world(), host);
+  for (size_t r = 0; r < host_of.size(); ++r) EXPECT_EQ(host_of[r], static_cast<int>(r) / 2);
+  EXPECT_EQ(std::atoi(launched), hosts * (world().rank() % 2) + world().rank() / 2);
+  if (world().size() % 2 != 0) return;
+  const Mesh mesh(world(), {.tp = 2});
+  for (const int other : all_gather_on_host(mesh.group(Group::tp), host)) EXPECT_EQ(other, host);
 }
 
 // Shared memory whose creator was killed before it could unlink the name.
