@@ -70,6 +70,11 @@ std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& de
   throw BugError("unknown group");
 }
 
+// The order in which groups give their name to the communicator that they share.
+constexpr std::array<Group, kNumGroups> kNaming{
+    Group::tp,  Group::cp, Group::dp,  Group::pp,     Group::world,          Group::stage, Group::batch,
+    Group::etp, Group::ep, Group::edp, Group::engram, Group::engram_holders, Group::ends};
+
 // For each rank, the lowest rank of its group. Two groups have the same members on every rank if and only if these
 // lists are equal.
 std::vector<int> lowest_of_each(Group group, const Coordinates& degrees) {
@@ -154,8 +159,7 @@ Mesh::Mesh(int num_ranks, int rank, MeshDegrees degrees, const MakeGroup& make)
 
 void Mesh::make_groups(Communicator* world, const Make& make) {
   std::map<std::vector<int>, Communicator*> made;
-  for (int g = 0; g < kNumGroups; ++g) {
-    const auto group = static_cast<Group>(g);
+  for (const Group group : kNaming) {
     const std::vector<int> lowest = lowest_of_each(group, place_.degrees);
     Communicator*& shared = made[lowest];
     // Every rank computes the same lists, so all ranks make the groups in the same order.
@@ -164,7 +168,7 @@ void Mesh::make_groups(Communicator* world, const Make& make) {
       owned_.push_back(make(group, lowest));
       shared = owned_.back().get();
     }
-    groups_[static_cast<size_t>(g)] = shared;
+    groups_[static_cast<size_t>(group)] = shared;
   }
 }
 

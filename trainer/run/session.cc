@@ -10,6 +10,7 @@
 #include "kernels/core/hash.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/host_values.h"
+#include "parallel/comm/mpi/host_memory.h"
 #include "trainer/config/layout_rules.h"
 #include "trainer/plan/memory.h"
 #include "trainer/run/usable_cores.h"
@@ -19,6 +20,7 @@ Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunRep
     : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
   const auto deadline = guard_startup();
   mesh_ = std::make_unique<Mesh>(world(), with_ep_groups(config_, degrees_of(config_.parallel)));
+  log_groups_without_host_memory();
   {
     // Collective, so it stands outside of agree().
     const int threads = threads_of(config_.run.threads, world());
@@ -113,6 +115,15 @@ void Session::build_model() {
 }
 
 std::filesystem::path Session::checkpoints() const { return config_.checkpoint.dir; }
+
+void Session::log_groups_without_host_memory() const {
+  std::string names;
+  for (const std::string& name : groups_without_host_memory()) names += (names.empty() ? "" : ", ") + name;
+  if (names.empty()) return;
+  log(concat("no shared memory (/dev/shm) for groups of ranks: ", names,
+             ". They exchange messages within a host, which ", "is slower; each rank may have ",
+             kMostHostMemory_bytes >> 20, " MiB, if the host has as much"));
+}
 
 void Session::log(const std::string& line) const {
   if (is_root() && reports_.log) reports_.log(line);

@@ -43,6 +43,7 @@ class Session {
   Communicator& world() const { return watched_->world(); }
   bool is_root() const { return world().rank() == 0; }
   void log(const std::string& line) const;
+  void log_groups_without_host_memory() const;
 
   // Visits everything that a checkpoint holds. Throws UserError if the checkpoint was trained with another tokenizer,
   // and DataError if its Engram tables are addressed in another way.

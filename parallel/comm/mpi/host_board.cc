@@ -1,8 +1,10 @@
 #include "parallel/comm/mpi/host_board.h"
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
+#include <mutex>
 #include <random>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "kernels/core/process_tag.h"
+#include "parallel/comm/mpi/host_memory.h"
 #include "parallel/comm/mpi/mpi_check.h"
 
 namespace birkhoff {
@@ -57,25 +60,62 @@ std::shared_ptr<std::byte> map(const Name& name, size_t bytes, int flags) {
   return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { munmap(p, bytes); }};
 }
 
+// This rank's share of a board: its part of the limit, taken while the share exists.
+class Share {
+ public:
+  explicit Share(size_t bytes) : bytes_(static_cast<int64_t>(bytes)), with_this_(taken_ += bytes_) {}
+  ~Share() { taken_ -= bytes_; }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+  bool fits() const { return with_this_ <= kMostHostMemory_bytes; }
+
+ private:
+  static inline std::atomic<int64_t> taken_{0};
+  int64_t bytes_, with_this_;
+};
+
+// The memory together with the share that it takes.
+std::shared_ptr<std::byte> with_share(std::shared_ptr<std::byte> memory, std::shared_ptr<Share> share) {
+  auto* bytes = memory.get();
+  return {bytes, [memory = std::move(memory), share = std::move(share)](std::byte*) {}};
+}
+
+std::mutex names_mutex;
+std::vector<std::string>& names_without_memory() {
+  static std::vector<std::string> names;
+  return names;
+}
+
 }  // namespace
+
+std::vector<std::string> groups_without_host_memory() {
+  const std::lock_guard lock(names_mutex);
+  return names_without_memory();
+}
+
+void note_group_without_host_memory(const std::string& name) {
+  const std::lock_guard lock(names_mutex);
+  names_without_memory().push_back(name);
+}
 
 std::optional<Board> make_host_board(MPI_Comm comm) {
   int rank = 0, size = 1;
   check(MPI_Comm_rank(comm, &rank));
   check(MPI_Comm_size(comm, &size));
   const size_t bytes = Board::bytes_for(size, BlockPath::staged);
+  const auto share = std::make_shared<Share>(bytes / static_cast<size_t>(size));
   if (rank == 0) remove_leftovers();
   Name name = rank == 0 ? fresh_name() : Name{};
   std::shared_ptr<std::byte> memory;
-  if (rank == 0) memory = map(name, bytes, O_RDWR | O_CREAT | O_EXCL);
+  if (rank == 0 && share->fits()) memory = map(name, bytes, O_RDWR | O_CREAT | O_EXCL);
   check(MPI_Bcast(name.data(), static_cast<int>(name.size()), MPI_CHAR, 0, comm));
-  if (rank != 0) memory = map(name, bytes, O_RDWR);
+  if (rank != 0 && share->fits()) memory = map(name, bytes, O_RDWR);
   int everywhere = memory != nullptr;
   check(MPI_Allreduce(MPI_IN_PLACE, &everywhere, 1, MPI_INT, MPI_MIN, comm));
   // All ranks have mapped the memory or failed to, so its name is no longer needed.
   if (rank == 0) shm_unlink(name.data());
   if (!everywhere) return std::nullopt;
-  return Board(std::move(memory), size, BlockPath::staged);
+  return Board(with_share(std::move(memory), share), size, BlockPath::staged);
 }
 
 }  // namespace birkhoff

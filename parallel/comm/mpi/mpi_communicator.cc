@@ -161,13 +161,14 @@ std::unique_ptr<Exchange> messages_among(MPI_Comm comm) {
   return make_message_exchange(own);
 }
 
-std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport) {
+std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport, const std::string& name) {
   const auto sizes = sizes_of_hosts(comm, host);
   const size_t ranks = static_cast<size_t>(size_of_comm(comm));
   // Shared memory helps only if some host has several ranks. A world of one uses a board on the heap.
   const bool shared =
       sizes && (transport != Transport::messages || ranks == 1) && (sizes->size() < ranks || ranks == 1);
   auto board = shared ? board_of_host(comm, host) : std::nullopt;
+  if (shared && !board) note_group_without_host_memory(name);
   if (!board) return make_flat_carrier(messages_among(comm));
   HostExchanges e;
   e.host = make_memory_exchange(std::move(*board), rank_in(host));
@@ -190,7 +191,7 @@ std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport tra
   check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
   MPI_Comm place = ranks_of_host(comm, Transport::automatic), host = ranks_of_host(comm, transport);
   const int local_rank = rank_in(place), local_size = size_of_comm(place);
-  auto carrier = carrier_for(comm, host, transport);
+  auto carrier = carrier_for(comm, host, transport, name);
   check(MPI_Comm_free(&place));
   check(MPI_Comm_free(&host));
   auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier), name);

@@ -1,5 +1,7 @@
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +14,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/process_tag.h"
 #include "parallel/comm/host_values.h"
+#include "parallel/comm/mpi/host_memory.h"
 #include "parallel/mesh/mesh.h"
 #include "tests/parallel/comm/collective_suite.h"
 #include "tests/support/host_stream.h"
@@ -61,6 +64,36 @@ TEST(Mpi, RanksOfAHostAreConsecutiveWhateverTheMapping) {
   if (world().size() % 2 != 0) return;
   const Mesh mesh(world(), {.tp = 2});
   for (const int other : all_gather_on_host(mesh.group(Group::tp), host)) EXPECT_EQ(other, host);
+}
+
+// Bytes of shared memory that this process has mapped.
+int64_t mapped_bytes() {
+  std::ifstream maps("/proc/self/maps");
+  int64_t bytes = 0;
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long begin = 0, end = 0;
+    if (line.find("/birkhoff-") == std::string::npos) continue;
+    EXPECT_EQ(std::sscanf(line.c_str(), "%lx-%lx", &begin, &end), 2) << line;
+    bytes += static_cast<int64_t>(end - begin);
+  }
+  return bytes;
+}
+
+TEST(Mpi, GroupsBeyondTheLimitOfSharedMemoryExchangeMessages) {
+  const char* transport = std::getenv("BIRKHOFF_TRANSPORT");
+  if (transport && std::string(transport) != "automatic") GTEST_SKIP() << "needs every rank on one host";
+  if (world().size() == 1) GTEST_SKIP() << "uses no shared memory";
+  const auto without = groups_without_host_memory().size();
+  std::vector<std::unique_ptr<Communicator>> groups;
+  for (int i = 0; i < 20; ++i) groups.push_back(world().split(0, world().rank(), concat("many", i)));
+  const std::vector<std::string> names = groups_without_host_memory();
+  ASSERT_GT(names.size(), without);
+  EXPECT_EQ(names.back(), "many19");
+  EXPECT_LE(mapped_bytes() / world().size(), kMostHostMemory_bytes);
+  EXPECT_GT(mapped_bytes() / world().size(), kMostHostMemory_bytes / 2);
+  check_all_reduce(*groups.back());
+  groups.clear();
+  EXPECT_LT(mapped_bytes() / world().size(), kMostHostMemory_bytes / 2) << "it is free again";
 }
 
 // Shared memory whose creator was killed before it could unlink the name.

@@ -8,7 +8,9 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/dry/dry_group.h"
+#include "parallel/comm/engine/memory_exchange.h"
 #include "parallel/comm/host_values.h"
+#include "parallel/comm/mpi/host_memory.h"
 #include "parallel/comm/threads/run_ranks.h"
 
 namespace birkhoff {
@@ -141,7 +143,44 @@ TEST(Mesh, GroupsOfEqualMembersAreOneCommunicator) {
     EXPECT_EQ(&mixed.group(Group::batch), &mixed.group(Group::dp));
     EXPECT_NE(&mixed.group(Group::stage), &mixed.group(Group::dp));
     EXPECT_EQ(&mixed.group(Group::stage), &mixed.group(Group::edp)) << "no axis divides the experts";
+    EXPECT_EQ(&mixed.group(Group::edp), &world);
+    const Mesh staged(world, {.tp = 2, .pp = 2});
+    EXPECT_EQ(staged.group(Group::edp).name(), "tp") << "the ranks of a stage";
   });
+  run_ranks(8, [](Communicator& world) {
+    const Mesh mesh(world, {.tp = 2, .pp = 2});
+    EXPECT_EQ(mesh.group(Group::edp).name(), "stage") << "no axis divides the experts";
+    EXPECT_EQ(mesh.group(Group::batch).name(), "dp");
+    EXPECT_EQ(mesh.group(Group::world).name(), "world");
+  });
+}
+
+// The host of 8 ranks gives them 64 MiB: enough for all groups of every mesh, the world and the writer of checkpoints.
+TEST(Mesh, GroupsOfEightRanksFitIntoTheSharedMemoryOfTheirHost) {
+  int64_t most = 0;
+  for (const int tp : {1, 2, 4, 8})
+    for (const int cp : {1, 2, 4, 8})
+      for (const int pp : {1, 2, 4, 8})
+        for (const int etp : {1, 2, 4, 8})
+          for (const int ep : {1, 2, 4, 8})
+            for (const int engram : {1, 2, 4, 8}) {
+              const int stage = 8 / pp;
+              if (8 % (tp * cp * pp) != 0 || stage % (etp * ep) != 0 || stage % engram != 0) continue;
+              const auto share = [](int ranks) {
+                return static_cast<int64_t>(Board::bytes_for(ranks, BlockPath::staged)) / ranks;
+              };
+              int64_t bytes = 2 * share(8);
+              Traffic unused;
+              const MeshDegrees degrees{.tp = tp, .cp = cp, .pp = pp, .etp = etp, .ep = ep, .engram = engram};
+              const Mesh mesh(8, 0, degrees, [&](const std::string& name, const std::vector<int>& members) {
+                const int size = static_cast<int>(members.size());
+                if (size > 1 && name != "world") bytes += share(size);
+                return make_dry_group({.name = name, .size = size}, unused);
+              });
+              most = std::max(most, bytes);
+            }
+  EXPECT_LE(most, kMostHostMemory_bytes);
+  EXPECT_LE(8 * kMostHostMemory_bytes, 64 << 20);
 }
 
 // A group that cannot communicate stands for one of several ranks.
