@@ -71,9 +71,11 @@ std::vector<int> key_of(Group group, const Coordinates& c, const Coordinates& de
 }
 
 // The order in which groups give their name to the communicator that they share.
-constexpr std::array<Group, kNumGroups> kNaming{
-    Group::tp,  Group::cp, Group::dp,  Group::pp,     Group::world,          Group::stage, Group::batch,
-    Group::etp, Group::ep, Group::edp, Group::engram, Group::engram_holders, Group::ends};
+constexpr Group kNaming[] = {
+    Group::tp,  Group::cp, Group::dp,  Group::pp,        Group::world,     Group::stage,  Group::batch,
+    Group::etp, Group::ep, Group::edp, Group::ep_within, Group::ep_across, Group::engram, Group::engram_holders,
+    Group::ends};
+static_assert(std::size(kNaming) == kNumGroups);
 
 // For each rank, the lowest rank of its group. Two groups have the same members on every rank if and only if these
 // lists are equal.

@@ -82,8 +82,8 @@ class Mesh {
   Mesh(int num_ranks, int rank, MeshDegrees degrees, const MakeGroup& make);
 
   // Groups that have the same members on every rank share one communicator and so one transport. It is named after the
-  // first of them in the order tp, cp, dp, pp, world, stage, batch, etp, ep, edp, engram, engram_holders, ends: the
-  // axes whose product is the world, then the groups of the most ranks.
+  // first of them in the order tp, cp, dp, pp, world, stage, batch, etp, ep, edp, ep_within, ep_across, engram,
+  // engram_holders, ends: the axes whose product is the world, then the groups of the most ranks.
   Communicator& group(Group group) const { return *groups_[static_cast<size_t>(group)]; }
   Communicator& world() const { return group(Group::world); }
   const Place& place() const { return place_; }
