@@ -13,13 +13,16 @@ constexpr int64_t kAlignment = 16;
 int64_t padded(int64_t count) { return (count + kAlignment - 1) / kAlignment * kAlignment; }
 }  // namespace
 
-Bucket::Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load)
+Bucket::Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load,
+               DType wire)
     : replicas_(&replicas), items_(std::move(items)) {
   BK_ASSERT(static_cast<int>(load.size()) == replicas.size());
   cut(load);
   first_ = std::accumulate(pieces_.begin(), pieces_.begin() + replicas.rank(), int64_t{0});
   values_ = storage.take(DType::f32, {offsets_.back()});
   gradients_ = storage.take(DType::f32, {offsets_.back()});
+  const bool exact = wire == DType::f32 || storage.device().kind == DeviceKind::reference;
+  if (!exact && replicas.size() > 1) packed_ = storage.take(wire, {offsets_.back()});
   Stream stream{storage.device()};
   fill_zero(stream, values_);
   fill_zero(stream, gradients_);
@@ -92,12 +95,15 @@ void Bucket::zero_gradients(Stream& stream) { fill_zero(stream, gradients_); }
 
 void Bucket::start_reduce(Stream& stream) {
   BK_ASSERT(!reducing_);
-  reducing_ = replicas_->reduce_scatter_v(stream, own_piece(gradients_), gradients_, pieces_);
+  if (packed_.present()) copy(stream, packed_, gradients_);
+  const Tensor all = packed_.present() ? packed_ : gradients_;
+  reducing_ = replicas_->reduce_scatter_v(stream, own_piece(all), all, pieces_);
 }
 void Bucket::wait_reduced(Stream& stream) {
   BK_ASSERT(reducing_);
   reducing_->wait(stream);
   reducing_.reset();
+  if (packed_.present()) copy(stream, own_piece(gradients_), own_piece(packed_));
 }
 void Bucket::start_gather(Stream& stream) {
   BK_ASSERT(!gathering_);

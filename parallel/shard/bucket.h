@@ -31,7 +31,9 @@ struct BucketItem {
 class Bucket {
  public:
   // `load` is the cost that each rank has been given so far (see cut_bucket); it has replicas.size() entries.
-  Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load);
+  // `wire`: in which dtype gradients travel, f32 or bf16. The sum of bf16 gradients is taken in f32 and rounded once.
+  Bucket(Arena& storage, Communicator& replicas, std::vector<BucketItem> items, std::vector<double>& load,
+         DType wire = DType::f32);
 
   size_t size() const { return items_.size(); }
   const BucketItem& item(size_t i) const { return items_[i]; }
@@ -39,6 +41,7 @@ class Bucket {
   Tensor gradient(size_t i) const;
   Tensor all_values() const { return values_; }
   Tensor all_gradients() const { return gradients_; }
+  size_t packed_bytes() const { return packed_.present() ? packed_.bytes() : 0; }
 
   // A range of a held parameter that this rank owns. `begin` is its offset in the held part.
   struct Owned {
@@ -81,6 +84,7 @@ class Bucket {
   PieceCounts pieces_;
   int64_t first_ = 0;  // where this rank's piece begins
   Tensor values_, gradients_;
+  Tensor packed_;  // gradients in the dtype of the wire; absent if that is their own
   std::vector<Owned> owned_;
   Communicator::Pending reducing_, gathering_;
 };

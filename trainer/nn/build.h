@@ -5,6 +5,7 @@
 #include "parallel/mesh/mesh.h"
 #include "trainer/nn/build_options.h"
 #include "trainer/nn/frame.h"
+#include "trainer/nn/moe_options.h"
 #include "trainer/nn/parameter.h"
 
 namespace birkhoff {
@@ -17,6 +18,7 @@ struct Build {
   Precision precision{Recipe::f32};
   NormOptions norm = {};
   InitOptions init = {};
+  Payloads payloads = {};
   int num_slots = 0;  // handed out so far
   // Properties of the parameters that are built next.
   Part part = Part::embedding;

@@ -17,6 +17,7 @@ GroupedDispatch::GroupedDispatch(Build& build, int64_t channels, const MoeOption
       channels_(channels),
       most_copies_(std::min<int64_t>(options.top_groups, steps_[0].exchange.size())),
       activation_(build.precision.activation()),
+      payloads_(build.payloads),
       slot_(build.slot<Saved>()) {
   const int64_t within = steps_[1].exchange.size();
   steps_[0].each = options.num_experts / steps_[0].exchange.size();
@@ -44,20 +45,20 @@ RowRoute GroupedDispatch::route(Frame& f, const Step& step, const Rows& rows, Te
   return step.exchange.route(f, to, items * most_copies_);
 }
 
-Tensor GroupedDispatch::sent(Frame& f, const Step& step, const RowRoute& route, Tensor values) const {
+Tensor GroupedDispatch::sent(Frame& f, const Step& step, const RowRoute& route, Tensor values, Payload payload) const {
   const Tensor arrived = f.take_gradient(values.dtype, values.shape.with(0, route.num_received));
   const ArenaScope scope(f.gradient_arena());
   const Tensor rows = f.take_gradient(values.dtype, values.shape.with(0, route.num_sent));
   permute_forward(f.stream, {rows, values, route.item_of});
-  step.exchange.send(f, route, arrived, rows);
+  step.exchange.send(f, route, arrived, rows, payload);
   return arrived;
 }
 
-void GroupedDispatch::returned(Frame& f, const Step& step, const RowRoute& route, Tensor out, Tensor in,
-                               Tensor base) const {
+void GroupedDispatch::returned(Frame& f, const Step& step, const RowRoute& route, Tensor out, Tensor in, Tensor base,
+                               Payload payload) const {
   const ArenaScope scope(f.gradient_arena());
   const Tensor back = f.take_gradient(in.dtype, in.shape.with(0, route.num_sent));
-  step.exchange.give_back(f, route, back, in);
+  step.exchange.give_back(f, route, back, in, payload);
   combine_forward(f.stream, {out, back, {}, base, route.row_of});
 }
 
@@ -66,8 +67,9 @@ Experts::Input GroupedDispatch::send(Frame& f, const Tokens& tokens) {
   Rows rows{tokens.x, tokens.index, tokens.gate};
   for (size_t i = 0; i < num_steps(); ++i) {
     s.routes[i] = route(f, steps_[i], rows, i == 0 ? tokens.mask : Tensor{});
-    rows = {sent(f, steps_[i], s.routes[i], rows.x), sent(f, steps_[i], s.routes[i], rows.index),
-            sent(f, steps_[i], s.routes[i], rows.gate)};
+    rows = {sent(f, steps_[i], s.routes[i], rows.x, payloads_.dispatch),
+            sent(f, steps_[i], s.routes[i], rows.index, Payload::activation),
+            sent(f, steps_[i], s.routes[i], rows.gate, Payload::activation)};
   }
   own_experts(f.stream, {rows.index, rows.index, first_, steps_[1].each});
   s.counts = shards_.counts(f, rows.x.shape[0]);
@@ -85,15 +87,15 @@ Tensor GroupedDispatch::return_outputs(Frame& f, Tensor y, const Tokens& tokens,
   const Tensor y_TC = f.take(activation_, tokens.x.shape);
   const ArenaScope scope(f.gradient_arena());
   Tensor out = summed(f, s, activation_, y);
-  for (size_t i = num_steps() - 1; i > 0; --i) out = returned_items(f, i, s, out);
-  returned(f, steps_[0], s.routes[0], y_TC, out, base);
+  for (size_t i = num_steps() - 1; i > 0; --i) out = returned_items(f, i, s, out, payloads_.combine);
+  returned(f, steps_[0], s.routes[0], y_TC, out, base, payloads_.combine);
   return y_TC;
 }
 
 Tensor GroupedDispatch::send_gradients(Frame& f, Tensor dy_TC, const Tokens&, Tensor) {
   const Saved& s = f.saved(slot_);
   Tensor dy = dy_TC;
-  for (size_t i = 0; i < num_steps(); ++i) dy = sent(f, steps_[i], s.routes[i], dy);
+  for (size_t i = 0; i < num_steps(); ++i) dy = sent(f, steps_[i], s.routes[i], dy, payloads_.dispatch);
   return shards_.gather(f, s.counts, dy);
 }
 
@@ -101,28 +103,27 @@ Tensor GroupedDispatch::return_gradients(Frame& f, Tensor dx, Tensor dgate_of_in
   const Saved& s = f.saved(slot_);
   const Tensor dx_TC = f.take_gradient(activation_, {s.routes[0].row_of.shape[0], channels_});
   const ArenaScope scope(f.gradient_arena());
+  if (BK_DEFECT("D11 gate gradient of one rank's inner width") && shards_.rank() > 0)
+    fill_zero(f.stream, dgate_of_input);
   Tensor rows = summed(f, s, activation_, dx), gates = summed(f, s, Precision::statistic(), dgate_of_input);
   for (size_t i = num_steps() - 1; i > 0; --i) {
-    rows = returned_items(f, i, s, rows);
-    gates = returned_items(f, i, s, gates);
+    rows = returned_items(f, i, s, rows, payloads_.combine);
+    gates = returned_items(f, i, s, gates, Payload::activation);
   }
-  returned(f, steps_[0], s.routes[0], dx_TC, rows, {});
-  returned(f, steps_[0], s.routes[0], dgate, gates, {});
+  returned(f, steps_[0], s.routes[0], dx_TC, rows, {}, payloads_.combine);
+  returned(f, steps_[0], s.routes[0], dgate, gates, {}, Payload::activation);
   return dx_TC;
 }
 
 // The sums over the copies that the items of step i sent.
-Tensor GroupedDispatch::returned_items(Frame& f, size_t i, const Saved& s, Tensor in) const {
+Tensor GroupedDispatch::returned_items(Frame& f, size_t i, const Saved& s, Tensor in, Payload payload) const {
   const Tensor out = f.take_gradient(in.dtype, in.shape.with(0, s.routes[i].row_of.shape[0]));
-  returned(f, steps_[i], s.routes[i], out, in, {});
+  returned(f, steps_[i], s.routes[i], out, in, {}, payload);
   return out;
 }
 
 Tensor GroupedDispatch::summed(Frame& f, const Saved& s, DType dtype, Tensor summands) const {
   if (shards_.size() == 1) return summands;
-  const bool gates = summands.shape.back() != channels_;
-  if (BK_DEFECT("D11 gate gradient of one rank's inner width") && gates && shards_.rank() > 0)
-    fill_zero(f.stream, summands);
   const Tensor sum = f.take_gradient(dtype, summands.shape.with(0, s.routes[num_steps() - 1].num_received));
   shards_.sum_to(f, s.counts, sum, summands);
   return sum;

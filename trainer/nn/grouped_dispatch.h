@@ -40,10 +40,11 @@ class GroupedDispatch final : public ExpertDispatch {
   size_t num_steps() const { return steps_[1].exchange.size() > 1 ? 2 : 1; }
   RowRoute route(Frame& frame, const Step& step, const Rows& rows, Tensor mask) const;
   // Copies of `values`, which has one row for each item, travel along the route.
-  Tensor sent(Frame& frame, const Step& step, const RowRoute& route, Tensor values) const;
+  Tensor sent(Frame& frame, const Step& step, const RowRoute& route, Tensor values, Payload payload) const;
   // out = base + the sum, for each item, of what its copies give back.
-  void returned(Frame& frame, const Step& step, const RowRoute& route, Tensor out, Tensor in, Tensor base) const;
-  Tensor returned_items(Frame& frame, size_t step, const Saved& saved, Tensor in) const;
+  void returned(Frame& frame, const Step& step, const RowRoute& route, Tensor out, Tensor in, Tensor base,
+                Payload payload) const;
+  Tensor returned_items(Frame& frame, size_t step, const Saved& saved, Tensor in, Payload payload) const;
   Tensor summed(Frame& frame, const Saved& saved, DType dtype, Tensor summands) const;
 
   std::array<Step, 2> steps_;
@@ -51,6 +52,7 @@ class GroupedDispatch final : public ExpertDispatch {
   int64_t channels_, first_ = 0;  // the first expert of this rank
   int64_t most_copies_;
   DType activation_;
+  Payloads payloads_;
   Slot<Saved> slot_;
 };
 

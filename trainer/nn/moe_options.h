@@ -12,6 +12,16 @@ inline EnumNames names_of(GatePosition) {
   return names;
 }
 
+// The type in which tokens travel to the ranks of their experts (dispatch) and back (combine), also their gradients.
+enum class Payload : uint8_t { activation, bf16 };
+inline EnumNames names_of(Payload) {
+  static constexpr std::string_view names[] = {"activation", "bf16"};
+  return names;
+}
+struct Payloads {
+  Payload dispatch = Payload::activation, combine = Payload::activation;
+};
+
 struct MoeOptions {
   int64_t num_experts = 0;
   int64_t top_k = 2;

@@ -10,7 +10,6 @@
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/copy.h"
 #include "kernels/elementwise/random.h"
-#include "kernels/gemm/precision.h"
 
 namespace birkhoff {
 namespace {
@@ -87,7 +86,7 @@ BucketItem item_of(const Parameter& p, const Place& rank, const ParameterStore::
 }  // namespace
 
 ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::function<void(ModuleVisitor&)>& visit,
-                               const CostOf& cost_of)
+                               const CostOf& cost_of, DType gradient_wire)
     : device_(device), mesh_(&mesh), memory_(device) {
   Collector found;
   visit(found);
@@ -96,13 +95,13 @@ ParameterStore::ParameterStore(Device device, const Mesh& mesh, const std::funct
   buffers_ = found.buffers;
   counters_ = found.counters;
   routers_ = found.routers;
-  make_buckets(cost_of);
+  make_buckets(cost_of, gradient_wire);
   bind();
 }
 
 // Compares communicators instead of groups. Two groups with the same members share a communicator, so their parameters
 // can share a bucket and its collectives.
-void ParameterStore::make_buckets(const CostOf& cost_of) {
+void ParameterStore::make_buckets(const CostOf& cost_of, DType gradient_wire) {
   std::vector<std::vector<BucketItem>> items;
   for (Entry& e : entries_) {
     Communicator* group = &mesh_->group(group_of(e.parameter->gradient_sum()));
@@ -127,7 +126,7 @@ void ParameterStore::make_buckets(const CostOf& cost_of) {
       if (buckets_[b].divided_over.has_value() != divided) continue;
       Communicator& group = *buckets_[b].group;
       std::vector<double>& load = loads.emplace(&group, static_cast<size_t>(group.size())).first->second;
-      buckets_[b].bucket = std::make_unique<Bucket>(memory_, group, std::move(items[b]), load);
+      buckets_[b].bucket = std::make_unique<Bucket>(memory_, group, std::move(items[b]), load, gradient_wire);
     }
   }
 }
@@ -176,6 +175,12 @@ std::vector<ParameterStore::MatrixRange> ParameterStore::matrices_by_owner(size_
         {units.first + range.begin / size * units.matrices, units.first + range.end / size * units.matrices});
   }
   return ranges;
+}
+
+size_t ParameterStore::packed_gradient_bytes() const {
+  size_t sum = 0;
+  for (const UnitBucket& b : buckets_) sum += b.bucket->packed_bytes();
+  return sum;
 }
 
 int64_t ParameterStore::num_parameters() const {

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/gemm/precision.h"
 #include "parallel/mesh/mesh.h"
 #include "parallel/shard/bucket.h"
 #include "parallel/shard/state.h"
@@ -39,10 +40,10 @@ class ParameterStore {
   };
   using CostOf = std::function<UpdateCost(const Parameter&)>;
 
-  // `visit` visits all modules of the model. Errors: BugError if two parameters have the same name, or one is outside a
-  // unit.
+  // `visit` visits all modules of the model; `gradient_wire`: see Bucket. Errors: BugError if two parameters have the
+  // same name, or one is outside a unit.
   ParameterStore(Device device, const Mesh& mesh, const std::function<void(ModuleVisitor&)>& visit,
-                 const CostOf& cost_of);
+                 const CostOf& cost_of, DType gradient_wire = Precision::master());
 
   const std::vector<Entry>& entries() const { return entries_; }
   const std::vector<Owned>& owned() const { return owned_; }
@@ -66,6 +67,8 @@ class ParameterStore {
   const std::vector<std::string>& units() const { return units_; }
   int64_t num_parameters() const;
   size_t bytes() const { return memory_.peak_bytes(); }
+  // Of the gradients as they travel, if in another dtype than their own.
+  size_t packed_gradient_bytes() const;
 
   void initialize(Stream& stream, uint64_t seed);
   // Sets gradients and counters to zero at the start of a step.
@@ -90,7 +93,7 @@ class ParameterStore {
     std::optional<Axis> divided_over;
     std::unique_ptr<Bucket> bucket;
   };
-  void make_buckets(const CostOf& cost_of);
+  void make_buckets(const CostOf& cost_of, DType gradient_wire);
   void drop_share(Stream& stream, int unit, Part part);
   void drop_experts(Stream& stream, int unit);
   void bind();

@@ -15,6 +15,7 @@ PlainDispatch::PlainDispatch(Build& build, int64_t channels, const MoeOptions& o
       first_(each_ * build.mesh->coordinate(Axis::ep)),
       inner_(options.gate_position == GatePosition::inner),
       activation_(build.precision.activation()),
+      payloads_(build.payloads),
       slot_(build.slot<Saved>()) {}
 
 Experts::Input PlainDispatch::send(Frame& f, const Tokens& tokens) {
@@ -36,7 +37,7 @@ Tensor PlainDispatch::return_outputs(Frame& f, Tensor y, const Tokens& tokens, T
   const Tensor y_TC = f.take(activation_, tokens.x.shape);
   const ArenaScope scope(f.gradient_arena());
   const Tensor out = inner_ ? f.take_gradient(activation_, sent) : s.out;
-  exchange_.give_back(f, s.route, out, summed(f, s, y));
+  exchange_.give_back(f, s.route, out, summed(f, s, y), payloads_.combine);
   combine_forward(f.stream, {y_TC, out, inner_ ? Tensor{} : tokens.gate, base, s.route.row_of});
   return y_TC;
 }
@@ -53,7 +54,7 @@ Tensor PlainDispatch::send_gradients(Frame& f, Tensor dy_TC, const Tokens& token
                                 .rows = s.out,
                                 .gate = inner_ ? Tensor{} : tokens.gate,
                                 .row_of = s.route.row_of});
-    exchange_.send(f, s.route, arrived, dout);
+    exchange_.send(f, s.route, arrived, dout, payloads_.dispatch);
   }
   return shards_.gather(f, s.counts, arrived);
 }
@@ -63,7 +64,7 @@ Tensor PlainDispatch::return_gradients(Frame& f, Tensor dx, Tensor dgate_of_inpu
   const Tensor dx_TC = f.take_gradient(activation_, {s.route.row_of.shape[0], channels_});
   const ArenaScope scope(f.gradient_arena());
   const Tensor back = f.take_gradient(activation_, {s.route.num_sent, channels_});
-  exchange_.give_back(f, s.route, back, summed(f, s, dx));
+  exchange_.give_back(f, s.route, back, summed(f, s, dx), payloads_.combine);
   permute_backward(f.stream, {dx_TC, back, s.route.row_of});
   if (inner_) return_gate_gradients(f, s, dgate_of_input, dgate);
   return dx_TC;
@@ -86,7 +87,7 @@ Tensor PlainDispatch::send_tokens(Frame& f, const Saved& s, Tensor x_TC) const {
   const ArenaScope scope(f.gradient_arena());
   const Tensor rows = f.take_gradient(activation_, {s.route.num_sent, channels_});
   permute_forward(f.stream, {rows, x_TC, s.route.item_of});
-  exchange_.send(f, s.route, arrived, rows);
+  exchange_.send(f, s.route, arrived, rows, payloads_.dispatch);
   return arrived;
 }
 

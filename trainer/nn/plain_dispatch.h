@@ -38,6 +38,7 @@ class PlainDispatch final : public ExpertDispatch {
   int64_t channels_, each_, first_;  // experts of each rank, and the first of this one
   bool inner_;                       // the gates weigh the inner activations, so they travel
   DType activation_;
+  Payloads payloads_;
   Slot<Saved> slot_;
 };
 

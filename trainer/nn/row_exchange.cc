@@ -57,18 +57,31 @@ RowRoute RowExchange::route(Frame& f, Tensor to, int64_t planned) const {
   return route;
 }
 
-void RowExchange::send(Frame& f, const RowRoute& route, Tensor out, Tensor in) const {
-  BK_ASSERT(out.shape[0] == route.num_received && in.shape[0] == route.num_sent, "sends ", in.shape, " into ",
-            out.shape);
+void RowExchange::exchange(Frame& f, Tensor out, const std::vector<int64_t>& received, Tensor in,
+                           const std::vector<int64_t>& sent, Payload payload) const {
   const int64_t width = width_of(in);
-  group_->all_to_all_v(f.stream, out, elements(route.received, width), in, elements(route.sent, width))->wait(f.stream);
+  const auto move = [&](Tensor to, Tensor from) {
+    group_->all_to_all_v(f.stream, to, elements(received, width), from, elements(sent, width))->wait(f.stream);
+  };
+  if (payload == Payload::activation || in.dtype == Precision::narrow()) return move(out, in);
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor packed = f.take_gradient(Precision::narrow(), in.shape),
+               arrived = f.take_gradient(Precision::narrow(), out.shape);
+  copy(f.stream, packed, in);
+  move(arrived, packed);
+  copy(f.stream, out, arrived);
 }
 
-void RowExchange::give_back(Frame& f, const RowRoute& route, Tensor out, Tensor in) const {
+void RowExchange::send(Frame& f, const RowRoute& route, Tensor out, Tensor in, Payload payload) const {
+  BK_ASSERT(out.shape[0] == route.num_received && in.shape[0] == route.num_sent, "sends ", in.shape, " into ",
+            out.shape);
+  exchange(f, out, route.received, in, route.sent, payload);
+}
+
+void RowExchange::give_back(Frame& f, const RowRoute& route, Tensor out, Tensor in, Payload payload) const {
   BK_ASSERT(out.shape[0] == route.num_sent && in.shape[0] == route.num_received, "gives back ", in.shape, " into ",
             out.shape);
-  const int64_t width = width_of(in);
-  group_->all_to_all_v(f.stream, out, elements(route.sent, width), in, elements(route.received, width))->wait(f.stream);
+  exchange(f, out, route.sent, in, route.received, payload);
 }
 
 std::vector<int64_t> RowGather::counts(Frame& f, int64_t own) const {

@@ -3,6 +3,7 @@
 
 #include "parallel/comm/communicator.h"
 #include "trainer/nn/frame.h"
+#include "trainer/nn/moe_options.h"
 
 namespace birkhoff {
 
@@ -27,12 +28,17 @@ class RowExchange {
   // Waits for the device, since the ranks exchange the numbers of rows. The meta device, which knows no numbers, plans
   // with `planned` rows, evenly over all ranks.
   RowRoute route(Frame& frame, Tensor to, int64_t planned) const;
-  // Sends in [S, ...] along the route; out [S', ...] receives.
-  void send(Frame& frame, const RowRoute& route, Tensor out, Tensor in) const;
+  // Sends in [S, ...] along the route; out [S', ...] receives. With another payload than the dtype of `in`, rows travel
+  // rounded to it.
+  void send(Frame& frame, const RowRoute& route, Tensor out, Tensor in, Payload payload = Payload::activation) const;
   // The other way: in [S', ...] -> out [S, ...].
-  void give_back(Frame& frame, const RowRoute& route, Tensor out, Tensor in) const;
+  void give_back(Frame& frame, const RowRoute& route, Tensor out, Tensor in,
+                 Payload payload = Payload::activation) const;
 
  private:
+  void exchange(Frame& frame, Tensor out, const std::vector<int64_t>& received, Tensor in,
+                const std::vector<int64_t>& sent, Payload payload) const;
+
   Communicator* group_;
 };
 

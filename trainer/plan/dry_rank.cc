@@ -149,6 +149,7 @@ void DryRank::measure_memory(Trainer& trainer, RankBytes& bytes) const {
     // Each use of a parameter (a tied embedding, MTP) has an accumulator of its own.
     bytes.gradients += e.parameter->num_uses * static_cast<int64_t>(e.parameter->grad.bytes());
   }
+  bytes.gradients += static_cast<int64_t>(model_->parameters->packed_gradient_bytes());
   bytes.moments = state_bytes(trainer.optimizer());
   for (auto& table : model_->tables) {
     bytes.tables += state_bytes(*table);

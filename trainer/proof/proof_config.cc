@@ -37,6 +37,16 @@ ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts, Reci
     changes.push_back(concat("precision.moments ", c.precision.moments, " -> f32"));
     c.precision.moments = DType::f32;
   }
+  if (c.precision.recipe == Recipe::f32 || c.run.device == DeviceKind::reference) {
+    const auto whole = [&](const char* path, auto& value, auto exact) {
+      if (value == exact) return;
+      changes.push_back(concat("precision.", path, " -> the default: the proof in f32 rounds nothing on the way"));
+      value = exact;
+    };
+    whole("dispatch", c.precision.dispatch, Payload::activation);
+    whole("combine", c.precision.combine, Payload::activation);
+    whole("gradients", c.precision.gradients, DType::f32);
+  }
   c.optimizer.spike.skip = false;
   return {c, changes};
 }

@@ -31,6 +31,8 @@ ModelOptions model_options(const Config& c, int64_t vocab_size, const EngramHash
   ModelOptions o;
   o.recipe = c.precision.recipe;
   o.fp8_scale = c.precision.fp8_scale;
+  o.payloads = {c.precision.dispatch, c.precision.combine};
+  o.gradients = c.precision.gradients;
   o.decoder = c.model;
   o.decoder.vocab_size = vocab_size;
   for (size_t i = 0; i < c.model.engram.layers.size(); ++i) {

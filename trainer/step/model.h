@@ -24,6 +24,8 @@ struct Model {
 struct ModelOptions {
   Recipe recipe = Recipe::f32;
   ScaleFormat fp8_scale = ScaleFormat::f32;
+  Payloads payloads = {};
+  DType gradients = DType::f32;  // in which they travel
   DecoderOptions decoder;
   std::vector<int64_t> table_rows;
   ParameterStore::CostOf cost_of;

@@ -78,6 +78,28 @@ TEST_P(BucketOnRanks, OwnsEveryElementOnceAndMatricesWhole) {
   });
 }
 
+// Gradients of 1 + 2^-10 round to 1 in bf16; their sum over the ranks is then exact.
+TEST(Bucket, RoundsGradientsToTheirWire) {
+  for (const DType wire : {DType::f32, DType::bf16}) {
+    for (const int ranks : {1, 3}) {
+      run_ranks(ranks, [&](Communicator& comm) {
+        Arena arena({});
+        Stream stream;
+        std::vector<double> load(static_cast<size_t>(comm.size()), 0.0);
+        Bucket bucket(arena, comm, items(), load, wire);
+        for (size_t i = 0; i < bucket.size(); ++i) fill(stream, bucket.gradient(i), 1 + 1.0 / 1024);
+        bucket.start_reduce(stream);
+        bucket.wait_reduced(stream);
+        const double each = wire == DType::bf16 && ranks > 1 ? 1 : 1 + 1.0 / 1024;  // one rank sends nothing
+        for (const Bucket::Owned& part : bucket.owned()) {
+          EXPECT_EQ(read_scalar(stream, part.gradient.flat(0, 1)), ranks * each);
+        }
+        EXPECT_EQ(bucket.packed_bytes() > 0, wire == DType::bf16 && ranks > 1);
+      });
+    }
+  }
+}
+
 TEST(Bucket, CountsBytesOnTheMetaDevice) {
   run_ranks(2, [](Communicator& comm) {
     if (comm.rank() == 1) return;  // no data, so no peer is needed

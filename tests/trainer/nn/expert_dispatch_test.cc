@@ -11,6 +11,7 @@
 #include "parallel/comm/host_values.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/op_case.h"
+#include "trainer/nn/row_exchange.h"
 
 namespace birkhoff::test {
 namespace {
@@ -255,6 +256,26 @@ std::string name_of_case(const testing::TestParamInfo<Case>& info) {
   return concat(info.param.name, "_", kKinds[info.index % std::size(kKinds)]);
 }
 INSTANTIATE_TEST_SUITE_P(Layouts, Dispatched, testing::ValuesIn(cases()), name_of_case);
+
+// Numbers that bf16 holds arrive as they are, others rounded.
+TEST(RowExchange, RoundsRowsToTheirPayload) {
+  run_ranks(2, [](Communicator& world) {
+    const RowExchange exchange(world);
+    Frame frame(Stream{}, 0);
+    const Tensor to = frame.take_index({3, 1}), rows = frame.take(DType::f32, {3, 2}),
+                 back = frame.take(DType::f32, {3, 2});
+    set_values(to, {1, 0, 1});
+    const RowRoute route = exchange.route(frame, to, 3);
+    set_values(rows, {1.5, 1 + 1.0 / 1024, 3, 4, 5, 6});
+    const Tensor arrived = frame.take(DType::f32, {route.num_received, 2});
+    for (const Payload payload : {Payload::activation, Payload::bf16}) {
+      exchange.send(frame, route, arrived, rows, payload);
+      exchange.give_back(frame, route, back, arrived, payload);
+      const double second = payload == Payload::bf16 ? 1 : 1 + 1.0 / 1024;
+      EXPECT_THAT(values_of(back), testing::ElementsAre(1.5, second, 3, 4, 5, 6));
+    }
+  });
+}
 
 TEST(ExpertDispatches, AreNotNeededWhereARankHoldsAllExperts) {
   run_ranks(2, [](Communicator& world) {
