@@ -59,6 +59,7 @@ std::shared_ptr<Trace::Record> Trace::add(const Communicator& group, const Opera
   auto record = std::make_shared<Record>(
       Record{recorded_++, group.name(), concat(o), where, o.bytes(), std::chrono::steady_clock::now()});
   records_.push_back(record);
+  sent_bytes_[record->group] += o.count_sent(group.rank(), group.size()) * static_cast<int64_t>(size_of(o.dtype()));
   if (records_.size() > kCapacity) records_.pop_front();
   return record;
 }
@@ -76,6 +77,11 @@ void Trace::add_wait(const Record& record, std::chrono::steady_clock::time_point
 std::map<std::string, double> Trace::waited_s() const {
   const std::lock_guard lock(mutex_);
   return waited_s_;
+}
+
+std::map<std::string, int64_t> Trace::sent_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return sent_bytes_;
 }
 
 void Trace::watch(const Communicator* group) {

@@ -23,6 +23,8 @@ class Trace {
   std::string waiting_for() const;
   // Seconds that this rank has spent waiting so far, by name of the group.
   std::map<std::string, double> waited_s() const;
+  // Bytes that this rank has sent to others so far (Operation::count_sent), by name of the group.
+  std::map<std::string, int64_t> sent_bytes() const;
 
  private:
   friend class TracedCommunicator;
@@ -47,6 +49,7 @@ class Trace {
   std::deque<std::shared_ptr<Record>> records_;
   std::vector<const Communicator*> groups_;
   std::map<std::string, double> waited_s_;
+  std::map<std::string, int64_t> sent_bytes_;
 };
 
 // A communicator that records in `trace` every operation of `inner` and of the groups split from it. `inner` and

@@ -118,7 +118,8 @@ TEST_F(Watched, HasTheExpectedLabelsAndValues) {
         "checkpoint_duration_seconds{phase=\"write\"}", "checkpoint_duration_seconds{phase=\"blocked\"}",
         "rank_heartbeat_timestamp_seconds{rank=\"0\"}", "rank_heartbeat_timestamp_seconds{rank=\"1\"}",
         "memory_bytes{kind=\"resident\"}", "memory_bytes{kind=\"peak\"}", "hyper_gain_ratio{direction=\"forward\"}",
-        "comm_wait_seconds_total{group=\"dp\"}", "bad_samples_total 0", "batch_sequences 12", "sequence_tokens 32"}) {
+        "comm_wait_seconds_total{group=\"dp\"}", "comm_wait_seconds{group=\"dp\"}", "bad_samples_total 0",
+        "batch_sequences 12", "sequence_tokens 32"}) {
     EXPECT_THAT(served, HasSubstr(std::string("\nbirkhoff_") + sample)) << served;
   }
 }
@@ -134,6 +135,8 @@ TEST_F(Watched, MeasuresInBaseUnits) {
   EXPECT_GT(value("checkpoint_last_success_timestamp_seconds"), 1.7e9);
   EXPECT_GT(value("rank_heartbeat_timestamp_seconds{rank=\"1\"}"), 1.7e9);
   EXPECT_GT(value("comm_wait_seconds_total{group=\"dp\"}"), 0);
+  // At least the gradients of 100 thousand parameters, in f32, of which a rank of two sends one half.
+  EXPECT_GT(value("comm_sent_bytes{group=\"dp\"}"), 1e5 * 4 / 2);
   // 12 sequences of 32 tokens a step.
   EXPECT_EQ(value("tokens_total"), 12 * 32 * value("step_duration_seconds_count"));
   EXPECT_GT(value("model_flops_per_second"), 1e5 * value("tokens_per_second")) << "of 100 thousand parameters";

@@ -32,6 +32,7 @@ void Telemetry::gather() {
     resident_bytes_ = std::max(resident_bytes_, stats[kResident]);
     peak_bytes_ = std::max(peak_bytes_, stats[kPeak]);
   }
+  comm_rows_ = comm_.gather(*world_);
 }
 
 double Telemetry::flops_per_token(int64_t length) {
@@ -46,6 +47,10 @@ void Telemetry::add_ranks(Record& record) const {
   const auto logs = Shown::logs;
   record.numbers.push_back({"memory_bytes", resident_bytes_, MetricKind::gauge, "kind=resident", logs});
   record.numbers.push_back({"memory_bytes", peak_bytes_, MetricKind::gauge, "kind=peak", logs});
+  for (const CommPerStep::Row& row : comm_rows_) {
+    record.numbers.push_back({"comm_sent_bytes", row.sent_bytes, MetricKind::gauge, "group=" + row.group, logs});
+    record.numbers.push_back({"comm_wait_seconds", row.waited_s, MetricKind::gauge, "group=" + row.group, logs});
+  }
   for (const auto& [group, seconds] : trace_->waited_s()) {
     record.numbers.push_back({"comm_wait_seconds_total", seconds, MetricKind::counter, "group=" + group, logs});
   }
@@ -57,6 +62,7 @@ void Telemetry::add_ranks(Record& record) const {
 
 Record Telemetry::step(const StepFacts& f, bool logged) {
   const StepReport& r = *f.report;
+  comm_.count_step();
   if (logged) gather();
   Record record{"step", f.step, {}};
   auto add = [&](std::string_view key, std::variant<int64_t, double> value, const std::string& label = "",

@@ -7,6 +7,7 @@
 #include "parallel/comm/traced.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/metrics/metrics.h"
+#include "trainer/run/comm_per_step.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/session.h"
 
@@ -28,7 +29,7 @@ struct StepFacts {
 class Telemetry {
  public:
   Telemetry(Communicator& world, const Trace& trace, const DecoderOptions& model)
-      : world_(&world), trace_(&trace), model_(model) {}
+      : world_(&world), trace_(&trace), model_(model), comm_(trace) {}
 
   // Collective if `logged`: then every rank sends its own values to the others.
   Record step(const StepFacts& facts, bool logged);
@@ -43,11 +44,13 @@ class Telemetry {
   Communicator* world_;
   const Trace* trace_;
   DecoderOptions model_;
+  CommPerStep comm_;
   // Gathered at the last logged step.
   std::vector<double> heartbeats_s_;
   double resident_bytes_ = 0, peak_bytes_ = 0;  // the largest of all ranks
-  double saved_at_s_ = 0;                       // unix time of the last success
-  std::map<int64_t, double> flops_;             // per token, by sequence length
+  std::vector<CommPerStep::Row> comm_rows_;
+  double saved_at_s_ = 0;            // unix time of the last success
+  std::map<int64_t, double> flops_;  // per token, by sequence length
 };
 
 }  // namespace birkhoff

@@ -39,6 +39,20 @@ TEST(Traced, RecordsEveryOperationWithItsCallSite) {
   });
 }
 
+TEST(Traced, CountsWhatTheRankSendsByGroup) {
+  run_ranks(2, [](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    std::vector<float> v(6);
+    const Tensor all{v.data(), DType::f32, {6}};
+    wait_on_host(comm->all_reduce(host_stream(), all));
+    const auto group = comm->split(0, 0, "group");
+    wait_on_host(group->broadcast(host_stream(), all, 1));
+    const bool root = comm->rank() == 1;
+    EXPECT_EQ(trace.sent_bytes(), (std::map<std::string, int64_t>{{"world", 6 * 4}, {"group", root ? 6 * 4 : 0}}));
+  });
+}
+
 TEST(Traced, KeepsTheLastOnesOnly) {
   run_ranks(1, [](Communicator& inner) {
     Trace trace;
