@@ -12,6 +12,9 @@ namespace {
 // Up to this size, one step in which every rank combines everything is faster than two steps with less work in each.
 constexpr int64_t kSmallAllReduce_bytes = 16 << 10;
 
+// Reading a smaller block in the memory of another process costs more than copying it twice.
+constexpr int64_t kSmallestLent_bytes = 16 << 10;
+
 uint64_t key_of_counts(const std::vector<int64_t>& counts) {
   uint64_t key = 14695981039346656037u;
   for (const int64_t count : counts) key = (key ^ static_cast<uint64_t>(count)) * 1099511628211u;
@@ -122,11 +125,14 @@ Collective::Layout Collective::layout_of(std::vector<int64_t> counts) {
 void Collective::add_phase(Phase phase) {
   const bool common = phase.pattern == Pattern::gather || phase.pattern == Pattern::combine;
   const int64_t limit = common ? exchange_.common_block_bytes() : exchange_.block_bytes();
-  phase.round_elements = std::max<int64_t>(limit / size_of_element_, 1);
   int64_t largest = 0;
   for (const Layout* layout : {&phase.in_layout, &phase.out_layout}) {
     for (const int64_t count : layout->count) largest = std::max(largest, count);
   }
+  const bool copied = phase.pattern == Pattern::gather || phase.pattern == Pattern::transpose;
+  // In `transpose` only some ranks may lend. The others have small blocks, so they need a single round too.
+  phase.lent = copied && exchange_.lends() && largest * size_of_element_ > std::min(limit, kSmallestLent_bytes);
+  phase.round_elements = phase.lent ? largest : std::max<int64_t>(limit / size_of_element_, 1);
   // At least one round, so that operations without elements are compared too.
   phase.rounds = largest == 0 ? 1 : (largest - 1) / phase.round_elements + 1;
   if (phase.pattern == Pattern::transpose) header_.rounds = phase.rounds;
@@ -180,12 +186,25 @@ void Collective::offer() {
   if (p.pattern == Pattern::combine) return exchange_.offer_to_all(p.in, operation_.bytes());
   if (p.pattern == Pattern::gather) {
     const Piece mine = piece(p.in_layout, here);
+    if (p.lent) return lend_to_all(mine);
     return exchange_.offer_to_all(p.in + mine.begin * size_of_element_, mine.count * size_of_element_);
   }
   for (int to = 0; to < exchange_.size(); ++to) {
     if (to == here) continue;
     const Piece block = piece(p.in_layout, to);
-    exchange_.offer(to, p.in + block.begin * size_of_element_, block.count * size_of_element_);
+    const std::byte* data = p.in + block.begin * size_of_element_;
+    if (p.lent) {
+      exchange_.lend(to, data, block.count * size_of_element_);
+    } else {
+      exchange_.offer(to, data, block.count * size_of_element_);
+    }
+  }
+}
+
+void Collective::lend_to_all(Piece mine) {
+  const std::byte* data = phases_[phase_].in + mine.begin * size_of_element_;
+  for (int to = 0; to < exchange_.size(); ++to) {
+    if (to != exchange_.rank()) exchange_.lend(to, data, mine.count * size_of_element_);
   }
 }
 
@@ -203,7 +222,7 @@ void Collective::check_headers() const {
   }
 }
 
-std::byte* Collective::received(int from, Piece expected) const {
+Exchange::Block Collective::received(int from, Piece expected) const {
   const Exchange::Block block = exchange_.from(from);
   const int64_t expected_bytes = expected.count * size_of_element_;
   if (block.bytes != expected_bytes) {
@@ -211,7 +230,7 @@ std::byte* Collective::received(int from, Piece expected) const {
                            " gives ", block.bytes / size_of_element_, " elements to rank ",
                            names_[static_cast<size_t>(exchange_.rank())], ", which expects ", expected.count));
   }
-  return static_cast<std::byte*>(const_cast<void*>(block.data));
+  return block;
 }
 
 void Collective::take() {
@@ -230,7 +249,7 @@ void Collective::take_copies() {
   for (int r = 0; r < exchange_.size(); ++r) {
     if (r == exchange_.rank()) continue;
     const Piece to = piece(p.out_layout, r);
-    copy_bytes(p.out + to.begin * size_of_element_, received(r, to), to.count * size_of_element_);
+    if (received(r, to).bytes > 0) exchange_.copy(r, p.out + to.begin * size_of_element_);
   }
 }
 
@@ -249,7 +268,7 @@ void Collective::take_combined() {
   const Piece mine = all ? Piece{0, operation_.out.count()} : piece(p.in_layout, here);
   std::vector<const void*> sources(static_cast<size_t>(exchange_.size()));
   for (int r = 0; r < exchange_.size(); ++r) {
-    sources[static_cast<size_t>(r)] = r == here ? p.in + mine.begin * size_of_element_ : received(r, mine);
+    sources[static_cast<size_t>(r)] = r == here ? p.in + mine.begin * size_of_element_ : received(r, mine).data;
   }
   std::byte* out = p.out + round_ * p.round_elements * size_of_element_;
   if (all) {

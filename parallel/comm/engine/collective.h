@@ -21,7 +21,8 @@ class RunningCollective {
 StepHeader header_of(const Operation& operation, uint64_t sequence);
 
 // Carries out one collective as steps of an Exchange. Large operations take several rounds, each of at most one block
-// per pair of ranks.
+// per pair of ranks. Blocks that are only copied are lent if the exchange can do that and they are large; then one
+// round is enough.
 //   all_gather_v      one block for all, copied into place
 //   all_to_all_v      a block for each, copied into place
 //   reduce_scatter_v  a block for each, combined in rank order
@@ -48,6 +49,7 @@ class Collective final : public RunningCollective {
     std::byte *out, *in;  // out is this rank's block for `scatter`, and the whole output otherwise
     Layout out_layout, in_layout;
     int64_t round_elements = 0, rounds = 1;
+    bool lent = false;
   };
   struct Piece {
     int64_t begin, count;
@@ -59,8 +61,9 @@ class Collective final : public RunningCollective {
   void plan_all_reduce();
   Piece piece(const Layout& layout, int rank) const;
   void offer();
+  void lend_to_all(Piece mine);
   void check_headers() const;
-  std::byte* received(int from, Piece expected) const;
+  Exchange::Block received(int from, Piece expected) const;
   void take();
   void take_copies();
   void copy_own();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <type_traits>
 
@@ -29,7 +30,7 @@ static_assert(std::is_trivially_copyable_v<StepHeader>);
 // The interface of a transport. In a step, every rank offers a block of bytes to every other rank and then sees what
 // the others offered to it. All collectives are made of such steps (collective.h).
 //
-// The calls of a step: offer or offer_to_all, post, arrived until true, from, release, reusable until true.
+// The calls of a step: offer or offer_to_all, post, arrived until true, from or copy, release, reusable until true.
 // Errors: arrived and reusable throw CommError if the group has failed.
 class Exchange {
  public:
@@ -48,9 +49,17 @@ class Exchange {
 
   virtual void offer(int to, const void* data, int64_t bytes) = 0;
   virtual void offer_to_all(const void* data, int64_t bytes) = 0;
+  // Whether lend() may be called: offers a block of any size that `to` reads with copy() only.
+  virtual bool lends() const { return false; }
+  virtual void lend(int, const void*, int64_t) {}
   virtual void post(const StepHeader& header) = 0;
   virtual bool arrived() = 0;
-  virtual Block from(int rank) const = 0;
+  virtual Block from(int rank) const = 0;  // `data` is null for a block that was lent
+  // Copies the block from(rank) to memory of this rank. CommError if the memory of the other rank cannot be read.
+  virtual void copy(int rank, void* to) const {
+    const Block block = from(rank);
+    if (block.bytes > 0) std::memcpy(to, block.data, static_cast<size_t>(block.bytes));
+  }
   // Announces that this rank has read the blocks of the others.
   virtual void release() = 0;
   // Whether the offered memory may be overwritten. If so, the step is over.

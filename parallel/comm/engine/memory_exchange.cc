@@ -3,11 +3,16 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
+#include <sys/uio.h>
+#include <unistd.h>
+
 #include "kernels/core/error.h"
+#include "kernels/core/process_tag.h"
 #include "parallel/comm/engine/backoff.h"
 
 namespace birkhoff {
@@ -19,11 +24,13 @@ struct alignas(64) Board::Control {
 // Each state has its own cache line, because its rank writes it while other ranks poll the states next to it.
 struct alignas(64) Board::RankState {
   std::atomic<uint64_t> posted, released;  // steps
-  std::atomic<int> reading;                // whether the rank reads its peers' memory (direct only)
+  std::atomic<int> reading;                // whether the rank reads its peers' memory (not if staged)
+  std::atomic<int> process;                // its number (lent only)
 };
 struct Board::Offer {
   uint64_t place = 0;  // an address (direct), or an offset from the start of the board (staged)
   int64_t bytes = 0;
+  uint64_t lent = 0;  // whether `place` is an address in the process of the rank that offers
 };
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "counters lie in memory shared by processes");
 
@@ -31,7 +38,7 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr size_t round_up(size_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 size_t slot_bytes(int ranks) {
-  return round_up(sizeof(StepHeader) + static_cast<size_t>(ranks) * 2 * sizeof(uint64_t));
+  return round_up(sizeof(StepHeader) + static_cast<size_t>(ranks) * 3 * sizeof(uint64_t));
 }
 size_t areas_begin(int ranks) {
   return sizeof(Board::Control) + static_cast<size_t>(ranks) * (sizeof(Board::RankState) + 2 * slot_bytes(ranks));
@@ -42,7 +49,7 @@ Board::Board(std::shared_ptr<std::byte> memory, int ranks, BlockPath path)
     : memory_(std::move(memory)), ranks_(ranks), path_(path) {}
 
 size_t Board::bytes_for(int ranks, BlockPath path) {
-  const size_t areas = path == BlockPath::staged ? 2 * static_cast<size_t>(ranks) * kArea_bytes : 0;
+  const size_t areas = path != BlockPath::direct ? 2 * static_cast<size_t>(ranks) * kArea_bytes : 0;
   return areas_begin(ranks) + areas;
 }
 
@@ -79,9 +86,23 @@ void Board::throw_if_failed() const {
 
 namespace {
 
+// Reads `bytes` bytes at an address of another process, which the system copies once.
+void read_process(int process, uint64_t address, void* to, int64_t bytes) {
+  auto* at = static_cast<std::byte*>(to);
+  for (int64_t done = 0; done < bytes;) {
+    const auto left = static_cast<size_t>(bytes - done);
+    const iovec local{at + done, left}, remote{reinterpret_cast<void*>(address + static_cast<uint64_t>(done)), left};
+    const ssize_t read = process_vm_readv(process, &local, 1, &remote, 1, 0);
+    if (read <= 0) throw CommError(concat("cannot read the memory of process ", process, ": ", std::strerror(errno)));
+    done += read;
+  }
+}
+
 class MemoryExchange final : public Exchange {
  public:
-  MemoryExchange(Board board, int rank) : board_(std::move(board)), rank_(rank) {}
+  MemoryExchange(Board board, int rank) : board_(std::move(board)), rank_(rank) {
+    board_.state(rank_).process.store(getpid());
+  }
 
   int rank() const override { return rank_; }
   int size() const override { return board_.ranks(); }
@@ -99,6 +120,11 @@ class MemoryExchange final : public Exchange {
     const uint64_t where = place(data, bytes, 0);
     for (int to = 0; to < size(); ++to) set_offer(to, where, bytes);
   }
+  bool lends() const override { return board_.path() == BlockPath::lent; }
+  void lend(int to, const void* data, int64_t bytes) override {
+    board_.offer(step_, rank_, to) = {reinterpret_cast<uint64_t>(data), bytes, 1};
+    lending_ = true;
+  }
   void post(const StepHeader& header) override {
     board_.header(step_, rank_) = header;
     board_.state(rank_).posted.store(step_, std::memory_order_release);
@@ -107,7 +133,12 @@ class MemoryExchange final : public Exchange {
   Block from(int rank) const override {
     const Board::Offer& offer = board_.offer(step_, rank, rank_);
     const void* data = direct() ? reinterpret_cast<const void*>(offer.place) : base() + offer.place;
-    return {board_.header(step_, rank), data, offer.bytes};
+    return {board_.header(step_, rank), offer.lent ? nullptr : data, offer.bytes};
+  }
+  void copy(int rank, void* to) const override {
+    const Board::Offer& offer = board_.offer(step_, rank, rank_);
+    if (!offer.lent) return Exchange::copy(rank, to);
+    read_process(board_.state(rank).process.load(), offer.place, to, offer.bytes);
   }
   void release() override {
     board_.state(rank_).reading.store(0);
@@ -122,8 +153,14 @@ class MemoryExchange final : public Exchange {
 
  private:
   bool direct() const { return board_.path() == BlockPath::direct; }
+  // Whether ranks read memory that is not the board's.
+  bool reads_peers() const { return board_.path() != BlockPath::staged; }
+  // Whether rank `r` still reads. A process that was killed does not, whatever it has announced.
+  bool is_reading(int r) const {
+    return board_.state(r).reading.load() && (direct() || is_alive(board_.state(r).process.load()));
+  }
   std::byte* base() const { return reinterpret_cast<std::byte*>(&board_.control()); }
-  void set_offer(int to, uint64_t where, int64_t bytes) { board_.offer(step_, rank_, to) = {where, bytes}; }
+  void set_offer(int to, uint64_t where, int64_t bytes) { board_.offer(step_, rank_, to) = {where, bytes, 0}; }
   uint64_t place(const void* data, int64_t bytes, int64_t offset) {
     if (direct()) return reinterpret_cast<uint64_t>(data);
     std::byte* to = board_.area(step_, rank_) + offset;
@@ -134,6 +171,7 @@ class MemoryExchange final : public Exchange {
   Board board_;
   int rank_;
   uint64_t step_ = 1;
+  bool lending_ = false;  // whether this rank lends a block in the current step
 };
 
 bool MemoryExchange::arrived() {
@@ -145,7 +183,7 @@ bool MemoryExchange::arrived() {
   }
   // The order matters: announce reading first, then check the flag. A rank that fails raises the flag first and then
   // waits for readers, so one of the two always sees the other.
-  if (direct()) board_.state(rank_).reading.store(1);
+  if (reads_peers()) board_.state(rank_).reading.store(1);
   try {
     board_.throw_if_failed();
   } catch (...) {
@@ -156,22 +194,24 @@ bool MemoryExchange::arrived() {
 }
 
 bool MemoryExchange::reusable() {
-  // Staged blocks were copied into one of two sets of areas, so only direct blocks need to wait for the readers.
-  for (int r = 0; direct() && r < size(); ++r) {
+  // Staged blocks were copied into one of two sets of areas, so only direct and lent blocks need to wait for the
+  // readers.
+  for (int r = 0; (direct() || lending_) && r < size(); ++r) {
     if (board_.state(r).released.load(std::memory_order_acquire) < step_) {
       board_.throw_if_failed();
       return false;
     }
   }
   ++step_;
+  lending_ = false;
   return true;
 }
 
 void MemoryExchange::fail(const std::string& why) noexcept {
   board_.state(rank_).reading.store(0);
   board_.fail(why);
-  for (int r = 0; direct() && r < size(); ++r) {
-    for (Backoff backoff; board_.state(r).reading.load();) backoff.pause();
+  for (int r = 0; reads_peers() && r < size(); ++r) {
+    for (Backoff backoff; is_reading(r);) backoff.pause();
   }
 }
 

@@ -8,7 +8,8 @@ namespace birkhoff {
 // How blocks get from rank to rank.
 enum class BlockPath : uint8_t {
   direct,  // ranks share an address space: peers read the offered memory directly
-  staged   // ranks share only the board: offered blocks are copied onto it
+  staged,  // ranks share only the board: offered blocks are copied onto it
+  lent     // like staged, but a rank may also read the memory of the others' processes: blocks that are lent stay there
 };
 
 // The shared memory of one group: counters, and two sets of headers and (if staged) areas, which even and odd steps use

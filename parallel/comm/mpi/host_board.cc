@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "kernels/core/process_tag.h"
@@ -86,6 +87,28 @@ std::vector<std::string>& names_without_memory() {
   return names;
 }
 
+// Whether every rank of `comm` may read the memory of the others' processes; the system may forbid it, as in
+// containers. The same on all ranks. Collective.
+bool can_read_each_other(MPI_Comm comm, int size) {
+  struct Probe {
+    uint64_t value, address;
+    int64_t process;
+  };
+  static const uint64_t value = std::random_device()() | 1u;
+  const Probe mine{value, reinterpret_cast<uint64_t>(&value), getpid()};
+  std::vector<Probe> probes(static_cast<size_t>(size));
+  check(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, probes.data(), sizeof mine, MPI_BYTE, comm));
+  int can = 1;
+  for (const Probe& p : probes) {
+    uint64_t seen = 0;
+    const iovec local{&seen, sizeof seen}, remote{reinterpret_cast<void*>(p.address), sizeof seen};
+    const ssize_t bytes = process_vm_readv(static_cast<pid_t>(p.process), &local, 1, &remote, 1, 0);
+    can = can && bytes == static_cast<ssize_t>(sizeof seen) && seen == p.value;
+  }
+  check(MPI_Allreduce(MPI_IN_PLACE, &can, 1, MPI_INT, MPI_MIN, comm));
+  return can;
+}
+
 }  // namespace
 
 std::vector<std::string> groups_without_host_memory() {
@@ -115,7 +138,8 @@ std::optional<Board> make_host_board(MPI_Comm comm) {
   // All ranks have mapped the memory or failed to, so its name is no longer needed.
   if (rank == 0) shm_unlink(name.data());
   if (!everywhere) return std::nullopt;
-  return Board(with_share(std::move(memory), share), size, BlockPath::staged);
+  const BlockPath path = can_read_each_other(comm, size) ? BlockPath::lent : BlockPath::staged;
+  return Board(with_share(std::move(memory), share), size, path);
 }
 
 }  // namespace birkhoff

@@ -85,6 +85,62 @@ TEST(Board, LetsWaitingRanksSleep) {
   end.join();
 }
 
+// Of three ranks, rank r gives rank s so many elements: some blocks are empty, some are copied to the board and some
+// are lent. Rank 2 takes part with small blocks only.
+int64_t block_of(int r, int s) {
+  if (r == 2 || s == 2) return 10 * r + s;
+  return r < s ? 100'000 : 0;
+}
+
+TEST(LentBoard, CarriesBlocksOfAllSizes) {
+  const Board board = make_heap_board(3, BlockPath::lent);
+  on_board(board, [](CollectiveQueue& queue, int rank) {
+    for (int32_t repetition = 0; repetition < 3; ++repetition) {
+      std::vector<int64_t> in_counts, out_counts;
+      std::vector<int32_t> in, expected;
+      for (int r = 0; r < 3; ++r) {
+        in_counts.push_back(block_of(rank, r));
+        out_counts.push_back(block_of(r, rank));
+        in.insert(in.end(), static_cast<size_t>(in_counts.back()), 10 * rank + r + repetition);
+        expected.insert(expected.end(), static_cast<size_t>(out_counts.back()), 10 * r + rank + repetition);
+      }
+      std::vector<int32_t> out(expected.size());
+      wait_on_host(queue.start({.op = Op::all_to_all_v,
+                                .out = {out.data(), DType::i32, {static_cast<int64_t>(out.size())}},
+                                .in = {in.data(), DType::i32, {static_cast<int64_t>(in.size())}},
+                                .out_counts = out_counts,
+                                .in_counts = in_counts}));
+      EXPECT_EQ(out, expected);
+    }
+  });
+}
+
+TEST(LentBoard, ReducesAndGathersInPlace) {
+  static constexpr int64_t kCount = Board::kArea_bytes;
+  const Board board = make_heap_board(3, BlockPath::lent);
+  on_board(board, [](CollectiveQueue& queue, int rank) {
+    for (int repetition = 0; repetition < 3; ++repetition) {
+      std::vector<int32_t> v(kCount, rank + repetition);
+      const Tensor t{v.data(), DType::i32, {kCount}};
+      wait_on_host(queue.start({.op = Op::all_reduce, .out = t, .in = t}));
+      EXPECT_EQ(std::count(v.begin(), v.end(), 3 + 3 * repetition), kCount);
+    }
+  });
+}
+
+TEST(LentBoard, MemoryThatCannotBeReadIsAnError) {
+  const Board board = make_heap_board(2, BlockPath::lent);
+  const auto reader = make_memory_exchange(board, 1), lender = make_memory_exchange(board, 0);
+  std::array<char, 64> memory{};
+  lender->lend(1, reinterpret_cast<const void*>(uintptr_t{64}), 64);
+  reader->offer_to_all(nullptr, 0);
+  lender->post({});
+  reader->post({});
+  ASSERT_TRUE(reader->arrived());
+  EXPECT_EQ(reader->from(0).bytes, 64);
+  EXPECT_THROW(reader->copy(0, memory.data()), CommError);
+}
+
 TEST(StagedBoard, AFailureReachesEveryRank) {
   const Board board = make_heap_board(3, BlockPath::staged);
   on_board(board, [](CollectiveQueue& queue, int rank) {
