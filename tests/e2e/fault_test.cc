@@ -1,5 +1,7 @@
 // A rank of a real training run dies or hangs at various places; the other ranks must end by the deadline.
+#include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <ostream>
 
 #include <gmock/gmock.h>
@@ -12,14 +14,21 @@ namespace {
 
 using testing::HasSubstr;
 
+struct Layout {
+  int ranks;
+  const char* settings;
+};
+constexpr Layout kDp3{3, ""}, kTp2Dp2{4, " --set parallel.tp=2 --set optimizer.type=muon"};
+
 struct Place {
   std::string name, place;
   int count;          // the number of the operation at that place
   std::string phase;  // expected message: the phase that misses its deadline
+  Layout layout = kDp3;
 };
 
-// A step has 4 microbatches on each of 3 replicas. Except for StartUp and Forward, the counts skip the operations of
-// the first step.
+// A step has 4 microbatches on each of 3 replicas, or 6 on each of 2. The counts of the phases that name no step skip
+// the operations of the first one. The first microbatch of TpBackward sums 16 times before its backward begins.
 const Place kPlaces[] = {
     {"StartUp", "agree_on", 6, "start-up did not end within 4 s (parallel.timeout_init_s"},
     {"Forward", "forward", 3, "step 1 did not end within 3 s (parallel.timeout_step_s"},
@@ -28,8 +37,16 @@ const Place kPlaces[] = {
     {"Optimizer", "table.cc", 5, " did not end within 3 s (parallel.timeout_step_s"},
     {"Decision", "agree_to_stop", 3, " did not end within 3 s (parallel.timeout_step_s"},
     {"Save", "checkpoint", 2, " did not end within "},
+    {"TpForward", "gather_to", 3, "step 1 did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
+    {"TpBackward", "scatter_sum_to", 20, "step 1 did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
+    {"TpReduction", "start_reduce", 12, " did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
+    {"TpOptimizer", "divided_muon.cc", 18, " did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
+    {"TpSave", "checkpoint", 2, " did not end within ", kTp2Dp2},
 };
 
+const Place& place(const std::string& name) {
+  return *std::find_if(std::begin(kPlaces), std::end(kPlaces), [&](const Place& p) { return p.name == name; });
+}
 void PrintTo(const Place& place, std::ostream* out) { *out << place.name; }
 
 class Fault : public testing::TestWithParam<Place> {
@@ -39,11 +56,12 @@ class Fault : public testing::TestWithParam<Place> {
     const std::string faulty = std::string(BIRKHOFF_FAULT_TRAIN) + " " + std::to_string(signal) + " 1 " + p.place +
                                " " + std::to_string(p.count);
     std::string command = Training::shared().command(
-        3, dir_ / "run",
+        p.layout.ranks, dir_ / "run",
         "--set run.steps=100000 --set checkpoint.interval=2 --set eval.interval=0 --set parallel.timeout_init_s=4 "
-        "--set parallel.timeout_step_s=3 --set parallel.timeout_checkpoint_s=3");
+        "--set parallel.timeout_step_s=3 --set parallel.timeout_checkpoint_s=3" +
+            std::string(p.layout.settings));
     command.replace(command.find(BIRKHOFF_PROGRAM), std::string(BIRKHOFF_PROGRAM).size(), faulty);
-    return run_program(launch.empty() ? command : command.insert(command.find(" -n 3"), " " + launch));
+    return run_program(launch.empty() ? command : command.insert(command.find(" -n "), " " + launch));
   }
   // The number of processes that the run left behind, zombies included. Gives the last one some time to disappear.
   static int left() {
@@ -82,6 +100,21 @@ TEST_P(Fault, ARankThatIsKilledEndsTheRun) {
   EXPECT_EQ(left(), 0);
 }
 
+using FaultInASave = Fault;
+
+// Nothing but checkpoints is left, and the next start goes on from them.
+TEST_P(FaultInASave, LeavesADirectoryThatTheNextStartUses) {
+  run(SIGKILL);
+  const ProgramResult next = Training::shared().train(
+      GetParam().layout.ranks, dir_ / "run",
+      std::string("--set run.steps=3 --set checkpoint.interval=2 --set eval.interval=0") + GetParam().layout.settings);
+  EXPECT_EQ(next.exit_code, 0) << next.output;
+  for (const auto& entry : std::filesystem::directory_iterator(dir_ / "run" / "checkpoints")) {
+    EXPECT_THAT(entry.path().filename().string(), testing::StartsWith("step-0000000"));
+  }
+  EXPECT_EQ(left(), 0);
+}
+
 using FaultOfAKeptRun = Fault;
 
 // With this option mpirun does not kill the other ranks: they must end by themselves.
@@ -108,7 +141,9 @@ TEST(FaultAfterTheRun, AHangingRankDoesNotBlockTheOthers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(At, FaultOfAKeptRun, testing::Values(kPlaces[2], kPlaces[6]),
+INSTANTIATE_TEST_SUITE_P(At, FaultOfAKeptRun, testing::Values(place("Backward"), place("Save"), place("TpOptimizer")),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(At, FaultInASave, testing::Values(place("TpSave")),
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(At, Fault, testing::ValuesIn(kPlaces), [](const auto& info) { return info.param.name; });
 

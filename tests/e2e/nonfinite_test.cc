@@ -24,6 +24,8 @@ struct Spoilt {
   float value;
   std::string named;     // what the step or the save must name
   std::string loaded{};  // what the resume must name
+  int ranks = 2;
+  const char* layout = "";  // settings
 };
 void PrintTo(const Spoilt& spoilt, std::ostream* out) { *out << spoilt.named; }
 
@@ -64,10 +66,11 @@ TEST_P(NonFinite, IsNamedCountedAndEndsTheRunWithCode5) {
   fs::copy(trained(), dir / "run", fs::copy_options::recursive);
   const fs::path checkpoint = dir / "run" / "checkpoints" / checkpoint_name(4);
   overwrite(checkpoint, s);
-  const ProgramResult run = Training::shared().train(2, dir / "run",
-                                                     "--set run.steps=400 --set optimizer.max_nonfinite_steps=3 "
-                                                     "--set checkpoint.interval=1 --set checkpoint.keep=1 "
-                                                     "--set metrics.jsonl=after.jsonl");
+  const ProgramResult run = Training::shared().train(
+      s.ranks, dir / "run",
+      std::string("--set run.steps=400 --set optimizer.max_nonfinite_steps=3 --set checkpoint.interval=1 "
+                  "--set checkpoint.keep=1 --set metrics.jsonl=after.jsonl") +
+          s.layout);
   EXPECT_EQ(run.exit_code, 5) << run.output;
   for (int step : {5, 6, 7}) {
     EXPECT_THAT(run.output,
@@ -98,6 +101,10 @@ INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
                                                 "the value of layers.1.ffn.gate.bias on every rank"},
                                          Spoilt{"model.layers.0.attention.kv_a.weight", 7, 1, kInf,
                                                 "the value of layers.0.attention.kv_a.weight on every rank"},
+                                         // Ranks 1 and 3 of tp2.dp2 hold the second half of the columns.
+                                         Spoilt{"model.layers.0.ffn.down.weight", 40, 1, kNan,
+                                                "the value of layers.0.ffn.down.weight on rank 1", "", 4,
+                                                " --set parallel.tp=2"},
                                          // A table row that is not finite shows only when a step looks it up.
                                          Spoilt{"model.layers.1.engram.table", 8 * 3, 8 * 500, kInf,
                                                 "the value of layers.1.engram.table, row 3 on rank 0"},

@@ -40,7 +40,9 @@ struct SignalCase {
   int ranks, number;
   Whom whom;
   When when;
+  const char* layout = "";  // settings
 };
+constexpr const char* kTp2 = " --set parallel.tp=2";
 
 class Signals : public testing::TestWithParam<SignalCase> {
  protected:
@@ -48,7 +50,7 @@ class Signals : public testing::TestWithParam<SignalCase> {
     const SignalCase& c = GetParam();
     if (c.ranks == 1) return run.signal(c.number);
     const std::vector<int> pids = ranks_of(dir_ / "run");
-    ASSERT_EQ(pids.size(), 2u);
+    ASSERT_EQ(pids.size(), static_cast<size_t>(c.ranks));
     for (const int pid : pids) {
       if (c.whom == Whom::all_ranks || pid == pids[1]) kill(pid, c.number);
     }
@@ -59,7 +61,7 @@ class Signals : public testing::TestWithParam<SignalCase> {
         "--set run.steps=100000 --set checkpoint.interval=" + std::string(when == When::saving ? "1" : "0");
     if (when == When::evaluating) settings += Training::shared().long_evaluation();
     if (when == When::before_step_1) settings += kLongStartUp;
-    return settings + " --set eval.interval=" + (when == When::evaluating ? "1" : "0");
+    return settings + " --set eval.interval=" + (when == When::evaluating ? "1" : "0") + GetParam().layout;
   }
   static std::string cue() {
     switch (GetParam().when) {
@@ -98,9 +100,10 @@ TEST_P(Signals, StopAllRanksAtOneStepWithACheckpointAndCode75) {
   }
   EXPECT_EQ(verify_checkpoint(saved / checkpoint_name(steps.back())).integers.at("trainer.steps"), steps.back());
   EXPECT_THAT(run.output(), HasSubstr("stopped after step " + std::to_string(steps.back()) + " on request"));
-  const ProgramResult next = Training::shared().train(
-      GetParam().ranks, dir_ / "run",
-      "--set run.steps=" + std::to_string(steps.back() + 1) + (when == When::before_step_1 ? kLongStartUp : ""));
+  const ProgramResult next =
+      Training::shared().train(GetParam().ranks, dir_ / "run",
+                               "--set run.steps=" + std::to_string(steps.back() + 1) +
+                                   (when == When::before_step_1 ? kLongStartUp : "") + GetParam().layout);
   EXPECT_EQ(next.exit_code, 0) << next.output;
   EXPECT_THAT(next.output, HasSubstr(", step " + std::to_string(steps.back())));
 }
@@ -122,6 +125,9 @@ INSTANTIATE_TEST_SUITE_P(
                     SignalCase{"Usr1DuringASave", 2, SIGUSR1, Whom::all_ranks, When::saving},
                     SignalCase{"TermDuringAnEvaluation", 2, SIGTERM, Whom::one_rank, When::evaluating},
                     SignalCase{"Usr1DuringAnEvaluation", 2, SIGUSR1, Whom::all_ranks, When::evaluating},
+                    SignalCase{"TermToOneRankOfTp2Dp2", 4, SIGTERM, Whom::one_rank, When::training, kTp2},
+                    SignalCase{"Usr1DuringASaveOfTp2Dp2", 4, SIGUSR1, Whom::one_rank, When::saving, kTp2},
+                    SignalCase{"TermDuringAnEvaluationOfTp2Dp2", 4, SIGTERM, Whom::one_rank, When::evaluating, kTp2},
                     SignalCase{"TermBeforeTheFirstStep", 2, SIGTERM, Whom::one_rank, When::before_step_1},
                     SignalCase{"Usr1BeforeTheFirstStep", 1, SIGUSR1, Whom::all_ranks, When::before_step_1}),
     [](const auto& info) { return info.param.name; });

@@ -32,6 +32,9 @@ struct TinyRun {
   DeviceKind device = DeviceKind::reference;
   MeshDegrees degrees = {};
   int ranks = 1, steps = 3;
+  int64_t length = kLength;
+  std::function<void(Stream&, Model&)> prepare = {};         // once, before the steps
+  std::function<void(StepBatch&, const Mesh&)> change = {};  // every batch
 };
 
 TrainerOptions trainer_options() {
@@ -49,13 +52,16 @@ struct Rank {
         model(make_model(stream.device, mesh, setup.model)),
         trainer(stream, mesh, model, trainer_options()) {
     set_trained_values(stream, model, 1);
+    if (setup.prepare) setup.prepare(stream, model);
     trainer.measure_gain(setup.model.decoder.residual.num_streams() > 1);
   }
   StepBatch batch(const TinyRun& setup, int step) const {
-    TinyStep share{static_cast<uint64_t>(1 + step % 2), kSequences, kLength, 2};
+    TinyStep share{static_cast<uint64_t>(1 + step % 2), kSequences, setup.length, 2};
     share.rank = mesh.coordinate(Axis::dp);
     share.ranks = mesh.degree(Axis::dp);
-    return tiny_batch(setup.model, share);
+    StepBatch batch = tiny_batch(setup.model, share);
+    if (setup.change) setup.change(batch, mesh);
+    return batch;
   }
   Mesh mesh;
   Stream stream;
@@ -151,6 +157,65 @@ TEST(TensorParallelRuns, MayBeShorterThanTheHalo) {
   TinyRun four = one;
   four.degrees.tp = four.ranks = 4;
   expect_near(train(four), expected, 1e-11);
+}
+
+// Batches and choices at the edge of what may occur.
+struct Edge {
+  std::string name;
+  TinyRun run;
+};
+void PrintTo(const Edge& edge, std::ostream* out) { *out << edge.name; }
+
+// One token and one row of a table everywhere: a row gets the gradients of all tokens.
+void make_all_equal(StepBatch& step, const Mesh&) {
+  for (Batch& b : step.microbatches) {
+    std::fill(b.tokens.begin(), b.tokens.end(), 3);
+    for (auto& rows : b.engram_index) std::fill(rows.begin(), rows.end(), 0);
+  }
+  for (auto& rows : step.engram_rows) rows = {5};
+}
+
+// The second replica has no sequences, so that its ranks bring no tokens and no rows to any exchange.
+void empty_second_replica(StepBatch& step, const Mesh& mesh) {
+  if (mesh.coordinate(Axis::dp) == 1) remove_sequences(step);
+}
+
+// As many experts as a token has get every token, and the others none.
+void prefer_the_first_experts(Stream& stream, Model& model) {
+  const int64_t chosen = full_options().decoder.moe.top_k;
+  for (const ParameterStore::Router& router : model.parameters->routers()) {
+    std::vector<double> bias(static_cast<size_t>(router.bias->shape.count()), 0);
+    std::fill_n(bias.begin(), chosen, 100);
+    write_values(stream, router.bias->value, bias);
+  }
+}
+
+class TensorParallelEdge : public testing::TestWithParam<Edge> {};
+INSTANTIATE_TEST_SUITE_P(Cases, TensorParallelEdge,
+                         testing::Values(Edge{"all_tokens_equal", {.change = make_all_equal}},
+                                         Edge{"sequences_shorter_than_an_ngram", {.length = 2}},
+                                         Edge{"one_token", {.length = 1}},
+                                         Edge{"no_tokens_for_most_experts", {.prepare = prefer_the_first_experts}}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(TensorParallelEdge, EqualsOneRankOnTheReference) {
+  const TinyRun& one = GetParam().run;
+  TinyRun four = one;
+  four.degrees.tp = 2;
+  four.ranks = 4;
+  const Outcome expected = train(one);
+  EXPECT_TRUE(!one.prepare || expected.reports[0].dead_experts > 0);
+  expect_near(train(four), expected, 1e-11);
+}
+
+// The same with and without tp; trainer/step/replicas compares replicas without sequences with one rank.
+TEST(TensorParallelReplica, WithoutSequencesAddsNothing) {
+  TinyRun four{.degrees = {.tp = 2}, .ranks = 4, .change = empty_second_replica}, two = four;
+  two.degrees.dp = two.ranks = 2;
+  two.degrees.tp = 1;
+  const Outcome actual = train(four), expected = train(two);
+  EXPECT_GT(actual.reports[0].loss, 0);
+  expect_near(actual, expected, 1e-11);
 }
 
 // A replay makes the same exchanges with the same numbers, so recomputation changes no bit.
