@@ -66,8 +66,8 @@ class Communicator {
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
   // Advances the pending operations of this rank in all its groups, without blocking. To be called between ops.
   virtual void progress() = 0;
-  // The operation of this group that this rank is waiting for, and the ranks that have not joined it; empty if there is
-  // none. May be called from any thread.
+  // The operation of this group that this rank is waiting for, and the ranks (of the world) that have not joined it;
+  // empty if there is none. May be called from any thread.
   virtual std::string waiting_for() const = 0;
   // Releases every peer that waits for this rank. If ranks are processes, ends all of them with the exit code.
   virtual void abort(const std::string& why, int exit_code) noexcept = 0;

@@ -20,9 +20,10 @@ struct Fault {
   int signal = 0, rank = 0;
   std::string place;
   std::atomic<int> left;
+  bool here = false;  // whether this process is the rank of the world
 
-  void at(const Communicator& world, const std::string& here) {
-    if (world.rank() == rank && here == place && --left == 0) std::raise(signal);
+  void at(const std::string& reached) {
+    if (here && reached == place && --left == 0) std::raise(signal);
   }
 };
 
@@ -41,16 +42,16 @@ class FaultyCommunicator final : public Communicator {
   std::string waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   void progress() override {
-    fault_.at(inner_, "forward");
+    fault_.at("forward");
     inner_.progress();
   }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     return std::make_unique<FaultyCommunicator>(inner_.split(color, key, name), fault_);
   }
   Pending start(Operation operation) override {
-    fault_.at(inner_, operation.where.function_name());
-    fault_.at(inner_, std::filesystem::path(operation.where.file_name()).filename().string());
-    fault_.at(inner_, inner_.name());
+    fault_.at(operation.where.function_name());
+    fault_.at(std::filesystem::path(operation.where.file_name()).filename().string());
+    fault_.at(inner_.name());
     return inner_.start(std::move(operation));
   }
 
@@ -67,11 +68,12 @@ ExitCode run(const std::vector<std::string>& arguments) {
   const auto action = std::get<ParallelAction>(cli.parse({arguments.begin() + 4, arguments.end()}));
   const StartDeadline deadline = action.before();
   auto mpi = std::make_unique<MpiWorld>();
+  fault.here = mpi->world().rank() == fault.rank;
   const ExitCode code = [&] {
     FaultyCommunicator world(mpi->world(), fault);
     return guarded(world, [&] { return action.run(world); });
   }();
-  fault.at(mpi->world(), "end");
+  fault.at("end");
   end_mpi(std::move(mpi), deadline, code);
   return code;
 }

@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "parallel/comm/engine/collective.h"
 
@@ -18,8 +19,12 @@ class Carrier {
   virtual void fail(const std::string& why) noexcept = 0;
 };
 
-// Every rank exchanges data directly with every other; reductions combine in rank order.
-std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange);
+// The names, or without names the ranks 0, 1, ... of a group.
+std::vector<int> names_or_ranks(std::vector<int> names, int ranks);
+
+// Every rank exchanges data directly with every other; reductions combine in rank order. Messages call rank r
+// names[r], which is its rank in the world; without names, they give its rank in the group.
+std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange, std::vector<int> names = {});
 
 // For ranks of several hosts, where each host has consecutive ranks. A reduction combines the ranks of each host in
 // rank order, then the hosts in their order. Only the leaders, which are the first ranks of the hosts, move data
@@ -37,6 +42,7 @@ std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange);
 struct HostExchanges {
   std::unique_ptr<Exchange> host, leaders, all;  // leaders is null on the other ranks
   std::vector<int> host_sizes;                   // ranks of each host, in rank order
+  std::vector<int> names = {};                   // as in make_flat_carrier()
 };
 std::unique_ptr<Carrier> make_host_carrier(HostExchanges exchanges);
 

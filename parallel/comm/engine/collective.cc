@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 
 #include "kernels/core/error.h"
 
@@ -25,12 +24,6 @@ std::vector<int64_t> even_counts(int64_t total, int ranks) {
   std::vector<int64_t> counts(static_cast<size_t>(ranks), total / ranks);
   for (int64_t r = 0; r < total % ranks; ++r) ++counts[static_cast<size_t>(r)];
   return counts;
-}
-
-std::vector<int> identity_names(int ranks) {
-  std::vector<int> names(static_cast<size_t>(ranks));
-  std::iota(names.begin(), names.end(), 0);
-  return names;
 }
 
 std::string describe(const StepHeader& h) {
@@ -61,9 +54,6 @@ StepHeader header_of(const Operation& o, uint64_t sequence) {
   if (o.op == Op::reduce_scatter_v) header.counts_key = key_of_counts(o.in_counts);
   return header;
 }
-
-Collective::Collective(Operation operation, uint64_t sequence, Exchange& exchange)
-    : Collective(operation, header_of(operation, sequence), exchange, identity_names(exchange.size())) {}
 
 Collective::Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names)
     : operation_(std::move(operation)), exchange_(exchange), header_(call), names_(std::move(names)) {

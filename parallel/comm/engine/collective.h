@@ -30,9 +30,8 @@ StepHeader header_of(const Operation& operation, uint64_t sequence);
 //   all_reduce        small: one block for all, each rank combines everything; large: reduce_scatter_v, all_gather_v
 class Collective final : public RunningCollective {
  public:
-  Collective(Operation operation, uint64_t sequence, Exchange& exchange);
-  // For a collective that is one stage of a larger one. Ranks compare `call` before they use received data. Errors name
-  // rank r of the exchange names[r], which is its rank in the group of the larger collective.
+  // Ranks compare `call` before they use received data. If the collective is one stage of a larger one, it describes
+  // the larger one. Errors and missing() call rank r of the exchange names[r].
   Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
 
   bool advance() override;

@@ -26,6 +26,7 @@ PerRank even_counts(int64_t total, size_t parts) {
 // The hosts of a group, and this rank's position among them.
 struct Hosts {
   std::vector<int> first, size;  // the first rank and the number of ranks of each host
+  std::vector<int> names;        // of all ranks, as in make_flat_carrier()
   size_t here = 0;               // this rank's host
   size_t local_rank = 0;         // this rank's number on its host
 
@@ -54,9 +55,13 @@ struct Hosts {
     return std::accumulate(counts.begin(), counts.begin() + first[here], int64_t{0});
   }
   std::vector<int> names_here() const {
-    std::vector<int> names(ranks_here());
-    std::iota(names.begin(), names.end(), first[here]);
-    return names;
+    const auto begin = names.begin() + first[here];
+    return {begin, begin + size[here]};
+  }
+  std::vector<int> names_of_leaders() const {
+    std::vector<int> leaders;
+    for (const int rank : first) leaders.push_back(names[static_cast<size_t>(rank)]);
+    return leaders;
   }
 };
 
@@ -96,7 +101,7 @@ class HostCollective final : public RunningCollective {
     stages_.push_back({exchanges_.host.get(), std::move(operation), hosts_.names_here()});
   }
   void on_leaders(Operation operation) {
-    if (hosts_.leader()) stages_.push_back({exchanges_.leaders.get(), std::move(operation), hosts_.first});
+    if (hosts_.leader()) stages_.push_back({exchanges_.leaders.get(), std::move(operation), hosts_.names_of_leaders()});
   }
   // Ranks give `part` to their leader, which stores the parts one after the other in `all`.
   void to_leader(const Operation& o, Tensor part, Tensor all, const PerRank& counts) {
@@ -170,9 +175,7 @@ class HostCollective final : public RunningCollective {
   void plan_all_to_all(const Operation& o) {
     // Moves nothing. It only lets the ranks of a host compare their calls.
     on_host({.op = Op::broadcast, .out = none(o), .in = none(o)});
-    std::vector<int> names(static_cast<size_t>(exchanges_.all->size()));
-    std::iota(names.begin(), names.end(), 0);
-    stages_.push_back({exchanges_.all.get(), o, std::move(names)});
+    stages_.push_back({exchanges_.all.get(), o, hosts_.names});
   }
 
   Operation operation_;
@@ -194,6 +197,7 @@ class HostCarrier final : public Carrier {
       hosts_.size.push_back(size);
       first += size;
     }
+    hosts_.names = names_or_ranks(exchanges_.names, size());
     hosts_.here = hosts_.host_of(rank());
     hosts_.local_rank = static_cast<size_t>(rank() - hosts_.first[hosts_.here]);
   }

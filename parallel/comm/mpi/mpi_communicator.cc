@@ -103,8 +103,11 @@ bool MessageWork::done() {
 class MpiCommunicator final : public GroupCommunicator {
  public:
   MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier,
-                  const std::string& name)
-      : GroupCommunicator(std::move(engine), std::move(carrier), name), comm_(comm), transport_(transport) {}
+                  const std::string& name, int world_rank)
+      : GroupCommunicator(std::move(engine), std::move(carrier), name),
+        comm_(comm),
+        transport_(transport),
+        world_rank_(world_rank) {}
   // Freeing is collective, so it must not happen while this rank unwinds, perhaps alone.
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() == 0 && !queue().failed()) MPI_Comm_free(&comm_);
@@ -113,7 +116,7 @@ class MpiCommunicator final : public GroupCommunicator {
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     MPI_Comm part = MPI_COMM_NULL;
     check(MPI_Comm_split(comm_, color, key, &part));
-    return make_mpi_communicator(part, transport_, engine(), name);
+    return make_mpi_communicator(part, transport_, engine(), name, world_rank_);
   }
   // With a single rank there is nobody to release; the caller exits with the code itself.
   void abort(const std::string&, int exit_code) noexcept override {
@@ -132,6 +135,7 @@ class MpiCommunicator final : public GroupCommunicator {
 
   MPI_Comm comm_;
   Transport transport_;
+  int world_rank_;
 };
 
 int rank_in(MPI_Comm comm) {
@@ -161,7 +165,15 @@ std::unique_ptr<Exchange> messages_among(MPI_Comm comm) {
   return make_message_exchange(own);
 }
 
-std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport, const std::string& name) {
+// What the ranks of a group are called in messages: their numbers in the world, in the order of the group.
+std::vector<int> names_of_ranks(MPI_Comm comm, int world_rank) {
+  std::vector<int> names(static_cast<size_t>(size_of_comm(comm)));
+  check(MPI_Allgather(&world_rank, 1, MPI_INT, names.data(), 1, MPI_INT, comm));
+  return names;
+}
+
+std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport, const std::string& name,
+                                     std::vector<int> names) {
   const auto sizes = sizes_of_hosts(comm, host);
   const size_t ranks = static_cast<size_t>(size_of_comm(comm));
   // Shared memory helps only if some host has several ranks. A world of one uses a board on the heap.
@@ -169,10 +181,10 @@ std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport tra
       sizes && (transport != Transport::messages || ranks == 1) && (sizes->size() < ranks || ranks == 1);
   auto board = shared ? board_of_host(comm, host) : std::nullopt;
   if (shared && !board) note_group_without_host_memory(name);
-  if (!board) return make_flat_carrier(messages_among(comm));
+  if (!board) return make_flat_carrier(messages_among(comm), std::move(names));
   HostExchanges e;
   e.host = make_memory_exchange(std::move(*board), rank_in(host));
-  if (sizes->size() == 1) return make_flat_carrier(std::move(e.host));
+  if (sizes->size() == 1) return make_flat_carrier(std::move(e.host), std::move(names));
   MPI_Comm leaders = MPI_COMM_NULL;
   check(MPI_Comm_split(comm, rank_in(host) == 0 ? 0 : MPI_UNDEFINED, rank_in(comm), &leaders));
   if (leaders != MPI_COMM_NULL) {
@@ -181,20 +193,22 @@ std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport tra
   }
   e.all = messages_among(comm);
   e.host_sizes = *sizes;
+  e.names = std::move(names);
   return make_host_carrier(std::move(e));
 }
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
-                                                    const std::string& name) {
+                                                    const std::string& name, std::optional<int> world_rank) {
   check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN));
   MPI_Comm place = ranks_of_host(comm, Transport::automatic), host = ranks_of_host(comm, transport);
   const int local_rank = rank_in(place), local_size = size_of_comm(place);
-  auto carrier = carrier_for(comm, host, transport, name);
+  const int number = world_rank.value_or(rank_in(comm));
+  auto carrier = carrier_for(comm, host, transport, name, names_of_ranks(comm, number));
   check(MPI_Comm_free(&place));
   check(MPI_Comm_free(&host));
-  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier), name);
+  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier), name, number);
   made->set_local(local_rank, local_size);
   return made;
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 
 #include <mpi.h>
@@ -17,8 +18,9 @@ enum class Transport : uint8_t {
   dealt_pairs  // ranks r and r + n of MPI_COMM_WORLD are one host, where n is the number of hosts
 };
 
-// Makes a communicator over `comm` and takes ownership of it. Collective.
+// Makes a communicator over `comm` and takes ownership of it. Messages name its ranks by their numbers in the world, of
+// which each rank gives its own; without one, `comm` is the world. Collective.
 std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine,
-                                                    const std::string& name);
+                                                    const std::string& name, std::optional<int> world_rank = {});
 
 }  // namespace birkhoff

@@ -184,6 +184,41 @@ TEST(Mesh, GroupsOfEightRanksFitIntoTheSharedMemoryOfTheirHost) {
 }
 
 // A group that cannot communicate stands for one of several ranks.
+TEST(Mesh, GroupsHaveTheNamesOfTheAxesInTheirOrder) {
+  for (int a = 0; a < kNumAxes; ++a) {
+    const auto axis = static_cast<Axis>(a);
+    EXPECT_EQ(name_of(group_along(axis)), name_of(axis));
+  }
+}
+
+// A collective of another size, or one that is left out, on one rank of a tensor-parallel group.
+TEST(Mesh, RanksOfAGroupThatDisagreeAreNamedAsInTheWorld) {
+  const auto failure_of = [](const std::function<void(Communicator & tp, int world_rank)>& body) -> std::string {
+    try {
+      run_ranks(4, [&](Communicator& world) {
+        const Mesh mesh(world, {.tp = 2});
+        body(mesh.group(Group::tp), world.rank());
+      });
+    } catch (const CommError& e) {
+      return e.what();
+    }
+    return "no failure";
+  };
+  const auto sum = [](Communicator& group, int64_t count) {
+    std::vector<double> values(static_cast<size_t>(count), 1.0);
+    all_reduce_on_host(group, std::span<double>(values));
+  };
+  const auto named =
+      ::testing::AllOf(HasSubstr("the ranks disagree: rank 2 calls operation 0, all_reduce sum of 12 f64"),
+                       HasSubstr("rank 3 calls operation 0, "));
+  EXPECT_THAT(failure_of([&](Communicator& tp, int rank) { sum(tp, rank == 3 ? 11 : 12); }), named);
+  EXPECT_THAT(failure_of([&](Communicator& tp, int rank) {
+                if (rank == 3) broadcast_on_host(tp, int64_t{1}, 0);
+                sum(tp, 12);
+              }),
+              named);
+}
+
 TEST(Mesh, OfOneRankAloneHasTheGroupsOfARealOne) {
   const MeshDegrees degrees{.tp = 2, .pp = 2, .ep = 2};
   Traffic traffic;

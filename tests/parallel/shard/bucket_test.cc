@@ -100,6 +100,36 @@ TEST(Bucket, RoundsGradientsToTheirWire) {
   }
 }
 
+// Two groups hold other parts of the same matrices, of other sizes: 5 and 0 of the rows of each. Both cut their buckets
+// between the same matrices.
+TEST_P(BucketOnRanks, IsCutAlikeByGroupsWithOtherPartsOfTheSameUnits) {
+  run_ranks(GetParam(), [](Communicator& comm) {
+    const auto held = [](int64_t rows) {
+      const Shape shape{4, rows, 3};
+      return Held{{{4, 5, 3}, {{{0, 0, 0}, shape}}}, shape};
+    };
+    std::vector<std::vector<int64_t>> ends;
+    for (const int64_t rows : {5, 0}) {
+      Arena arena({});
+      std::vector<double> load(static_cast<size_t>(comm.size()), 0.0);
+      const Bucket bucket(arena, comm, {{"experts", held(rows), 100, 0, 4}, {"others", held(rows), 50, 0, 2}}, load);
+      int64_t elements = 0;
+      std::vector<int64_t>& units = ends.emplace_back();
+      for (int rank = 0; rank < comm.size(); ++rank) {
+        for (const size_t item : {0, 1}) units.push_back(bucket.owned_by(rank, item).end);
+        elements += bucket.pieces()[static_cast<size_t>(rank)];
+      }
+      EXPECT_EQ(elements, bucket.all_values().count());
+      EXPECT_EQ(units[units.size() - 2], 4);
+      EXPECT_EQ(units.back(), 2);
+      for (const Bucket::Owned& part : bucket.owned()) {
+        EXPECT_EQ(part.begin % (bucket.item(part.item).held.shape.count() / *bucket.item(part.item).units), 0);
+      }
+    }
+    EXPECT_EQ(ends[0], ends[1]);
+  });
+}
+
 TEST(Bucket, CountsBytesOnTheMetaDevice) {
   run_ranks(2, [](Communicator& comm) {
     if (comm.rank() == 1) return;  // no data, so no peer is needed
