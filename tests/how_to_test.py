@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Follows four pages of docs/how-to (PAGES) to the letter in a copy of the tree, and runs the tests that they add.
+"""Follows five pages of docs/how-to (PAGES) to the letter in a copy of the tree, and runs the tests that they add.
 
   tests/how_to_test.py BUILD COPY
 
@@ -22,13 +22,14 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = ['add-an-op', 'add-a-layer', 'add-a-setting', 'add-a-command']
+PAGES = ['add-an-op', 'add-a-layer', 'add-a-parallelism', 'add-a-setting', 'add-a-command']
 BLOCK = r'\n\n```\w+\n(.*?)^```'
 REFERENCES = 'kernels/elementwise/elementwise_reference.cc'
 # Test that a page adds or extends -> a test that is linked with the same libraries, and the sources to compile again.
 TESTS = {
     'kernels/elementwise/scale_columns': ('kernels/elementwise/bias', ['kernels/elementwise/scale_columns*.cc', REFERENCES]),
     'trainer/nn/layer_scale': ('trainer/nn/linear', ['kernels/elementwise/scale_columns*.cc', REFERENCES, 'trainer/nn/layer_scale.cc']),
+    'trainer/nn/bottleneck': ('trainer/nn/expert_dispatch', ['trainer/nn/bottleneck.cc']),
     'trainer/config/reader': ('trainer/config/reader', ['trainer/config/*.cc']),
     'trainer/config/print': ('trainer/config/print', ['trainer/config/*.cc']),
     'launch/console': ('launch/console', ['launch/console.cc']),
