@@ -100,7 +100,10 @@ std::string_view name_of(Group group) {
 }
 
 // Both enumerations begin with the axes, in the same order.
-Group group_along(Axis axis) { return static_cast<Group>(axis); }
+Group group_along(Axis axis) {
+  BK_ASSERT(axis <= Axis::engram, name_of(axis), " is not an axis with a group of its own");
+  return static_cast<Group>(axis);
+}
 
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees d, int world) {
   const std::string table = needs_table(d, world);

@@ -39,7 +39,7 @@ enum class Group : uint8_t {
 };
 inline constexpr int kNumGroups = 15;
 std::string_view name_of(Group group);
-// The ranks along an axis.
+// The ranks along an axis. BugError for ep_group.
 Group group_along(Axis axis);
 
 // How tokens reach the ranks of their experts: a copy for each expert, or one for each group of ranks.

@@ -18,7 +18,8 @@ struct Layout {
   int ranks;
   const char* settings;
 };
-constexpr Layout kDp3{3, ""}, kTp2Dp2{4, " --set parallel.tp=2 --set optimizer.type=muon"};
+constexpr Layout kDp3{3, ""}, kTp2Dp2{4, " --set parallel.tp=2 --set optimizer.type=muon"},
+    kTp2Dp2Ep4{4, " --layout tp2.dp2.ep4"}, kGrouped{4, " --layout tp2.dp2.ep4.grouped"};
 
 struct Place {
   std::string name, place;
@@ -42,6 +43,9 @@ const Place kPlaces[] = {
     {"TpReduction", "start_reduce", 12, " did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
     {"TpOptimizer", "divided_muon.cc", 18, " did not end within 3 s (parallel.timeout_step_s", kTp2Dp2},
     {"TpSave", "checkpoint", 2, " did not end within ", kTp2Dp2},
+    {"Dispatch", "row_exchange.cc", 3, "step 1 did not end within 3 s (parallel.timeout_step_s", kTp2Dp2Ep4},
+    {"Combine", "row_exchange.cc", 4, "step 1 did not end within 3 s (parallel.timeout_step_s", kTp2Dp2Ep4},
+    {"GroupedDispatch", "row_exchange.cc", 20, " did not end within 3 s (parallel.timeout_step_s", kGrouped},
 };
 
 const Place& place(const std::string& name) {

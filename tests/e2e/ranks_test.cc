@@ -77,7 +77,7 @@ TEST(SameRun, AWorldThatDoesNotFitTheDegreesIsRefused) {
   const ProgramResult run = Training::shared().train(2, dir / "run", "--set parallel.dp=3");
   EXPECT_EQ(run.exit_code, 2) << run.output;
   EXPECT_THAT(run.output, HasSubstr("layout dp3 on 2 ranks:\n  dp 3   does not fit the 2 ranks; start another"));
-  EXPECT_THAT(run.output, HasSubstr("nearest that work: dp2, tp2\n"));
+  EXPECT_THAT(run.output, HasSubstr("nearest that work: dp2, dp2.ep2, dp2.etp2\n"));
   EXPECT_EQ(count(run.output, "error: "), 1u) << run.output;
 }
 
@@ -90,7 +90,7 @@ TEST(SameRun, ALayoutIsGivenByItsName) {
   EXPECT_EQ(refused.exit_code, 2) << refused.output;
   EXPECT_THAT(refused.output,
               HasSubstr("layout tp3 on 2 ranks:\n  tp 3   does not divide model.attention.num_heads 4\n"));
-  EXPECT_THAT(refused.output, HasSubstr("nearest that work: tp2, dp2\n"));
+  EXPECT_THAT(refused.output, HasSubstr("nearest that work: tp2, "));
   EXPECT_EQ(count(refused.output, "error: "), 1u) << refused.output;
 }
 

@@ -38,6 +38,7 @@
 #include "kernels/loss/head_loss.h"
 #include "kernels/moe/balance_loss.h"
 #include "kernels/moe/bias_update.h"
+#include "kernels/moe/destinations.h"
 #include "kernels/moe/expert_order.h"
 #include "kernels/moe/permute.h"
 #include "kernels/moe/router.h"
@@ -482,6 +483,13 @@ std::map<std::string, Case> cases() {
   c["expert_order"] = [](Tensors& t) {
     expert_order(t.stream, {t.offsets(3), t.index({0, 2}), t.index({0}), t.index({0, 2})});
   };
+  c["pair_destinations"] = [](Tensors& t) {
+    pair_destinations(t.stream, {.to = t.index({0, 2}), .index = t.index({0, 2}), .token_mask = {}});
+  };
+  c["token_destinations"] = [](Tensors& t) {
+    token_destinations(t.stream, {.to = t.index({0, 3}), .index = t.index({0, 2}), .token_mask = {}});
+  };
+  c["own_experts"] = [](Tensors& t) { own_experts(t.stream, {t.index({0, 2}), t.index({0, 2})}); };
   c["permute"] = [](Tensors& t) { permute_forward(t.stream, {t.none({0, 8}), t.none({0, 8}), t.index({0})}); };
   c["permute_backward"] = [](Tensors& t) {
     permute_backward(t.stream, {t.none({0, 8}), t.none({0, 8}), t.index({0, 2})});

@@ -1,6 +1,6 @@
-// A whole run at tp2.dp2, with its loader, schedules, evaluations and stops, reports what a run on one rank reports.
-// The ranks are threads, and everything is computed in f64, so the reports agree closely from the first step to the
-// last.
+// A whole run at tp2.dp2.ep2, with its loader, schedules, evaluations and stops, reports what a run on one rank
+// reports. The ranks are threads, and everything is computed in f64, so the reports agree closely from the first step
+// to the last.
 #include <atomic>
 #include <cmath>
 #include <map>
@@ -57,6 +57,7 @@ Finished run(const std::filesystem::path& dir, const RunSetup& setup) {
                                         concat("data.sources=[{path: ", Training::shared().data().string(), "}]"),
                                         concat("eval.data=", Training::shared().data().string()),
                                         concat("parallel.tp=", setup.degrees.tp),
+                                        concat("parallel.ep=", setup.degrees.ep),
                                         "run.device=reference",
                                         "optimizer.eps=1e-3",
                                         "checkpoint.interval=0"};
@@ -96,9 +97,9 @@ void expect_near(const Reports& actual, const Reports& expected) {
 }
 
 // The ramp and the lengths change within the run, and the lengths are odd, so that tp2 pads the sequences.
-class RunAtTp2Dp2 : public testing::TestWithParam<const char*> {};
+class RunAtTp2Dp2Ep2 : public testing::TestWithParam<const char*> {};
 
-TEST_P(RunAtTp2Dp2, ReportsWhatARunOnOneRankReports) {
+TEST_P(RunAtTp2Dp2Ep2, ReportsWhatARunOnOneRankReports) {
   RunSetup setup;
   setup.overrides = {concat("model.recompute=", GetParam()),
                      "run.log_interval=1",
@@ -110,7 +111,7 @@ TEST_P(RunAtTp2Dp2, ReportsWhatARunOnOneRankReports) {
                      "optimizer.spike={z_score: 0.5, window: 2, skip: true}"};
   const TempDir dir;
   const Finished one = run(dir / "one", setup);
-  setup.degrees = {.tp = 2, .dp = 2};
+  setup.degrees = {.tp = 2, .ep = 2, .dp = 2};
   const Finished four = run(dir / "four", setup);
   expect_near(four.reports, one.reports);
   const Reports& r = four.reports;
@@ -128,7 +129,7 @@ TEST_P(RunAtTp2Dp2, ReportsWhatARunOnOneRankReports) {
     EXPECT_NEAR(r.at(name + "tokens_per_second") * r.at(name + "step_duration_seconds"), of_step, 1e-6 * of_step);
   }
 }
-INSTANTIATE_TEST_SUITE_P(Recomputation, RunAtTp2Dp2, testing::Values("none", "block", "mhc"),
+INSTANTIATE_TEST_SUITE_P(Recomputation, RunAtTp2Dp2Ep2, testing::Values("none", "block", "mhc"),
                          [](const auto& info) { return std::string(info.param); });
 
 void expect_stopped(const Finished& finished, const std::filesystem::path& dir, int64_t step, const std::string& why) {
@@ -139,12 +140,12 @@ void expect_stopped(const Finished& finished, const std::filesystem::path& dir, 
 }
 
 // A neighbor along tp or a replica gets the signal; the ranks ask once after the start-up and once after each step.
-TEST(StopOfARunAtTp2Dp2, IsOneDecisionOfAllRanks) {
+TEST(StopOfARunAtTp2Dp2Ep2, IsOneDecisionOfAllRanks) {
   for (const int asked : {1, 2}) {
     const TempDir dir;
     std::array<int, 4> polls{};
     const Finished finished =
-        run(dir / "run", {.degrees = {.tp = 2, .dp = 2},
+        run(dir / "run", {.degrees = {.tp = 2, .ep = 2, .dp = 2},
                           .overrides = {"eval.interval=0"},
                           .per_rank = [&](int rank, RunReports& reports) {
                             int& count = polls[static_cast<size_t>(rank)];
@@ -155,9 +156,9 @@ TEST(StopOfARunAtTp2Dp2, IsOneDecisionOfAllRanks) {
 }
 
 // The clocks of the ranks differ: only rank 3 finds that its time is over.
-TEST(TimeBudgetOfARunAtTp2Dp2, IsOneDecisionOfAllRanks) {
+TEST(TimeBudgetOfARunAtTp2Dp2Ep2, IsOneDecisionOfAllRanks) {
   const TempDir dir;
-  const Finished finished = run(dir / "run", {.degrees = {.tp = 2, .dp = 2},
+  const Finished finished = run(dir / "run", {.degrees = {.tp = 2, .ep = 2, .dp = 2},
                                               .overrides = {"eval.interval=0", "run.time_budget_s=100000"},
                                               .per_rank = [](int rank, RunReports& reports) {
                                                 if (rank == 3) reports.started -= std::chrono::hours(100);

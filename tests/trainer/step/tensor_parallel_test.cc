@@ -7,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "kernels/elementwise/copy.h"
 #include "parallel/comm/threads/run_ranks.h"
+#include "parallel/mesh/layout.h"
 #include "tests/support/op_case.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/proof/whole.h"
@@ -200,12 +201,17 @@ INSTANTIATE_TEST_SUITE_P(Cases, TensorParallelEdge,
 
 TEST_P(TensorParallelEdge, EqualsOneRankOnTheReference) {
   const TinyRun& one = GetParam().run;
-  TinyRun four = one;
-  four.degrees.tp = 2;
-  four.ranks = 4;
   const Outcome expected = train(one);
   EXPECT_TRUE(!one.prepare || expected.reports[0].dead_experts > 0);
-  expect_near(train(four), expected, 1e-11);
+  // With divided experts, a rank or a group of ranks has no tokens, or all tokens go to one.
+  for (const MeshDegrees& degrees : {MeshDegrees{.tp = 2}, MeshDegrees{.tp = 2, .ep = 2},
+                                     MeshDegrees{.tp = 2, .ep = 2, .dispatch = Dispatch::grouped}}) {
+    SCOPED_TRACE(layout_name(degrees));
+    TinyRun four = one;
+    four.degrees = degrees;
+    four.ranks = 4;
+    expect_near(train(four), expected, 1e-11);
+  }
 }
 
 // The same with and without tp; trainer/step/replicas compares replicas without sequences with one rank.
@@ -221,7 +227,7 @@ TEST(TensorParallelReplica, WithoutSequencesAddsNothing) {
 // A replay makes the same exchanges with the same numbers, so recomputation changes no bit.
 TEST(TensorParallelRecomputation, IsBitwiseNone) {
   for (const int replicas : {1, 2}) {
-    TinyRun setup{.device = DeviceKind::cpu, .degrees = {.tp = 2}, .ranks = 2 * replicas};
+    TinyRun setup{.device = DeviceKind::cpu, .degrees = {.tp = 2, .ep = replicas}, .ranks = 2 * replicas};
     const Outcome none = train(setup);
     for (const Recompute recompute : {Recompute::block, Recompute::streams}) {
       setup.model.decoder.recompute = recompute;
