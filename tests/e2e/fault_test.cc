@@ -53,8 +53,12 @@ const Place& place(const std::string& name) {
 }
 void PrintTo(const Place& place, std::ostream* out) { *out << place.name; }
 
+// Of the processes that this test starts; it tells them from those of another test that runs at the same time.
+std::string name_of_ranks() { return "fault_" + std::to_string(getpid()); }
+
 class Fault : public testing::TestWithParam<Place> {
  protected:
+  Fault() { setenv("BIRKHOFF_FAULT_NAME", name_of_ranks().c_str(), 1); }
   ProgramResult run(int signal, const std::string& launch = "") const {
     const Place& p = GetParam();
     const std::string faulty = std::string(BIRKHOFF_FAULT_TRAIN) + " " + std::to_string(signal) + " 1 " + p.place +
@@ -77,7 +81,7 @@ class Fault : public testing::TestWithParam<Place> {
     int count = 0;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
       const std::string name = read_file(entry.path() / "comm");
-      count += name == std::filesystem::path(BIRKHOFF_FAULT_TRAIN).filename().string().substr(0, 15) + "\n";
+      count += name == name_of_ranks() + "\n";
     }
     return count;
   }

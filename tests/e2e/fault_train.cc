@@ -1,5 +1,6 @@
 // The program itself, on a communicator that raises a signal in one rank at a chosen operation.
 //   fault_train SIGNAL RANK PLACE COUNT train CONFIG ...
+// BIRKHOFF_FAULT_NAME, if set, becomes the name of the process.
 // PLACE is the function, file or group of the operation, and COUNT the number of the operation among those. "forward"
 // is a call of progress() between the ops of a step, of which there are many; "end" is after the run, before the end of
 // MPI.
@@ -7,6 +8,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+
+#include <sys/prctl.h>
 
 #include "launch/cli/commands.h"
 #include "launch/guard.h"
@@ -82,6 +85,7 @@ ExitCode run(const std::vector<std::string>& arguments) {
 }  // namespace birkhoff
 
 int main(int argc, char** argv) {
+  if (const char* name = std::getenv("BIRKHOFF_FAULT_NAME")) prctl(PR_SET_NAME, name);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   return static_cast<int>(birkhoff::guarded([&] { return birkhoff::run(arguments); }));
 }
