@@ -56,6 +56,7 @@ class Reader {
   void unknown(std::string_view part, std::string_view name, std::string_view number) {
     std::vector<std::string_view> names;
     for (const Axis axis : kLayoutAxes) names.push_back(name_of(axis));
+    names.push_back(name_of(Dispatch::grouped));
     const std::string close = nearest(name, names);
     const std::string advice = close.empty() ? "" : concat("; did you mean ", close, number, "?");
     problem(part, concat("is not an axis with its degree", advice,

@@ -166,7 +166,7 @@ std::vector<int> degrees_along(const Config& config, Axis axis, int64_t ranks) {
 // ordered by their degrees.
 using Distance = std::tuple<int, int, std::vector<int>>;
 Distance distance_of(const MeshDegrees& layout, const MeshDegrees& wanted) {
-  int changed = 0, doublings = 0;
+  int changed = layout.dispatch != wanted.dispatch, doublings = 0;
   std::vector<int> degrees;
   for (const Axis axis : kLayoutAxes) {
     const int64_t have = degree_of(layout, axis), want = degree_of(wanted, axis);
@@ -238,6 +238,7 @@ std::vector<MeshDegrees> layouts_of(const Config& config, int64_t ranks, Axes av
   }
   std::vector<MeshDegrees> fitting;
   for (MeshDegrees layout : layouts) {
+    if (layout.ep > 1) layout.dispatch = config.parallel.dispatch;
     if (!problems_of_layout(config, layout, ranks, available).empty()) continue;
     layout.dp = static_cast<int>(ranks / (int64_t{1} * layout.tp * layout.cp * layout.pp));
     fitting.push_back(layout);
@@ -249,9 +250,15 @@ std::vector<MeshDegrees> nearest_layouts(const Config& config, const MeshDegrees
                                          Axes available) {
   constexpr size_t kMost = 3;
   std::vector<MeshDegrees> layouts = layouts_of(config, ranks, available);
-  for (MeshDegrees& layout : layouts) layout.dispatch = wanted.dispatch;
-  std::erase_if(layouts,
-                [&](const MeshDegrees& d) { return !problems_of_layout(config, d, ranks, available).empty(); });
+  for (const MeshDegrees& layout : std::vector<MeshDegrees>(layouts)) {
+    for (const Dispatch dispatch : {Dispatch::plain, Dispatch::grouped}) {
+      layouts.push_back(layout);
+      layouts.back().dispatch = dispatch;
+      const bool asked = dispatch == Dispatch::plain || (layout.ep > 1 && wanted.dispatch == dispatch);
+      const bool known = dispatch == layout.dispatch;
+      if (!asked || known || !problems_of_layout(config, layouts.back(), ranks, available).empty()) layouts.pop_back();
+    }
+  }
   std::sort(layouts.begin(), layouts.end(), [&](const MeshDegrees& a, const MeshDegrees& b) {
     return distance_of(a, wanted) < distance_of(b, wanted);
   });

@@ -11,16 +11,19 @@
 namespace birkhoff {
 
 GroupedDispatch::GroupedDispatch(Build& build, int64_t channels, const MoeOptions& options)
-    : steps_{Step{RowExchange(build.mesh->group(Group::ep_across)), 0, 0},
-             Step{RowExchange(build.mesh->group(Group::ep_within)), 0, 0}},
+    : steps_{Step{RowExchange(build.mesh->group(Group::ep_across)), 0, 0, 0},
+             Step{RowExchange(build.mesh->group(Group::ep_within)), 0, 0, 0}},
       shards_(build.mesh->group(Group::etp)),
       channels_(channels),
-      most_copies_(std::min<int64_t>(options.top_groups, steps_[0].exchange.size())),
       activation_(build.precision.activation()),
       payloads_(build.payloads),
       slot_(build.slot<Saved>()) {
-  const int64_t within = steps_[1].exchange.size();
-  steps_[0].each = options.num_experts / steps_[0].exchange.size();
+  const int64_t across = steps_[0].exchange.size(), within = steps_[1].exchange.size();
+  steps_[0].most_copies = std::min({options.top_groups, options.top_k, across});
+  // The experts of a token, spread over the groups that it goes to.
+  const int64_t in_group = (options.top_k + steps_[0].most_copies - 1) / steps_[0].most_copies;
+  steps_[1].most_copies = std::min(in_group, within);
+  steps_[0].each = options.num_experts / across;
   steps_[1].each = steps_[0].each / within;
   steps_[1].first = build.mesh->coordinate(Axis::ep) / within * steps_[0].each;
   first_ = steps_[1].each * build.mesh->coordinate(Axis::ep);
@@ -42,7 +45,7 @@ RowRoute GroupedDispatch::route(Frame& f, const Step& step, const Rows& rows, Te
   const Tensor to = f.take_gradient(Precision::index(), {items, step.exchange.size()});
   token_destinations(f.stream,
                      {.to = to, .index = rows.index, .token_mask = mask, .first = step.first, .each = step.each});
-  return step.exchange.route(f, to, items * most_copies_);
+  return step.exchange.route(f, to, items * step.most_copies);
 }
 
 Tensor GroupedDispatch::sent(Frame& f, const Step& step, const RowRoute& route, Tensor values, Payload payload) const {
@@ -76,7 +79,7 @@ Experts::Input GroupedDispatch::send(Frame& f, const Tokens& tokens) {
   const Tensor gate = shards_.gather(f, s.counts, rows.gate), kept = f.take_statistic(gate.shape);
   copy(f.stream, kept, gate);
   const bool dry = f.stream.device.kind == DeviceKind::meta;
-  return {.x = shards_.gather(f, s.counts, rows.x),
+  return {.x = shards_.gather(f, s.counts, rows.x, payloads_.dispatch),
           .index = shards_.gather(f, s.counts, rows.index),
           .gate = kept,
           .pairs = dry ? tokens.index.count() * shards_.size() : Experts::Input::kCount};
@@ -96,7 +99,7 @@ Tensor GroupedDispatch::send_gradients(Frame& f, Tensor dy_TC, const Tokens&, Te
   const Saved& s = f.saved(slot_);
   Tensor dy = dy_TC;
   for (size_t i = 0; i < num_steps(); ++i) dy = sent(f, steps_[i], s.routes[i], dy, payloads_.dispatch);
-  return shards_.gather(f, s.counts, dy);
+  return shards_.gather(f, s.counts, dy, payloads_.dispatch);
 }
 
 Tensor GroupedDispatch::return_gradients(Frame& f, Tensor dx, Tensor dgate_of_input, Tensor dgate) {

@@ -29,6 +29,7 @@ class GroupedDispatch final : public ExpertDispatch {
   struct Step {
     RowExchange exchange;
     int64_t first, each;  // the first expert of the ranks of the exchange, and the experts of each
+    int64_t most_copies;  // of an item, if its experts are spread evenly
   };
   struct Rows {
     Tensor x, index, gate;
@@ -50,7 +51,6 @@ class GroupedDispatch final : public ExpertDispatch {
   std::array<Step, 2> steps_;
   RowGather shards_;
   int64_t channels_, first_ = 0;  // the first expert of this rank
-  int64_t most_copies_;
   DType activation_;
   Payloads payloads_;
   Slot<Saved> slot_;

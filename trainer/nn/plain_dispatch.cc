@@ -25,7 +25,7 @@ Experts::Input PlainDispatch::send(Frame& f, const Tokens& tokens) {
   Experts::Input in;
   in.gate = inner_ ? send_gates(f, s, tokens.gate) : Tensor{};
   in.index = shards_.gather(f, s.counts, send_experts(f, s, tokens.index));
-  in.x = shards_.gather(f, s.counts, send_tokens(f, s, tokens.x));
+  in.x = shards_.gather(f, s.counts, send_tokens(f, s, tokens.x), payloads_.dispatch);
   in.pairs = in.x.shape[0];
   return in;
 }
@@ -56,7 +56,7 @@ Tensor PlainDispatch::send_gradients(Frame& f, Tensor dy_TC, const Tokens& token
                                 .row_of = s.route.row_of});
     exchange_.send(f, s.route, arrived, dout, payloads_.dispatch);
   }
-  return shards_.gather(f, s.counts, arrived);
+  return shards_.gather(f, s.counts, arrived, payloads_.dispatch);
 }
 
 Tensor PlainDispatch::return_gradients(Frame& f, Tensor dx, Tensor dgate_of_input, Tensor dgate) {

@@ -31,6 +31,10 @@ std::vector<int64_t> evenly(int64_t rows, int64_t ranks) {
   return counts;
 }
 
+bool narrows(Payload payload, Tensor rows) {
+  return payload != Payload::activation && rows.dtype != Precision::narrow();
+}
+
 bool is_dry(const Frame& f) { return f.stream.device.kind == DeviceKind::meta; }
 
 }  // namespace
@@ -63,7 +67,7 @@ void RowExchange::exchange(Frame& f, Tensor out, const std::vector<int64_t>& rec
   const auto move = [&](Tensor to, Tensor from) {
     group_->all_to_all_v(f.stream, to, elements(received, width), from, elements(sent, width))->wait(f.stream);
   };
-  if (payload == Payload::activation || in.dtype == Precision::narrow()) return move(out, in);
+  if (size() == 1 || !narrows(payload, in)) return move(out, in);
   const ArenaScope scope(f.gradient_arena());
   const Tensor packed = f.take_gradient(Precision::narrow(), in.shape),
                arrived = f.take_gradient(Precision::narrow(), out.shape);
@@ -89,10 +93,18 @@ std::vector<int64_t> RowGather::counts(Frame& f, int64_t own) const {
   return all_gather_on_host(*group_, own);
 }
 
-Tensor RowGather::gather(Frame& f, const std::vector<int64_t>& counts, Tensor own) const {
+Tensor RowGather::gather(Frame& f, const std::vector<int64_t>& counts, Tensor own, Payload payload) const {
   if (size() == 1) return own;
+  const auto joined = [&](Tensor all, Tensor part) {
+    group_->all_gather_v(f.stream, all, part, elements(counts, width_of(part)))->wait(f.stream);
+    return all;
+  };
   const Tensor all = f.take_gradient(own.dtype, own.shape.with(0, total(counts)));
-  group_->all_gather_v(f.stream, all, own, elements(counts, width_of(own)))->wait(f.stream);
+  if (!narrows(payload, own)) return joined(all, own);
+  const ArenaScope scope(f.gradient_arena());
+  const Tensor packed = f.take_gradient(Precision::narrow(), own.shape);
+  copy(f.stream, packed, own);
+  copy(f.stream, all, joined(f.take_gradient(Precision::narrow(), all.shape), packed));
   return all;
 }
 

@@ -29,7 +29,7 @@ class RowExchange {
   // with `planned` rows, evenly over all ranks.
   RowRoute route(Frame& frame, Tensor to, int64_t planned) const;
   // Sends in [S, ...] along the route; out [S', ...] receives. With another payload than the dtype of `in`, rows travel
-  // rounded to it.
+  // rounded to it, those for this rank too. A group of one rank rounds nothing.
   void send(Frame& frame, const RowRoute& route, Tensor out, Tensor in, Payload payload = Payload::activation) const;
   // The other way: in [S', ...] -> out [S, ...].
   void give_back(Frame& frame, const RowRoute& route, Tensor out, Tensor in,
@@ -52,7 +52,8 @@ class RowGather {
   // The number of rows of every rank, of which this rank gives `own`.
   std::vector<int64_t> counts(Frame& frame, int64_t own) const;
   // own [n, ...] of every rank -> all, in the order of ranks, in gradient memory. With one rank returns `own`.
-  Tensor gather(Frame& frame, const std::vector<int64_t>& counts, Tensor own) const;
+  Tensor gather(Frame& frame, const std::vector<int64_t>& counts, Tensor own,
+                Payload payload = Payload::activation) const;
   // Summands of all rows, of every rank -> the sums of own rows, which `own` receives. Adds in the dtype of `all`, in
   // the order of ranks, then converts.
   void sum_to(Frame& frame, const std::vector<int64_t>& counts, Tensor own, Tensor all) const;

@@ -66,11 +66,12 @@ void print_coordinates(std::ostream& out, const LayoutPlan& plan) {
     if (plan.ranks[0].place.degree(axis) > 1 && (axis != Axis::edp || divided)) axes.push_back(axis);
   }
   if (axes.empty()) return;
+  const auto width = [](Axis axis) { return std::max(8, static_cast<int>(name_of(axis).size()) + 2); };
   out << "\nrank";
-  for (const Axis axis : axes) out << std::setw(8) << name_of(axis);
+  for (const Axis axis : axes) out << std::setw(width(axis)) << name_of(axis);
   for (size_t r = 0; r < plan.ranks.size(); ++r) {
     out << '\n' << std::setw(4) << r;
-    for (const Axis axis : axes) out << std::setw(8) << plan.ranks[r].place.coordinate(axis);
+    for (const Axis axis : axes) out << std::setw(width(axis)) << plan.ranks[r].place.coordinate(axis);
   }
   out << '\n';
 }

@@ -55,10 +55,10 @@ std::string refusal_of_degrees(const MeshDegrees& d, const LayoutRules& rules) {
     if (degree_of(d, axis) > kMostDegree) return too_many(degree_of(d, axis), rules);
   }
   const MeshDegrees whole = with_least_dp(d);
-  if (whole.dp % least_dp(d) != 0) {
-    return concat("experts and tables fold over the ranks of a stage, so dp must be a multiple of ", least_dp(d));
-  }
-  return rules.refusal(whole);
+  const std::string of_config = rules.refusal(whole);
+  if (whole.dp % least_dp(d) == 0) return of_config;
+  return concat("experts and tables fold over the ranks of a stage, so dp must be a multiple of ", least_dp(d),
+                of_config.empty() ? "" : "; ", of_config);
 }
 
 std::string refusal_of_layout(const MeshDegrees& d, const LayoutRules& rules) {

@@ -75,6 +75,7 @@ TEST(Layout, MayNameTheGroupedDispatch) {
   }
   EXPECT_EQ(parse_layout("ep2").dispatch, Dispatch::plain);
   EXPECT_FALSE(read_layout("ep2").names_dispatch);
+  EXPECT_THAT(refusal("ep2.Grouped"), HasSubstr("did you mean grouped?"));
   EXPECT_THAT(refusal("ep2.grouped.grouped"), HasSubstr("'grouped' stands a second time"));
   EXPECT_THAT(refusal("ep2.group"), HasSubstr("'group' is not an axis with its degree"));
 }

@@ -87,6 +87,7 @@ TEST(LayoutRules, CheckTheGroupsOfTheGroupedDispatch) {
   EXPECT_THAT(refusal(twelve, "ep6.grouped", 6), HasSubstr("ep 6   with the grouped dispatch neither divides "
                                                            "model.moe.num_groups 4 nor is a multiple of it"));
   EXPECT_EQ(refusal(twelve, "ep6", 6), "");
+  EXPECT_THAT(refusal(twelve, "ep6.grouped", 6), HasSubstr("nearest that work: dp6.ep6, ")) << "without the dispatch";
   EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep12.grouped")).ep_groups, 4);
   EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep2.grouped")).ep_groups, 2);
   EXPECT_EQ(with_ep_groups(twelve, parse_layout("ep12")).ep_groups, 1);
@@ -169,6 +170,11 @@ TEST(LayoutRules, ListEveryLayoutOnceAndAllOfThemWork) {
                                                             "dp4.etp2.ep2", "tp2.dp2", "tp2.dp2.ep2", "tp2.dp2.ep4",
                                                             "tp2.dp2.etp2", "tp2.dp2.etp4", "tp2.dp2.etp2.ep2"));
   for (const MeshDegrees& layout : layouts) EXPECT_EQ(refusal(config(), layout_name(layout), 4), "");
+  const Config grouped = config({"parallel.dispatch=grouped", "model.moe.num_groups=4", "model.moe.top_groups=2"});
+  EXPECT_THAT(names(layouts_of(grouped, 2)), testing::UnorderedElementsAre("dp2", "dp2.ep2.grouped", "dp2.etp2", "tp2",
+                                                                           "tp2.ep2.grouped", "tp2.etp2"));
+  EXPECT_THAT(names(nearest_layouts(grouped, parse_layout("tp3.ep2.grouped"), 2)),
+              ElementsAre("tp2.ep2.grouped", "dp2.ep2.grouped", "tp2.ep2"));
   const Axis replicas[] = {Axis::dp};
   EXPECT_THAT(names(layouts_of(config(), 4, replicas)), ElementsAre("dp4"));
   EXPECT_THAT(layouts_of(config(), 7), IsEmpty()) << "7 does not divide the batch";

@@ -198,6 +198,19 @@ TEST(DryRank, HasBuffersForEveryGroupOfSeveralRanks) {
   EXPECT_NEAR(static_cast<double>(buffers({.dp = 4}, 2)), kAreas, 3 * (1 << 12));
 }
 
+// Groups of two ranks, to which a token sends more copies than a group has ranks.
+TEST(DryRank, PlansADispatchInTwoSteps) {
+  const Config c = config({"model.moe.num_groups=4", "model.moe.top_groups=3", "model.moe.top_k=3",
+                           "batch.global_batch_size=8", "batch.micro_batch_size=1"});
+  DryRank rank(c, {.ep = 8, .dp = 8, .dispatch = Dispatch::grouped}, 0);
+  rank.run();
+  std::map<std::string, int64_t> layers;
+  for (const SentBytes& sent : rank.sent()) layers[sent.group] = sent.layers;
+  // Three copies between the four groups, of which a fourth stays; one copy of each within a group, of which half stay.
+  EXPECT_GT(layers.at("ep_within"), 0);
+  EXPECT_GT(layers.at("ep_across"), layers.at("ep_within"));
+}
+
 TEST(LayoutPlan, OfTheReferenceDeviceTakesTwiceTheMemory) {
   const LayoutPlan f64 = plan_layout(config({"run.device=reference"}), {.dp = 2}),
                    f32 = plan_layout(config(), {.dp = 2});

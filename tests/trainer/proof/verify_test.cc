@@ -41,7 +41,7 @@ std::vector<ProofLayout> allowed_layouts(const std::vector<std::string>& overrid
                                             {.tp = 2, .ep = 2, .dp = 2},
                                             {.tp = 2, .etp = 2, .dp = 2},
                                             {.etp = 2, .ep = 2, .dp = 4},
-                                            {.ep = 2, .dp = 2, .dispatch = Dispatch::grouped}};
+                                            {.ep = 4, .dp = 4, .dispatch = Dispatch::grouped}};
 #endif
   const Config config = all_parts(overrides, {}).config;
   std::vector<ProofLayout> layouts;
@@ -75,6 +75,7 @@ std::vector<Case> models() {
       Case{"reference", {"run.device=reference"}},
       Case{"single_pass", {"model.residual.type=mhc_single_pass", "model.tie_embeddings=true"}},
       Case{"inner_gates", {"model.moe.gate_position=inner", "model.recompute=block"}},
+      Case{"two_steps", {"model.moe.num_groups=2", "model.moe.top_groups=2", "model.moe.top_k=4"}},
       Case{"hc", {"model.residual.type=hc"}},
       Case{"plain", {"model.residual.type=plain"}},
       Case{"muon", {"optimizer.type=muon", "optimizer.engram.update=sparse_adamw"}},
