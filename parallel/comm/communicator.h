@@ -2,6 +2,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/core/stream.h"
 #include "parallel/comm/operation.h"
@@ -19,6 +20,12 @@ class Work {
 };
 
 using Counts = std::span<const int64_t>;
+
+// An operation that a rank waits for.
+struct Wait {
+  std::string text;          // the operation with its number and group, and who is missing
+  std::vector<int> missing;  // ranks of the world that have not joined it; empty if all have, or if it is not known
+};
 
 // A fixed group of ranks. Every rank of the group calls the same collectives in the same order.
 //
@@ -66,9 +73,9 @@ class Communicator {
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
   // Advances the pending operations of this rank in all its groups, without blocking. To be called between ops.
   virtual void progress() = 0;
-  // The operation of this group that this rank is waiting for, and the ranks (of the world) that have not joined it;
-  // empty if there is none. May be called from any thread.
-  virtual std::string waiting_for() const = 0;
+  // The pending operation of this group that this rank must finish first; without text if there is none. May be called
+  // from any thread.
+  virtual Wait waiting_for() const = 0;
   // Releases every peer that waits for this rank. If ranks are processes, ends all of them with the exit code.
   virtual void abort(const std::string& why, int exit_code) noexcept = 0;
 

@@ -26,7 +26,7 @@ class Trace::TracedWork final : public Work {
   TracedWork(Trace& trace, std::shared_ptr<Record> record, Communicator::Pending inner)
       : trace_(trace), record_(std::move(record)), inner_(std::move(inner)) {}
   void wait(Stream& stream) override {
-    trace_.set(*record_, State::waiting);
+    trace_.set(record_, State::waiting);
     const auto begin = std::chrono::steady_clock::now();
     watched([&] { return inner_->wait(stream), true; });
     trace_.add_wait(*record_, begin);
@@ -40,10 +40,10 @@ class Trace::TracedWork final : public Work {
   bool watched(Step step) {
     try {
       const bool over = step();
-      if (over) trace_.set(*record_, State::done);
+      if (over) trace_.set(record_, State::done);
       return over;
     } catch (...) {
-      trace_.set(*record_, State::failed);
+      trace_.set(record_, State::failed);
       throw;
     }
   }
@@ -64,9 +64,11 @@ std::shared_ptr<Trace::Record> Trace::add(const Communicator& group, const Opera
   return record;
 }
 
-void Trace::set(Record& record, State state) {
+void Trace::set(const std::shared_ptr<Record>& record, State state) {
   const std::lock_guard lock(mutex_);
-  record.state = state;
+  record->state = state;
+  std::erase(waiting_, record);
+  if (state == State::waiting) waiting_.push_back(record);
 }
 
 void Trace::add_wait(const Record& record, std::chrono::steady_clock::time_point begin) {
@@ -108,19 +110,28 @@ std::string Trace::to_json() const {
   return out.dump(1);
 }
 
-std::string Trace::waiting_for() const {
+std::string Trace::describe(const Record& r) { return concat(r.operation, " of group ", r.group, " (", r.where, ")"); }
+
+// A rank that computes may have operations pending, but waits only in those that its thread has asked for. A group
+// finishes its operations in order, so such a wait is one for the first pending operation of its group.
+Waiting Trace::waiting_for() const {
   const std::lock_guard lock(mutex_);
-  std::string text;
-  for (const auto& r : records_) {
-    if (r->state != State::waiting) continue;
-    text += concat(text.empty() ? "" : "; ", "it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ",
-                   r->operation, " of group ", r->group, " (", r->where, ")");
+  std::map<std::string, std::string> awaited;  // the operation in which the rank waits, by group
+  Waiting all;
+  const auto add = [&](const std::string& text) { all.text += concat(all.text.empty() ? "" : "; ", text); };
+  for (const auto& r : waiting_) {
+    add(concat("it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ", describe(*r)));
+    awaited[r->group] = describe(*r);
   }
   for (const Communicator* group : groups_) {
-    const std::string waiting = group->waiting_for();
-    if (!waiting.empty()) text += concat(text.empty() ? "" : "; ", "pending is ", waiting);
+    const Wait wait = group->waiting_for();
+    if (wait.text.empty()) continue;
+    add(concat("pending is ", wait.text));
+    if (awaited.erase(group->name()) > 0) all.waits.push_back(wait);
   }
-  return text.empty() ? "it waits in no operation: the cause is in its own work" : text;
+  for (const auto& [group, operation] : awaited) all.waits.push_back({operation, {}});
+  if (all.text.empty()) all.text = "it waits in no operation: the cause is in its own work";
+  return all;
 }
 
 class TracedCommunicator final : public Communicator {
@@ -137,7 +148,7 @@ class TracedCommunicator final : public Communicator {
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
   void progress() override { inner_.progress(); }
-  std::string waiting_for() const override { return inner_.waiting_for(); }
+  Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
 
   Pending start(Operation operation) override {
@@ -146,19 +157,19 @@ class TracedCommunicator final : public Communicator {
       auto work = inner_.start(std::move(operation));
       return std::make_unique<Trace::TracedWork>(trace_, std::move(record), std::move(work));
     } catch (...) {
-      trace_.set(*record, Trace::State::failed);
+      trace_.set(record, Trace::State::failed);
       throw;
     }
   }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     const auto record = trace_.add(inner_, {.op = Op::split});
-    trace_.set(*record, Trace::State::waiting);
+    trace_.set(record, Trace::State::waiting);
     try {
       auto part = inner_.split(color, key, name);
-      trace_.set(*record, Trace::State::done);
+      trace_.set(record, Trace::State::done);
       return std::make_unique<TracedCommunicator>(std::move(part), trace_);
     } catch (...) {
-      trace_.set(*record, Trace::State::failed);
+      trace_.set(record, Trace::State::failed);
       throw;
     }
   }

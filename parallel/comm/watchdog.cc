@@ -2,14 +2,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
-#include <fstream>
-#include <optional>
-
-#include <nlohmann/json.hpp>
 
 #include "kernels/core/error.h"
 #include "kernels/core/thread.h"
+#include "parallel/comm/dumps.h"
 
 namespace birkhoff {
 namespace {
@@ -20,15 +16,8 @@ constexpr double kLongestTick_s = 1.0;
 // A rank waits this long for the others to write their dumps, and this long again for each lower rank (at most 8 of
 // them), so that lower ranks print first.
 constexpr auto kGrace = std::chrono::milliseconds(500);
-// Dumps that belong to one expiry are written within this time of each other.
-constexpr auto kSameExpiry = std::chrono::seconds(30);
-
-std::optional<std::filesystem::file_time_type> changed_at(const std::string& path) {
-  std::error_code missing;
-  const auto time = std::filesystem::last_write_time(path, missing);
-  if (missing) return std::nullopt;
-  return time;
-}
+// The rank that prints waits this much longer for dumps that are not there yet. Those of ranks that hang never come.
+constexpr auto kPatience = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -73,37 +62,40 @@ void Watchdog::watch() {
   }
 }
 
-std::string dump_path(const std::string& folder, int rank) { return concat(folder, "/watchdog_rank_", rank, ".json"); }
-
 namespace {
 
-// Whether a lower rank wrote its dump at about the same time as this rank. If so, that rank prints.
-bool lower_rank_prints(const std::string& folder, int rank) {
-  const auto own = changed_at(dump_path(folder, rank));
-  for (int lower = 0; own && lower < rank; ++lower) {
-    const auto other = changed_at(dump_path(folder, lower));
-    if (other && *own - *other < kSameExpiry) return true;
+// Waits until every rank has written its dump, but no longer than kPatience.
+RankDumps gather_dumps(const std::string& folder, int rank, int size) {
+  const auto end = Clock::now() + kPatience;
+  for (;;) {
+    RankDumps dumps = read_dumps(folder, rank, size);
+    const bool complete = std::all_of(dumps.begin(), dumps.end(), [](const auto& dump) { return dump.has_value(); });
+    if (complete || Clock::now() >= end) return dumps;
+    std::this_thread::sleep_for(kTick);
   }
-  return false;
+}
+
+// What the rank that prints says for all.
+std::string join_dumps(const std::string& folder, const Communicator& world) {
+  const RankDumps dumps = gather_dumps(folder, world.rank(), world.size());
+  return concat(describe(follow_waits(dumps, world.rank()), dumps), ".\n", list_dumps(dumps),
+                "Last operations: ", folder, "/watchdog_rank_*.json\n");
 }
 
 }  // namespace
 
 void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,
                     const ProcessEnd& end) {
-  const std::string waiting = trace.waiting_for();
-  const std::string path = dump_path(folder, world.rank());
-  bool dumped = false;
-  const nlohmann::json dump{{"rank", world.rank()},
-                            {"size", world.size()},
-                            {"why", why},
-                            {"waiting_for", waiting},
-                            {"operations", nlohmann::json::parse(trace.to_json())}};
-  if (!folder.empty()) dumped = static_cast<bool>(std::ofstream(path) << dump.dump(1) << std::endl);
-  std::this_thread::sleep_for(kGrace * (1 + std::min(world.rank(), 8)));
-  if (!dumped || !lower_rank_prints(folder, world.rank()))
-    end.print(concat("error: ", why, ": rank ", world.rank(), " of ", world.size(), ": ", waiting, ".",
-                     dumped ? concat(" Last operations: ", path) : "", "\n"));
+  const int rank = world.rank();
+  const Waiting waiting = trace.waiting_for();
+  const bool dumped = !folder.empty() && write_dump(folder, world, trace, waiting, why);
+  std::this_thread::sleep_for(kGrace * (1 + std::min(rank, 8)));
+  if (dumped && lower_rank_dumped(folder, rank)) {
+    std::this_thread::sleep_for(kPatience + 2 * kGrace);  // that rank ends this one as soon as it has printed
+  } else {
+    const std::string own = concat("rank ", rank, " of ", world.size(), ": ", waiting.text, ".\n");
+    end.print(concat("error: ", why, ": ", dumped ? join_dumps(folder, world) : own));
+  }
   world.abort(why, kExitLostPeer);
   end.leave(kExitLostPeer);
 }

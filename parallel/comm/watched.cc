@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "parallel/comm/dumps.h"
+
 namespace birkhoff {
 
 WatchedWorld::WatchedWorld(Communicator& world, ProcessEnd end)

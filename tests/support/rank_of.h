@@ -19,7 +19,7 @@ class RankOf final : public Communicator {
   const std::string& name() const override { return name_; }
   std::unique_ptr<Communicator> split(int, int, const std::string&) override { throw BugError("no group"); }
   void progress() override {}
-  std::string waiting_for() const override { return {}; }
+  Wait waiting_for() const override { return {}; }
   void abort(const std::string&, int) noexcept override {}
   Pending start(Operation) override { throw BugError("no group"); }
 

@@ -16,7 +16,7 @@ class DryGroup final : public Communicator {
   int local_size() const override { return place_.local_size; }
   const std::string& name() const override { return place_.name; }
   void progress() override {}
-  std::string waiting_for() const override { return ""; }
+  Wait waiting_for() const override { return {}; }
   void abort(const std::string&, int) noexcept override {}
   std::unique_ptr<Communicator> split(int, int, const std::string& name) override {
     throw BugError(concat("the dry group ", place_.name, " cannot be split into ", name));

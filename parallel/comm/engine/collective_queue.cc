@@ -69,20 +69,21 @@ void CollectiveQueue::poll() noexcept {
   }
 }
 
-std::string CollectiveQueue::waiting_for() const {
+Wait CollectiveQueue::waiting_for() const {
   // This is called when something hangs, perhaps with the mutex held, so it must not wait for the mutex forever. A
   // thread that waits in MPI holds the mutex most of the time, and on a busy machine releases it only for moments.
   constexpr int kTries = 5000;
   constexpr std::chrono::microseconds kBetween(100);
   std::unique_lock lock(engine_->mutex(), std::defer_lock);
   for (int i = 0; i < kTries && !lock.try_lock(); ++i) std::this_thread::sleep_for(kBetween);
-  if (!lock.owns_lock()) return concat("a call of group ", name_, " that does not return");
-  if (pending_.empty()) return "";
+  if (!lock.owns_lock()) return {concat("a call of group ", name_, " that does not return"), {}};
+  if (pending_.empty()) return {};
   const Entry& head = *pending_.front();
+  Wait wait{concat("operation ", head.sequence, " of group ", name_, ", ", head.operation), head.collective->missing()};
   std::string missing;
-  for (int r : head.collective->missing()) missing += concat(missing.empty() ? "" : ", ", r);
-  return concat("operation ", head.sequence, " of group ", name_, ", ", head.operation,
-                missing.empty() ? ", which all ranks have joined" : ", missing rank " + missing);
+  for (const int r : wait.missing) missing += concat(missing.empty() ? "" : ", ", r);
+  wait.text += missing.empty() ? ", which all ranks have joined" : ", missing rank " + missing;
+  return wait;
 }
 
 void CollectiveQueue::fail(const std::string& why) noexcept {

@@ -17,8 +17,8 @@ class CollectiveQueue final : public Pollable, public std::enable_shared_from_th
 
   Communicator::Pending start(Operation operation);
   void poll() noexcept override;
-  // Describes the operation in progress; empty if there is none. Thread-safe.
-  std::string waiting_for() const;
+  // As Communicator::waiting_for.
+  Wait waiting_for() const;
   bool failed() const { return !failure_.empty(); }
   // Fails the group: every pending and later operation, here and on the peers, throws CommError(why).
   void fail(const std::string& why) noexcept;

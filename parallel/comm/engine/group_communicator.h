@@ -16,7 +16,7 @@ class GroupCommunicator : public Communicator {
   int local_size() const final { return local_size_; }
   const std::string& name() const final { return name_; }
   void progress() final { engine_->poll(); }
-  std::string waiting_for() const final { return queue_->waiting_for(); }
+  Wait waiting_for() const final { return queue_->waiting_for(); }
   Pending start(Operation operation) final;
 
  protected:

@@ -87,7 +87,9 @@ TEST_F(Fault, AStoppedRankEndsTheRunWithOneMessage) {
   const Outcome o = run(mpirun_, "stop 1");
   EXPECT_EQ(o.code, 4) << o.output;
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
+  EXPECT_THAT(o.output,
+              HasSubstr("error: step 3 did not end within 1 s: the cause is in rank 1 of 3, which is silent"));
+  EXPECT_THAT(o.output, HasSubstr("\n  rank 0 of 3: it has waited "));
   EXPECT_THAT(o.output, HasSubstr("s in all_reduce sum of 10000 f32 of group dp"));
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
   EXPECT_LT(o.seconds, kLongest_s);
@@ -102,6 +104,7 @@ TEST_F(Fault, ARankThatNeverComesDumpsToo) {
   const Outcome o = run(mpirun_, "wait 1");
   EXPECT_EQ(o.code, 4) << o.output;
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
+  EXPECT_THAT(o.output, HasSubstr("the cause is in rank 1 of 3, which waits for no other rank"));
   const auto dump = dump_of(1);
   ASSERT_TRUE(dump.is_object());
   EXPECT_THAT(dump["waiting_for"].get<std::string>(), HasSubstr("in no operation"));
@@ -118,7 +121,9 @@ TEST_F(Fault, AKilledRankEndsTheRun) {
 TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   const Outcome o = run(mpirun_ + "--enable-recovery", "kill 1");
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
-  EXPECT_THAT(o.output, HasSubstr("error: step 3 did not end within 1 s: rank 0 of 3: it has waited "));
+  EXPECT_THAT(o.output,
+              HasSubstr("error: step 3 did not end within 1 s: the cause is in rank 1 of 3, which is silent"));
+  EXPECT_THAT(o.output, HasSubstr("\n  rank 0 of 3: it has waited "));
   EXPECT_TRUE(dump_of(2).is_object());
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
   EXPECT_LT(o.seconds, kLongest_s);
@@ -134,6 +139,7 @@ TEST_F(Fault, AnExceptionOnOneRankEndsAllWithItsCode) {
 TEST_F(Fault, MessagesInsteadOfSharedMemoryChangeNothing) {
   const Outcome o = run(mpirun_ + "-x BIRKHOFF_TRANSPORT=messages", "stop 1");
   EXPECT_EQ(o.code, 4) << o.output;
+  EXPECT_THAT(o.output, HasSubstr("the cause is in rank 1 of 3, which is silent"));
   EXPECT_THAT(o.output, HasSubstr("missing rank 1"));
 }
 

@@ -154,11 +154,13 @@ TEST(Ranks, WrongArgumentsAreDefectsOfTheCaller) {
 
 TEST(Ranks, SayWhatTheyWaitFor) {
   run_ranks(3, [](Communicator& comm) {
-    EXPECT_EQ(comm.waiting_for(), "");
+    EXPECT_EQ(comm.waiting_for().text, "");
     std::vector<float> v(4);
     if (comm.rank() == 0) {
       auto work = comm.all_reduce(host_stream(), {v.data(), DType::f32, {4}});
-      EXPECT_EQ(comm.waiting_for(), "operation 0 of group world, all_reduce sum of 4 f32, missing rank 1, 2");
+      const Wait wait = comm.waiting_for();
+      EXPECT_EQ(wait.text, "operation 0 of group world, all_reduce sum of 4 f32, missing rank 1, 2");
+      EXPECT_EQ(wait.missing, (std::vector<int>{1, 2}));
       wait_on_host(comm.send(host_stream(), {v.data(), DType::f32, {1}}, 1, 0));
       wait_on_host(comm.send(host_stream(), {v.data(), DType::f32, {1}}, 2, 0));
       wait_on_host(std::move(work));

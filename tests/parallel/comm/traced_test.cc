@@ -1,5 +1,10 @@
 #include "parallel/comm/traced.h"
 
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
@@ -69,19 +74,50 @@ TEST(Traced, SaysWhoIsMissing) {
   run_ranks(2, [](Communicator& inner) {
     Trace trace;
     const auto comm = make_traced(inner, trace);
-    EXPECT_THAT(trace.waiting_for(), HasSubstr("in no operation"));
+    EXPECT_THAT(trace.waiting_for().text, HasSubstr("in no operation"));
     std::vector<float> v(3);
     const Tensor t{v.data(), DType::f32, {3}};
     if (comm->rank() == 0) {
       auto work = comm->all_reduce(host_stream(), t);
-      EXPECT_THAT(trace.waiting_for(),
+      EXPECT_THAT(trace.waiting_for().text,
                   HasSubstr("operation 0 of group world, all_reduce sum of 3 f32, missing rank 1"));
+      EXPECT_TRUE(trace.waiting_for().waits.empty()) << "a pending operation is no wait";
       wait_on_host(comm->send(host_stream(), t, 1, 0));
       wait_on_host(std::move(work));
     } else {
       wait_on_host(comm->recv(host_stream(), t, 0, 0));
       wait_on_host(comm->all_reduce(host_stream(), t));
     }
+  });
+}
+
+TEST(Traced, SeesAWaitForAnOperationThatIsOlderThanItsRecords) {
+  std::atomic<bool> seen = false;
+  run_ranks(2, [&](Communicator& inner) {
+    Trace trace;
+    const auto comm = make_traced(inner, trace);
+    std::vector<std::array<float, 3>> v(Trace::kCapacity + 1);
+    std::vector<Communicator::Pending> works;
+    const auto start_all = [&] {
+      for (auto& data : v) works.push_back(comm->all_reduce(host_stream(), {data.data(), DType::f32, {3}}));
+    };
+    std::thread reader;
+    if (comm->rank() == 0) {
+      start_all();
+      reader = std::thread([&] {
+        for (int i = 0; i < 2000 && !seen; ++i) {
+          const auto waits = trace.waiting_for().waits;
+          seen = !waits.empty() && waits[0].missing == std::vector<int>{1};
+          std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        EXPECT_TRUE(seen.exchange(true));
+      });
+    } else {
+      while (!seen) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      start_all();
+    }
+    for (auto& work : works) wait_on_host(std::move(work));
+    if (reader.joinable()) reader.join();
   });
 }
 

@@ -24,7 +24,7 @@ class Scripted final : public Communicator {
   const std::string& name() const override { return name_; }
   std::unique_ptr<Communicator> split(int, int, const std::string&) override { return nullptr; }
   void progress() override {}
-  std::string waiting_for() const override { return ""; }
+  Wait waiting_for() const override { return {}; }
   void abort(const std::string&, int) noexcept override {}
   Pending start(Operation) override { return std::make_unique<ScriptedWork>(over); }
 

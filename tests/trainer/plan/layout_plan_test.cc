@@ -43,7 +43,7 @@ class CountedCommunicator final : public Communicator {
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
   void progress() override { inner_.progress(); }
-  std::string waiting_for() const override { return inner_.waiting_for(); }
+  Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     std::unique_ptr<Communicator> part = inner_.split(color, key, name);

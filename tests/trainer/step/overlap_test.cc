@@ -44,7 +44,7 @@ class RecordedCommunicator final : public Communicator {
     ++events_.progress;
     inner_.progress();
   }
-  std::string waiting_for() const override { return inner_.waiting_for(); }
+  Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   Pending start(Operation operation) override {
     events_.names.emplace_back(name_of(operation.op));
