@@ -36,8 +36,8 @@ std::vector<LayoutProblem> problems_of_layout(const Config& config, const MeshDe
 
 // All layouts of the available axes on exactly so many ranks, with dp filled in.
 std::vector<MeshDegrees> layouts_of(const Config& config, int64_t ranks, Axes available = kAvailableAxes);
-// Those of them that are nearest to `wanted`: with the fewest degrees (and kinds of dispatch) changed, then with the smallest ratios between
-// the degrees and those wanted, counted in factors of two. At most three.
+// Those of them that are nearest to `wanted`: with the fewest degrees (and kinds of dispatch) changed, then with the
+// smallest ratios between the degrees and those wanted, counted in factors of two. At most three.
 std::vector<MeshDegrees> nearest_layouts(const Config& config, const MeshDegrees& wanted, int64_t ranks,
                                          Axes available = kAvailableAxes);
 
