@@ -14,25 +14,33 @@ namespace {
 
 const uint8_t* bytes_of(std::string_view text) { return reinterpret_cast<const uint8_t*>(text.data()); }
 
-const icu::Normalizer2& normalizer_of(NormalForm form) {
+using GetNormalizer = const icu::Normalizer2* (*)(UErrorCode&);
+
+const icu::Normalizer2& loaded(GetNormalizer get) {
   UErrorCode status = U_ZERO_ERROR;
-  const icu::Normalizer2* normalizer = nullptr;
-  switch (form) {
-    case NormalForm::nfc:
-      normalizer = icu::Normalizer2::getNFCInstance(status);
-      break;
-    case NormalForm::nfd:
-      normalizer = icu::Normalizer2::getNFDInstance(status);
-      break;
-    case NormalForm::nfkc:
-      normalizer = icu::Normalizer2::getNFKCInstance(status);
-      break;
-    case NormalForm::nfkd:
-      normalizer = icu::Normalizer2::getNFKDInstance(status);
-      break;
-  }
+  const icu::Normalizer2* normalizer = get(status);
   BK_ASSERT(U_SUCCESS(status), "ICU: ", u_errorName(status));
   return *normalizer;
+}
+
+// Static references, because the thread sanitizer does not see how ICU, which is built without it, makes one thread
+// wait until another has loaded a form.
+const icu::Normalizer2& normalizer_of(NormalForm form) {
+  static const icu::Normalizer2& nfc = loaded(icu::Normalizer2::getNFCInstance);
+  static const icu::Normalizer2& nfd = loaded(icu::Normalizer2::getNFDInstance);
+  static const icu::Normalizer2& nfkc = loaded(icu::Normalizer2::getNFKCInstance);
+  static const icu::Normalizer2& nfkd = loaded(icu::Normalizer2::getNFKDInstance);
+  switch (form) {
+    case NormalForm::nfc:
+      return nfc;
+    case NormalForm::nfd:
+      return nfd;
+    case NormalForm::nfkc:
+      return nfkc;
+    case NormalForm::nfkd:
+      return nfkd;
+  }
+  return nfc;  // not reached
 }
 
 }  // namespace

@@ -55,6 +55,19 @@ void with_float_type(DType dtype, Body body) {
   }
 }
 
+// i64 counts, too.
+template <class Body>
+void with_value_type(DType dtype, Body body) {
+  if (dtype == DType::i64) return body(int64_t{});
+  with_float_type(dtype, body);
+}
+
+template <class T>
+double value_of(T element) {
+  if constexpr (std::is_same_v<T, bfloat16>) return static_cast<double>(static_cast<float>(element));
+  return static_cast<double>(element);
+}
+
 bool on_host(const Stream& stream) {
   return stream.device.kind == DeviceKind::cpu || stream.device.kind == DeviceKind::reference;
 }
@@ -77,6 +90,7 @@ void copy(Stream& stream, Tensor to, Tensor from) {
     if constexpr (kWithCuda) return cuda::convert(stream, to, from);
     throw_no_cuda_kernel("copy");
   }
+  if (to.dtype == DType::f64 && from.dtype == DType::i64) return convert<double, int64_t>(to, from);
   with_float_type(to.dtype, [&](auto t) {
     with_float_type(from.dtype, [&](auto f) { convert<decltype(t), decltype(f)>(to, from); });
   });
@@ -138,17 +152,10 @@ void from_host(Stream& stream, Tensor to, const void* host) {
 std::vector<double> read_values(Stream& stream, Tensor from) {
   std::vector<double> values(static_cast<size_t>(from.count()), 0.0);
   if (stream.device.kind == DeviceKind::meta) return values;
-  with_float_type(from.dtype, [&](auto t) {
-    using T = decltype(t);
-    std::vector<T> host(values.size());
+  with_value_type(from.dtype, [&](auto t) {
+    std::vector<decltype(t)> host(values.size());
     to_host(stream, host.data(), from);
-    for (size_t i = 0; i < host.size(); ++i) {
-      if constexpr (std::is_same_v<T, double>) {
-        values[i] = host[i];
-      } else {
-        values[i] = static_cast<double>(static_cast<float>(host[i]));
-      }
-    }
+    for (size_t i = 0; i < host.size(); ++i) values[i] = value_of(host[i]);
   });
   return values;
 }
@@ -176,7 +183,7 @@ std::vector<std::vector<double>> read_together(Stream& stream, Arena& scratch, s
 void write_values(Stream& stream, Tensor to, const std::vector<double>& values) {
   BK_ASSERT(static_cast<int64_t>(values.size()) == to.count(), values.size(), " values for ", to.shape);
   if (stream.device.kind == DeviceKind::meta) return;
-  with_float_type(to.dtype, [&](auto t) {
+  with_value_type(to.dtype, [&](auto t) {
     using T = decltype(t);
     std::vector<T> host(values.size());
     for (size_t i = 0; i < host.size(); ++i) host[i] = static_cast<T>(values[i]);

@@ -8,8 +8,9 @@
 
 namespace birkhoff {
 
-// Copies `from` to `to`, converting between floating dtypes; integer dtypes must agree. The shapes may differ, but the
-// counts must be equal. Both tensors live on the stream's device. Does nothing on the meta device.
+// Copies `from` to `to`, converting between floating dtypes, and from i64 to f64; other integer dtypes must agree. The
+// shapes may differ, but the counts must be equal. Both tensors live on the stream's device. Does nothing on the meta
+// device.
 void copy(Stream& stream, Tensor to, Tensor from);
 
 void fill_zero(Stream& stream, Tensor to);
@@ -19,10 +20,10 @@ void fill(Stream& stream, Tensor to, double value);
 void to_host(Stream& stream, void* host, Tensor from);
 void from_host(Stream& stream, Tensor to, const void* host);
 
-// The elements of a floating tensor as doubles; zeros on the meta device.
+// The elements of a floating or i64 tensor as doubles; zeros on the meta device.
 std::vector<double> read_values(Stream& stream, Tensor from);
-// The elements of several floating tensors. They leave the device together, so the host waits only once. Temporaries
-// come from `scratch`, which is rewound.
+// The elements of several floating or i64 tensors. They leave the device together, so the host waits only once.
+// Temporaries come from `scratch`, which is rewound.
 std::vector<std::vector<double>> read_together(Stream& stream, Arena& scratch, std::span<const Tensor> tensors);
 // The reverse of read_values: one value for each element, rounded to the tensor's type (to bf16 by way of f32).
 void write_values(Stream& stream, Tensor to, const std::vector<double>& values);

@@ -85,10 +85,11 @@ class Precision {
   DType activation() const;
   // Everything that is not an activation has one dtype in every recipe.
   static constexpr DType master() { return DType::f32; }     // weights, their gradients, rows of tables
-  static constexpr DType statistic() { return DType::f32; }  // norms, scores, gates, mixing weights, losses, loads
-  static constexpr DType index() { return DType::i32; }      // tokens, experts, rows of a step
-  static constexpr DType narrow() { return DType::bf16; }    // what travels between ranks, where that is asked for
-  static constexpr DType offset() { return DType::i64; }     // first rows of groups, rows of a table
+  static constexpr DType statistic() { return DType::f32; }  // norms, scores, gates, mixing weights, losses
+  static constexpr DType load() { return DType::i64; }     // tokens of experts; sums over ranks are exact at any number
+  static constexpr DType index() { return DType::i32; }    // tokens, experts, rows of a step
+  static constexpr DType narrow() { return DType::bf16; }  // what travels between ranks, where that is asked for
+  static constexpr DType offset() { return DType::i64; }   // first rows of groups, rows of a table
   // Objects for a weight [O, I] or [E, O, I].
   std::unique_ptr<LinearGemms> linear(int64_t O, int64_t I, GemmRole role = GemmRole::linear) const;
   std::unique_ptr<GroupedGemms> grouped(int64_t E, int64_t O, int64_t I) const;

@@ -158,7 +158,9 @@ void ParameterStore::bind() {
     b->value = memory_.take(Precision::statistic(), b->shape);
     fill_zero(stream, b->value);
   }
-  for (StepCounter* c : counters_) c->value = memory_.take(Precision::statistic(), c->shape);
+  for (StepCounter* c : counters_) {
+    c->value = memory_.take(c->kind == StepCounter::Kind::load ? Precision::load() : Precision::statistic(), c->shape);
+  }
 }
 
 std::vector<ParameterStore::MatrixRange> ParameterStore::matrices_by_owner(size_t entry) const {

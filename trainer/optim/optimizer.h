@@ -84,7 +84,7 @@ class TableOptimizer final {
   size_t workspace_bytes() const { return workspace_.peak_bytes(); }
   ShardedRowStore& table() const { return *table_; }
   const TableOptions& options() const { return options_; }
-  size_t num_matrices() const { return matrix_begins_.size(); }
+  const std::vector<int64_t>& matrix_begins() const { return matrix_begins_; }
 
  private:
   void step_balanced(Stream& stream, const UpdateStep& update);

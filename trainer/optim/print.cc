@@ -80,7 +80,7 @@ std::string muon_of(const ParameterStore& parameters, const MatrixOwners& owners
 
 std::string rule_of(const TableOptimizer& table) {
   if (table.options().update == TableUpdate::sparse_adamw) return "sparse adamw";
-  const size_t matrices = table.num_matrices();
+  const size_t matrices = table.matrix_begins().size();
   return matrices == 1 ? "balanced, one matrix" : concat("balanced, ", matrices, " matrices");
 }
 

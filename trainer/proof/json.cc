@@ -17,6 +17,7 @@ Json json_of(const LayoutVerdict& v) {
           {"passed", v.verdict.failures.empty()},
           {"not_counted", v.not_counted},
           {"seconds", v.seconds},
+          {"exact", v.verdict.exact},
           {"worst", worst},
           {"judged_against_family", v.verdict.small},
           {"notes", v.verdict.notes},

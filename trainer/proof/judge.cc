@@ -119,11 +119,13 @@ void judge_numbers(const StepReport& one, const StepReport& layout, const Bounds
 void judge_counts(const StepResult& one, const StepResult& layout, Verdict& v) {
   for (const auto& [name, load] : one.loads) {
     v.require(load == layout.loads.at(name), name + ": the loads of the experts differ from those of one rank");
+    v.exact["loads of experts"] += static_cast<int64_t>(load.size());
   }
   for (const auto& [name, tensor] : one.state.tensors) {
     if (!name.ends_with("gate.bias")) continue;
     v.require(tensor.values == layout.state.tensors.at(name).values,
               name + ": the router bias differs from one rank's");
+    v.exact["router biases"] += tensor.shape.count();
   }
 }
 
@@ -203,6 +205,7 @@ void Verdict::add(const Verdict& other, const std::string& place) {
   }
   for (const std::string& failure : other.failures) failures.push_back(before + failure);
   notes.insert(notes.end(), other.notes.begin(), other.notes.end());
+  for (const auto& [kind, count] : other.exact) exact[kind] += count;
   for (const std::string& name : other.small) {
     if (std::find(small.begin(), small.end(), name) == small.end()) small.push_back(name);
   }
@@ -215,9 +218,12 @@ Verdict judge_batch(const StepResult& one, const StepResult& layout) {
   }
   v.require(one.tokens == layout.tokens, concat("tokens: ", layout.tokens, ", one rank ", one.tokens));
   v.require(one.targets == layout.targets, "the numbers of targets differ from those of one rank");
+  v.exact["tokens"] += static_cast<int64_t>(one.tokens);
+  for (const double targets : one.targets) v.exact["targets"] += static_cast<int64_t>(targets);
   v.require(one.report.skip_reason == layout.report.skip_reason, "one of the two skipped the step");
   for (const auto& [name, rows] : one.touched_rows) {
     v.require(rows == layout.touched_rows.at(name), name + ": other rows were touched than by one rank");
+    v.exact["touched rows"] += static_cast<int64_t>(rows.size());
   }
   return v;
 }
@@ -269,6 +275,7 @@ Verdict judge_update(const OwnUpdate& expected, const StepResult& layout, const 
     for (const std::string& table : balanced) of_balanced = of_balanced || name.ends_with(table);
     const double bound = of_balanced ? kBalanced * distance(expected.before.tensors.at(name).values, a) : 0;
     v.compare("update", name, distance(a, b), bound);
+    if (!of_balanced) v.exact["tensors after the update"] += 1;
   }
   return v;
 }

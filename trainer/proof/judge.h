@@ -62,10 +62,11 @@ struct Worst {
   double ratio() const { return bound > 0 ? error / bound : 0; }
 };
 struct Verdict {
-  std::map<std::string, Worst> worst;  // by family, and for "loss", "gradient norm" and so on
-  std::vector<std::string> failures;   // one line each; empty: passed
-  std::vector<std::string> small;      // tensors judged against the largest of their family
-  std::vector<std::string> notes;      // what else is worth printing, one line each
+  std::map<std::string, Worst> worst;    // by family, and for "loss", "gradient norm" and so on
+  std::vector<std::string> failures;     // one line each; empty: passed
+  std::vector<std::string> small;        // tensors judged against the largest of their family
+  std::vector<std::string> notes;        // what else is worth printing, one line each
+  std::map<std::string, int64_t> exact;  // how much was compared exactly, by kind: "tokens", "touched rows"
 
   void compare(const std::string& family, const std::string& where, double error, double bound);
   void require(bool holds, const std::string& failure) {

@@ -22,6 +22,15 @@ std::string print(const LayoutVerdict& v) {
   out << v.layout.name() << ": " << (has_failed(v) ? "FAIL" : "pass") << ", " << v.layout.ranks
       << (v.layout.ranks == 1 ? " rank, " : " ranks, ") << std::fixed << std::setprecision(1) << v.seconds << " s\n";
   if (!v.not_counted.empty()) out << "  not counted: " << v.not_counted << '\n';
+  if (!v.verdict.exact.empty()) {
+    out << "  compared exactly:";
+    const char* before = " ";
+    for (const auto& [kind, count] : v.verdict.exact) {
+      out << before << count << ' ' << kind;
+      before = ", ";
+    }
+    out << '\n';
+  }
   for (const auto& [family, worst] : v.verdict.worst) {
     out << "  " << std::left << std::setw(22) << family << std::right << std::scientific << std::setprecision(1)
         << std::setw(10) << worst.error << " of " << std::setw(8) << worst.bound << "  " << worst.where << '\n';

@@ -46,6 +46,12 @@ void ProofRank::set_values() {
   set_trained_values(stream_, *model_, static_cast<uint64_t>(config_.run.seed), Scores::clear);
 }
 
+std::map<std::string, std::vector<int64_t>> ProofRank::matrix_begins() const {
+  std::map<std::string, std::vector<int64_t>> begins;
+  for (const auto& table : trainer_->table_optimizers()) begins[table->table().name()] = table->matrix_begins();
+  return begins;
+}
+
 RoutingTape::Share ProofRank::share() const {
   const BatchConfig& b = config_.batch;
   const int64_t each = b.global_batch_size / mesh_.degree(Axis::dp) / b.micro_batch_size;

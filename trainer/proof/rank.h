@@ -49,6 +49,8 @@ class ProofRank {
   Whole state();
   // Collective. The recorded choices of all ranks (trainer/proof/free_routing.h), on rank 0.
   Whole choices(const RoutingRecord& record);
+  // By name of the table, the rows at which the matrices of its balanced update begin.
+  std::map<std::string, std::vector<int64_t>> matrix_begins() const;
   // What this rank computes of a step that one rank recorded.
   RoutingTape::Share share() const;
   Model& model() { return *model_; }

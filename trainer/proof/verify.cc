@@ -8,6 +8,7 @@
 #include "kernels/core/error.h"
 #include "parallel/comm/threads/thread_world.h"
 #include "trainer/proof/free_routing.h"
+#include "trainer/proof/moved_rows.h"
 #include "trainer/step/build.h"
 
 namespace birkhoff {
@@ -24,6 +25,9 @@ constexpr double kUnbrokenBound = 1e-9;
 // A layout may be so many times as far from the reference device as one rank in the same recipe. Both round as often,
 // but at other places.
 constexpr double kRecipe = 1.5;
+// The gradient of a score is what remains of the differences between the tokens that a query attends to. With 3 tokens
+// it was off by 1.1 times the bound.
+constexpr int64_t kShortest = 4;
 // Steps of documents beyond those that are trained on, for evaluations.
 constexpr int64_t kHeldOut = 1'000'000;
 
@@ -54,7 +58,10 @@ class Proof::Judge {
  public:
   Judge(const Proof& proof, Verdict& verdict)
       : proof_(proof), verdict_(verdict), alone_(make_thread_world(1)), one_(*alone_[0], proof.config_, {}) {
-    if (proof.config_.optimizer.engram.update == TableUpdate::balanced) balanced_ = tables_of(proof.families_);
+    const TableOptions& tables = proof.config_.optimizer.engram;
+    if (tables.update != TableUpdate::balanced) return;
+    balanced_ = tables_of(proof.families_);
+    for (const auto& [name, begins] : proof.matrix_begins_) moving_.push_back({name, begins, tables.beta, tables.tau});
   }
 
   // A step from a loaded state, with the recorded choices.
@@ -107,6 +114,9 @@ class Proof::Judge {
     if (!balanced_.empty()) expected.before = one_.state();
     expected.after = one_.update_with(layout);
     verdict_.add(judge_update(expected, layout, balanced_), concat("step ", s));
+    for (const BalancedTable& table : moving_) {
+      verdict_.add(judge_moved_rows(expected, layout, table), concat("step ", s));
+    }
   }
   void unbroken(const std::string& where, double error) {
     verdict_.compare(concat(proof_.recorded_.size(), " unbroken steps"), where, error, kUnbrokenBound);
@@ -117,6 +127,7 @@ class Proof::Judge {
   std::vector<std::unique_ptr<Communicator>> alone_;
   ProofRank one_;
   std::vector<std::string> balanced_;
+  std::vector<BalancedTable> moving_;
 };
 
 Proof::Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run, ProofRouting routing)
@@ -135,6 +146,11 @@ void Proof::check(const Config& config, ProofRouting routing) {
   BK_CHECK(routing == ProofRouting::replayed || in_f32(config), "--routing free with --precision ",
            name_of(config.precision.recipe), ": rounding explains other choices of experts only in f32; leave out ",
            "--precision, or replay the choices");
+  const int64_t length = config.batch.sequence_length;
+  BK_CHECK(config.run.device == DeviceKind::reference || length >= kShortest, "batch.sequence_length is ", length,
+           ": the gradients of attention scores over fewer than ", kShortest,
+           " tokens are little more than rounding; add --set batch.sequence_length=", kShortest,
+           " or --device reference");
 }
 
 std::filesystem::path Proof::folder_of(size_t step) const { return scratch_ / concat("step-", step); }
@@ -157,6 +173,7 @@ void Proof::record() {
     ProofRank rank(world, config_, {});
     rank.set_values();
     families_ = families_of(config_, rank.model());
+    matrix_begins_ = rank.matrix_begins();
     for (size_t s = 0; s < recorded_.size(); ++s) {
       if (s < num_steps_) rank.save(folder_of(s));
       recorded_[s] = record_step(rank, s);

@@ -49,7 +49,7 @@ class Proof {
  public:
   static constexpr int kUnbroken = 10;  // steps without loading on the reference device
   // Errors: UserError if routing is free in bf16 or fp8_block, where no bound on the difference of two scores follows
-  // from rounding.
+  // from rounding; or if sequences have fewer than 4 tokens, except on the reference device.
   static void check(const Config& config, ProofRouting routing);
   // `scratch` is an empty folder for the recorded states. Errors: those of check().
   Proof(const Config& config, int steps, std::filesystem::path scratch, RunRanks run,
@@ -98,6 +98,7 @@ class Proof {
   size_t num_steps_;  // that layouts take from a loaded state; on the reference device more are recorded
   Whole last_state_;  // after all recorded steps, on the reference device
   std::map<std::string, Judged> families_;
+  std::map<std::string, std::vector<int64_t>> matrix_begins_;  // of each table; see ProofRank
   std::vector<std::string> vanished_, structural_;
 };
 

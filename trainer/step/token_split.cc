@@ -62,6 +62,8 @@ void keep_own(Batch& b, const TokenSplit& split) {
   for (std::vector<int32_t>& index : b.engram_index) {
     const auto each = static_cast<int64_t>(index.size()) / std::max<int64_t>(b.num_tokens(), 1);
     const auto first = index.begin() + own.begin * each;
+    // As if the first token of a run were that of a document, before which the n-grams of Engram see nothing.
+    if (BK_DEFECT("D15 look-back cut") && own.count > 0) std::copy_n(index.begin(), each, first);
     index = std::vector<int32_t>(first, first + own.count * each);
   }
 }

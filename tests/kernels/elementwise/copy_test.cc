@@ -40,12 +40,20 @@ TEST_F(Copy, ConvertsBetweenAllFloatingTypesWithOneRounding) {
   }
 }
 
-TEST_F(Copy, KeepsIntegersAndRefusesToConvertThem) {
+TEST_F(Copy, KeepsIntegersAndConvertsOnlyLongOnesToDouble) {
   const Tensor a = arena.take(DType::i64, {3}), b = arena.take(DType::i64, {3}), c = arena.take(DType::f32, {3});
-  set_values(a, {1, -2, 1ll << 40});
+  const Tensor wide = arena.take(DType::f64, {3}), small = arena.take(DType::i32, {3});
+  const std::vector<double> counts = {1, -2, (1ll << 40) + 1};
+  write_values(stream, a, counts);
   copy(stream, b, a);
-  EXPECT_EQ(values_of(b), values_of(a));
+  EXPECT_EQ(read_values(stream, b), counts);
+  copy(stream, wide, a);
+  EXPECT_EQ(read_values(stream, wide), counts);
+  EXPECT_EQ(read_together(stream, arena, std::vector<Tensor>{a, wide}), (std::vector{counts, counts}));
   EXPECT_THROW(copy(stream, c, a), BugError);
+  EXPECT_THROW(copy(stream, a, wide), BugError);
+  EXPECT_THROW(copy(stream, wide, small), BugError);
+  EXPECT_THROW(read_values(stream, small), BugError);
   EXPECT_THROW(copy(stream, b, arena.take(DType::i64, {4})), BugError);
 }
 

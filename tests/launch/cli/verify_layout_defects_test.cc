@@ -73,6 +73,7 @@ TEST(VerifyLayout, EndsWithSevenAndNamesTheFailedLayoutsAgainAtTheEnd) {
   EXPECT_EQ(o.json["passed"], false);
   EXPECT_EQ(o.json["layouts"][0]["passed"], true);
   EXPECT_EQ(o.json["layouts"][1]["passed"], false);
+  EXPECT_GT(o.json["layouts"][1]["exact"]["moved rows"], 0);
   EXPECT_GT(o.json["layouts"][1]["failures"].size(), 0u);
 }
 

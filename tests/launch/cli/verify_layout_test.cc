@@ -43,6 +43,9 @@ TEST(VerifyLayout, PrintsWhatItProvedAndWritesTheSameAsJson) {
   EXPECT_EQ(j["layouts"][0]["name"], "dp2");
   EXPECT_EQ(j["layouts"][0]["ranks"], 2);
   EXPECT_GT(j["layouts"][0]["worst"].size(), 8u);
+  for (const char* kind : {"tokens", "targets", "loads of experts", "router biases", "touched rows", "moved rows"}) {
+    EXPECT_GT(j["layouts"][0]["exact"][kind].get<int64_t>(), 0) << kind;
+  }
   for (const Json& worst : j["layouts"][0]["worst"]) {
     EXPECT_LE(worst["error"].get<double>(), worst["bound"].get<double>()) << worst;
     EXPECT_NE(worst["where"], "");
@@ -104,6 +107,12 @@ TEST(VerifyLayout, RefusesBeforeAnyWorkAndAllAtOnce) {
   EXPECT_THAT(ranks.output,
               AllOf(HasSubstr("layout dp3: needs 3 ranks, but mpirun started 2"),
                     HasSubstr("layout dp4: needs 4 ranks, but mpirun started 2"), Not(HasSubstr("for the proof"))));
+}
+
+TEST(VerifyLayout, RefusesSequencesWhoseGradientsAreLittleButRounding) {
+  const ProgramResult result = verify("--layouts dp2 --set batch.sequence_length=3");
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.output, HasSubstr("batch.sequence_length is 3: "));
 }
 
 TEST(VerifyLayout, SaysHowEachBackendIsStarted) {

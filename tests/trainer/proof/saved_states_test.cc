@@ -15,12 +15,16 @@ namespace {
 
 using testing::IsEmpty;
 
+// Sanitizers make a step several times slower, and look for faults that a few layouts show.
 std::vector<ProofLayout> layouts() {
+#ifdef BIRKHOFF_SANITIZED
+  const std::vector<std::string> names = {"1", "dp3", "tp2.ep2.etp2"};
+#else
+  const std::vector<std::string> names = {"1",       "dp2",     "dp3", "tp2",          "tp4",
+                                          "tp2.dp2", "tp2.dp3", "ep2", "tp2.ep2.etp2", "tp2.dp2.ep4"};
+#endif
   std::vector<ProofLayout> all;
-  for (const char* name :
-       {"1", "dp2", "dp3", "tp2", "tp4", "tp2.dp2", "tp2.dp3", "ep2", "tp2.ep2.etp2", "tp2.dp2.ep4"}) {
-    all.push_back(proof_layout(parse_layout(name), 8));
-  }
+  for (const std::string& name : names) all.push_back(proof_layout(parse_layout(name), 8));
   return all;
 }
 
@@ -63,9 +67,6 @@ TEST_P(SavedStates, AreLoadedByEveryOtherLayout) {
   ASSERT_GT(saved.tensors.size(), 100u);
   EXPECT_EQ(saved.tensors.contains("muon.momentum.layers.0.ffn.down.weight"), optimizer == OptimizerType::muon);
   for (const ProofLayout& other : all) {
-#ifdef BIRKHOFF_SANITIZED
-    if (other.ranks > 3) continue;
-#endif
     const Whole loaded = state_after(other, config, [&](ProofRank& rank) { rank.load(folder.path()); });
     EXPECT_THAT(loaded.faults, IsEmpty()) << other.name();
     EXPECT_THAT(bitwise_differences(saved, loaded), IsEmpty()) << "loaded by " << other.name();
