@@ -58,7 +58,9 @@ void agree_on(Communicator& comm, const Report& mine) {
   if (first == size) return;
   const uint8_t outcome = broadcast_on_host(comm, static_cast<uint8_t>(mine.outcome), first);
   const std::string message = broadcast_on_host(comm, mine.message, first);
-  raise(static_cast<Outcome>(outcome), size == 1 ? message : concat("rank ", first, ": ", message));
+  const bool same = static_cast<uint8_t>(mine.outcome) == outcome && mine.message == message;
+  const bool of_all = all_reduce_on_host(comm, int32_t{same}, Reduce::min) == 1;
+  raise(static_cast<Outcome>(outcome), of_all ? message : concat("rank ", first, ": ", message));
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace birkhoff {
 
 // All ranks succeed or fail together. Runs `body` on every rank and compares the outcomes. If it threw on any rank,
 // every rank throws the error of the lowest failing rank: its class (UserError, DataError, CommError, std::bad_alloc
-// without a message, otherwise BugError), and its message, with "rank N: " in front if there are several ranks.
+// without a message, otherwise BugError), and its message, with "rank N: " in front unless all ranks failed alike.
 // Collective. If `body` throws on one rank, no other rank may be left waiting for that rank inside its own `body`.
 void agree(Communicator& comm, const std::function<void()>& body);
 

@@ -260,6 +260,12 @@ void check_agree(Communicator& comm) {
       DataError(""));
   expect(
       0, [&] { throw UserError(comm.rank() == 0 ? "broken" : "also broken"); }, UserError(""));
+  try {
+    agree(comm, [] { throw UserError("broken everywhere"); });
+    ADD_FAILURE() << "rank " << comm.rank() << " did not learn of the failure";
+  } catch (const UserError& e) {
+    EXPECT_EQ(std::string(e.what()), "broken everywhere");
+  }
   if (comm.size() == 1) return;
   try {
     require_same(comm, "the config", comm.rank() == last ? "a: 2" : "a: 1");
