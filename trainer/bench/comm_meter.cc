@@ -68,7 +68,7 @@ class MeteredCommunicator final : public Communicator {
   }
 
   Pending start(Operation operation) override {
-    CommMeter::Row& row = meter_.rows[std::string(name_of(operation.op))];
+    CommMeter::Row& row = meter_.rows[{name(), std::string(name_of(operation.op))}];
     const int64_t bytes = operation.bytes();
     ++row.calls;
     row.bytes += bytes;

@@ -1,4 +1,5 @@
 #pragma once
+#include <compare>
 #include <map>
 #include <memory>
 #include <string>
@@ -7,7 +8,7 @@
 
 namespace birkhoff {
 
-// The time that the thread of one rank spends on communication, by operation.
+// The time that the thread of one rank spends on communication, by group and operation.
 struct CommMeter {
   struct Row {
     int64_t calls = 0, bytes = 0;
@@ -16,7 +17,11 @@ struct CommMeter {
     // operations in flight, so an operation that finishes during a wait does not count as hidden.
     int64_t over_before_wait = 0;
   };
-  std::map<std::string, Row> rows;
+  struct Key {
+    std::string group, operation;
+    auto operator<=>(const Key&) const = default;
+  };
+  std::map<Key, Row> rows;
   double progress_s = 0;
   int64_t progress_calls = 0;
 };

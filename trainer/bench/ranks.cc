@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/core/cpu/crowded.h"
 #include "kernels/core/error.h"
@@ -7,6 +6,7 @@
 #include "parallel/comm/host_values.h"
 #include "trainer/bench/bench.h"
 #include "trainer/bench/comm_meter.h"
+#include "trainer/bench/comm_table.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
 #include "trainer/step/build.h"
@@ -15,11 +15,6 @@ namespace birkhoff {
 namespace {
 
 constexpr int kWarmUp = 2, kStepsPerRound = 2;
-
-double mean(const std::vector<double>& v) {
-  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
-}
-double largest(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
 
 // Seconds per step on this rank; all ranks begin together.
 double timed(Communicator& world, Subject& subject) {
@@ -44,23 +39,6 @@ double reduction_alone_s(Communicator& world, Subject& subject) {
     }));
   }
   return largest(all_gather_on_host(world, median(times)));
-}
-
-// The table of communication: time per step and operation, averaged over the ranks.
-ReportTable communication(Communicator& world, const CommMeter& meter, double steps) {
-  ReportTable t{"communication", {"operation", "calls", "mb", "start_ms", "wait_ms", "over_before_wait_percent"}, {}};
-  for (const auto& [op, row] : meter.rows) {
-    const double mb = static_cast<double>(row.bytes) / 1e6;
-    const double over =
-        row.bytes > 0 ? 100.0 * static_cast<double>(row.over_before_wait) / static_cast<double>(row.bytes) : 0;
-    t.rows.push_back({op, static_cast<double>(row.calls) / steps, mb / steps,
-                      1e3 * mean(all_gather_on_host(world, row.start_s)) / steps,
-                      1e3 * mean(all_gather_on_host(world, row.wait_s)) / steps,
-                      mean(all_gather_on_host(world, over))});
-  }
-  t.rows.push_back({"progress", static_cast<double>(meter.progress_calls) / steps, Cell(),
-                    1e3 * mean(all_gather_on_host(world, meter.progress_s)) / steps, Cell(), Cell()});
-  return t;
 }
 
 Config one_thread(Config c) {
@@ -99,9 +77,9 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   for (size_t i = 0; i < alone_s.size(); ++i) ratios.push_back(alone_s[i] / connected_s[i]);
   const double tokens = static_cast<double>(world.size() * alone.tokens());
   const double reduce_s = reduction_alone_s(world, connected);
-  const auto waited = measured.rows.find("reduce_scatter_v");
-  const double wait_s =
-      mean(all_gather_on_host(world, waited == measured.rows.end() ? 0 : waited->second.wait_s / steps));
+  double waited_s = 0;
+  for (const auto& [key, row] : measured.rows) waited_s += key.operation == "reduce_scatter_v" ? row.wait_s : 0;
+  const double wait_s = mean(all_gather_on_host(world, waited_s)) / steps;
 
   Report report{"ranks", {}, {}, {}};
   report.add("connected_over_unconnected", median(ratios), "",
@@ -115,7 +93,7 @@ Report bench_ranks(Communicator& world, const BenchOptions& o) {
   report.add("reduction_alone_seconds", reduce_s, "s", "time of the same reduction when nothing else runs");
   report.add("reduction_hidden_share", std::max(0.0, 1 - wait_s / reduce_s), "",
              "share of the reduction that overlaps with backward");
-  report.tables.push_back(communication(world, measured, steps));
+  report.tables.push_back(communication_table(world, measured, steps));
   return report;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 namespace birkhoff {
@@ -13,6 +14,12 @@ inline double median(std::vector<double> v) {
   if (v.size() % 2 == 1) return *middle;
   return (*middle + *std::max_element(v.begin(), middle)) / 2;
 }
+
+// Of values of which there is at least one.
+inline double mean(const std::vector<double>& v) {
+  return std::accumulate(v.begin(), v.end(), 0.0) / static_cast<double>(v.size());
+}
+inline double largest(const std::vector<double>& v) { return *std::max_element(v.begin(), v.end()); }
 
 class Stopwatch {
  public:

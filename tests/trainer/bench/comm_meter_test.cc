@@ -46,7 +46,7 @@ class Scripted final : public Communicator {
 class Metered : public ::testing::Test {
  protected:
   Communicator::Pending reduce() { return comm->all_reduce(host_stream(), {values.data(), DType::f32, {4}}); }
-  const CommMeter::Row& row() { return meter.rows.at("all_reduce"); }
+  const CommMeter::Row& row() { return meter.rows.at({"scripted", "all_reduce"}); }
 
   std::vector<float> values = std::vector<float>(4);
   Scripted inner;
@@ -86,7 +86,19 @@ TEST(CommMeter, LeavesResultsAsTheyAre) {
     std::vector<float> v(5, static_cast<float>(1 + comm->rank()));
     wait_on_host(comm->all_reduce(host_stream(), {v.data(), DType::f32, {5}}));
     EXPECT_EQ(v, std::vector<float>(5, 3.0f));
-    EXPECT_EQ(meter.rows.at("all_reduce").bytes, 20);
+    EXPECT_EQ(meter.rows.at({"world", "all_reduce"}).bytes, 20);
+  });
+}
+
+TEST(CommMeter, TellsTheGroupsOfAWorldApart) {
+  run_ranks(2, [](Communicator& world) {
+    CommMeter meter;
+    const auto comm = make_metered(world, meter);
+    const auto pair = comm->split(0, world.rank(), "pair");
+    float values[3] = {};
+    wait_on_host(pair->all_reduce(host_stream(), {values, DType::f32, {3}}));
+    EXPECT_EQ(meter.rows.at({"pair", "all_reduce"}).bytes, 12);
+    EXPECT_FALSE(meter.rows.contains({"world", "all_reduce"}));
   });
 }
 
