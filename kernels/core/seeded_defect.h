@@ -1,7 +1,7 @@
 #pragma once
-// Defects that a test switches on by name, to show that the proof of layouts finds them. Only the test program
-// trainer/proof/defects compiles sources with BIRKHOFF_DEFECTS. In all other programs BK_DEFECT is false, so the
-// compiler removes what depends on it.
+// Defects that a test switches on by name, to show that the proof of layouts or the delaying transport of the tests
+// finds them. Only the test programs that link birkhoff_seeded_defects (tests/CMakeLists.txt) compile sources with
+// BIRKHOFF_DEFECTS. In all other programs BK_DEFECT is false, so the compiler removes what depends on it.
 #ifdef BIRKHOFF_DEFECTS
 #include <string_view>
 
