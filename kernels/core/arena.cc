@@ -44,6 +44,7 @@ struct Arena::Impl {
   std::vector<Chunk> chunks;
   size_t below = 0;  // bytes used in all chunks but the last
   size_t peak = 0;
+  size_t taken = 0;
 
   explicit Impl(Device d) : device(d) {}
   ~Impl() {
@@ -89,6 +90,7 @@ Tensor Arena::take(DType dtype, Shape shape) {
   tensor.device = a.device.kind;
 #endif
   chunk.used += bytes;
+  a.taken += bytes;
   a.peak = std::max(a.peak, used_bytes());
   return tensor;
 }
@@ -122,6 +124,7 @@ void Arena::reset() {
 
 size_t Arena::used_bytes() const { return impl_->chunks.empty() ? 0 : impl_->below + impl_->chunks.back().used; }
 size_t Arena::peak_bytes() const { return impl_->peak; }
+size_t Arena::taken_bytes() const { return impl_->taken; }
 Device Arena::device() const { return impl_->device; }
 
 }  // namespace birkhoff

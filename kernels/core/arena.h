@@ -42,6 +42,8 @@ class Arena {
   // Bytes in use now, and the largest number ever in use.
   size_t used_bytes() const;
   size_t peak_bytes() const;
+  // All bytes that take() has handed out so far, also those that were released since.
+  size_t taken_bytes() const;
   Device device() const;
 
  private:

@@ -41,6 +41,7 @@ State Head::predict(Frame& f, State y, size_t depth) {
   const std::string of_depth = depth > 0 ? concat(" of depth ", depth) : "";
   if (f.wants_values()) f.show("the input of the head" + of_depth, own_x);
   const bool training = f.mode == Frame::Mode::training;
+  const DividedLayer divided(f);
   const Tensor x_TC = exchange_.gather(f, own_x);
   const Tensor dx = training ? f.take_gradient(exchange_.partial(), x_TC.shape) : Tensor{};
   const VocabularyPart part = part_of_rank(f);

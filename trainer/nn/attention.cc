@@ -142,6 +142,7 @@ class GroupedQueryAttention final : public Module {
         core_(build, rope, width_, width_ - rope.dims, rope.dims) {}
 
   Tensor forward(Frame& f, Tensor own_x) override {
+    const DividedLayer divided(f);
     const Tensor x_TC = exchange_.gather(f, own_x), positions = f.batch.positions;
     const int64_t T = x_TC.shape[0];
     const Tensor kv = kv_.forward(f, x_TC);
@@ -251,6 +252,7 @@ class LatentAttention final : public Module {
         core_(build, rope, o.qk_nope_head_dim + o.qk_rope_head_dim, o.qk_nope_head_dim, o.qk_rope_head_dim) {}
 
   Tensor forward(Frame& f, Tensor x_TC) override {
+    const DividedLayer divided(f);
     const int64_t own = x_TC.shape[0], T = own * exchange_.size(), H = held_heads();
     const int64_t D = o_.qk_nope_head_dim + o_.qk_rope_head_dim;
     const Tensor q = q_norm_.forward(f, queries_.forward(f, x_TC).view({T, H, D}));

@@ -23,6 +23,7 @@ Ffn::Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptio
       slot_(build.slot<Saved>()) {}
 
 Tensor Ffn::forward(Frame& f, Tensor x_TC) {
+  const DividedLayer divided(f);
   const Tensor up = up_.forward(f, exchange_.gather(f, x_TC));
   f.saved(slot_).up = up;
   const int64_t per_inner = options_.activation == Activation::swiglu ? 2 : 1;

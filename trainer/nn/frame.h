@@ -133,6 +133,9 @@ class Frame {
     current_ = 0;  // so that equal steps use equal addresses
     for (Arena& arena : gradients_) arena.reset();
   }
+  // Bytes of activations that forwards have taken so far, and of these the ones that DividedLayers took.
+  size_t taken_bytes() const { return activations.taken_bytes() + transient.taken_bytes() + observed.taken_bytes(); }
+  size_t taken_in_divided_layers = 0;
   size_t peak_bytes() const {
     return activations.peak_bytes() + transient.peak_bytes() + observed.peak_bytes() + gradients_[0].peak_bytes() +
            gradients_[1].peak_bytes();
@@ -149,6 +152,20 @@ class Frame {
   std::vector<std::unique_ptr<Place>> slots_;
   Arena gradients_[2];
   int current_ = 0;
+};
+
+// Exists while a layer that a tensor-parallel group divides runs its forward, and counts the activations that the layer
+// takes. All others are of own tokens, so each rank of the group takes its share of them (docs/benchmarks.md).
+class DividedLayer {
+ public:
+  explicit DividedLayer(Frame& frame) : frame_(frame), before_(frame.taken_bytes()) {}
+  ~DividedLayer() { frame_.taken_in_divided_layers += frame_.taken_bytes() - before_; }
+  DividedLayer(const DividedLayer&) = delete;
+  DividedLayer& operator=(const DividedLayer&) = delete;
+
+ private:
+  Frame& frame_;
+  size_t before_;
 };
 
 }  // namespace birkhoff

@@ -7,9 +7,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "kernels/core/error.h"
 #include "parallel/comm/engine/memory_exchange.h"
-#include "trainer/checkpoint/save.h"
 #include "trainer/config/layout_rules.h"
-#include "trainer/plan/model_memory.h"
 #include "trainer/step/build.h"
 
 namespace birkhoff {
@@ -22,28 +20,6 @@ class WorkCount final : public OpObserver {
   void flops(double count) override { total += count; }
   double total = 0;
 };
-
-// Sums the bytes of the tensors that a part of a run's state visits.
-class StateBytes final : public StateVisitor {
- public:
-  void replicated(const std::string&, Tensor t, const Slice&, const Communicator&) override { add(t); }
-  void shard(const std::string&, Tensor t, const Slice&) override { add(t); }
-  void integer(const std::string&, int64_t&) override {}
-  void real(const std::string&, double&) override {}
-  void text(const std::string&, std::string&) override {}
-  int64_t total = 0;
-
- private:
-  void add(Tensor t) { total += static_cast<int64_t>(t.bytes()); }
-};
-
-// Bytes of the tensors that `owner` saves in a checkpoint.
-template <class Owner>
-int64_t state_bytes(Owner& owner) {
-  StateBytes bytes;
-  owner.state(bytes);
-  return bytes.total;
-}
 
 // A step of microbatches of zeros, since only sizes matter on the meta device. It has one table row for each lookup of
 // one microbatch, as if no two tokens looked up the same row.
@@ -129,7 +105,9 @@ DryRank::Run DryRank::run() {
   work.total = 0;
   trainer.step(batch, 0, [&] { run.training_flops = work.total / tokens; });
   run.optimizers = trainer.optimizer_table();
-  measure_memory(trainer, run.bytes);
+  run.bytes = held_bytes(*model_, trainer, config_.batch.micro_batch_size * config_.batch.sequence_length);
+  run.bytes.table_rows = row_bytes();
+  run.bytes.communication_buffers = buffer_bytes();
   return run;
 }
 
@@ -142,25 +120,11 @@ int64_t DryRank::rows_of_step(const ShardedRowStore& table) const {
   return std::min(table.num_rows(), tokens_of_step() * config_.model.engram.rows_per_token());
 }
 
-void DryRank::measure_memory(Trainer& trainer, RankBytes& bytes) const {
-  bytes.weights = state_bytes(*model_->parameters);
-  bytes.packed_weights = packed_weight_bytes(*model_);
-  for (const ParameterStore::Entry& e : model_->parameters->entries()) {
-    // Each use of a parameter (a tied embedding, MTP) has an accumulator of its own.
-    bytes.gradients += e.parameter->num_uses * static_cast<int64_t>(e.parameter->grad.bytes());
-  }
-  bytes.gradients += static_cast<int64_t>(model_->parameters->packed_gradient_bytes());
-  bytes.moments = state_bytes(trainer.optimizer());
-  for (auto& table : model_->tables) {
-    bytes.tables += state_bytes(*table);
-    bytes.table_rows += 2 * rows_of_step(*table) * table->row_width() * static_cast<int64_t>(sizeof(float));
-  }
-  for (auto& table : trainer.table_optimizers()) bytes.table_moments += state_bytes(*table);
-  bytes.activations = static_cast<int64_t>(trainer.peak_activation_bytes());
-  bytes.kernel_scratch = kernel_scratch_bytes(*model_, config_.batch.micro_batch_size * config_.batch.sequence_length);
-  for (const Piece& piece : collect([&](StateVisitor& v) { trainer.state(v); }).pieces)
-    bytes.checkpoint_staging += static_cast<int64_t>(piece.data.bytes());
-  bytes.communication_buffers = buffer_bytes();
+int64_t DryRank::row_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& table : model_->tables)
+    bytes += 2 * rows_of_step(*table) * table->row_width() * static_cast<int64_t>(sizeof(float));
+  return bytes;
 }
 
 // This rank's share of the areas through which the ranks of a host exchange blocks. Besides the groups of the mesh, the

@@ -6,24 +6,9 @@
 #include "kernels/engram/hash.h"
 #include "parallel/comm/dry/dry_group.h"
 #include "trainer/config/config.h"
-#include "trainer/step/trainer.h"
+#include "trainer/plan/rank_bytes.h"
 
 namespace birkhoff {
-
-// Memory that one rank takes for training, by purpose, as its meta device counts it: f32 where the reference device has
-// f64. The parts that a rank holds and the ranges that it owns are those of its model's parameters and tables.
-struct RankBytes {
-  int64_t weights = 0, packed_weights = 0, gradients = 0, moments = 0, tables = 0, table_moments = 0, activations = 0;
-  int64_t kernel_scratch = 0;
-  // Rows of the tables that a step looks up and their gradients, if no two tokens share a row.
-  int64_t table_rows = 0;
-  int64_t checkpoint_staging = 0, communication_buffers = 0;
-
-  // What the model and its optimizer take while they compute.
-  int64_t of_model() const {
-    return weights + packed_weights + gradients + moments + tables + table_moments + activations + kernel_scratch;
-  }
-};
 
 // What one rank sends to the other ranks of a group in a step (Operation::count_sent).
 struct SentBytes {
@@ -39,7 +24,8 @@ struct SentBytes {
 };
 
 // One rank of a layout on the meta device, where it allocates and computes nothing and has no peers. So everything that
-// it holds and sends follows from what its modules declare and do, at any layout.
+// it holds and sends follows from what its modules declare and do, at any layout. It counts f32 where the reference
+// device has f64.
 class DryRank {
  public:
   // `layout` gives dp, and model.vocab_size is set. Neighboring ranks share a host, `ranks_on_host` on each.
@@ -63,7 +49,7 @@ class DryRank {
  private:
   int64_t tokens_of_step() const;
   int64_t rows_of_step(const ShardedRowStore& table) const;
-  void measure_memory(Trainer& trainer, RankBytes& bytes) const;
+  int64_t row_bytes() const;
   int64_t buffer_bytes() const;
   Traffic traffic_of(const std::function<void()>& body);
 

@@ -70,7 +70,11 @@ void Runner::forward(const Job& job, const Action& a) {
   frame.batch = job.batch(frame.activations, microbatch);
   if (job.instrument) job.instrument->enter(microbatch);
   const State in = a.chunk > 0 ? flights_.at({a.chunk - 1, a.microbatch}).out : State{};
+  const auto between_layers = [&frame] { return frame.taken_bytes() - frame.taken_in_divided_layers; };
+  const size_t before = between_layers();
   flight.out = stages_->at(static_cast<size_t>(a.chunk)).forward(frame, in);
+  if (job.mode == Frame::Mode::training)
+    bytes_between_layers_ = std::max(bytes_between_layers_, between_layers() - before);
 }
 
 void Runner::backward(const Job& job, const Action& a) {

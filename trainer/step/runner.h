@@ -35,6 +35,9 @@ class Runner {
   // Largest number of frames in use at once so far. A microbatch in flight has one frame in each chunk.
   size_t peak_frames() const { return frames_.peak_frames(); }
   size_t peak_bytes() const { return frames_.peak_bytes(); }
+  // Most bytes of activations that the training forward of a microbatch in a chunk has taken outside of layers that a
+  // tensor-parallel group divides (DividedLayer), its batch not included.
+  size_t bytes_between_layers() const { return bytes_between_layers_; }
 
  private:
   // A microbatch in flight in a chunk.
@@ -54,6 +57,7 @@ class Runner {
   const std::vector<Stage>* stages_;
   FramePool frames_;
   Flights flights_;
+  size_t bytes_between_layers_ = 0;
 };
 
 }  // namespace birkhoff

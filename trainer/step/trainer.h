@@ -61,6 +61,8 @@ class Trainer {
   const DenseOptimizer& optimizer() const { return *dense_; }
   const std::vector<std::unique_ptr<TableOptimizer>>& table_optimizers() const { return tables_; }
   size_t peak_activation_bytes() const { return runner_.peak_bytes(); }
+  // Of the activations of a microbatch, those outside of layers that a tensor-parallel group divides; see Runner.
+  size_t bytes_between_layers() const { return runner_.bytes_between_layers(); }
   // Bytes of optimizer state of the Engram tables.
   size_t table_state_bytes() const;
   // Peak bytes that a step needs besides activations.

@@ -32,6 +32,20 @@ TEST(Arena, GrowsWithoutMovingWhatItGaveAndRewindsAcrossChunks) {
   EXPECT_EQ(arena.used_bytes(), 0u);
 }
 
+TEST(Arena, CountsAllThatItGaveAlsoWhatWasReleased) {
+  Arena arena(Device{});
+  arena.take(DType::f32, {100});
+  {
+    const ArenaScope scope(arena);
+    arena.take(DType::u8, {1});
+  }
+  EXPECT_EQ(arena.taken_bytes(), 448 + 64u);
+  arena.reset();
+  arena.take(DType::u8, {64});
+  EXPECT_EQ(arena.taken_bytes(), 448 + 2 * 64u);
+  EXPECT_EQ(arena.used_bytes(), 64u);
+}
+
 TEST(Arena, IsOneBlockAfterAResetThatFollowsARewind) {
   Arena arena{Device{}, 256};
   arena.take(DType::f32, {32});

@@ -187,6 +187,49 @@ TEST(DryRank, OwnsItsPartOfWhatItsDivisionsGiveIt) {
   }
 }
 
+// What a rank takes between divided layers, over its share of what one rank alone takes.
+double over_share(int tp, std::vector<std::string> settings, int length = 256) {
+  settings.push_back(concat("batch.sequence_length=", length));
+  const auto between = [&](int degree) {
+    const RankBytes bytes = DryRank(config(settings), {.tp = degree, .dp = 1}, 0).run().bytes;
+    EXPECT_GT(bytes.between_layers, 0);
+    return static_cast<double>(bytes.between_layers);
+  };
+  return tp * between(tp) / between(1);
+}
+
+TEST(DryRank, TakesItsShareOfActivationsBetweenLayers) {
+  for (const char* residual : {"plain", "hc", "mhc", "mhc_single_pass"}) {
+    const std::string type = concat("model.residual.type=", residual);
+    for (const int tp : {2, 4}) {
+      EXPECT_NEAR(over_share(tp, {type}), 1, 0.01) << residual << ", tp" << tp;
+      EXPECT_NEAR(over_share(tp, {type, "model.recompute=block"}), 1, 0.01) << residual << ", tp" << tp;
+      EXPECT_NEAR(over_share(tp, {type, "model.engram.conv=true"}), 1, 0.05) << residual << ", tp" << tp;
+    }
+  }
+  EXPECT_NEAR(over_share(4, {"model.recompute=mhc"}), 1, 0.01);
+  EXPECT_NEAR(
+      over_share(4, {"model.attention.type=gqa", "model.attention.head_dim=8", "model.attention.num_kv_heads=4"}), 1,
+      0.01);
+  // Padding counts: 36 tokens instead of 33. Rounding every tensor up to cache lines adds a little.
+  EXPECT_NEAR(over_share(4, {}, 33), 36. / 33, 0.04);
+  EXPECT_GT(over_share(4, {}, 33), 1.05);
+}
+
+// What real ranks take is what the plan says, to the byte, where no expert is divided.
+TEST(DryRank, PlansTheActivationsOfRealRanksBetweenLayers) {
+  for (const int tp : {1, 2, 4}) {
+    const Config c = config({concat("parallel.tp=", tp)});
+    run_ranks(tp, [&](Communicator& world) {
+      Subject subject(world, c, Device{});
+      for (int i = 0; i < 2; ++i) subject.step();
+      const RankBytes planned = DryRank(c, {.tp = tp, .dp = 1}, world.rank()).run().bytes;
+      EXPECT_EQ(static_cast<int64_t>(subject.trainer().bytes_between_layers()), planned.between_layers) << tp;
+      EXPECT_EQ(held_bytes(subject.model(), subject.trainer(), 32).between_layers, planned.between_layers) << tp;
+    });
+  }
+}
+
 TEST(DryRank, HasBuffersForEveryGroupOfSeveralRanks) {
   const auto buffers = [](const MeshDegrees& layout, int ranks_on_host) {
     return DryRank(config(), layout, 0, ranks_on_host).run().bytes.communication_buffers;
