@@ -17,7 +17,7 @@ struct Arguments {
   std::string config = "configs/bench/gpt_14m.yaml";  // empty if the scenario trains nothing
   std::vector<std::string> overrides;
   int64_t rounds = 10;
-  std::string directory = ".", data, output;
+  std::string directory = ".", data, output, layouts;
   bool json = false, speed_only = false;
 };
 
@@ -29,7 +29,7 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
-  BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}};
+  BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}, a.layouts};
   if (a.config.empty()) return o;
   o.config = load_config(a.config, a.overrides).config;
   if (o.config.model.vocab_size == 0)
@@ -104,6 +104,11 @@ void add_bench(Cli& cli) {
       .option("--data", loader->data, "a dataset of birkhoff data ingest; otherwise one is made");
   scenario(bench, "ranks", "All ranks as one run against as many single ones, a thread each (mpirun -n 2)", bench_ranks,
            Ranks::any, arguments());
+  const auto layout = arguments("configs/quickstart.yaml");
+  scenario(bench, "layout", "Layouts of all ranks against replicas, a thread each: speed and memory (mpirun -n 2)",
+           bench_layout, Ranks::any, layout)
+      .option("--layouts", layout->layouts,
+              "names such as tp2,ep2, or all; dp is what the other axes leave. Default: tp or ep besides dp");
   scenario(bench, "collectives", "Our collectives against MPI's calls of the same name (mpirun -n 2)",
            bench_collectives, Ranks::any, arguments(""));
   scenario(bench, "busy", "A step beside two busy processes, over one whose waits all sleep (also mpirun -n 2)",

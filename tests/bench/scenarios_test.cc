@@ -93,6 +93,42 @@ TEST(BenchRanks, PrintsConnectedOverUnconnectedRanksAndWhatTheyWaitFor) {
   EXPECT_TRUE(reduces);
 }
 
+// The values of a column in the rows of a layout.
+std::vector<Json> values_of(const Json& table, const std::string& layout, const std::string& column) {
+  std::vector<Json> values;
+  for (const Json& row : table) {
+    if (row.at("layout") == layout) values.push_back(row.at(column));
+  }
+  return values;
+}
+
+TEST(BenchLayout, ComparesLayoutsOfTheRanksWithReplicas) {
+  const Json r = run(2, "layout", {"tp_over_dp", "ep_over_dp", "tp_times_activations"});
+  EXPECT_EQ(r.at("layouts").size(), 3u);
+  EXPECT_EQ(r.at("layouts")[0].at("layout"), "dp2");
+  EXPECT_EQ(r.at("layouts")[0].at("over_dp"), 1);
+  EXPECT_EQ(r.value("difference_from_plan_bytes", -1.0), 0);
+  EXPECT_NEAR(r.value("tp_times_activations", 0.0), 1, 0.05);
+  // What a layout exchanges inside layers, in the group of the axis.
+  const std::vector<Json> groups = values_of(r.at("communication"), "tp2", "group");
+  EXPECT_TRUE(std::count(groups.begin(), groups.end(), "tp")) << r.at("communication");
+  for (const char* layout : {"dp2", "tp2", "dp2.ep2"}) {
+    const std::vector<Json> classes = values_of(r.at("op_classes"), layout, "class");
+    EXPECT_TRUE(std::count(classes.begin(), classes.end(), "gemm")) << layout;
+    EXPECT_FALSE(std::count(classes.begin(), classes.end(), "other")) << layout;
+    EXPECT_GE(values_of(r.at("memory"), layout, "planned_mb").size(), 7u);
+  }
+}
+
+TEST(BenchLayout, TakesTheLayoutsThatAreNamed) {
+  const Json r = run(4, "layout", {"tokens_per_second_of_dp"}, "--layouts tp2.ep4,tp4");
+  std::vector<std::string> names;
+  for (const Json& row : r.at("layouts")) names.push_back(row.at("layout"));
+  EXPECT_EQ(names, (std::vector<std::string>{"dp4", "tp2.dp2.ep4", "tp4"}));
+  EXPECT_TRUE(r.contains("tp_over_dp"));
+  EXPECT_FALSE(r.contains("ep_over_dp"));
+}
+
 TEST(BenchCollectives, PrintsTheSpeedOfEachOperationOverThatOfMpi) {
   const Json r =
       run(2, "collectives",
@@ -116,6 +152,12 @@ TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
   const ProgramResult alone = run_program(command(1, "collectives"));
   EXPECT_EQ(alone.exit_code, 2);
   EXPECT_THAT(alone.output, HasSubstr("start it with mpirun -n 2"));
+  const ProgramResult single = run_program(command(1, "layout"));
+  EXPECT_EQ(single.exit_code, 2);
+  EXPECT_THAT(single.output, HasSubstr("start it with mpirun -n 2"));
+  const ProgramResult three = run_program(command(2, "layout", "--layouts tp3"));
+  EXPECT_EQ(three.exit_code, 2);
+  EXPECT_THAT(three.output, HasSubstr("does not divide the 2 ranks"));
   const ProgramResult two = run_program(command(2, "step"));
   EXPECT_EQ(two.exit_code, 2);
   EXPECT_THAT(two.output, HasSubstr("start it without mpirun"));
@@ -123,7 +165,7 @@ TEST(Bench, RefusesTheWrongNumberOfRanksAndSaysHowToStart) {
 
 TEST(Bench, ListsItsScenarios) {
   const ProgramResult help = run_program(std::string(BIRKHOFF_PROGRAM) + " bench --help");
-  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks", "collectives", "busy"})
+  for (const char* name : {"step", "residual", "checkpoint", "loader", "ranks", "layout", "collectives", "busy"})
     EXPECT_THAT(help.output, HasSubstr(name));
 }
 

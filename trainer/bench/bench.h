@@ -19,6 +19,7 @@ struct BenchOptions {
   std::filesystem::path data;             // a dataset; if empty, the scenario makes one
   bool speed_only = false;                // bench_step: measure only tokens/s
   std::vector<std::string> step_worker;   // bench_busy: command of a process that runs serve_steps() on this config
+  std::string layouts;                    // bench_layout: those to compare (layout_choice.h)
 };
 
 // The scenarios of one process take `self`, a communicator whose only rank is the caller.
@@ -36,6 +37,10 @@ Report bench_loader(Communicator& self, const BenchOptions& options);
 // All ranks as replicas of one run, with one thread each, compared with the same number of independent runs.
 // Collective; the report is the same on all ranks.
 Report bench_ranks(Communicator& world, const BenchOptions& options);
+// Layouts of all ranks, with one thread each: their tokens/s compared with those of replicas, what they spend on
+// communication, and what the ranks hold compared with the plan of `birkhoff describe layout`.
+// Collective; the report is the same on all ranks.
+Report bench_layout(Communicator& world, const BenchOptions& options);
 // Our collectives on all ranks, compared with MPI's calls of the same name at several sizes. Uses no config.
 // Collective; the report is the same on all ranks.
 Report bench_collectives(Communicator& world, const BenchOptions& options);

@@ -58,6 +58,7 @@ class MeteredCommunicator final : public Communicator {
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     std::unique_ptr<Communicator> part = inner_.split(color, key, name);
+    if (part->size() == 1) return part;
     Communicator& group = *part;
     return std::make_unique<MeteredCommunicator>(group, meter_, unwaited_, std::move(part));
   }

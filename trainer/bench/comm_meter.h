@@ -26,8 +26,8 @@ struct CommMeter {
   int64_t progress_calls = 0;
 };
 
-// A communicator that measures every operation of `inner` and of the groups split from it. `inner` and `meter` must
-// outlive it.
+// A communicator that measures every operation of `inner` and of the groups of several ranks split from it. `inner` and
+// `meter` must outlive it.
 std::unique_ptr<Communicator> make_metered(Communicator& inner, CommMeter& meter);
 
 }  // namespace birkhoff
