@@ -60,7 +60,7 @@ void agree_on(Communicator& comm, const Report& mine) {
   const std::string message = broadcast_on_host(comm, mine.message, first);
   const bool same = static_cast<uint8_t>(mine.outcome) == outcome && mine.message == message;
   const bool of_all = all_reduce_on_host(comm, int32_t{same}, Reduce::min) == 1;
-  raise(static_cast<Outcome>(outcome), of_all ? message : concat("rank ", first, ": ", message));
+  raise(static_cast<Outcome>(outcome), of_all ? message : concat("rank ", comm.world_rank(first), ": ", message));
 }
 
 }  // namespace
@@ -75,7 +75,8 @@ void agree(Communicator& comm, bool ok, const std::string& message) {
 
 void require_same(Communicator& comm, const std::string& what, const std::string& text) {
   const std::string expected = broadcast_on_host(comm, text, 0);
-  agree(comm, text == expected, concat(what, " differs: '", text, "' here, '", expected, "' on rank 0"));
+  agree(comm, text == expected,
+        concat(what, " differs: '", text, "' here, '", expected, "' on rank ", comm.world_rank(0)));
 }
 
 std::vector<std::string> gather_texts(Communicator& comm, const std::string& text) {

@@ -8,7 +8,8 @@ namespace birkhoff {
 namespace {
 
 void check_rank(const Communicator& comm, int rank, std::string_view op) {
-  BK_ASSERT(rank >= 0 && rank < comm.size(), op, " names rank ", rank, " of ", comm.size());
+  BK_ASSERT(rank >= 0 && rank < comm.size(), op, " names rank ", rank, " of the ", comm.size(), " of group ",
+            comm.name());
 }
 
 std::vector<int64_t> checked_counts(const Communicator& comm, Counts counts, const Tensor& all, std::string_view op) {
@@ -82,21 +83,22 @@ Communicator::Pending Communicator::all_to_all_v(Stream& stream, Tensor out, Cou
 Communicator::Pending Communicator::broadcast(Stream& stream, Tensor inout, int root, Site where) {
   check_device(stream, {inout});
   check_rank(*this, root, "broadcast");
-  return start({.op = Op::broadcast, .out = inout, .in = inout, .peer = root, .where = where});
+  return start(
+      {.op = Op::broadcast, .out = inout, .in = inout, .peer = root, .world_peer = world_rank(root), .where = where});
 }
 
 Communicator::Pending Communicator::send(Stream& stream, Tensor in, int to, int tag, Site where) {
   check_device(stream, {in});
   check_rank(*this, to, "send");
   BK_ASSERT(tag >= 0);
-  return start({.op = Op::send, .in = in, .peer = to, .tag = tag, .where = where});
+  return start({.op = Op::send, .in = in, .peer = to, .world_peer = world_rank(to), .tag = tag, .where = where});
 }
 
 Communicator::Pending Communicator::recv(Stream& stream, Tensor out, int from, int tag, Site where) {
   check_device(stream, {out});
   check_rank(*this, from, "recv");
   BK_ASSERT(tag >= 0);
-  return start({.op = Op::recv, .out = out, .peer = from, .tag = tag, .where = where});
+  return start({.op = Op::recv, .out = out, .peer = from, .world_peer = world_rank(from), .tag = tag, .where = where});
 }
 
 void Communicator::barrier(Site where) {

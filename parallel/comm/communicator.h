@@ -24,7 +24,7 @@ using Counts = std::span<const int64_t>;
 // An operation that a rank waits for.
 struct Wait {
   std::string text;          // the operation with its number and group, and who is missing
-  std::vector<int> missing;  // ranks of the world that have not joined it; empty if all have, or if it is not known
+  std::vector<int> missing;  // the ranks of the world that it waits for; empty if they are not known
 };
 
 // A fixed group of ranks. Every rank of the group calls the same collectives in the same order.
@@ -53,6 +53,8 @@ class Communicator {
   virtual int local_size() const = 0;
   // "world" or an axis of a mesh; used in messages and traces.
   virtual const std::string& name() const = 0;
+  // The number in the world of a rank of this group. Every message names ranks by these numbers.
+  virtual int world_rank(int rank) const = 0;
 
   Pending all_reduce(Stream& stream, Tensor inout, Reduce reduce = Reduce::sum, Site where = Site::current());
   // `shard` holds counts[rank()] elements; it may be this rank's block of `out`.

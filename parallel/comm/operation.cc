@@ -49,9 +49,9 @@ std::ostream& operator<<(std::ostream& out, const Operation& o) {
   out << name_of(o.op);
   if (o.op == Op::all_reduce || o.op == Op::reduce_scatter_v) out << ' ' << name_of(o.reduce);
   out << " of " << o.count() << ' ' << o.dtype();
-  if (o.op == Op::broadcast) out << " from rank " << o.peer;
-  if (o.op == Op::send) out << " to rank " << o.peer << " tag " << o.tag;
-  if (o.op == Op::recv) out << " from rank " << o.peer << " tag " << o.tag;
+  if (o.op == Op::broadcast) out << " from rank " << o.world_peer;
+  if (o.op == Op::send) out << " to rank " << o.world_peer << " tag " << o.tag;
+  if (o.op == Op::recv) out << " from rank " << o.world_peer << " tag " << o.tag;
   return out;
 }
 

@@ -20,6 +20,7 @@ struct Operation {
   Tensor out = {}, in = {};                              // the same tensor if the operation works in place
   std::vector<int64_t> out_counts = {}, in_counts = {};  // elements per rank, for the _v operations
   int peer = 0;                                          // root of a broadcast, other end of send and recv
+  int world_peer = 0;                                    // its number in the world, for messages
   int tag = 0;
   SourceLocation where = {};
 
@@ -32,7 +33,7 @@ struct Operation {
   int64_t count_sent(int rank, int size) const;
   DType dtype() const { return op == Op::send ? in.dtype : out.dtype; }
 };
-// "all_reduce sum of 12 f32"
+// "all_reduce sum of 12 f32", "broadcast of 12 f32 from rank 3"; the rank is world_peer.
 std::ostream& operator<<(std::ostream& out, const Operation& operation);
 
 }  // namespace birkhoff

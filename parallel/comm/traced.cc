@@ -56,8 +56,10 @@ class Trace::TracedWork final : public Work {
 std::shared_ptr<Trace::Record> Trace::add(const Communicator& group, const Operation& o) {
   const std::lock_guard lock(mutex_);
   const std::string where = o.where.line() == 0 ? "" : concat(o.where.file_name(), ':', o.where.line());
+  std::vector<int> others;
+  if (o.op == Op::send || o.op == Op::recv) others.push_back(o.world_peer);
   auto record = std::make_shared<Record>(
-      Record{recorded_++, group.name(), concat(o), where, o.bytes(), std::chrono::steady_clock::now()});
+      Record{recorded_++, group.name(), concat(o), where, o.bytes(), others, std::chrono::steady_clock::now()});
   records_.push_back(record);
   sent_bytes_[record->group] += o.count_sent(group.rank(), group.size()) * static_cast<int64_t>(size_of(o.dtype()));
   if (records_.size() > kCapacity) records_.pop_front();
@@ -116,12 +118,12 @@ std::string Trace::describe(const Record& r) { return concat(r.operation, " of g
 // finishes its operations in order, so such a wait is one for the first pending operation of its group.
 Waiting Trace::waiting_for() const {
   const std::lock_guard lock(mutex_);
-  std::map<std::string, std::string> awaited;  // the operation in which the rank waits, by group
+  std::map<std::string, Wait> awaited;  // the operation in which the rank waits, by group
   Waiting all;
   const auto add = [&](const std::string& text) { all.text += concat(all.text.empty() ? "" : "; ", text); };
   for (const auto& r : waiting_) {
     add(concat("it has waited ", static_cast<int64_t>(seconds_since(r->begin)), " s in ", describe(*r)));
-    awaited[r->group] = describe(*r);
+    awaited[r->group] = {describe(*r), r->others};
   }
   for (const Communicator* group : groups_) {
     const Wait wait = group->waiting_for();
@@ -129,7 +131,7 @@ Waiting Trace::waiting_for() const {
     add(concat("pending is ", wait.text));
     if (awaited.erase(group->name()) > 0) all.waits.push_back(wait);
   }
-  for (const auto& [group, operation] : awaited) all.waits.push_back({operation, {}});
+  for (const auto& [group, wait] : awaited) all.waits.push_back(wait);
   if (all.text.empty()) all.text = "it waits in no operation: the cause is in its own work";
   return all;
 }
@@ -147,6 +149,7 @@ class TracedCommunicator final : public Communicator {
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
+  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   void progress() override { inner_.progress(); }
   Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }

@@ -38,6 +38,7 @@ class Trace {
     uint64_t sequence;
     std::string group, operation, where;
     int64_t bytes;
+    std::vector<int> others;  // whom a send or recv waits for: a rank of the world
     std::chrono::steady_clock::time_point begin;
     State state = State::started;
   };

@@ -88,6 +88,33 @@ std::vector<int> lowest_of_each(Group group, const Coordinates& degrees) {
   return lowest;
 }
 
+constexpr Axis kShownAxes[] = {Axis::tp, Axis::cp, Axis::dp, Axis::pp, Axis::etp, Axis::ep, Axis::engram};
+
+std::string describe_layout(const Coordinates& degrees, Dispatch dispatch) {
+  std::string text;
+  for (const Axis axis : kShownAxes) {
+    if (at(degrees, axis) > 1) text += concat(text.empty() ? "" : ".", name_of(axis), at(degrees, axis));
+  }
+  if (dispatch == Dispatch::grouped) text += text.empty() ? "grouped" : ".grouped";
+  return text.empty() ? "1" : text;
+}
+
+// "tp 1, dp 0"
+std::string describe_coordinates(int rank, const Coordinates& degrees) {
+  const Coordinates coordinates = coordinates_of(rank, degrees);
+  std::string text;
+  for (const Axis axis : kShownAxes) {
+    if (at(degrees, axis) > 1) text += concat(text.empty() ? "" : ", ", name_of(axis), " ", at(coordinates, axis));
+  }
+  return text;
+}
+
+LayoutNames names_of(const Coordinates& degrees, Dispatch dispatch) {
+  LayoutNames names{describe_layout(degrees, dispatch), {}};
+  for (int rank = 0; rank < world_of(degrees); ++rank) names.coordinates.push_back(describe_coordinates(rank, degrees));
+  return names;
+}
+
 }  // namespace
 
 std::string_view name_of(Axis axis) { return kNames[static_cast<size_t>(axis)]; }
@@ -177,13 +204,17 @@ void Mesh::make_groups(Communicator* world, const Make& make) {
   }
 }
 
-std::string Mesh::describe() const {
-  std::string text;
-  for (const Axis axis : {Axis::tp, Axis::cp, Axis::dp, Axis::pp, Axis::etp, Axis::ep, Axis::engram}) {
-    if (degree(axis) > 1) text += concat(text.empty() ? "" : ".", name_of(axis), degree(axis));
-  }
-  if (dispatch_ == Dispatch::grouped) text += text.empty() ? "grouped" : ".grouped";
-  return text.empty() ? "1" : text;
+std::string Mesh::describe() const { return describe_layout(place_.degrees, dispatch_); }
+
+LayoutNames Mesh::names() const { return names_of(place_.degrees, dispatch_); }
+
+LayoutNames names_of_layout(MeshDegrees degrees, int world_size) {
+  return names_of(resolve_degrees(degrees, world_size), degrees.dispatch);
+}
+
+std::string describe_rank(int rank, const Coordinates& degrees) {
+  const std::string coordinates = describe_coordinates(rank, degrees);
+  return concat("rank ", rank, coordinates.empty() ? "" : concat(" (", coordinates, ")"));
 }
 
 }  // namespace birkhoff

@@ -8,6 +8,7 @@
 
 #include "kernels/core/enum_names.h"
 #include "parallel/comm/communicator.h"
+#include "parallel/comm/layout_names.h"
 
 namespace birkhoff {
 
@@ -92,6 +93,8 @@ class Mesh {
   int coordinate(Axis axis) const { return place_.coordinate(axis); }
   // "dp2", "tp2.pp2.ep4"; "1" for a world of one.
   std::string describe() const;
+  // The layout, and the coordinates of every rank of the world along the axes that have several ranks.
+  LayoutNames names() const;
 
  private:
   // `make` is given a group and, for each rank, the lowest rank of its group. `world` may be null; then `make` makes
@@ -109,6 +112,11 @@ class Mesh {
 // constructor of Mesh.
 std::array<int, kNumAxes> resolve_degrees(MeshDegrees degrees, int world_size);
 std::array<int, kNumAxes> coordinates_of(int rank, const std::array<int, kNumAxes>& degrees);
+// "rank 5 (tp 1, dp 2, ep 1)": what messages call a rank of the world, with its coordinates along the axes that have
+// several ranks.
+std::string describe_rank(int rank, const std::array<int, kNumAxes>& degrees);
+// The names of a layout without communication. UserError as in the constructor of Mesh.
+LayoutNames names_of_layout(MeshDegrees degrees, int world_size);
 // The ranks of the group that contains `rank`, in the order of the group.
 std::vector<int> members_of(Group group, int rank, const std::array<int, kNumAxes>& degrees);
 

@@ -103,11 +103,11 @@ INSTANTIATE_TEST_SUITE_P(Cases, NonFinite,
                                                 "the value of layers.0.attention.kv_a.weight on every rank"},
                                          // Ranks 1 and 3 of tp2.dp2 hold the second half of the columns.
                                          Spoilt{"model.layers.0.ffn.down.weight", 40, 1, kNan,
-                                                "the value of layers.0.ffn.down.weight on rank 1", "", 4,
+                                                "the value of layers.0.ffn.down.weight on rank 1 (tp 1, dp 0)", "", 4,
                                                 " --set parallel.tp=2"},
                                          // A table row that is not finite shows only when a step looks it up.
                                          Spoilt{"model.layers.1.engram.table", 8 * 3, 8 * 500, kInf,
-                                                "the value of layers.1.engram.table, row 3 on rank 0"},
+                                                "the value of layers.1.engram.table, row 3 on rank 0 (dp 0)"},
                                          Spoilt{"model.layers.0.ffn.up.weight", 3, 1, 3e38f,
                                                 "the output of layers.0.ffn, microbatch 1, on every rank"}));
 

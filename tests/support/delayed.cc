@@ -156,6 +156,7 @@ class DelayedCommunicator final : public Communicator {
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
+  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   void progress() override {
     delays_->take_turn();
     inner_.progress();

@@ -54,6 +54,7 @@ class MeteredCommunicator final : public Communicator {
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
+  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {

@@ -178,7 +178,8 @@ std::optional<Suspect> bad_backward(const NonfiniteArgs& args) {
 
 // Collective. Describes the suspect with the smallest order over all ranks, and names its rank, or the lowest such rank
 // if there are several. Empty if no rank found anything.
-std::string first_of_all_ranks(Communicator& world, const std::optional<Suspect>& mine) {
+std::string first_of_all_ranks(const NonfiniteArgs& args, const std::optional<Suspect>& mine) {
+  Communicator& world = *args.world;
   constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
   const auto size = static_cast<size_t>(world.size());
   const int64_t order = mine ? mine->order : kNone;
@@ -189,7 +190,8 @@ std::string first_of_all_ranks(Communicator& world, const std::optional<Suspect>
   const std::string what = broadcast_on_host(world, mine ? mine->what : std::string(), root);
   if (size == 1) return what;
   const bool everywhere = std::count(orders.begin(), orders.end(), *first) == static_cast<int64_t>(size);
-  return what + (everywhere ? " on every rank" : concat(" on rank ", root));
+  return what + (everywhere ? " on every rank"
+                            : concat(" on ", describe_rank(root, args.model->parameters->mesh().place().degrees)));
 }
 
 }  // namespace
@@ -197,9 +199,9 @@ std::string first_of_all_ranks(Communicator& world, const std::optional<Suspect>
 std::string find_nonfinite(const NonfiniteArgs& args) {
   // A bad value or activation also spoils everything after it, so the first search that finds something is nearest to
   // the origin. All ranks run the same searches, since `where` is the same on all of them.
-  std::string where = first_of_all_ranks(*args.world, find_bad_value(args.stream, *args.model));
-  if (where.empty()) where = first_of_all_ranks(*args.world, bad_forward(args));
-  if (where.empty()) where = first_of_all_ranks(*args.world, bad_backward(args));
+  std::string where = first_of_all_ranks(args, find_bad_value(args.stream, *args.model));
+  if (where.empty()) where = first_of_all_ranks(args, bad_forward(args));
+  if (where.empty()) where = first_of_all_ranks(args, bad_backward(args));
   return where;
 }
 

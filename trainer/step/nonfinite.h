@@ -22,7 +22,7 @@ struct NonfiniteArgs {
 };
 
 // Collective. Describes the first non-finite tensor and names the rank that has it: "the value of
-// layers.1.ffn.experts.up, expert 3 on rank 1". Empty if no rank found anything.
+// layers.1.ffn.experts.up, expert 3 on rank 1 (dp 1)". Empty if no rank found anything.
 std::string find_nonfinite(const NonfiniteArgs& args);
 
 }  // namespace birkhoff

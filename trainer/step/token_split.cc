@@ -173,9 +173,9 @@ void require_same_batch(Communicator& group, const StepBatch& step) {
       at < std::min(counts[0], counts[rank])
           ? concat("sequence ", at, " of the step, sample ", every_sample[static_cast<size_t>(at)])
           : concat("its number of sequences, ", counts[rank], " instead of ", counts[0]);
-  throw_on_all(concat("ranks of the group ", group.name(), " must read the same batch, but rank ", rank,
-                      " of the group has another one than rank 0: ", where,
-                      "; check that all ranks see the same data, then resume"));
+  throw_on_all(concat("ranks of the group ", group.name(), " must read the same batch, but rank ",
+                      group.world_rank(static_cast<int>(rank)), " has another one than rank ", group.world_rank(0),
+                      ": ", where, "; check that all ranks see the same data, then resume"));
 }
 
 }  // namespace birkhoff

@@ -15,6 +15,7 @@ class DryGroup final : public Communicator {
   int local_rank() const override { return place_.local_rank; }
   int local_size() const override { return place_.local_size; }
   const std::string& name() const override { return place_.name; }
+  int world_rank(int rank) const override { return rank; }
   void progress() override {}
   Wait waiting_for() const override { return {}; }
   void abort(const std::string&, int) noexcept override {}

@@ -13,18 +13,18 @@ class Carrier {
   virtual ~Carrier() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
+  virtual const GroupNames& names() const = 0;
   // `sequence` is the number of the collective in the group.
   virtual std::unique_ptr<RunningCollective> begin(Operation operation, uint64_t sequence) = 0;
   // As Exchange::fail.
   virtual void fail(const std::string& why) noexcept = 0;
 };
 
-// The names, or without names the ranks 0, 1, ... of a group.
-std::vector<int> names_or_ranks(std::vector<int> names, int ranks);
+// The names of a group of `ranks` ranks that is the world.
+GroupNames names_of_world(int ranks);
 
-// Every rank exchanges data directly with every other; reductions combine in rank order. Messages call rank r
-// names[r], which is its rank in the world; without names, they give its rank in the group.
-std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange, std::vector<int> names = {});
+// Every rank exchanges data directly with every other; reductions combine in rank order.
+std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange, GroupNames names);
 
 // For ranks of several hosts, where each host has consecutive ranks. A reduction combines the ranks of each host in
 // rank order, then the hosts in their order. Only the leaders, which are the first ranks of the hosts, move data
@@ -42,7 +42,7 @@ std::unique_ptr<Carrier> make_flat_carrier(std::unique_ptr<Exchange> exchange, s
 struct HostExchanges {
   std::unique_ptr<Exchange> host, leaders, all;  // leaders is null on the other ranks
   std::vector<int> host_sizes;                   // ranks of each host, in rank order
-  std::vector<int> names = {};                   // as in make_flat_carrier()
+  GroupNames names;
 };
 std::unique_ptr<Carrier> make_host_carrier(HostExchanges exchanges);
 

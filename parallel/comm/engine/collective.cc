@@ -47,7 +47,7 @@ StepHeader header_of(const Operation& o, uint64_t sequence) {
                     .op = o.op,
                     .reduce = o.reduce,
                     .dtype = o.dtype(),
-                    .root = o.peer,
+                    .root = o.world_peer,
                     .count = o.op == Op::all_to_all_v ? 0 : o.count(),
                     .counts_key = 0};
   if (o.op == Op::all_gather_v) header.counts_key = key_of_counts(o.out_counts);
@@ -55,8 +55,8 @@ StepHeader header_of(const Operation& o, uint64_t sequence) {
   return header;
 }
 
-Collective::Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names)
-    : operation_(std::move(operation)), exchange_(exchange), header_(call), names_(std::move(names)) {
+Collective::Collective(Operation operation, const StepHeader& call, Exchange& exchange, const GroupNames& names)
+    : operation_(std::move(operation)), exchange_(exchange), names_(names), header_(call) {
   const Operation& o = operation_;
   const auto ranks = static_cast<size_t>(exchange_.size()), here = static_cast<size_t>(exchange_.rank());
   size_of_element_ = static_cast<int64_t>(size_of(o.dtype()));
@@ -139,7 +139,15 @@ Collective::Piece Collective::piece(const Layout& layout, int rank) const {
 std::vector<int> Collective::missing() const {
   std::vector<int> ranks;
   for (int r = 0; r < exchange_.size(); ++r) {
-    if (!exchange_.has_posted(r)) ranks.push_back(names_[static_cast<size_t>(r)]);
+    if (!exchange_.has_posted(r)) ranks.push_back(world_rank(r));
+  }
+  return ranks;
+}
+
+std::vector<int> Collective::reading() const {
+  std::vector<int> ranks;
+  for (int r = 0; state_ == State::releasing && r < exchange_.size(); ++r) {
+    if (!exchange_.has_released(r)) ranks.push_back(world_rank(r));
   }
   return ranks;
 }
@@ -206,8 +214,8 @@ void Collective::check_headers() const {
     const StepHeader other = header_from(r);
     if (first.same_call(other)) continue;
     const bool alike = describe(first) == describe(other);
-    throw CommError(concat("the ranks disagree: rank ", names_[0], " calls ", describe(first), ", rank ",
-                           names_[static_cast<size_t>(r)], " calls ", describe(other),
+    throw CommError(concat("the ranks of group ", names_.group, " disagree: rank ", world_rank(0), " calls ",
+                           describe(first), ", rank ", world_rank(r), " calls ", describe(other),
                            alike ? " with other counts per rank" : ""));
   }
 }
@@ -216,9 +224,9 @@ Exchange::Block Collective::received(int from, Piece expected) const {
   const Exchange::Block block = exchange_.from(from);
   const int64_t expected_bytes = expected.count * size_of_element_;
   if (block.bytes != expected_bytes) {
-    throw CommError(concat("the ranks disagree: in ", describe(header_), ", rank ", names_[static_cast<size_t>(from)],
-                           " gives ", block.bytes / size_of_element_, " elements to rank ",
-                           names_[static_cast<size_t>(exchange_.rank())], ", which expects ", expected.count));
+    throw CommError(concat("the ranks of group ", names_.group, " disagree: in ", describe(header_), ", rank ",
+                           world_rank(from), " gives ", block.bytes / size_of_element_, " elements to rank ",
+                           world_rank(exchange_.rank()), ", which expects ", expected.count));
   }
   return block;
 }

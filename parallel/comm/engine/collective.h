@@ -13,8 +13,16 @@ class RunningCollective {
   // Advances as far as possible without waiting. Returns true when the collective is over. CommError on a mismatch or a
   // failed group.
   virtual bool advance() = 0;
-  // Ranks of the group that this rank is waiting for.
+  // Ranks that have not joined the collective, by their numbers in the world.
   virtual std::vector<int> missing() const = 0;
+  // If all have joined: those that have not read yet what this rank gives them.
+  virtual std::vector<int> reading() const = 0;
+};
+
+// What messages call a group and its ranks.
+struct GroupNames {
+  std::string group = "world";
+  std::vector<int> world_ranks = {};  // the numbers of its ranks in the world, in the order of the group
 };
 
 // Describes a rank's call, for comparison with the calls of the other ranks.
@@ -31,11 +39,13 @@ StepHeader header_of(const Operation& operation, uint64_t sequence);
 class Collective final : public RunningCollective {
  public:
   // Ranks compare `call` before they use received data. If the collective is one stage of a larger one, it describes
-  // the larger one. Errors and missing() call rank r of the exchange names[r].
-  Collective(Operation operation, const StepHeader& call, Exchange& exchange, std::vector<int> names);
+  // the larger one. Errors and missing() use `names`, which must outlive this object; its ranks are those of the
+  // exchange.
+  Collective(Operation operation, const StepHeader& call, Exchange& exchange, const GroupNames& names);
 
   bool advance() override;
   std::vector<int> missing() const override;
+  std::vector<int> reading() const override;
 
  private:
   enum class Pattern : uint8_t { gather, scatter, transpose, combine };
@@ -62,6 +72,7 @@ class Collective final : public RunningCollective {
   void offer();
   void lend_to_all(Piece mine);
   void check_headers() const;
+  int world_rank(int rank) const { return names_.world_ranks[static_cast<size_t>(rank)]; }
   Exchange::Block received(int from, Piece expected) const;
   void take();
   void take_copies();
@@ -71,9 +82,9 @@ class Collective final : public RunningCollective {
 
   Operation operation_;
   Exchange& exchange_;
+  const GroupNames& names_;
   int64_t size_of_element_;
   StepHeader header_;
-  std::vector<int> names_;
   std::vector<Phase> phases_;
   size_t phase_ = 0;
   int64_t round_ = 0;

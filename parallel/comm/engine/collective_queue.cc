@@ -19,8 +19,8 @@ class CollectiveQueue::QueueWork final : public Work {
     const std::lock_guard lock(queue_->engine_->mutex());
     if (entry_->over) return;
     // The rank unwinds and its buffers go away, so the peers cannot finish this operation.
-    queue_->fail_locked(
-        concat("rank ", queue_->carrier_->rank(), " left while its ", entry_->operation, " was pending"));
+    queue_->fail_locked(concat("rank ", queue_->own_world_rank(), " left while its ", entry_->operation, " in group ",
+                               queue_->names().group, " was pending"));
   }
   bool done() override {
     queue_->engine_->poll();
@@ -37,8 +37,8 @@ class CollectiveQueue::QueueWork final : public Work {
   std::shared_ptr<Entry> entry_;
 };
 
-CollectiveQueue::CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name)
-    : engine_(std::move(engine)), carrier_(std::move(carrier)), name_(std::move(name)) {
+CollectiveQueue::CollectiveQueue(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier)
+    : engine_(std::move(engine)), carrier_(std::move(carrier)) {
   const std::lock_guard lock(engine_->mutex());
   engine_->add(*this);
 }
@@ -69,6 +69,17 @@ void CollectiveQueue::poll() noexcept {
   }
 }
 
+namespace {
+
+// "1, 2"
+std::string listed(const std::vector<int>& ranks) {
+  std::string text;
+  for (const int r : ranks) text += concat(text.empty() ? "" : ", ", r);
+  return text;
+}
+
+}  // namespace
+
 Wait CollectiveQueue::waiting_for() const {
   // This is called when something hangs, perhaps with the mutex held, so it must not wait for the mutex forever. A
   // thread that waits in MPI holds the mutex most of the time, and on a busy machine releases it only for moments.
@@ -76,14 +87,16 @@ Wait CollectiveQueue::waiting_for() const {
   constexpr std::chrono::microseconds kBetween(100);
   std::unique_lock lock(engine_->mutex(), std::defer_lock);
   for (int i = 0; i < kTries && !lock.try_lock(); ++i) std::this_thread::sleep_for(kBetween);
-  if (!lock.owns_lock()) return {concat("a call of group ", name_, " that does not return"), {}};
+  if (!lock.owns_lock()) return {concat("a call of group ", names().group, " that does not return"), {}};
   if (pending_.empty()) return {};
   const Entry& head = *pending_.front();
-  Wait wait{concat("operation ", head.sequence, " of group ", name_, ", ", head.operation), head.collective->missing()};
-  std::string missing;
-  for (const int r : wait.missing) missing += concat(missing.empty() ? "" : ", ", r);
-  wait.text += missing.empty() ? ", which all ranks have joined" : ", missing rank " + missing;
-  return wait;
+  const std::string text = concat("operation ", head.sequence, " of group ", names().group, ", ", head.operation);
+  if (const auto missing = head.collective->missing(); !missing.empty())
+    return {concat(text, ", missing rank ", listed(missing)), missing};
+  const auto reading = head.collective->reading();
+  return {concat(text, ", which all ranks have joined",
+                 reading.empty() ? "" : concat(" and rank ", listed(reading), " has not finished")),
+          reading};
 }
 
 void CollectiveQueue::fail(const std::string& why) noexcept {

@@ -15,7 +15,7 @@ struct StepHeader {
   Op op = Op::all_reduce;
   Reduce reduce = Reduce::sum;
   DType dtype = DType::f32;
-  int32_t root = 0;
+  int32_t root = 0;         // of a broadcast, by its number in the world
   int64_t count = 0;        // elements of the larger side; 0 for all_to_all_v, where ranks differ
   uint64_t counts_key = 0;  // hash of the counts per rank
   int64_t rounds = 1;       // steps that this rank needs; all_to_all_v makes as many as the rank that needs most
@@ -64,8 +64,10 @@ class Exchange {
   virtual void release() = 0;
   // Whether the offered memory may be overwritten. If so, the step is over.
   virtual bool reusable() = 0;
-  // Whether `rank` has posted this rank's current step. Thread-safe.
+  // Whether `rank` has posted this rank's current step, and whether it has read what this rank offers in that step. Of
+  // use only to say what a rank waits for. To be called with the mutex of the engine held, from any thread.
   virtual bool has_posted(int rank) const = 0;
+  virtual bool has_released(int rank) const = 0;
 
   // Makes the next call on every rank throw CommError(why). Returns when no peer reads this rank's buffers any more.
   virtual void fail(const std::string& why) noexcept = 0;

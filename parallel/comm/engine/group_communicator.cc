@@ -2,12 +2,11 @@
 
 namespace birkhoff {
 
-GroupCommunicator::GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name)
+GroupCommunicator::GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier)
     : rank_(carrier->rank()),
       size_(carrier->size()),
-      name_(std::move(name)),
       engine_(std::move(engine)),
-      queue_(std::make_shared<CollectiveQueue>(engine_, std::move(carrier), name_)) {}
+      queue_(std::make_shared<CollectiveQueue>(engine_, std::move(carrier))) {}
 
 Communicator::Pending GroupCommunicator::start(Operation operation) {
   const auto has_no_data = [](const Tensor& t) { return t.count() > 0 && t.data == nullptr; };

@@ -14,24 +14,25 @@ class GroupCommunicator : public Communicator {
   int size() const final { return size_; }
   int local_rank() const final { return local_rank_; }
   int local_size() const final { return local_size_; }
-  const std::string& name() const final { return name_; }
+  const std::string& name() const final { return names().group; }
+  int world_rank(int rank) const final { return names().world_ranks[static_cast<size_t>(rank)]; }
   void progress() final { engine_->poll(); }
   Wait waiting_for() const final { return queue_->waiting_for(); }
   Pending start(Operation operation) final;
 
  protected:
-  GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier, std::string name);
+  GroupCommunicator(std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier);
 
   virtual Pending start_message(const Operation& operation) = 0;
 
   void set_local(int rank, int size) { local_rank_ = rank, local_size_ = size; }
   const std::shared_ptr<Engine>& engine() const { return engine_; }
   CollectiveQueue& queue() const { return *queue_; }
+  const GroupNames& names() const { return queue_->names(); }
 
  private:
   int rank_, size_;
   int local_rank_ = 0, local_size_ = 1;
-  std::string name_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<CollectiveQueue> queue_;
 };

@@ -26,9 +26,9 @@ PerRank even_counts(int64_t total, size_t parts) {
 // The hosts of a group, and this rank's position among them.
 struct Hosts {
   std::vector<int> first, size;  // the first rank and the number of ranks of each host
-  std::vector<int> names;        // of all ranks, as in make_flat_carrier()
-  size_t here = 0;               // this rank's host
-  size_t local_rank = 0;         // this rank's number on its host
+  GroupNames names;
+  size_t here = 0;        // this rank's host
+  size_t local_rank = 0;  // this rank's number on its host
 
   bool leader() const { return local_rank == 0; }
   size_t ranks_here() const { return static_cast<size_t>(size[here]); }
@@ -54,14 +54,14 @@ struct Hosts {
   int64_t begin_here(const PerRank& counts) const {
     return std::accumulate(counts.begin(), counts.begin() + first[here], int64_t{0});
   }
-  std::vector<int> names_here() const {
-    const auto begin = names.begin() + first[here];
-    return {begin, begin + size[here]};
+  GroupNames names_here() const {
+    const auto begin = names.world_ranks.begin() + first[here];
+    return {names.group, {begin, begin + size[here]}};
   }
-  std::vector<int> names_of_leaders() const {
+  GroupNames names_of_leaders() const {
     std::vector<int> leaders;
-    for (const int rank : first) leaders.push_back(names[static_cast<size_t>(rank)]);
-    return leaders;
+    for (const int rank : first) leaders.push_back(names.world_ranks[static_cast<size_t>(rank)]);
+    return {names.group, leaders};
   }
 };
 
@@ -88,12 +88,13 @@ class HostCollective final : public RunningCollective {
     return true;
   }
   std::vector<int> missing() const override { return running_ ? running_->missing() : std::vector<int>{}; }
+  std::vector<int> reading() const override { return running_ ? running_->reading() : std::vector<int>{}; }
 
  private:
   struct Stage {
     Exchange* exchange;
     Operation operation;
-    std::vector<int> names;
+    GroupNames names;
   };
 
   static Tensor none(const Operation& o) { return {nullptr, o.dtype(), {0}}; }
@@ -197,12 +198,13 @@ class HostCarrier final : public Carrier {
       hosts_.size.push_back(size);
       first += size;
     }
-    hosts_.names = names_or_ranks(exchanges_.names, size());
+    hosts_.names = exchanges_.names;
     hosts_.here = hosts_.host_of(rank());
     hosts_.local_rank = static_cast<size_t>(rank() - hosts_.first[hosts_.here]);
   }
   int rank() const override { return exchanges_.all->rank(); }
   int size() const override { return exchanges_.all->size(); }
+  const GroupNames& names() const override { return hosts_.names; }
   std::unique_ptr<RunningCollective> begin(Operation operation, uint64_t sequence) override {
     return std::make_unique<HostCollective>(std::move(operation), sequence, exchanges_, hosts_);
   }

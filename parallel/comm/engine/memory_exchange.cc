@@ -149,6 +149,9 @@ class MemoryExchange final : public Exchange {
     return board_.state(rank).posted.load(std::memory_order_relaxed) >=
            board_.state(rank_).posted.load(std::memory_order_relaxed);
   }
+  bool has_released(int rank) const override {
+    return board_.state(rank).released.load(std::memory_order_relaxed) >= step_;
+  }
   void fail(const std::string& why) noexcept override;
 
  private:

@@ -122,9 +122,7 @@ void note_group_without_host_memory(const std::string& name) {
 }
 
 std::optional<Board> make_host_board(MPI_Comm comm) {
-  int rank = 0, size = 1;
-  check(MPI_Comm_rank(comm, &rank));
-  check(MPI_Comm_size(comm, &size));
+  const int rank = rank_in(comm), size = size_of_comm(comm);
   const size_t bytes = Board::bytes_for(size, BlockPath::staged);
   const auto share = std::make_shared<Share>(bytes / static_cast<size_t>(size));
   if (rank == 0) remove_leftovers();

@@ -5,18 +5,6 @@
 namespace birkhoff {
 namespace {
 
-int rank_in(MPI_Comm comm) {
-  int rank = 0;
-  check(MPI_Comm_rank(comm, &rank));
-  return rank;
-}
-
-int size_of_comm(MPI_Comm comm) {
-  int size = 1;
-  check(MPI_Comm_size(comm, &size));
-  return size;
-}
-
 // The lowest rank of `comm` on the host of each rank.
 std::vector<int> first_of_each(MPI_Comm comm, MPI_Comm host) {
   int first = rank_in(comm);

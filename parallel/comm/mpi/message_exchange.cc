@@ -18,6 +18,17 @@ constexpr int64_t kBuffers_bytes = 16 << 20, kLargestBlock_bytes = 512 << 10, kS
 
 constexpr int kStepTag = 0, kFailureTag = 1;
 
+// Whether all requests are over. Tests one after the other, so that those that are over become null.
+bool all_over(std::vector<MPI_Request>& requests) {
+  bool all = true;
+  for (MPI_Request& request : requests) {
+    int flag = 1;
+    if (request != MPI_REQUEST_NULL) check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
+    all = all && flag;
+  }
+  return all;
+}
+
 struct Head {
   StepHeader header;
   int64_t bytes;
@@ -25,9 +36,7 @@ struct Head {
 
 class MessageExchange final : public Exchange {
  public:
-  explicit MessageExchange(MPI_Comm comm) : comm_(comm) {
-    check(MPI_Comm_rank(comm_, &rank_));
-    check(MPI_Comm_size(comm_, &size_));
+  explicit MessageExchange(MPI_Comm comm) : comm_(comm), rank_(rank_in(comm)), size_(size_of_comm(comm)) {
     const auto n = static_cast<size_t>(size_);
     outgoing_.resize(n);
     incoming_.resize(n);
@@ -57,6 +66,7 @@ class MessageExchange final : public Exchange {
   void release() override {}
   bool reusable() override;
   bool has_posted(int rank) const override { return receives_[index(rank)] == MPI_REQUEST_NULL; }
+  bool has_released(int rank) const override { return sends_[index(rank)] == MPI_REQUEST_NULL; }
   void fail(const std::string& why) noexcept override;
 
  private:
@@ -77,7 +87,7 @@ class MessageExchange final : public Exchange {
   void receive_failure();
 
   MPI_Comm comm_;
-  int rank_ = 0, size_ = 1;
+  int rank_, size_;
   std::vector<Buffer> outgoing_, incoming_;
   std::vector<size_t> source_;  // [rank]: index of the outgoing buffer that goes to it
   std::vector<MPI_Request> sends_, receives_;
@@ -105,12 +115,7 @@ void MessageExchange::post(const StepHeader& header) {
 
 bool MessageExchange::arrived() {
   throw_if_failed();
-  bool all = true;
-  for (MPI_Request& request : receives_) {
-    int flag = 1;
-    if (request != MPI_REQUEST_NULL) check(MPI_Test(&request, &flag, MPI_STATUS_IGNORE));
-    all = all && flag;
-  }
+  const bool all = all_over(receives_);
   if (!all) receive_failure();
   return all;
 }
@@ -144,9 +149,7 @@ void MessageExchange::fail(const std::string& why) noexcept {
 
 bool MessageExchange::reusable() {
   throw_if_failed();
-  int flag = 0;
-  check(MPI_Testall(size_, sends_.data(), &flag, MPI_STATUSES_IGNORE));
-  return flag;
+  return all_over(sends_);
 }
 
 MessageExchange::~MessageExchange() {

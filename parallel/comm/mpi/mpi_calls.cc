@@ -38,8 +38,7 @@ struct MpiCalls::Group {
 };
 
 MpiCalls::MpiCalls(const Communicator& world) : group_(std::make_unique<Group>()) {
-  int size = 0;
-  check(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  const int size = size_of_comm(MPI_COMM_WORLD);
   BK_CHECK(size == world.size(), "a group of ", world.size(), " ranks is given, but MPI started ", size,
            "; give a group of all ranks");
   check(MPI_Comm_split(MPI_COMM_WORLD, 0, world.rank(), &group_->comm));

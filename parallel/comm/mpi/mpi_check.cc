@@ -14,4 +14,16 @@ void check(int mpi_code, SourceLocation where) {
   throw CommError(concat("MPI: ", text.data(), " (", where.function_name(), ")"));
 }
 
+int rank_in(MPI_Comm comm) {
+  int rank = 0;
+  check(MPI_Comm_rank(comm, &rank));
+  return rank;
+}
+
+int size_of_comm(MPI_Comm comm) {
+  int size = 1;
+  check(MPI_Comm_size(comm, &size));
+  return size;
+}
+
 }  // namespace birkhoff

@@ -25,7 +25,7 @@ MPI_Datatype type_of_size(size_t bytes) {
 // ends are in MPI calls.
 class MessageWork final : public Work, public Pollable {
  public:
-  MessageWork(std::shared_ptr<Engine> engine, Operation operation, MPI_Comm comm);
+  MessageWork(std::shared_ptr<Engine> engine, Operation operation, std::string group, MPI_Comm comm);
   ~MessageWork() override;
   void poll() noexcept override;
   bool done() override;
@@ -38,13 +38,14 @@ class MessageWork final : public Work, public Pollable {
 
   std::shared_ptr<Engine> engine_;
   Operation operation_;
+  std::string group_;
   MPI_Request request_ = MPI_REQUEST_NULL;
   bool over_ = false;
   std::string failure_;
 };
 
-MessageWork::MessageWork(std::shared_ptr<Engine> engine, Operation operation, MPI_Comm comm)
-    : engine_(std::move(engine)), operation_(std::move(operation)) {
+MessageWork::MessageWork(std::shared_ptr<Engine> engine, Operation operation, std::string group, MPI_Comm comm)
+    : engine_(std::move(engine)), operation_(std::move(operation)), group_(std::move(group)) {
   const Operation& o = operation_;
   BK_ASSERT(o.count() <= INT_MAX, "a message of ", o.count(), " elements");
   const auto count = static_cast<int>(o.count());
@@ -77,7 +78,7 @@ void MessageWork::test() {
   int error_class = MPI_SUCCESS;
   if (code != MPI_SUCCESS) MPI_Error_class(code, &error_class);
   if (error_class == MPI_ERR_TRUNCATE || (code == MPI_SUCCESS && recv && received != operation_.count())) {
-    failure_ = concat("the ranks disagree: ", operation_, " got a message of ",
+    failure_ = concat("the ranks of group ", group_, " disagree: ", operation_, " got a message of ",
                       code == MPI_SUCCESS ? concat(received, " elements") : "more elements");
     return;
   }
@@ -102,12 +103,8 @@ bool MessageWork::done() {
 
 class MpiCommunicator final : public GroupCommunicator {
  public:
-  MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier,
-                  const std::string& name, int world_rank)
-      : GroupCommunicator(std::move(engine), std::move(carrier), name),
-        comm_(comm),
-        transport_(transport),
-        world_rank_(world_rank) {}
+  MpiCommunicator(MPI_Comm comm, Transport transport, std::shared_ptr<Engine> engine, std::unique_ptr<Carrier> carrier)
+      : GroupCommunicator(std::move(engine), std::move(carrier)), comm_(comm), transport_(transport) {}
   // Freeing is collective, so it must not happen while this rank unwinds, perhaps alone.
   ~MpiCommunicator() override {
     if (std::uncaught_exceptions() == 0 && !queue().failed()) MPI_Comm_free(&comm_);
@@ -116,7 +113,7 @@ class MpiCommunicator final : public GroupCommunicator {
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     MPI_Comm part = MPI_COMM_NULL;
     check(MPI_Comm_split(comm_, color, key, &part));
-    return make_mpi_communicator(part, transport_, engine(), name, world_rank_);
+    return make_mpi_communicator(part, transport_, engine(), name, world_rank(rank()));
   }
   // With a single rank there is nobody to release; the caller exits with the code itself.
   void abort(const std::string&, int exit_code) noexcept override {
@@ -130,24 +127,12 @@ class MpiCommunicator final : public GroupCommunicator {
 
  private:
   Pending start_message(const Operation& operation) override {
-    return std::make_unique<MessageWork>(engine(), operation, comm_);
+    return std::make_unique<MessageWork>(engine(), operation, name(), comm_);
   }
 
   MPI_Comm comm_;
   Transport transport_;
-  int world_rank_;
 };
-
-int rank_in(MPI_Comm comm) {
-  int rank = 0;
-  check(MPI_Comm_rank(comm, &rank));
-  return rank;
-}
-int size_of_comm(MPI_Comm comm) {
-  int size = 1;
-  check(MPI_Comm_size(comm, &size));
-  return size;
-}
 
 // A board for the ranks of `host`; nullopt, on every rank of `comm`, if some host cannot provide one.
 std::optional<Board> board_of_host(MPI_Comm comm, MPI_Comm host) {
@@ -165,22 +150,21 @@ std::unique_ptr<Exchange> messages_among(MPI_Comm comm) {
   return make_message_exchange(own);
 }
 
-// What the ranks of a group are called in messages: their numbers in the world, in the order of the group.
-std::vector<int> names_of_ranks(MPI_Comm comm, int world_rank) {
-  std::vector<int> names(static_cast<size_t>(size_of_comm(comm)));
-  check(MPI_Allgather(&world_rank, 1, MPI_INT, names.data(), 1, MPI_INT, comm));
+// Collective. `world_rank` is that of this rank.
+GroupNames names_of(MPI_Comm comm, const std::string& group, int world_rank) {
+  GroupNames names{group, std::vector<int>(static_cast<size_t>(size_of_comm(comm)))};
+  check(MPI_Allgather(&world_rank, 1, MPI_INT, names.world_ranks.data(), 1, MPI_INT, comm));
   return names;
 }
 
-std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport, const std::string& name,
-                                     std::vector<int> names) {
+std::unique_ptr<Carrier> carrier_for(MPI_Comm comm, MPI_Comm host, Transport transport, GroupNames names) {
   const auto sizes = sizes_of_hosts(comm, host);
   const size_t ranks = static_cast<size_t>(size_of_comm(comm));
   // Shared memory helps only if some host has several ranks. A world of one uses a board on the heap.
   const bool shared =
       sizes && (transport != Transport::messages || ranks == 1) && (sizes->size() < ranks || ranks == 1);
   auto board = shared ? board_of_host(comm, host) : std::nullopt;
-  if (shared && !board) note_group_without_host_memory(name);
+  if (shared && !board) note_group_without_host_memory(names.group);
   if (!board) return make_flat_carrier(messages_among(comm), std::move(names));
   HostExchanges e;
   e.host = make_memory_exchange(std::move(*board), rank_in(host));
@@ -205,10 +189,10 @@ std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, Transport tra
   MPI_Comm place = ranks_of_host(comm, Transport::automatic), host = ranks_of_host(comm, transport);
   const int local_rank = rank_in(place), local_size = size_of_comm(place);
   const int number = world_rank.value_or(rank_in(comm));
-  auto carrier = carrier_for(comm, host, transport, name, names_of_ranks(comm, number));
+  auto carrier = carrier_for(comm, host, transport, names_of(comm, name, number));
   check(MPI_Comm_free(&place));
   check(MPI_Comm_free(&host));
-  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier), name, number);
+  auto made = std::make_unique<MpiCommunicator>(comm, transport, std::move(engine), std::move(carrier));
   made->set_local(local_rank, local_size);
   return made;
 }

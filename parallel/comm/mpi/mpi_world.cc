@@ -29,12 +29,12 @@ Transport transport_from_environment() {
 
 MpiWorld::MpiWorld() {
   const Transport transport = transport_from_environment();
-  int provided = 0, size = 1;
+  int provided = 0;
   check(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided));
   try {
     BK_CHECK(provided == MPI_THREAD_MULTIPLE, "this MPI does not support threads (MPI_THREAD_MULTIPLE)");
-    check(MPI_Comm_size(MPI_COMM_WORLD, &size));
-    const auto refused = singleton_error(size, [](const char* name) -> const char* { return std::getenv(name); });
+    const auto refused = singleton_error(size_of_comm(MPI_COMM_WORLD),
+                                         [](const char* name) -> const char* { return std::getenv(name); });
     BK_CHECK(!refused, *refused);
   } catch (...) {
     MPI_Finalize();  // all ranks fail alike here, so finalizing does not wait for any

@@ -34,7 +34,8 @@ class Mailbox::MailWork final : public Work {
   std::shared_ptr<Engine> engine_;
 };
 
-Communicator::Pending Mailbox::start(const Operation& operation, int here, std::shared_ptr<Engine> engine) {
+Communicator::Pending Mailbox::start(const Operation& operation, int here, const GroupNames& names,
+                                     std::shared_ptr<Engine> engine) {
   const bool sends = operation.op == Op::send;
   auto message = std::make_shared<Message>(
       Message{operation, sends ? here : operation.peer, sends ? operation.peer : here, false, ""});
@@ -47,18 +48,20 @@ Communicator::Pending Mailbox::start(const Operation& operation, int here, std::
   if (match == unmatched_.end()) {
     unmatched_.push_back(message);
   } else {
-    sends ? transfer(*message, **match) : transfer(**match, *message);
+    sends ? transfer(*message, **match, names) : transfer(**match, *message, names);
     unmatched_.erase(match);
   }
   return std::make_unique<MailWork>(shared_from_this(), std::move(message), std::move(engine));
 }
 
-void Mailbox::transfer(Message& send, Message& recv) {
+void Mailbox::transfer(Message& send, Message& recv, const GroupNames& names) {
   const Tensor& in = send.operation.in;
   const Tensor& out = recv.operation.out;
   if (in.dtype != out.dtype || in.count() != out.count()) {
-    send.failure = recv.failure = concat("the ranks disagree: rank ", send.from, " calls ", send.operation, ", rank ",
-                                         recv.to, " calls ", recv.operation);
+    const auto world_rank = [&](int rank) { return names.world_ranks[static_cast<size_t>(rank)]; };
+    send.failure = recv.failure =
+        concat("the ranks of group ", names.group, " disagree: rank ", world_rank(send.from), " calls ", send.operation,
+               ", rank ", world_rank(recv.to), " calls ", recv.operation);
     return;
   }
   if (in.bytes() > 0) std::memcpy(out.data, in.data, in.bytes());

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "parallel/comm/communicator.h"
+#include "parallel/comm/engine/collective.h"
 
 namespace birkhoff {
 
@@ -15,7 +16,8 @@ class Engine;
 class Mailbox : public std::enable_shared_from_this<Mailbox> {
  public:
   // Starts the send or recv of rank `here`. CommError, on both ranks, if sizes or dtypes differ.
-  Communicator::Pending start(const Operation& operation, int here, std::shared_ptr<Engine> engine);
+  Communicator::Pending start(const Operation& operation, int here, const GroupNames& names,
+                              std::shared_ptr<Engine> engine);
   // Every pending and later message throws CommError(why).
   void fail(const std::string& why);
 
@@ -27,7 +29,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox> {
     std::string failure;
   };
   class MailWork;
-  static void transfer(Message& send, Message& recv);
+  static void transfer(Message& send, Message& recv, const GroupNames& names);
 
   std::mutex mutex_;
   std::list<std::shared_ptr<Message>> unmatched_;

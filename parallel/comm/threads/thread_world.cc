@@ -61,29 +61,27 @@ std::vector<int> members_of(const std::vector<Choice>& choices, int64_t color) {
 class ThreadCommunicator final : public GroupCommunicator {
  public:
   ThreadCommunicator(std::shared_ptr<Groups> groups, std::shared_ptr<Group> group, std::shared_ptr<Engine> engine,
-                     int rank, std::string name, std::vector<int> world_ranks)
-      : GroupCommunicator(std::move(engine), make_flat_carrier(make_memory_exchange(group->board, rank), world_ranks),
-                          std::move(name)),
+                     int rank, GroupNames names)
+      : GroupCommunicator(std::move(engine),
+                          make_flat_carrier(make_memory_exchange(group->board, rank), std::move(names))),
         groups_(std::move(groups)),
-        group_(std::move(group)),
-        world_ranks_(std::move(world_ranks)) {
+        group_(std::move(group)) {
     set_local(rank, group_->board.ranks());
   }
   ~ThreadCommunicator() override = default;
 
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
   void abort(const std::string& why, int) noexcept override {
-    groups_->fail(concat("rank ", rank(), " of ", this->name(), " failed: ", why));
+    groups_->fail(concat("rank ", world_rank(rank()), " failed: ", why));
   }
 
  private:
   Pending start_message(const Operation& operation) override {
-    return group_->mail->start(operation, rank(), engine());
+    return group_->mail->start(operation, rank(), names(), engine());
   }
 
   std::shared_ptr<Groups> groups_;
   std::shared_ptr<Group> group_;
-  std::vector<int> world_ranks_;
 };
 
 std::unique_ptr<Communicator> ThreadCommunicator::split(int color, int key, const std::string& name) {
@@ -95,10 +93,10 @@ std::unique_ptr<Communicator> ThreadCommunicator::split(int color, int key, cons
   const auto pointers = all_gather_on_host<const std::shared_ptr<Group>*>(*this, &group);
   if (place != members.begin()) group = *pointers[static_cast<size_t>(members[0])];
   barrier();
-  std::vector<int> world_ranks;
-  for (const int member : members) world_ranks.push_back(world_ranks_[static_cast<size_t>(member)]);
-  return std::make_unique<ThreadCommunicator>(groups_, group, engine(), static_cast<int>(place - members.begin()), name,
-                                              std::move(world_ranks));
+  GroupNames names{name, {}};
+  for (const int member : members) names.world_ranks.push_back(world_rank(member));
+  return std::make_unique<ThreadCommunicator>(groups_, group, engine(), static_cast<int>(place - members.begin()),
+                                              std::move(names));
 }
 
 }  // namespace
@@ -109,8 +107,8 @@ std::vector<std::unique_ptr<Communicator>> make_thread_world(int ranks) {
   const auto group = groups->make(ranks);
   std::vector<std::unique_ptr<Communicator>> world;
   for (int r = 0; r < ranks; ++r) {
-    world.push_back(std::make_unique<ThreadCommunicator>(groups, group, std::make_shared<Engine>(), r, "world",
-                                                         names_or_ranks({}, ranks)));
+    world.push_back(
+        std::make_unique<ThreadCommunicator>(groups, group, std::make_shared<Engine>(), r, names_of_world(ranks)));
   }
   return world;
 }

@@ -107,7 +107,7 @@ TEST(Delayed, AMismatchIsNamed) {
       });
       ADD_FAILURE() << "expected an error";
     } catch (const CommError& e) {
-      EXPECT_THAT(e.what(), HasSubstr("the ranks disagree: rank 0 calls operation 0"));
+      EXPECT_THAT(e.what(), HasSubstr("the ranks of group world disagree: rank 0 calls operation 0"));
     }
   }
 }

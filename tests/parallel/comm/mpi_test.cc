@@ -17,6 +17,7 @@
 #include "parallel/comm/mpi/host_memory.h"
 #include "parallel/mesh/mesh.h"
 #include "tests/parallel/comm/collective_suite.h"
+#include "tests/support/delayed.h"
 #include "tests/support/host_stream.h"
 #include "tests/support/mpi_world.h"
 
@@ -40,6 +41,13 @@ TEST(Mpi, MessagesMatchByTag) { check_messages(world()); }
 TEST(Mpi, ManyWorksPendingInTwoGroups) { check_concurrent_works(world()); }
 TEST(Mpi, SplitIntoSubGroups) { check_split(world()); }
 TEST(Mpi, SucceedOrFailTogether) { check_agree(world()); }
+
+TEST(Mpi, DelayedOperationsGiveTheSame) {
+  const auto delayed = make_delayed(world(), 1);
+  check_broadcast(*delayed);
+  check_messages(*delayed);
+  check_concurrent_works(*delayed);
+}
 
 TEST(Mpi, KnowsItsPlaceOnTheHost) {
   EXPECT_EQ(world().local_size(), world().size());
@@ -147,6 +155,36 @@ TEST(Mpi, AMismatchedOperationIsNamedNotHung) {
   } catch (const CommError& e) {
     EXPECT_THAT(e.what(), HasSubstr("rank 0 calls operation 0, all_reduce sum of 12 f32, rank 1 calls operation 0, "
                                     "broadcast of 12 f32 from rank 0"));
+  }
+}
+
+// The last rank calls something else than its peer in an axis of a mesh; the other groups of this axis go on.
+TEST(Mpi, AMismatchInAnAxisIsNamedByItsGroupAndTheRanksOfTheWorld) {
+  if (world().size() != 4) GTEST_SKIP() << "needs two ranks along two axes";
+  for (const auto& [axis, first] : {std::pair{Axis::tp, 2}, std::pair{Axis::dp, 1}}) {
+    for (const std::string kind : {"size", "operation", "dtype"}) {
+      const Mesh mesh(world(), {.tp = 2});
+      Communicator& group = mesh.group(group_along(axis));
+      std::vector<double> v(12);
+      const bool odd = world().rank() == 3;
+      const Tensor t{v.data(), odd && kind == "dtype" ? DType::i64 : DType::f64, {odd && kind == "size" ? 11 : 12}};
+      const auto call = [&] {
+        wait_on_host(odd && kind == "operation" ? group.broadcast(host_stream(), t, 0)
+                                                : group.all_reduce(host_stream(), t));
+      };
+      if (group.world_rank(1) != 3) {
+        call();
+        continue;
+      }
+      try {
+        call();
+        ADD_FAILURE() << kind << " in " << name_of(axis) << ": the mismatch went unseen";
+      } catch (const CommError& e) {
+        EXPECT_THAT(e.what(),
+                    HasSubstr(concat("the ranks of group ", name_of(axis), " disagree: rank ", first,
+                                     " calls operation 0, all_reduce sum of 12 f64, rank 3 calls operation 0, ")));
+      }
+    }
   }
 }
 

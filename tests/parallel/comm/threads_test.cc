@@ -77,16 +77,16 @@ TEST(Ranks, AFailureWithPendingWorksNeverLeavesPeersReadingFreedMemory) {
 }
 
 TEST(Ranks, AMismatchedOperationIsNamedNotHung) {
-  EXPECT_THAT(
-      failure_of(3,
-                 [](Communicator& comm) {
-                   std::vector<float> v(12);
-                   const Tensor t{v.data(), DType::f32, {12}};
-                   wait_on_host(comm.rank() == 2 ? comm.broadcast(host_stream(), t, 1)
-                                                 : comm.all_reduce(host_stream(), t));
-                 }),
-      HasSubstr("the ranks disagree: rank 0 calls operation 0, all_reduce sum of 12 f32, rank 2 calls operation "
-                "0, broadcast of 12 f32 from rank 1"));
+  EXPECT_THAT(failure_of(3,
+                         [](Communicator& comm) {
+                           std::vector<float> v(12);
+                           const Tensor t{v.data(), DType::f32, {12}};
+                           wait_on_host(comm.rank() == 2 ? comm.broadcast(host_stream(), t, 1)
+                                                         : comm.all_reduce(host_stream(), t));
+                         }),
+              HasSubstr("the ranks of group world disagree: rank 0 calls operation 0, all_reduce sum of 12 f32, rank 2 "
+                        "calls operation "
+                        "0, broadcast of 12 f32 from rank 1"));
 }
 
 TEST(Ranks, MismatchedSizesAndDTypesAreNamed) {

@@ -91,6 +91,21 @@ TEST(Traced, SaysWhoIsMissing) {
   });
 }
 
+// The peer sends only when it has seen this rank wait.
+TEST(Traced, KnowsWhomAReceiveWaitsFor) {
+  Trace trace;
+  run_ranks(2, [&](Communicator& inner) {
+    float value = 0;
+    const Tensor t{&value, DType::f32, {1}};
+    if (inner.rank() == 1) return wait_on_host(make_traced(inner, trace)->recv(host_stream(), t, 0, 7));
+    std::vector<Wait> waits;
+    while (waits = trace.waiting_for().waits, waits.empty()) std::this_thread::yield();
+    EXPECT_EQ(waits[0].missing, std::vector<int>{0});
+    EXPECT_THAT(waits[0].text, HasSubstr("recv of 1 f32 from rank 0 tag 7"));
+    wait_on_host(inner.send(host_stream(), t, 1, 7));
+  });
+}
+
 TEST(Traced, SeesAWaitForAnOperationThatIsOlderThanItsRecords) {
   std::atomic<bool> seen = false;
   run_ranks(2, [&](Communicator& inner) {

@@ -210,7 +210,7 @@ TEST(Mesh, RanksOfAGroupThatDisagreeAreNamedAsInTheWorld) {
     all_reduce_on_host(group, std::span<double>(values));
   };
   const auto named =
-      ::testing::AllOf(HasSubstr("the ranks disagree: rank 2 calls operation 0, all_reduce sum of 12 f64"),
+      ::testing::AllOf(HasSubstr("the ranks of group tp disagree: rank 2 calls operation 0, all_reduce sum of 12 f64"),
                        HasSubstr("rank 3 calls operation 0, "));
   EXPECT_THAT(failure_of([&](Communicator& tp, int rank) { sum(tp, rank == 3 ? 11 : 12); }), named);
   EXPECT_THAT(failure_of([&](Communicator& tp, int rank) {

@@ -22,6 +22,7 @@ class Scripted final : public Communicator {
   int local_rank() const override { return 0; }
   int local_size() const override { return 2; }
   const std::string& name() const override { return name_; }
+  int world_rank(int rank) const override { return rank; }
   std::unique_ptr<Communicator> split(int, int, const std::string&) override { return nullptr; }
   void progress() override {}
   Wait waiting_for() const override { return {}; }

@@ -42,6 +42,7 @@ class CountedCommunicator final : public Communicator {
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
+  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   void progress() override { inner_.progress(); }
   Wait waiting_for() const override { return inner_.waiting_for(); }
   void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }

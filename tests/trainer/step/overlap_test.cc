@@ -35,6 +35,7 @@ class RecordedCommunicator final : public Communicator {
   int local_rank() const override { return inner_.local_rank(); }
   int local_size() const override { return inner_.local_size(); }
   const std::string& name() const override { return inner_.name(); }
+  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     std::unique_ptr<Communicator> part = inner_.split(color, key, name);
     Communicator& group = *part;

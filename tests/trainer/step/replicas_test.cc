@@ -229,7 +229,7 @@ TEST(ReplicasSkip, AStepWhoseGradientIsNotFinite) {
     const StepReport report = r.trainer.step(batch_of(rules, comm, 1), 0.01);
     EXPECT_TRUE(report.skipped);
     EXPECT_EQ(report.skip_reason, SkipReason::nonfinite);
-    EXPECT_EQ(report.first_nonfinite, "the value of layers.1.ffn.norm.weight on rank 1");
+    EXPECT_EQ(report.first_nonfinite, "the value of layers.1.ffn.norm.weight on rank 1 (dp 1)");
     if (comm.rank() == 1) fill(r.stream(), poisoned->value.flat(3, 1), kept);
     r.model.parameters->values_changed();
     EXPECT_EQ(values_of_model(r), before);
@@ -276,17 +276,17 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN(), kInf = std::nu
 TEST(FirstNonfinite, IsTheWeightOfOneExpert) {
   // Experts of [10, 12]: element 3 * 120 + 7 is of expert 3.
   EXPECT_EQ(named(full_options(), set("layers.1.ffn.experts.up", 367, kNan)),
-            "the value of layers.1.ffn.experts.up, expert 3 on rank 1");
+            "the value of layers.1.ffn.experts.up, expert 3 on rank 1 (dp 1)");
   EXPECT_EQ(named(full_options(), set("layers.1.ffn.experts.up", 367, kInf), Recompute::block),
-            "the value of layers.1.ffn.experts.up, expert 3 on rank 1");
+            "the value of layers.1.ffn.experts.up, expert 3 on rank 1 (dp 1)");
 }
 
 TEST(FirstNonfinite, IsTheBiasOfARouterOrARowOfATable) {
   EXPECT_EQ(named(full_options(), set("layers.1.ffn.gate.bias", 2, kNan)),
-            "the value of layers.1.ffn.gate.bias on rank 1");
+            "the value of layers.1.ffn.gate.bias on rank 1 (dp 1)");
   // The second of two ranks holds rows 15 to 28.
   const auto row = [](Replica& r) { fill(r.stream(), r.model.tables[0]->local_values().flat(3 * 2, 3 * 9), kInf); };
-  EXPECT_EQ(named(full_options(), row), "the value of layers.1.engram.table, row 17 on rank 1");
+  EXPECT_EQ(named(full_options(), row), "the value of layers.1.engram.table, row 17 on rank 1 (dp 1)");
 }
 
 // All values are finite, but their products are infinite, and then softmax and sqrt-softplus give NaN.
@@ -295,7 +295,7 @@ TEST(FirstNonfinite, IsTheLogitsOfARouter) {
   for (size_t variant : {4, 5}) {
     for (Recompute recompute : {Recompute::none, Recompute::block}) {
       EXPECT_EQ(named(variants()[variant].options, spoil, recompute),
-                "the router logits of layers.1.ffn, microbatch 1, on rank 1");
+                "the router logits of layers.1.ffn, microbatch 1, on rank 1 (dp 1)");
     }
   }
 }
@@ -306,7 +306,7 @@ TEST(FirstNonfinite, IsTheOutputOfOneExpert) {
     fill(r.stream(), up.flat(4 * 120, 120), 1e30);
   };
   EXPECT_THAT(named(full_options(), spoil),
-              ::testing::MatchesRegex("the output of expert 4 of layers.1.ffn, microbatch [123], on rank 1"));
+              ::testing::MatchesRegex("the output of expert 4 of layers.1.ffn, microbatch [123], on rank 1 .dp 1."));
 }
 
 TEST(FirstNonfinite, IsTheLossOfOneRank) {
@@ -314,7 +314,7 @@ TEST(FirstNonfinite, IsTheLossOfOneRank) {
     fill(r.stream(), value_of(r, "head.norm.weight"), 1e20);
     fill(r.stream(), value_of(r, "head.weight"), 1e20);
   };
-  EXPECT_EQ(named(variants()[1].options, spoil), "the loss, microbatch 1, on rank 1");
+  EXPECT_EQ(named(variants()[1].options, spoil), "the loss, microbatch 1, on rank 1 (dp 1)");
 }
 
 // The first half of the up projection, the gate, is 0, so the forward yields zeros. In the backward, a huge second half
@@ -328,7 +328,7 @@ TEST(FirstNonfinite, IsTheLastModuleWithABadGradient) {
   };
   for (Recompute recompute : {Recompute::none, Recompute::block}) {
     EXPECT_EQ(named(variants()[1].options, spoil, recompute),
-              "the gradient of layers.1.ffn.up.weight, microbatch 1, on rank 1");
+              "the gradient of layers.1.ffn.up.weight, microbatch 1, on rank 1 (dp 1)");
   }
 }
 

@@ -101,18 +101,22 @@ Whole state_of(TinyRank& r, Communicator& world) {
 struct BadWeight {
   MeshDegrees degrees;
   int ranks;
-  std::string weight, expert;  // rank 1 of two has experts 3 to 5
+  std::string weight, where;  // with ep2, rank 1 has experts 3 to 5
 };
 void PrintTo(const BadWeight& bad, std::ostream* out) { *out << bad.weight << " at " << layout_name(bad.degrees); }
 
 class OneBadWeight : public testing::TestWithParam<BadWeight> {};
 constexpr const char* kDown = "layers.0.ffn.down.weight";
 constexpr const char* kExperts = "layers.1.ffn.experts.up";
-INSTANTIATE_TEST_SUITE_P(
-    Layouts, OneBadWeight,
-    testing::Values(BadWeight{{.tp = 2}, 2, kDown, ""}, BadWeight{{.tp = 2}, 4, kDown, ""},
-                    BadWeight{{.tp = 2, .ep = 2}, 2, kExperts, ", expert 3"},
-                    BadWeight{{.tp = 2, .ep = 2, .dispatch = Dispatch::grouped}, 4, kExperts, ", expert 3"}));
+INSTANTIATE_TEST_SUITE_P(Layouts, OneBadWeight,
+                         testing::Values(BadWeight{{.tp = 2}, 2, kDown, " on rank 1 (tp 1)"},
+                                         BadWeight{{.tp = 2}, 4, kDown, " on rank 1 (tp 1, dp 0)"},
+                                         BadWeight{
+                                             {.tp = 2, .ep = 2}, 2, kExperts, ", expert 3 on rank 1 (tp 1, ep 1)"},
+                                         BadWeight{{.tp = 2, .ep = 2, .dispatch = Dispatch::grouped},
+                                                   4,
+                                                   kExperts,
+                                                   ", expert 3 on rank 1 (tp 1, dp 0, ep 1)"}));
 
 TEST_P(OneBadWeight, IsOneDecisionOfAllRanksThatNamesIt) {
   const BadWeight& bad = GetParam();
@@ -136,7 +140,7 @@ TEST_P(OneBadWeight, IsOneDecisionOfAllRanksThatNamesIt) {
   for (const StepReport& report : reports) {
     EXPECT_EQ(report.skip_reason, SkipReason::nonfinite);
     EXPECT_TRUE(report.skipped);
-    EXPECT_EQ(report.first_nonfinite, concat("the value of ", bad.weight, bad.expert, " on rank 1"));
+    EXPECT_EQ(report.first_nonfinite, concat("the value of ", bad.weight, bad.where));
   }
 }
 

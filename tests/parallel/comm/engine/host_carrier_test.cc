@@ -35,8 +35,9 @@ void on_hosts(const std::vector<int>& sizes, const Body& body) {
         if (place == 0) e.leaders = make_memory_exchange(leaders, static_cast<int>(host));
         e.all = make_memory_exchange(all, rank);
         e.host_sizes = sizes;
+        e.names = names_of_world(ranks);
         const auto queue =
-            std::make_shared<CollectiveQueue>(std::make_shared<Engine>(), make_host_carrier(std::move(e)), "hosts");
+            std::make_shared<CollectiveQueue>(std::make_shared<Engine>(), make_host_carrier(std::move(e)));
         body(*queue, rank);
       });
     }

@@ -24,8 +24,8 @@ void on_board(const Board& board, const std::function<void(CollectiveQueue&, int
   std::vector<std::thread> threads;
   for (int r = 0; r < board.ranks(); ++r) {
     threads.emplace_back([&board, &body, r] {
-      const auto queue = std::make_shared<CollectiveQueue>(std::make_shared<Engine>(),
-                                                           make_flat_carrier(make_memory_exchange(board, r)), "board");
+      const auto queue = std::make_shared<CollectiveQueue>(
+          std::make_shared<Engine>(), make_flat_carrier(make_memory_exchange(board, r), names_of_world(board.ranks())));
       body(*queue, r);
     });
   }
@@ -83,6 +83,32 @@ TEST(Board, LetsWaitingRanksSleep) {
   std::thread end = later([&] { reader->release(); });
   EXPECT_LT(processor_ms([&] { failing->fail("rank 0 is broken"); }), 100);
   end.join();
+}
+
+// A rank that has joined an operation may stop before it has read what the others give it.
+TEST(Board, NamesTheRankThatHasJoinedAndStillReads) {
+  const Board board = make_heap_board(2, BlockPath::direct);
+  std::vector<int32_t> own{1, 0}, other{0, 2};
+  const Operation first{.op = Op::all_gather_v,
+                        .out = {own.data(), DType::i32, {2}},
+                        .in = {own.data(), DType::i32, {1}},
+                        .out_counts = {1, 1}};
+  const auto queue = std::make_shared<CollectiveQueue>(
+      std::make_shared<Engine>(), make_flat_carrier(make_memory_exchange(board, 0), {"tp", {4, 5}}));
+  const auto peer = make_memory_exchange(board, 1);
+  const auto pending = queue->start(first);
+  EXPECT_EQ(queue->waiting_for().text, "operation 0 of group tp, all_gather_v of 2 i32, missing rank 5");
+  peer->offer_to_all(other.data() + 1, sizeof(int32_t));
+  peer->post(header_of(first, 0));
+  EXPECT_FALSE(pending->done());
+  const Wait wait = queue->waiting_for();
+  EXPECT_EQ(wait.text,
+            "operation 0 of group tp, all_gather_v of 2 i32, which all ranks have joined and rank 5 has not finished");
+  EXPECT_EQ(wait.missing, std::vector<int>{5});
+  ASSERT_TRUE(peer->arrived());
+  peer->release();
+  EXPECT_TRUE(pending->done());
+  EXPECT_EQ(queue->waiting_for().text, "");
 }
 
 // Of three ranks, rank r gives rank s so many elements: some blocks are empty, some are copied to the board and some
