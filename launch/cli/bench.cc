@@ -6,7 +6,9 @@
 #include "data/shard/manifest.h"
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "launch/last_words.h"
 #include "parallel/comm/agree.h"
+#include "parallel/comm/watched.h"
 #include "trainer/bench/step_worker.h"
 #include "trainer/config/reader.h"
 
@@ -16,7 +18,7 @@ namespace {
 struct Arguments {
   std::string config = "configs/bench/gpt_14m.yaml";  // empty if the scenario trains nothing
   std::vector<std::string> overrides;
-  int64_t rounds = 10;
+  int64_t rounds = 10, timeout_s = 3600;
   std::string directory = ".", data, output, layouts;
   bool json = false, speed_only = false;
 };
@@ -29,7 +31,8 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
-  BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}, a.layouts};
+  BK_CHECK(a.timeout_s >= 0, "--timeout is ", a.timeout_s, ", expected at least 0");
+  BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}, a.layouts, nullptr};
   if (a.config.empty()) return o;
   o.config = load_config(a.config, a.overrides).config;
   if (o.config.model.vocab_size == 0)
@@ -43,13 +46,19 @@ BenchOptions options_of(const Arguments& a) {
 enum class Ranks { one, any };
 using Scenario = Report (*)(Communicator&, const BenchOptions&);
 
-ExitCode run(Communicator& world, const std::string& name, Scenario scenario, Ranks ranks, const Arguments& a) {
+ExitCode run(Communicator& unrecorded, const std::string& name, Scenario scenario, Ranks ranks, const Arguments& a) {
+  WatchedWorld watched(unrecorded, process_end());
+  Communicator& world = watched.world();
   BenchOptions options;
+  // One process alone waits for nobody, and may take as long as it likes.
+  const auto deadline =
+      watched.watchdog().guard("bench " + name, world.size() > 1 ? static_cast<double>(a.timeout_s) : 0, "--timeout");
   agree(world, [&] {
     options = options_of(a);
     BK_CHECK(ranks == Ranks::any || world.size() == 1, "bench ", name, " measures one process, but ", world.size(),
              " ranks were started; start it without mpirun");
   });
+  options.unrecorded = &unrecorded;
   const Report report = scenario(world, options);
   agree(world, [&] {
     if (world.rank() != 0) return;
@@ -70,6 +79,7 @@ Command scenario(Command bench, const std::string& name, const std::string& help
         .option("--set", a->overrides, "a.b=c: override a setting, may be repeated");
   }
   command.option("--rounds", a->rounds, "timed rounds, of which the median counts")
+      .option("--timeout", a->timeout_s, "seconds after which several ranks that hang are ended; 0: never")
       .flag("--json", a->json, "one JSON object on one line; docs/benchmarks.md lists its keys")
       .option("--output", a->output, "a file for the same object, besides what is printed")
       .run_parallel([=](Communicator& world) { return run(world, name, body, ranks, *a); });

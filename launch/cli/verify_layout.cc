@@ -59,6 +59,7 @@ class Verification {
     Proof proof(config_, static_cast<int>(o_.steps), scratch_, runner(), o_.routes());
     record(proof);
     for (const ProofLayout& layout : report_.choice.layouts) {
+      watched_.set_names(names_of_layout(layout.degrees, layout.ranks));
       report_.verdicts.push_back(proof.prove(layout));
       print_text(print(report_.verdicts.back()));
     }
@@ -210,6 +211,8 @@ class Verification {
       BK_CHECK(std::filesystem::is_directory(scratch_, ignored), "this rank does not see ", scratch_.string(),
                ", which rank 0 made for the recorded states; give --scratch a folder that all hosts share");
     });
+    // Beside the folder and not in it, since a proof that ends at its end removes the folder.
+    if (o_.over_mpi()) watched_.set_folder(scratch_.string() + "-hang");
   }
 
   void print_inputs() {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/error.h"
+#include "kernels/core/process_tag.h"
 
 namespace birkhoff {
 namespace {
@@ -55,15 +56,20 @@ std::optional<RankDump> parse(const nlohmann::json& json, int size) {
 
 std::string dump_path(const std::string& folder, int rank) { return concat(folder, "/watchdog_rank_", rank, ".json"); }
 
-bool write_dump(const std::string& folder, const Communicator& world, const Trace& trace, const Waiting& waiting,
-                const std::string& why) {
-  const nlohmann::json dump{{"rank", world.rank()},
-                            {"size", world.size()},
+bool write_dump(const ExpiredRank& of, const Waiting& waiting, const std::string& why) {
+  const auto rank = static_cast<size_t>(of.world.rank());
+  const nlohmann::json dump{{"rank", rank},
+                            {"size", of.world.size()},
+                            {"host", host_name()},
+                            {"layout", of.names.layout},
+                            {"coordinates", rank < of.names.coordinates.size() ? of.names.coordinates[rank] : ""},
                             {"why", why},
                             {"waiting_for", waiting.text},
                             {"waits", to_json(waiting.waits)},
-                            {"operations", nlohmann::json::parse(trace.to_json())}};
-  return static_cast<bool>(std::ofstream(dump_path(folder, world.rank())) << dump.dump(1) << std::endl);
+                            {"operations", nlohmann::json::parse(of.trace.to_json())}};
+  std::error_code ignored;  // opening the file reports the failure
+  std::filesystem::create_directories(of.folder, ignored);
+  return static_cast<bool>(std::ofstream(dump_path(of.folder, of.world.rank())) << dump.dump(1) << std::endl);
 }
 
 bool lower_rank_dumped(const std::string& folder, int rank) {

@@ -79,14 +79,22 @@ std::string link(const RankDumps& dumps, int rank, int next) {
   return "";
 }
 
-std::string describe_root(const WaitChain& chain, const RankDumps& dumps) {
+std::string describe_root(const WaitChain& chain, const RankDumps& dumps, const LayoutNames& names) {
   const int root = chain.ranks.back();
-  const std::string rank = concat("the cause is in rank ", root, " of ", dumps.size());
+  const std::string rank = name_of_rank(root, static_cast<int>(dumps.size()), names);
   if (chain.end == End::silent)
     return concat(rank, ", which is silent: it is stopped or dead, or its deadline has not passed yet");
   if (chain.end == End::joined) return concat(rank, ", ", dump_of(dumps, root)->waiting_for);
   const std::string& last = dump_of(dumps, root)->last_operation;
   return concat(rank, ", which waits for no other rank", last.empty() ? "" : concat("; its last operation: ", last));
+}
+
+// Whether one of the chains ends at the same root, or goes around the same circle of ranks.
+bool has_root(const std::vector<WaitChain>& chains, const WaitChain& chain) {
+  return std::any_of(chains.begin(), chains.end(), [&](const WaitChain& other) {
+    return other.end == chain.end && (chain.end == End::cycle ? contains(other.ranks, chain.ranks.front())
+                                                              : other.ranks.back() == chain.ranks.back());
+  });
 }
 
 std::string describe_cycle(const WaitChain& chain) {
@@ -111,19 +119,43 @@ WaitChain follow_waits(const RankDumps& dumps, int first) {
   return cycle_from(dumps, first);
 }
 
-std::string describe(const WaitChain& chain, const RankDumps& dumps) {
+std::vector<WaitChain> follow_all_waits(const RankDumps& dumps, int first) {
+  std::vector<WaitChain> chains{follow_waits(dumps, first)};
+  for (size_t r = 0; r < dumps.size(); ++r) {
+    WaitChain chain = follow_waits(dumps, static_cast<int>(r));
+    if (chain.end != End::joined && !has_root(chains, chain)) chains.push_back(std::move(chain));
+  }
+  return chains;
+}
+
+namespace {
+
+std::string describe_one(const WaitChain& chain, const RankDumps& dumps, const LayoutNames& names, bool is_first) {
   const bool cycle = chain.end == End::cycle;
-  std::string text = cycle ? describe_cycle(chain) : describe_root(chain, dumps);
+  const std::string begin =
+      cycle ? (is_first ? "" : "also, ") : (is_first ? "the cause is in " : "a further cause is in ");
+  std::string text = begin + (cycle ? describe_cycle(chain) : describe_root(chain, dumps, names));
   for (size_t i = 0; i + 1 < chain.ranks.size(); ++i)
     text += concat("; ", link(dumps, chain.ranks[i], chain.ranks[i + 1]));
   if (cycle) text += concat("; ", link(dumps, chain.ranks.back(), chain.ranks.front()));
   return text;
 }
 
-std::string list_dumps(const RankDumps& dumps) {
+}  // namespace
+
+std::string describe(const std::vector<WaitChain>& chains, const RankDumps& dumps, const LayoutNames& names) {
+  std::string text;
+  for (size_t i = 0; i < std::min(chains.size(), kMostChains); ++i)
+    text += concat(i == 0 ? "" : "; ", describe_one(chains[i], dumps, names, i == 0));
+  if (chains.size() > kMostChains) text += concat("; and ", chains.size() - kMostChains, " further causes");
+  return text;
+}
+
+std::string list_dumps(const RankDumps& dumps, const LayoutNames& names) {
   std::string lines;
   for (size_t r = 0; r < dumps.size(); ++r)
-    lines += concat("  rank ", r, " of ", dumps.size(), ": ", dumps[r] ? dumps[r]->waiting_for : "silent", "\n");
+    lines += concat("  ", name_of_rank(static_cast<int>(r), static_cast<int>(dumps.size()), names), ": ",
+                    dumps[r] ? dumps[r]->waiting_for : "silent", "\n");
   return lines;
 }
 

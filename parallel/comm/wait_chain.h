@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "parallel/comm/communicator.h"
+#include "parallel/comm/layout_names.h"
 
 namespace birkhoff {
 
@@ -37,10 +38,16 @@ struct WaitChain {
 // ranks.
 WaitChain follow_waits(const RankDumps& dumps, int first);
 
-// A sentence that names the root, what it was doing, and the operations in which the others wait.
-std::string describe(const WaitChain& chain, const RankDumps& dumps);
+// The chain from `first`, then those from the other ranks, in their order, that lead to further roots: to a silent
+// rank, to one in its own work, or to ranks that wait for each other. Usually there is one root.
+std::vector<WaitChain> follow_all_waits(const RankDumps& dumps, int first);
+
+// A sentence that names the root of each chain, what it was doing, and the operations in which the others wait. Gives
+// at most kMostChains chains, and the number of the others.
+inline constexpr size_t kMostChains = 4;
+std::string describe(const std::vector<WaitChain>& chains, const RankDumps& dumps, const LayoutNames& names);
 
 // One line for each rank, with a newline at the end of each.
-std::string list_dumps(const RankDumps& dumps);
+std::string list_dumps(const RankDumps& dumps, const LayoutNames& names);
 
 }  // namespace birkhoff

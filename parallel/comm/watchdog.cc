@@ -75,28 +75,44 @@ RankDumps gather_dumps(const std::string& folder, int rank, int size) {
   }
 }
 
+// Whether ranks run on other hosts than this one and none of them has left a dump. The ranks of a host are consecutive.
+bool other_hosts_are_silent(const RankDumps& dumps, const Communicator& world) {
+  const int first = world.rank() - world.local_rank(), end = first + world.local_size();
+  for (int r = 0; r < world.size(); ++r) {
+    if ((r < first || r >= end) && dumps[static_cast<size_t>(r)]) return false;
+  }
+  return world.local_size() < world.size();
+}
+
 // What the rank that prints says for all.
-std::string join_dumps(const std::string& folder, const Communicator& world) {
-  const RankDumps dumps = gather_dumps(folder, world.rank(), world.size());
-  return concat(describe(follow_waits(dumps, world.rank()), dumps), ".\n", list_dumps(dumps),
-                "Last operations: ", folder, "/watchdog_rank_*.json\n");
+std::string join_dumps(const ExpiredRank& of) {
+  const int rank = of.world.rank(), size = of.world.size();
+  const RankDumps dumps = gather_dumps(of.folder, rank, size);
+  const std::string unseen =
+      other_hosts_are_silent(dumps, of.world)
+          ? concat(
+                "No rank of another host left a dump in ", of.folder,
+                ". If the hosts do not share this folder, those ranks are not silent, and each host names a cause of "
+                "its own\n")
+          : "";
+  return concat(describe(follow_all_waits(dumps, rank), dumps, of.names), ".\n", list_dumps(dumps, of.names), unseen,
+                "Last operations: ", of.folder, "/watchdog_rank_*.json\n");
 }
 
 }  // namespace
 
-void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,
-                    const ProcessEnd& end) {
-  const int rank = world.rank();
-  const Waiting waiting = trace.waiting_for();
-  const bool dumped = !folder.empty() && write_dump(folder, world, trace, waiting, why);
+void dump_and_abort(const ExpiredRank& of, const std::string& why, const ProcessEnd& end) {
+  const int rank = of.world.rank();
+  const Waiting waiting = of.trace.waiting_for();
+  const bool dumped = !of.folder.empty() && write_dump(of, waiting, why);
   std::this_thread::sleep_for(kGrace * (1 + std::min(rank, 8)));
-  if (dumped && lower_rank_dumped(folder, rank)) {
+  if (dumped && lower_rank_dumped(of.folder, rank)) {
     std::this_thread::sleep_for(kPatience + 2 * kGrace);  // that rank ends this one as soon as it has printed
   } else {
-    const std::string own = concat("rank ", rank, " of ", world.size(), ": ", waiting.text, ".\n");
-    end.print(concat("error: ", why, ": ", dumped ? join_dumps(folder, world) : own));
+    const std::string own = concat(name_of_rank(rank, of.world.size(), of.names), ": ", waiting.text, ".\n");
+    end.print(concat("error: ", why, ": ", dumped ? join_dumps(of) : own));
   }
-  world.abort(why, kExitLostPeer);
+  of.world.abort(why, kExitLostPeer);
   end.leave(kExitLostPeer);
 }
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "parallel/comm/traced.h"
+#include "parallel/comm/dumps.h"
 
 namespace birkhoff {
 
@@ -60,12 +60,11 @@ struct ProcessEnd {
   std::function<void(int exit_code)> leave;  // does not return
 };
 
-// What a run does on expiry: writes a dump (dumps.h) to `folder`, unless that is empty; gives the peers a moment to do
-// the same; then the lowest rank that has a dump joins those of all ranks and prints the root of the chain of waits,
-// the operations in which the others wait, and one line for each rank; and all ranks end with exit code 4. Waits about
-// two seconds for dumps that do not come. Without a dump, a rank prints what it waits for itself.
+// What a run does on expiry: writes a dump (dumps.h), if it has a folder; gives the peers a moment to do the same; then
+// the lowest rank that has a dump joins those of all ranks and prints the root of the chain of waits, the operations in
+// which the others wait, and one line for each rank; and all ranks end with exit code 4. Waits about two seconds for
+// dumps that do not come. Without a dump, a rank prints what it waits for itself.
 inline constexpr int kExitLostPeer = 4;
-void dump_and_abort(Communicator& world, const Trace& trace, const std::string& folder, const std::string& why,
-                    const ProcessEnd& end);
+void dump_and_abort(const ExpiredRank& rank, const std::string& why, const ProcessEnd& end);
 
 }  // namespace birkhoff

@@ -2,8 +2,6 @@
 
 #include <filesystem>
 
-#include "parallel/comm/dumps.h"
-
 namespace birkhoff {
 
 WatchedWorld::WatchedWorld(Communicator& world, ProcessEnd end)
@@ -20,9 +18,14 @@ void WatchedWorld::set_folder(const std::string& folder) {
   std::filesystem::rename(dump, dump.string() + ".before", missing);
 }
 
+void WatchedWorld::set_names(LayoutNames names) {
+  const std::lock_guard lock(mutex_);
+  names_ = std::move(names);
+}
+
 void WatchedWorld::expire(const std::string& why) {
   const std::lock_guard lock(mutex_);
-  dump_and_abort(world_, trace_, folder_, why, end_);
+  dump_and_abort({world_, trace_, folder_, names_}, why, end_);
 }
 
 }  // namespace birkhoff

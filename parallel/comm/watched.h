@@ -20,6 +20,8 @@ class WatchedWorld {
   // Writes dumps to this folder from now on; before this call, none are written. Renames a dump that an earlier run
   // left there: adds the ending .before.
   void set_folder(const std::string& folder);
+  // What messages and dumps say of the layout from now on.
+  void set_names(LayoutNames names);
 
  private:
   void expire(const std::string& why);
@@ -29,6 +31,7 @@ class WatchedWorld {
   std::unique_ptr<Communicator> traced_;
   std::mutex mutex_;
   std::string folder_;
+  LayoutNames names_;
   ProcessEnd end_;
   Watchdog watchdog_;
 };

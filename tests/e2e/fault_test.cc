@@ -106,6 +106,8 @@ TEST_P(Fault, AHangingRankIsNamedAndEndsTheRunWithCodeFour) {
   // Before the run has its directory, a rank knows only what it waits for itself.
   if (GetParam().name != "StartUp") {
     EXPECT_THAT(r.output, HasSubstr("the cause is in " + rank() + " of "));
+    EXPECT_THAT(r.output, HasSubstr("\n  " + rank() + " of " + std::to_string(GetParam().layout.ranks) + " ("))
+        << "with its coordinates";
   }
   EXPECT_EQ(left(), 0);
 }

@@ -23,7 +23,7 @@ struct Documented {
 std::map<std::string, Documented> documented() {
   const char* source = std::getenv("BIRKHOFF_SOURCE_DIR");
   std::istringstream lines(read_file(std::string(source ? source : ".") + "/docs/metrics.md"));
-  const std::regex row(R"(\| `birkhoff_(\w+)(\{\w+\})?`( \*)? \| ([a-z ]+) \| (.*) \|)");
+  const std::regex row(R"(\| `birkhoff_(\w+)(\{[\w,.]+\})?`( \*)? \| ([a-z ]+) \| (.*) \|)");
   std::map<std::string, Documented> all;
   for (std::string line; std::getline(lines, line);) {
     std::smatch match;
@@ -111,15 +111,27 @@ TEST_F(Watched, ShowsInALineWhatTheDocumentationMarks) {
 }
 
 TEST_F(Watched, HasTheExpectedLabelsAndValues) {
-  for (const char* sample :
-       {"mtp_loss{depth=\"1\"}", "expert_load_ratio{stat=\"max\"}", "expert_load_ratio{stat=\"p95\"}",
-        "expert_load_ratio{stat=\"min\"}", "skipped_steps_total{reason=\"nonfinite\"} 0",
-        "skipped_steps_total{reason=\"spike\"} 0", "checkpoint_duration_seconds{phase=\"copy\"}",
-        "checkpoint_duration_seconds{phase=\"write\"}", "checkpoint_duration_seconds{phase=\"blocked\"}",
-        "rank_heartbeat_timestamp_seconds{rank=\"0\"}", "rank_heartbeat_timestamp_seconds{rank=\"1\"}",
-        "memory_bytes{kind=\"resident\"}", "memory_bytes{kind=\"peak\"}", "hyper_gain_ratio{direction=\"forward\"}",
-        "comm_wait_seconds_total{group=\"dp\"}", "comm_wait_seconds{group=\"dp\"}", "bad_samples_total 0",
-        "batch_sequences 12", "sequence_tokens 32"}) {
+  for (const char* sample : {"mtp_loss{depth=\"1\"}",
+                             "expert_load_ratio{stat=\"max\"}",
+                             "expert_load_ratio{stat=\"p95\"}",
+                             "expert_load_ratio{stat=\"min\"}",
+                             "skipped_steps_total{reason=\"nonfinite\"} 0",
+                             "skipped_steps_total{reason=\"spike\"} 0",
+                             "checkpoint_duration_seconds{phase=\"copy\"}",
+                             "checkpoint_duration_seconds{phase=\"write\"}",
+                             "checkpoint_duration_seconds{phase=\"blocked\"}",
+                             "rank_heartbeat_timestamp_seconds{dp=\"0\",rank=\"0\"}",
+                             "rank_heartbeat_timestamp_seconds{dp=\"1\",rank=\"1\"}",
+                             "layout_degree{axis=\"dp\"} 2",
+                             "layout_degree{axis=\"ep\"} 1",
+                             "memory_bytes{kind=\"resident\"}",
+                             "memory_bytes{kind=\"peak\"}",
+                             "hyper_gain_ratio{direction=\"forward\"}",
+                             "comm_wait_seconds_total{group=\"dp\"}",
+                             "comm_wait_seconds{group=\"dp\"}",
+                             "bad_samples_total 0",
+                             "batch_sequences 12",
+                             "sequence_tokens 32"}) {
     EXPECT_THAT(served, HasSubstr(std::string("\nbirkhoff_") + sample)) << served;
   }
 }
@@ -133,7 +145,7 @@ TEST_F(Watched, MeasuresInBaseUnits) {
   EXPECT_GT(value("memory_bytes{kind=\"peak\"}"), 1e6);
   EXPECT_GE(value("memory_bytes{kind=\"peak\"}"), value("memory_bytes{kind=\"resident\"}"));
   EXPECT_GT(value("checkpoint_last_success_timestamp_seconds"), 1.7e9);
-  EXPECT_GT(value("rank_heartbeat_timestamp_seconds{rank=\"1\"}"), 1.7e9);
+  EXPECT_GT(value("rank_heartbeat_timestamp_seconds{dp=\"1\",rank=\"1\"}"), 1.7e9);
   EXPECT_GT(value("comm_wait_seconds_total{group=\"dp\"}"), 0);
   // At least the gradients of 100 thousand parameters, in f32, of which a rank of two sends one half.
   EXPECT_GT(value("comm_sent_bytes{group=\"dp\"}"), 1e5 * 4 / 2);

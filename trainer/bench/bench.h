@@ -20,6 +20,8 @@ struct BenchOptions {
   bool speed_only = false;                // bench_step: measure only tokens/s
   std::vector<std::string> step_worker;   // bench_busy: command of a process that runs serve_steps() on this config
   std::string layouts;                    // bench_layout: those to compare (layout_choice.h)
+  // bench_collectives: the world without the record of its operations, whose cost would count in the small ones.
+  Communicator* unrecorded = nullptr;
 };
 
 // The scenarios of one process take `self`, a communicator whose only rank is the caller.

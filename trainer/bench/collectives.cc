@@ -79,12 +79,12 @@ struct Times {
   std::vector<double> ours_s, mpi_s, ratios;
 };
 
-Times timed(Communicator& world, MpiCalls& mpi, const Operation& operation, int64_t bytes, int64_t rounds) {
+Times timed(Communicator& world, MpiCalls& mpi, const Operation& operation, int64_t bytes, const BenchOptions& o) {
   const int64_t calls = std::clamp<int64_t>(kBytesOfTiming / bytes, 1, kMostCalls);
   Stream host;
   Times times;
-  for (int64_t i = 0; i < rounds + 1; ++i) {
-    const double ours = seconds_of_call(world, calls, [&] { world.start(operation)->wait(host); });
+  for (int64_t i = 0; i < o.rounds + 1; ++i) {
+    const double ours = seconds_of_call(world, calls, [&] { o.unrecorded->start(operation)->wait(host); });
     const double theirs = seconds_of_call(world, calls, [&] { mpi.run(operation); });
     if (i == 0) continue;  // the first round warms up
     times.ours_s.push_back(ours);
@@ -107,7 +107,7 @@ Report bench_collectives(Communicator& world, const BenchOptions& o) {
     double least = std::numeric_limits<double>::max();
     for (const int64_t bytes : kSizes_bytes) {
       const Case c(world, op, bytes);
-      const Times times = timed(world, mpi, c.operation(), bytes, o.rounds);
+      const Times times = timed(world, mpi, c.operation(), bytes, o);
       const double ratio = median(times.ratios);
       if (bytes >= kReported_bytes) least = std::min(least, ratio);
       table.rows.push_back({std::string(name_of(op)), static_cast<double>(bytes) / 1024, 1e3 * median(times.ours_s),

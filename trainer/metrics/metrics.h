@@ -33,7 +33,9 @@ struct Number {
   std::string_view key;  // "loss", "tokens_total", "step_duration_seconds"
   std::variant<int64_t, double> value;
   MetricKind kind = MetricKind::gauge;
-  std::string label = {};  // "stat=max": expert_load_ratio{stat="max"}, in logs expert_load_ratio.max
+  // "stat=max": expert_load_ratio{stat="max"}, in logs expert_load_ratio.max. A number that is only served may have
+  // several labels: "rank=3,tp=1".
+  std::string label = {};
   Shown shown = Shown::everywhere;
 };
 

@@ -2,6 +2,7 @@
 
 #include <mutex>
 #include <set>
+#include <sstream>
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
@@ -26,10 +27,14 @@ Histogram::BucketBoundaries duration_buckets() {
 }
 
 prometheus::Labels labels_of(const Number& number) {
-  if (number.label.empty()) return {};
-  const size_t equals = number.label.find('=');
-  BK_ASSERT(equals != std::string::npos, number.label);
-  return {{number.label.substr(0, equals), number.label.substr(equals + 1)}};
+  prometheus::Labels labels;
+  std::istringstream parts(number.label);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const size_t equals = part.find('=');
+    BK_ASSERT(equals != std::string::npos, number.label);
+    labels[part.substr(0, equals)] = part.substr(equals + 1);
+  }
+  return labels;
 }
 
 // Passes messages from the server's thread to the thread that publishes, because only the latter may call Warn. Each

@@ -75,6 +75,8 @@ EvaluationResult run_evaluation(WatchedWorld& watched, const LoadedConfig& confi
   const Config& c = config.config;
   const auto deadline = watched.watchdog().guard("start-up", c.parallel.timeout_init_s, "parallel.timeout_init_s");
   check_same_run(watched.world(), c, reports.program);
+  // Not in run.dir itself, where a run that trains meanwhile may have dumps of its own.
+  watched.set_folder((std::filesystem::path(c.run.dir) / "eval").string());
   Session session(watched, config, reports);
   const std::optional<Found> found = checkpoint.empty()
                                          ? find_newest_valid(session.world(), session.checkpoints())

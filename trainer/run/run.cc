@@ -45,7 +45,6 @@ class Run {
 
  private:
   Trainer& trainer() { return session_.trainer(); }
-  int num_replicas() const { return session_.mesh().degree(Axis::dp); }
 
   // Does everything before the first step. A start that fails must leave the directory as it was. So everything that
   // can fail because of a mistake of the user comes before claim_directory(), which changes the directory.
@@ -72,16 +71,18 @@ class Run {
     // -1 for a checkpoint that is not one of this directory. Then no checkpoint in the directory belongs to this line
     // of training, so all of them are set aside, and the state is saved here again.
     const int64_t from = found && is_of_this_run(session_, *found) ? found->manifest.step : -1;
-    telemetry_ = std::make_unique<Telemetry>(session_.world(), session_.trace(), session_.model().decoder->options());
+    telemetry_ = std::make_unique<Telemetry>(session_.world(), session_.mesh().place().degrees, session_.trace(),
+                                             session_.model().decoder->options());
     saver_ = std::make_unique<Saver>(session_, progress_, from, [this](const SaveReport& report) {
       publish(telemetry_->checkpoint(report, progress_.failed_saves));
     });
     agree(session_.world(), [&] { claim_directory(from); });
     // A request may have come during the start-up; then no step is run.
     agree_to_stop();
-    session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters on ", num_replicas(),
-                        num_replicas() == 1 ? " replica" : " replicas", ", from step ", trainer().steps_done(), " to ",
-                        c.run.steps));
+    const int ranks = session_.world().size();
+    session_.log(concat("training ", session_.model().parameters->num_parameters(), " parameters at layout ",
+                        session_.mesh().describe(), " on ", ranks, ranks == 1 ? " rank" : " ranks", ", from step ",
+                        trainer().steps_done(), " to ", c.run.steps));
     std::string table = trainer().optimizer_table();
     table.pop_back();
     session_.log("which parameter has which optimizer:\n" + table);

@@ -19,7 +19,10 @@ namespace birkhoff {
 Session::Session(WatchedWorld& watched, const LoadedConfig& loaded, const RunReports& reports)
     : config_(loaded.config), origins_(loaded.origins), reports_(reports), watched_(&watched) {
   const auto deadline = guard_startup();
-  mesh_ = std::make_unique<Mesh>(world(), with_ep_groups(config_, degrees_of(config_.parallel)));
+  const MeshDegrees degrees = with_ep_groups(config_, degrees_of(config_.parallel));
+  // Before the mesh, since its groups are made by collectives, in which a rank may hang.
+  watched.set_names(names_of_layout(degrees, world().size()));
+  mesh_ = std::make_unique<Mesh>(world(), degrees);
   log_groups_without_host_memory();
   {
     // Collective, so it stands outside of agree().

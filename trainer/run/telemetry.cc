@@ -15,6 +15,17 @@ namespace {
 // The values that each rank sends to the others, in this order.
 enum RankStat : size_t { kTime, kResident, kPeak, kNumStats };
 
+// "rank=3,tp=1,dp=1": a rank and its coordinates along the axes that have several ranks.
+std::string label_of(size_t rank, const std::array<int, kNumAxes>& degrees) {
+  const auto coordinates = coordinates_of(static_cast<int>(rank), degrees);
+  std::string label = concat("rank=", rank);
+  for (const Axis axis : kLayoutAxes) {
+    const auto a = static_cast<size_t>(axis);
+    if (degrees[a] > 1) label += concat(",", name_of(axis), "=", coordinates[a]);
+  }
+  return label;
+}
+
 double or_zero(std::optional<int64_t> bytes) { return static_cast<double>(bytes.value_or(0)); }
 
 }  // namespace
@@ -45,6 +56,10 @@ double Telemetry::flops_per_token(int64_t length) {
 
 void Telemetry::add_ranks(Record& record) const {
   const auto logs = Shown::logs;
+  for (const Axis axis : kLayoutAxes) {
+    const int64_t degree = degrees_[static_cast<size_t>(axis)];
+    record.numbers.push_back({"layout_degree", degree, MetricKind::gauge, concat("axis=", name_of(axis)), logs});
+  }
   record.numbers.push_back({"memory_bytes", resident_bytes_, MetricKind::gauge, "kind=resident", logs});
   record.numbers.push_back({"memory_bytes", peak_bytes_, MetricKind::gauge, "kind=peak", logs});
   for (const CommPerStep::Row& row : comm_rows_) {
@@ -56,7 +71,7 @@ void Telemetry::add_ranks(Record& record) const {
   }
   for (size_t rank = 0; rank < heartbeats_s_.size(); ++rank) {
     record.numbers.push_back({"rank_heartbeat_timestamp_seconds", heartbeats_s_[rank], MetricKind::gauge,
-                              concat("rank=", rank), Shown::served});
+                              label_of(rank, degrees_), Shown::served});
   }
 }
 

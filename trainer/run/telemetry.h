@@ -1,10 +1,12 @@
 #pragma once
 // The numbers that a run publishes; docs/metrics.md lists them.
+#include <array>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "parallel/comm/traced.h"
+#include "parallel/mesh/layout.h"
 #include "trainer/checkpoint/writer.h"
 #include "trainer/metrics/metrics.h"
 #include "trainer/run/comm_per_step.h"
@@ -28,8 +30,10 @@ struct StepFacts {
 // Makes the records. Every rank has a Telemetry, because gather() is collective, but only rank 0 publishes the records.
 class Telemetry {
  public:
-  Telemetry(Communicator& world, const Trace& trace, const DecoderOptions& model)
-      : world_(&world), trace_(&trace), model_(model), comm_(trace) {}
+  // `degrees` are those of the mesh.
+  Telemetry(Communicator& world, const std::array<int, kNumAxes>& degrees, const Trace& trace,
+            const DecoderOptions& model)
+      : world_(&world), degrees_(degrees), trace_(&trace), model_(model), comm_(trace) {}
 
   // Collective if `logged`: then every rank sends its own values to the others.
   Record step(const StepFacts& facts, bool logged);
@@ -42,6 +46,7 @@ class Telemetry {
   double flops_per_token(int64_t length);
 
   Communicator* world_;
+  std::array<int, kNumAxes> degrees_;
   const Trace* trace_;
   DecoderOptions model_;
   CommPerStep comm_;

@@ -1,5 +1,5 @@
 // A rank that runs steps forever under a watchdog, unless it is told to fail. Driven by fault_test.cc.
-//   fault_rank FOLDER stop|kill|wait|throw|none RANK: what RANK does in step 3
+//   fault_rank FOLDER stop|kill|exit|wait|throw|none RANK: what RANK does in step 3
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +20,7 @@ const ProcessEnd kEnd{.print = [](const std::string& text) { std::fputs(text.c_s
 void misbehave(const std::string& what) {
   if (what == "stop") std::raise(SIGSTOP);
   if (what == "kill") std::raise(SIGKILL);
+  if (what == "exit") std::_Exit(0);
   if (what == "throw") throw DataError("shard 7 is corrupt");
   while (what == "wait") std::this_thread::sleep_for(std::chrono::seconds(1));
 }
@@ -28,7 +29,7 @@ void run(Communicator& world, const std::string& folder, const std::string& faul
   Trace trace;
   const auto traced = make_traced(world, trace);
   const auto replicas = traced->split(0, world.rank(), "dp");
-  Watchdog watchdog([&](const std::string& why) { dump_and_abort(world, trace, folder, why, kEnd); });
+  Watchdog watchdog([&](const std::string& why) { dump_and_abort({world, trace, folder, {}}, why, kEnd); });
   std::vector<float> gradient(10'000);
   for (int step = 0; step < kSteps; ++step) {
     const auto scope = watchdog.guard(concat("step ", step), kDeadline_s);

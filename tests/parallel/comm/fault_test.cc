@@ -129,6 +129,16 @@ TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   EXPECT_LT(o.seconds, kLongest_s);
 }
 
+// mpirun waits for the others, and then returns a code of its own for a rank that has not ended MPI.
+TEST_F(Fault, ARankThatExitsEarlyWithoutAnErrorIsMissed) {
+  const Outcome o = run(mpirun_, "exit 1");
+  EXPECT_NE(o.code, 0) << o.output;
+  EXPECT_EQ(errors_in(o.output), 1) << o.output;
+  EXPECT_THAT(o.output,
+              HasSubstr("error: step 3 did not end within 1 s: the cause is in rank 1 of 3, which is silent"));
+  EXPECT_LT(o.seconds, kLongest_s);
+}
+
 TEST_F(Fault, AnExceptionOnOneRankEndsAllWithItsCode) {
   const Outcome o = run(mpirun_, "throw 2");
   EXPECT_EQ(o.code, 6) << o.output;
