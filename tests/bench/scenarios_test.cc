@@ -129,6 +129,15 @@ TEST(BenchLayout, TakesTheLayoutsThatAreNamed) {
   EXPECT_FALSE(r.contains("ep_over_dp"));
 }
 
+// Nothing hangs here; the rounds merely take longer than the deadline.
+TEST(BenchCollectives, EndsAtItsDeadlineWithAMessage) {
+  const ProgramResult late =
+      run_program(mpirun(2) + BIRKHOFF_PROGRAM + " bench collectives --rounds 1000000 --timeout 1");
+  EXPECT_EQ(late.exit_code, 4) << late.output;
+  EXPECT_THAT(late.output, HasSubstr("error: bench collectives did not end within 1 s (--timeout: raise it if that is "
+                                     "too short): rank 0 of 2: "));
+}
+
 TEST(BenchCollectives, PrintsTheSpeedOfEachOperationOverThatOfMpi) {
   const Json r =
       run(2, "collectives",

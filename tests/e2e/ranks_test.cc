@@ -109,5 +109,22 @@ TEST(Deadline, OfAnEvaluationIsItsOwnAndNamesItsSetting) {
   EXPECT_THAT(late.output, HasSubstr("evaluation did not end within 1 s (parallel.timeout_eval_s: raise it"));
 }
 
+// The dumps lie apart from those of a run that trains in the same folder.
+TEST(Deadline, OfTheCommandEvalLeavesDumpsOfItsOwn) {
+  const TempDir dir;
+  const std::string arguments = Training::shared().long_evaluation() + " --set run.steps=1";
+  const ProgramResult run =
+      Training::shared().train(1, dir / "run", "--set run.steps=1 --set eval.interval=0 --set eval.sequences=1");
+  ASSERT_EQ(run.exit_code, 0) << run.output;
+  std::string command = Training::shared().command(1, dir / "run", arguments + " --set parallel.timeout_eval_s=1");
+  command.replace(command.find(" train "), 7, " eval ");
+  const ProgramResult late = run_program(command);
+  EXPECT_EQ(late.exit_code, 4) << late.output;
+  EXPECT_THAT(late.output, HasSubstr("error: evaluation did not end within 1 s (parallel.timeout_eval_s: raise it"));
+  EXPECT_THAT(late.output, HasSubstr("the cause is in rank 0 of 1, which waits for no other rank"));
+  EXPECT_TRUE(std::filesystem::exists(dir / "run" / "eval" / "watchdog_rank_0.json"));
+  EXPECT_FALSE(std::filesystem::exists(dir / "run" / "watchdog_rank_0.json"));
+}
+
 }  // namespace
 }  // namespace birkhoff::test
