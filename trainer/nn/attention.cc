@@ -1,6 +1,7 @@
 #include "trainer/nn/attention.h"
 
 #include <cmath>
+#include <utility>
 
 #include "kernels/attention/attention.h"
 #include "kernels/attention/mla_heads.h"
@@ -204,13 +205,18 @@ class Queries {
         Linear::Options{.divided = Linear::Divided::outputs,
                         .outputs = {0, o.num_heads, {o.qk_nope_head_dim, o.qk_rope_head_dim}}});
   }
-  // Own tokens [T / n, C] -> this rank's heads for the tokens of all ranks.
-  Tensor forward(Frame& f, Tensor x) {
-    const Tensor latent = down_ ? norm_->forward(f, down_->forward(f, x)) : x;
-    return up_->forward(f, exchange_.gather(f, latent));
+  // Own tokens [T / n, C] -> this rank's heads for the tokens of all ranks. What forward() gathers is started before,
+  // so that the caller can gather something else at the same time.
+  TokenExchange::Started start(Frame& f, Tensor x) {
+    return exchange_.start_gather(f, down_ ? norm_->forward(f, down_->forward(f, x)) : x);
   }
-  Tensor backward_input(Frame& f, Tensor dq) {
-    const Tensor d = exchange_.sum_gradient(f, up_->backward_input(f, dq));
+  Tensor forward(Frame& f, TokenExchange::Started latent) { return up_->forward(f, latent.wait(f)); }
+  // The gradient of the heads -> that of own tokens. The sum over the ranks is started first.
+  TokenExchange::Started start_backward(Frame& f, Tensor dq) {
+    return exchange_.start_sum_gradient(f, up_->backward_input(f, dq));
+  }
+  Tensor backward_input(Frame& f, TokenExchange::Started sum) {
+    const Tensor d = sum.wait(f);
     return down_ ? down_->backward_input(f, norm_->backward_input(f, d)) : d;
   }
   void backward_weight(Frame& f) {
@@ -255,15 +261,18 @@ class LatentAttention final : public Module {
     const DividedLayer divided(f);
     const int64_t own = x_TC.shape[0], T = own * exchange_.size(), H = held_heads();
     const int64_t D = o_.qk_nope_head_dim + o_.qk_rope_head_dim;
-    const Tensor q = q_norm_.forward(f, queries_.forward(f, x_TC).view({T, H, D}));
-    core_.rotate(f, q, f.batch.positions, o_.qk_nope_head_dim, RopeDirection::forward);
+    // The three gathers are under way together, since a rank waits for the slowest one in each wait.
+    auto of_queries = queries_.start(f, x_TC);
     const Tensor latent = f.take(activation_, {own, o_.kv_lora_rank}),
                  own_k_rope = f.take(activation_, {own, o_.qk_rope_head_dim});
     split_columns(f.stream, {latent, own_k_rope, kv_a_.forward(f, x_TC)});
     core_.rotate(f, own_k_rope.view({own, 1, o_.qk_rope_head_dim}), f.batch.own_of(f.batch.positions), 0,
                  RopeDirection::forward);
-    const Tensor kv = kv_b_.forward(f, exchange_.gather(f, kv_norm_.forward(f, latent)));
-    const Tensor k_rope = exchange_.gather(f, own_k_rope);
+    auto all_k_rope = exchange_.start_gather(f, own_k_rope);
+    auto all_latents = exchange_.start_gather(f, kv_norm_.forward(f, latent));
+    const Tensor q = q_norm_.forward(f, queries_.forward(f, std::move(of_queries)).view({T, H, D}));
+    core_.rotate(f, q, f.batch.positions, o_.qk_nope_head_dim, RopeDirection::forward);
+    const Tensor kv = kv_b_.forward(f, all_latents.wait(f)), k_rope = all_k_rope.wait(f);
     const Tensor k = f.take(activation_, {T, H, D}), v = f.take(activation_, {T, H, o_.v_head_dim});
     mla_heads_forward(f.stream, {k, v, kv.view({T, H, o_.qk_nope_head_dim + o_.v_head_dim}), k_rope});
     return out_.forward(f, core_.forward(f, q, k, v));
@@ -277,23 +286,26 @@ class LatentAttention final : public Module {
     const Tensor dk_rope_of_heads = f.take_gradient(activation_, {T, o_.qk_rope_head_dim});
     mla_heads_backward(f.stream, {dkv, dk_rope_of_heads, d.k, d.v});
     // All heads share the rotated key, which bypasses kv_b. Like the latent, it needs the sum over the heads of all
-    // ranks.
-    const Tensor dk_rope = BK_DEFECT("D4 rotated key's gradient of own heads")
-                               ? f.batch.own_of(dk_rope_of_heads)
-                               : exchange_.sum_gradient(f, dk_rope_of_heads);
+    // ranks. The three sums are under way together, as the gathers of the forward are.
+    auto sum_k_rope = BK_DEFECT("D4 rotated key's gradient of own heads")
+                          ? TokenExchange::Started(f.batch.own_of(dk_rope_of_heads))
+                          : exchange_.start_sum_gradient(f, dk_rope_of_heads);
+    const Tensor dlatent_of_heads = kv_b_.backward_input(f, dkv.view({T, H * dkv.shape[2]}));
+    auto sum_latent = BK_DEFECT("D3 latent gradient of own heads")
+                          ? TokenExchange::Started(f.batch.own_of(dlatent_of_heads))
+                          : exchange_.start_sum_gradient(f, dlatent_of_heads);
+    const Tensor dq = q_norm_.backward(f, d.q);
+    auto sum_queries = queries_.start_backward(f, dq.view({T, H * dq.shape[2]}));
+    const Tensor dk_rope = sum_k_rope.wait(f);
     core_.rotate(f, dk_rope.view({own, 1, o_.qk_rope_head_dim}), f.batch.own_of(f.batch.positions), 0,
                  RopeDirection::inverse);
-    const Tensor dlatent_of_heads = kv_b_.backward_input(f, dkv.view({T, H * dkv.shape[2]}));
-    const Tensor dnormed = BK_DEFECT("D3 latent gradient of own heads") ? f.batch.own_of(dlatent_of_heads)
-                                                                        : exchange_.sum_gradient(f, dlatent_of_heads);
+    const Tensor dnormed = sum_latent.wait(f);
     if (BK_DEFECT("D5 latent gradient summed twice") && exchange_.size() > 1)
       add(f.stream, {dnormed, dnormed, dnormed});
     const Tensor dlatent = kv_norm_.backward_input(f, dnormed);
     const Tensor dkv_a = f.take_gradient(activation_, {own, o_.kv_lora_rank + o_.qk_rope_head_dim});
     concat_columns(f.stream, {dkv_a, dlatent, dk_rope});
-    const Tensor dq = q_norm_.backward(f, d.q);
-    const Tensor dx = queries_.backward_input(f, dq.view({T, H * dq.shape[2]}));
-    const Tensor dx_kv = kv_a_.backward_input(f, dkv_a);
+    const Tensor dx_kv = kv_a_.backward_input(f, dkv_a), dx = queries_.backward_input(f, std::move(sum_queries));
     add(f.stream, {dx, dx, dx_kv});
     return dx;
   }

@@ -22,9 +22,14 @@ Ffn::Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptio
             Linear::Options{.bias = o.bias, .init_scale = build.init.output_scale, .divided = Linear::Divided::inputs}),
       slot_(build.slot<Saved>()) {}
 
-Tensor Ffn::forward(Frame& f, Tensor x_TC) {
+TokenExchange::Started Ffn::start(Frame& f, Tensor x_TC) {
   const DividedLayer divided(f);
-  const Tensor up = up_.forward(f, exchange_.gather(f, x_TC));
+  return exchange_.start_gather(f, x_TC);
+}
+
+Tensor Ffn::forward(Frame& f, TokenExchange::Started gathered) {
+  const DividedLayer divided(f);
+  const Tensor up = up_.forward(f, gathered.wait(f));
   f.saved(slot_).up = up;
   const int64_t per_inner = options_.activation == Activation::swiglu ? 2 : 1;
   const Tensor inner = f.take(activation_, {up.shape[0], up.shape[1] / per_inner});
@@ -36,7 +41,7 @@ Tensor Ffn::forward(Frame& f, Tensor x_TC) {
   return down_.forward(f, inner);
 }
 
-Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
+TokenExchange::Started Ffn::start_backward_input(Frame& f, Tensor dy_TC) {
   const Tensor up = f.saved(slot_).up, dinner = down_.backward_input(f, dy_TC);
   const Tensor dup = f.take_gradient(activation_, up.shape);
   if (options_.activation == Activation::swiglu) {
@@ -45,7 +50,7 @@ Tensor Ffn::backward_input(Frame& f, Tensor dy_TC) {
   } else {
     gelu_backward(f.stream, {dup, dinner, up});
   }
-  return exchange_.sum_gradient(f, up_.backward_input(f, dup));
+  return exchange_.start_sum_gradient(f, up_.backward_input(f, dup));
 }
 
 void Ffn::backward_weight(Frame& f) {

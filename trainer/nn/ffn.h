@@ -10,8 +10,12 @@ class Ffn final : public Module {
  public:
   Ffn(Build& build, const std::string& name, int64_t channels, const FfnOptions& options);
 
-  Tensor forward(Frame& frame, Tensor x_TC) override;
-  Tensor backward_input(Frame& frame, Tensor dy_TC) override;
+  Tensor forward(Frame& frame, Tensor x_TC) override { return forward(frame, start(frame, x_TC)); }
+  Tensor backward_input(Frame& frame, Tensor dy_TC) override { return start_backward_input(frame, dy_TC).wait(frame); }
+  // The same in two steps. In between other ops may run while the ranks exchange tokens.
+  TokenExchange::Started start(Frame& frame, Tensor x_TC);
+  Tensor forward(Frame& frame, TokenExchange::Started gathered);
+  TokenExchange::Started start_backward_input(Frame& frame, Tensor dy_TC);
   void backward_weight(Frame& frame) override;
   void visit(ModuleVisitor& visitor) override;
 

@@ -1,5 +1,7 @@
 #include "trainer/nn/moe.h"
 
+#include <utility>
+
 #include "kernels/core/seeded_defect.h"
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/copy.h"
@@ -106,8 +108,11 @@ Tensor Moe::run_experts(Frame& f, const Saved& s, Tensor x_TC, Tensor base) {
 
 Tensor Moe::forward(Frame& f, Tensor x_TC) {
   Saved& s = f.saved(slot_);
+  // The router runs while the shared experts gather their input.
+  std::optional<TokenExchange::Started> gathered;
+  if (shared_) gathered = shared_->start(f, x_TC);
   route(f, s, x_TC);
-  const Tensor shared = shared_ ? shared_->forward(f, x_TC) : Tensor{};
+  const Tensor shared = shared_ ? shared_->forward(f, std::move(*gathered)) : Tensor{};
   if (shared_ && f.wants_values()) f.show("the output of the shared experts of " + name_, shared);
   return run_experts(f, s, x_TC, shared);
 }
@@ -153,10 +158,13 @@ Tensor Moe::backward_router(Frame& f, const Saved& s, Tensor dgate) {
 
 Tensor Moe::backward_input(Frame& f, Tensor dy_TC) {
   const Saved& s = f.saved(slot_);
+  // The routed experts run while the ranks sum the gradient of the shared experts' input.
+  std::optional<TokenExchange::Started> of_shared;
+  if (shared_) of_shared = shared_->start_backward_input(f, dy_TC);
   const Tensor dgate = f.take_statistic_gradient(s.gate.shape);
   const Tensor dx = backward_experts(f, s, dy_TC, dgate), drouter = backward_router(f, s, dgate);
   add(f.stream, {dx, dx, drouter});
-  if (shared_) add(f.stream, {dx, dx, shared_->backward_input(f, dy_TC)});
+  if (of_shared) add(f.stream, {dx, dx, of_shared->wait(f)});
   return dx;
 }
 

@@ -25,12 +25,32 @@ void TokenExchange::scatter_sum_to(Stream& stream, Tensor own, Tensor all) const
   group_->reduce_scatter_v(stream, own, all, equal_counts(own.count(), size()))->wait(stream);
 }
 
-Tensor TokenExchange::gather(Frame& f, Tensor own) const {
-  if (size() == 1) return own;
-  const Tensor all = f.take(own.dtype, own.shape.with(0, own.shape[0] * size()));
-  gather_to(f.stream, all, own);
-  return all;
+Tensor TokenExchange::Started::wait(Frame& f) {
+  if (work_ == nullptr) return result_;
+  work_->wait(f.stream);
+  if (received_.dtype != result_.dtype) copy(f.stream, result_, received_);
+  return result_;
 }
+
+TokenExchange::Started TokenExchange::start_gather(Frame& f, Tensor own) const {
+  Started started(own);
+  if (size() == 1) return started;
+  started.result_ = started.received_ = f.take(own.dtype, own.shape.with(0, own.shape[0] * size()));
+  started.work_ = group_->all_gather_v(f.stream, started.result_, own, equal_counts(own.count(), size()));
+  return started;
+}
+
+TokenExchange::Started TokenExchange::start_sum_gradient(Frame& f, Tensor partial) const {
+  Started started(partial);
+  if (size() == 1) return started;
+  const Shape own = partial.shape.with(0, partial.shape[0] / size());
+  started.result_ = started.received_ = f.take_gradient(activation_, own);
+  if (partial.dtype != started.result_.dtype) started.received_ = f.take_gradient(partial.dtype, own);
+  started.work_ = group_->reduce_scatter_v(f.stream, started.received_, partial, equal_counts(own.count(), size()));
+  return started;
+}
+
+Tensor TokenExchange::gather(Frame& f, Tensor own) const { return start_gather(f, own).wait(f); }
 
 Tensor TokenExchange::gather_gradient(Frame& f, Tensor own) const {
   if (size() == 1) return own;

@@ -9,13 +9,32 @@ namespace birkhoff {
 // the n ranks of the group. A layer enters by gathering the tokens of all ranks, and leaves by summing the ranks'
 // partial results, of which each rank receives its own tokens. In the backward the two change places.
 //
-// All functions are collective over the group. With one rank they return their argument.
-// Source: Korthikanti et al. 2022, arXiv:2205.05198, section 4.2 (sequence parallelism).
+// All functions are collective over the group. With one rank they return their argument. Several exchanges may be under
+// way: all ranks must start them in the same order, and may wait for them in any. Ops that run between the start and
+// the wait hide the exchange and the time until the slowest rank starts it. Source: Korthikanti et al. 2022,
+// arXiv:2205.05198, section 4.2 (sequence parallelism).
 class TokenExchange {
  public:
   explicit TokenExchange(const Build& build);
 
   int size() const { return group_ ? group_->size() : 1; }
+  // An exchange that is under way. What it reads and writes must stay where it is until wait() has returned.
+  class Started {
+   public:
+    // One that is done.
+    explicit Started(Tensor result) : result_(result) {}
+    // Returns the result. Called once.
+    Tensor wait(Frame& frame);
+
+   private:
+    friend class TokenExchange;
+    Communicator::Pending work_;
+    Tensor received_, result_;
+  };
+  // gather() in two steps.
+  Started start_gather(Frame& frame, Tensor own) const;
+  // sum_gradient() in two steps. What it receives before it is rounded stays in gradient memory.
+  Started start_sum_gradient(Frame& frame, Tensor partial) const;
   // Own tokens [T / n, ...] -> the tokens of all ranks [T, ...], in activation memory.
   Tensor gather(Frame& frame, Tensor own) const;
   // The same in gradient memory.
