@@ -207,7 +207,7 @@ TEST_F(Data, AShardDeletedWhileTrainingReadsItEndsTheRunWithCodeSix) {
     ASSERT_TRUE(run.shows("step: 2/", 60)) << run.output();
     std::filesystem::rename(shards, moved);
     EXPECT_EQ(run.wait(60), 6) << run.output();
-    EXPECT_THAT(run.output(), AllOf(HasSubstr("data error: rank "), HasSubstr("no such file")));
+    EXPECT_THAT(run.output(), AllOf(HasSubstr("\ndata error: "), HasSubstr("no such file")));
     std::filesystem::rename(moved, shards);
   }
 }

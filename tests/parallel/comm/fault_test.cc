@@ -129,13 +129,20 @@ TEST_F(Fault, AKilledRankIsMissedEvenWhereTheLauncherKeepsTheOthers) {
   EXPECT_LT(o.seconds, kLongest_s);
 }
 
-// mpirun waits for the others, and then returns a code of its own for a rank that has not ended MPI.
+// mpirun returns a code of its own for a rank that has not ended MPI. Whether it ends the other ranks before they miss
+// this one depends on how fast they reach the deadline, so here it is told to keep them.
 TEST_F(Fault, ARankThatExitsEarlyWithoutAnErrorIsMissed) {
-  const Outcome o = run(mpirun_, "exit 1");
-  EXPECT_NE(o.code, 0) << o.output;
+  const Outcome o = run(mpirun_ + "--enable-recovery", "exit 1");
   EXPECT_EQ(errors_in(o.output), 1) << o.output;
   EXPECT_THAT(o.output,
               HasSubstr("error: step 3 did not end within 1 s: the cause is in rank 1 of 3, which is silent"));
+  EXPECT_LT(o.seconds, kLongest_s);
+}
+
+TEST_F(Fault, ARankThatExitsEarlyWithoutAnErrorEndsTheRun) {
+  const Outcome o = run(mpirun_, "exit 1");
+  EXPECT_NE(o.code, 0) << o.output;
+  EXPECT_LE(errors_in(o.output), 1) << o.output;
   EXPECT_LT(o.seconds, kLongest_s);
 }
 

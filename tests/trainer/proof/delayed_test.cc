@@ -102,6 +102,7 @@ INSTANTIATE_TEST_SUITE_P(Layouts, DelayedTraining,
                            return name;
                          });
 
+#ifndef BIRKHOFF_SANITIZED  // the defect is a data race
 // At tp2.dp2 the gradients of divided weights are summed over dp and the losses over all ranks, so waiting for the
 // losses does not mean that those gradients have been summed.
 TEST(DelayedTraining, ShowsAWaitThatComesTooLate) {
@@ -114,6 +115,7 @@ TEST(DelayedTraining, ShowsAWaitThatComesTooLate) {
   seeded.clear();
   EXPECT_EQ(found, kSeeds);
 }
+#endif
 
 }  // namespace
 }  // namespace test
