@@ -17,7 +17,7 @@ namespace {
 #ifdef BIRKHOFF_SANITIZED
 constexpr int64_t kPairs = 1;  // sanitizers make a proof slow, and look for faults that hardly depend on the model
 #else
-constexpr int64_t kPairs = 4;
+constexpr int64_t kPairs = 30;
 #endif
 
 int64_t number_from(const char* variable, int64_t otherwise) {
