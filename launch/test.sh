@@ -4,17 +4,21 @@
 #   launch/test.sh --all    also: a debug build by clang, address and thread sanitizers, short runs of the fuzz
 #                           targets, the CUDA build, format, layering, header self-sufficiency, and the tests that
 #                           need PyPI
+#   launch/test.sh --proof  one g++ build and the whole proof of layouts (tests/proof)
 # Packages are installed by apt where they are missing (root or sudo). JOBS limits the parallel jobs.
 source "$(dirname "$0")/shell/common.sh"
 
 ALL=0
+PROOF=0
 for argument in "$@"; do
   case $argument in
     --all) ALL=1 ;;
-    -h | --help) sed -n '2,7s/^# \?//p' "$0"; exit 0 ;;
-    *) die "unknown argument '$argument'; expected --all or nothing" ;;
+    --proof) PROOF=1 ;;
+    -h | --help) sed -n '2,8s/^# \?//p' "$0"; exit 0 ;;
+    *) die "unknown argument '$argument'; expected --all, --proof or nothing" ;;
   esac
 done
+if [ $ALL$PROOF = 11 ]; then die "--all and --proof were given; expected one of them"; fi
 
 # skipped LOG: prints which tests in CTest's log were skipped, and why.
 skipped() {
@@ -100,5 +104,9 @@ if [ ${#FAILED[@]} -gt 0 ]; then printf 'FAILED: %s\n' "${FAILED[@]}"; fi
 
 # Last, so that CTest's summary ends the output.
 printf '\n== tests (g++)\n'
-if [ $ALL = 1 ]; then run_tests cpu; else run_tests cpu -LE oracle; fi
+case $ALL$PROOF in
+  10) run_tests cpu -LE proof ;;
+  01) run_tests cpu -L proof --verbose ;;
+  *) run_tests cpu -LE 'oracle|proof' ;;
+esac
 [ ${#FAILED[@]} = 0 ]

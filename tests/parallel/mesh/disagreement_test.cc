@@ -1,4 +1,5 @@
 // Ranks of a group that call different collectives get an error, in every group that a mesh can have.
+#include <latch>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -161,12 +162,18 @@ TEST(Disagreement, MessagesNameRanksAsInTheWorld) {
       }),
       HasSubstr("the ranks of group dp disagree: rank 1 calls send of 4 f64 to rank 3 tag 5, rank 3 calls recv of "
                 "3 f64 from rank 1 tag 5"));
-  EXPECT_THAT(failure([](Communicator& dp) {
+  std::latch dropped(1);
+  EXPECT_THAT(failure([&](Communicator& dp) {
                 std::vector<double> v(4);
-                auto pending = dp.broadcast(host_stream(), tensor_of(v, 4), 1);
-                if (dp.rank() == 0) wait_on_host(std::move(pending));
+                if (dp.rank() == 0) {
+                  dropped.wait();
+                  dp.barrier();
+                } else {  // the root does not call it, so it is pending
+                  dp.broadcast(host_stream(), tensor_of(v, 4), 0);
+                  dropped.count_down();
+                }
               }),
-              HasSubstr("rank 3 left while its broadcast of 4 f64 from rank 3 in group dp was pending"));
+              HasSubstr("rank 3 left while its broadcast of 4 f64 from rank 1 in group dp was pending"));
   EXPECT_THAT(failure([](Communicator& dp) { agree(dp, dp.rank() == 0, "no room"); }), HasSubstr("rank 3: no room"));
   EXPECT_THAT(failure([](Communicator& dp) { require_same(dp, "the seed", std::to_string(dp.rank())); }),
               HasSubstr("rank 3: the seed differs: '1' here, '0' on rank 1"));

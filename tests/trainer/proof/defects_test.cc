@@ -49,11 +49,26 @@ LayoutVerdict verdict(const std::string& layout_text, const std::vector<std::str
   return proof.prove(layout);
 }
 
+// A row of a table: the layout, the defect, and either the family's worst error with its bound and how many times the
+// bound it is, or the failure of an exact comparison.
+std::string row(const Case& c, const Verdict& verdict) {
+  const std::string start = concat("| ", c.layout, " | ", c.defect, " | ");
+  if (*c.family != 0) {
+    const Worst& worst = verdict.worst.at(c.family);
+    return concat(start, c.family, " | ", worst.error, " | ", worst.bound, " | ", worst.error / worst.bound, " |");
+  }
+  for (const std::string& failure : verdict.failures) {
+    if (testing::Matches(MatchesRegex(c.failure))(failure)) return concat(start, "exact | ", failure, " | | |");
+  }
+  return concat(start, "not found | | | |");
+}
+
 TEST_P(SeededDefect, IsFoundInItsFamily) {
   const Case& c = GetParam();
   seeded = c.defect;
   const LayoutVerdict v = verdict(c.layout, c.overrides);
   seeded.clear();
+  std::printf("%s\n", row(c, v.verdict).c_str());
   EXPECT_THAT(v.verdict.failures, Contains(MatchesRegex(c.failure))) << print(v);
   if (*c.family == 0) return;
   const Worst& worst = v.verdict.worst.at(c.family);
