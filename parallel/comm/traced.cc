@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/error.h"
+#include "parallel/comm/forwarding.h"
 
 namespace birkhoff {
 namespace {
@@ -136,28 +137,17 @@ Waiting Trace::waiting_for() const {
   return all;
 }
 
-class TracedCommunicator final : public Communicator {
+class TracedCommunicator final : public ForwardingCommunicator {
  public:
-  TracedCommunicator(Communicator& inner, Trace& trace) : inner_(inner), trace_(trace) { trace_.watch(&inner_); }
-  TracedCommunicator(std::unique_ptr<Communicator> inner, Trace& trace) : TracedCommunicator(*inner, trace) {
-    owned_ = std::move(inner);
+  TracedCommunicator(Inner inner, Trace& trace) : ForwardingCommunicator(std::move(inner)), trace_(trace) {
+    trace_.watch(&this->inner());
   }
-  ~TracedCommunicator() override { trace_.unwatch(&inner_); }
-
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
-  void progress() override { inner_.progress(); }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+  ~TracedCommunicator() override { trace_.unwatch(&inner()); }
 
   Pending start(Operation operation) override {
-    auto record = trace_.add(inner_, operation);
+    auto record = trace_.add(inner(), operation);
     try {
-      auto work = inner_.start(std::move(operation));
+      auto work = inner().start(std::move(operation));
       return std::make_unique<Trace::TracedWork>(trace_, std::move(record), std::move(work));
     } catch (...) {
       trace_.set(record, Trace::State::failed);
@@ -165,10 +155,10 @@ class TracedCommunicator final : public Communicator {
     }
   }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    const auto record = trace_.add(inner_, {.op = Op::split});
+    const auto record = trace_.add(inner(), {.op = Op::split});
     trace_.set(record, Trace::State::waiting);
     try {
-      auto part = inner_.split(color, key, name);
+      auto part = inner().split(color, key, name);
       trace_.set(record, Trace::State::done);
       return std::make_unique<TracedCommunicator>(std::move(part), trace_);
     } catch (...) {
@@ -178,8 +168,6 @@ class TracedCommunicator final : public Communicator {
   }
 
  private:
-  std::unique_ptr<Communicator> owned_;
-  Communicator& inner_;
   Trace& trace_;
 };
 

@@ -14,6 +14,7 @@
 #include "launch/cli/commands.h"
 #include "launch/guard.h"
 #include "launch/mpi_start.h"
+#include "parallel/comm/forwarding.h"
 #include "parallel/comm/mpi/mpi_world.h"
 
 namespace birkhoff {
@@ -30,38 +31,25 @@ struct Fault {
   }
 };
 
-class FaultyCommunicator final : public Communicator {
+class FaultyCommunicator final : public ForwardingCommunicator {
  public:
-  FaultyCommunicator(Communicator& inner, Fault& fault) : inner_(inner), fault_(fault) {}
-  FaultyCommunicator(std::unique_ptr<Communicator> inner, Fault& fault) : FaultyCommunicator(*inner, fault) {
-    owned_ = std::move(inner);
-  }
+  FaultyCommunicator(Inner inner, Fault& fault) : ForwardingCommunicator(std::move(inner)), fault_(fault) {}
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   void progress() override {
     fault_.at("forward");
-    inner_.progress();
+    inner().progress();
   }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    return std::make_unique<FaultyCommunicator>(inner_.split(color, key, name), fault_);
+    return std::make_unique<FaultyCommunicator>(inner().split(color, key, name), fault_);
   }
   Pending start(Operation operation) override {
     fault_.at(operation.where.function_name());
     fault_.at(std::filesystem::path(operation.where.file_name()).filename().string());
-    fault_.at(inner_.name());
-    return inner_.start(std::move(operation));
+    fault_.at(inner().name());
+    return inner().start(std::move(operation));
   }
 
  private:
-  std::unique_ptr<Communicator> owned_;
-  Communicator& inner_;
   Fault& fault_;
 };
 

@@ -9,6 +9,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/philox.h"
 #include "parallel/comm/engine/backoff.h"
+#include "parallel/comm/forwarding.h"
 
 namespace birkhoff {
 namespace {
@@ -144,42 +145,30 @@ class DelayedWork final : public Work {
   std::shared_ptr<Delayed> operation_;
 };
 
-class DelayedCommunicator final : public Communicator {
+class DelayedCommunicator final : public ForwardingCommunicator {
  public:
-  DelayedCommunicator(Communicator& inner, std::shared_ptr<Delays> delays,
-                      std::unique_ptr<Communicator> owned = nullptr)
-      : owned_(std::move(owned)), inner_(inner), delays_(std::move(delays)), group_(delays_->add(inner_)) {}
+  DelayedCommunicator(Inner inner, std::shared_ptr<Delays> delays)
+      : ForwardingCommunicator(std::move(inner)), delays_(std::move(delays)), group_(delays_->add(this->inner())) {}
   ~DelayedCommunicator() override { delays_->remove(group_); }
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   void progress() override {
     delays_->take_turn();
-    inner_.progress();
+    inner().progress();
   }
   // A split blocks in `inner`, where no turns are taken, so everything begins first.
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
     delays_->begin_all();
-    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
-    Communicator& group = *part;
-    return std::make_unique<DelayedCommunicator>(group, delays_, std::move(part));
+    return std::make_unique<DelayedCommunicator>(inner().split(color, key, name), delays_);
   }
   Wait waiting_for() const override {
     const std::string first = delays_->first(*group_);
-    return first.empty() ? inner_.waiting_for() : Wait{concat(first, ", which is delayed"), {}};
+    return first.empty() ? inner().waiting_for() : Wait{concat(first, ", which is delayed"), {}};
   }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   Pending start(Operation operation) override {
     return std::make_unique<DelayedWork>(delays_, group_, delays_->start(*group_, std::move(operation)));
   }
 
  private:
-  std::unique_ptr<Communicator> owned_;
-  Communicator& inner_;
   std::shared_ptr<Delays> delays_;
   std::shared_ptr<DelayedGroup> group_;
 };

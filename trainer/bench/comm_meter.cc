@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "parallel/comm/forwarding.h"
 #include "trainer/bench/timing.h"
 
 namespace birkhoff {
@@ -43,29 +44,19 @@ class MeteredWork final : public Work {
   Communicator::Pending inner_;
 };
 
-class MeteredCommunicator final : public Communicator {
+class MeteredCommunicator final : public ForwardingCommunicator {
  public:
-  MeteredCommunicator(Communicator& inner, CommMeter& meter, std::shared_ptr<Unwaited> unwaited,
-                      std::unique_ptr<Communicator> owned = nullptr)
-      : inner_(inner), meter_(meter), unwaited_(std::move(unwaited)), owned_(std::move(owned)) {}
+  MeteredCommunicator(Inner inner, CommMeter& meter, std::shared_ptr<Unwaited> unwaited)
+      : ForwardingCommunicator(std::move(inner)), meter_(meter), unwaited_(std::move(unwaited)) {}
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
+    std::unique_ptr<Communicator> part = inner().split(color, key, name);
     if (part->size() == 1) return part;
-    Communicator& group = *part;
-    return std::make_unique<MeteredCommunicator>(group, meter_, unwaited_, std::move(part));
+    return std::make_unique<MeteredCommunicator>(std::move(part), meter_, unwaited_);
   }
 
   void progress() override {
-    meter_.progress_s += seconds_of([&] { inner_.progress(); });
+    meter_.progress_s += seconds_of([&] { inner().progress(); });
     ++meter_.progress_calls;
   }
 
@@ -75,18 +66,16 @@ class MeteredCommunicator final : public Communicator {
     ++row.calls;
     row.bytes += bytes;
     const Stopwatch watch;
-    Pending work = inner_.start(std::move(operation));
+    Pending work = inner().start(std::move(operation));
     row.start_s += watch.seconds();
     return std::make_unique<MeteredWork>(row, bytes, *unwaited_, std::move(work));
   }
 
  private:
-  Communicator& inner_;
   CommMeter& meter_;
   // Shared by all groups split from one communicator, since a wait in one group makes progress on the operations of
   // all.
   std::shared_ptr<Unwaited> unwaited_;
-  std::unique_ptr<Communicator> owned_;
 };
 
 }  // namespace

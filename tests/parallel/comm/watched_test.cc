@@ -13,6 +13,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/process_tag.h"
 #include "parallel/comm/dumps.h"
+#include "parallel/comm/forwarding.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "tests/support/host_stream.h"
 #include "tests/support/temp_dir.h"
@@ -52,25 +53,16 @@ struct Printed {
 };
 
 // The world, as if its ranks were on hosts of so many ranks.
-class OnHosts final : public Communicator {
+class OnHosts final : public ForwardingCommunicator {
  public:
-  OnHosts(Communicator& inner, int ranks_of_host) : inner_(inner), ranks_of_host_(ranks_of_host) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.rank() % ranks_of_host_; }
+  OnHosts(Communicator& inner, int ranks_of_host) : ForwardingCommunicator(inner), ranks_of_host_(ranks_of_host) {}
+  int local_rank() const override { return inner().rank() % ranks_of_host_; }
   int local_size() const override { return ranks_of_host_; }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    return inner_.split(color, key, name);
+    return inner().split(color, key, name);
   }
-  void progress() override { inner_.progress(); }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
-  Pending start(Operation operation) override { return inner_.start(std::move(operation)); }
 
  private:
-  Communicator& inner_;
   int ranks_of_host_;
 };
 

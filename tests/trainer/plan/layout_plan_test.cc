@@ -8,6 +8,7 @@
 
 #include "kernels/core/error.h"
 #include "parallel/comm/engine/memory_exchange.h"
+#include "parallel/comm/forwarding.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "trainer/bench/subject.h"
 #include "trainer/checkpoint/save.h"
@@ -33,34 +34,20 @@ Config config(std::vector<std::string> overrides = {}) {
 // Bytes that a rank really sends, by group and operation.
 using Counts = std::map<std::pair<std::string, Op>, int64_t>;
 
-class CountedCommunicator final : public Communicator {
+class CountedCommunicator final : public ForwardingCommunicator {
  public:
-  CountedCommunicator(Communicator& inner, Counts& counts, std::unique_ptr<Communicator> owned = nullptr)
-      : inner_(inner), counts_(counts), owned_(std::move(owned)) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
-  void progress() override { inner_.progress(); }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
+  CountedCommunicator(Inner inner, Counts& counts) : ForwardingCommunicator(std::move(inner)), counts_(counts) {}
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
-    Communicator& group = *part;
-    return std::make_unique<CountedCommunicator>(group, counts_, std::move(part));
+    return std::make_unique<CountedCommunicator>(inner().split(color, key, name), counts_);
   }
   Pending start(Operation operation) override {
     counts_[{name(), operation.op}] +=
         operation.count_sent(rank(), size()) * static_cast<int64_t>(size_of(operation.dtype()));
-    return inner_.start(std::move(operation));
+    return inner().start(std::move(operation));
   }
 
  private:
-  Communicator& inner_;
   Counts& counts_;
-  std::unique_ptr<Communicator> owned_;
 };
 
 class VisitedBytes final : public StateVisitor {

@@ -1,6 +1,7 @@
 // The reduction of gradients overlaps with the backward pass. The order of a rank's ops and collectives shows it.
 #include <gtest/gtest.h>
 
+#include "parallel/comm/forwarding.h"
 #include "parallel/comm/threads/run_ranks.h"
 #include "tests/trainer/support/tiny_model.h"
 #include "trainer/step/trainer.h"
@@ -26,36 +27,23 @@ struct Events final : OpObserver {
   int64_t ops = 0, progress = 0;
 };
 
-class RecordedCommunicator final : public Communicator {
+class RecordedCommunicator final : public ForwardingCommunicator {
  public:
-  RecordedCommunicator(Communicator& inner, Events& events, std::unique_ptr<Communicator> owned = nullptr)
-      : inner_(inner), events_(events), owned_(std::move(owned)) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  int local_rank() const override { return inner_.local_rank(); }
-  int local_size() const override { return inner_.local_size(); }
-  const std::string& name() const override { return inner_.name(); }
-  int world_rank(int rank) const override { return inner_.world_rank(rank); }
+  RecordedCommunicator(Inner inner, Events& events) : ForwardingCommunicator(std::move(inner)), events_(events) {}
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override {
-    std::unique_ptr<Communicator> part = inner_.split(color, key, name);
-    Communicator& group = *part;
-    return std::make_unique<RecordedCommunicator>(group, events_, std::move(part));
+    return std::make_unique<RecordedCommunicator>(inner().split(color, key, name), events_);
   }
   void progress() override {
     ++events_.progress;
-    inner_.progress();
+    inner().progress();
   }
-  Wait waiting_for() const override { return inner_.waiting_for(); }
-  void abort(const std::string& why, int exit_code) noexcept override { inner_.abort(why, exit_code); }
   Pending start(Operation operation) override {
     events_.names.emplace_back(name_of(operation.op));
-    return inner_.start(std::move(operation));
+    return inner().start(std::move(operation));
   }
 
  private:
-  Communicator& inner_;
   Events& events_;
-  std::unique_ptr<Communicator> owned_;
 };
 
 Events events_of_a_step(const ModelOptions& options) {
