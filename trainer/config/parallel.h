@@ -27,10 +27,12 @@ struct ParallelConfig {
     s("etp", etp, Limits{1, 1e6}, "ranks that divide the inner width of an expert; etp * ep divides dp * tp * cp")
         .free();
     s("engram", engram, Limits{1, 1e6}, "ranks that together hold an Engram table; divides dp * tp * cp").free();
-    s("dispatch", dispatch,
-      "how tokens reach experts of other ranks; grouped: once to each of the router's groups of experts instead of "
-      "once to each expert")
-        .free();
+    s.unused_if(ep == 1, "ep is 1", [&] {
+      s("dispatch", dispatch,
+        "how tokens reach experts of other ranks; grouped: once to each of the router's groups of experts instead of "
+        "once to each expert")
+          .free();
+    });
     s("timeout_init_s", timeout_init_s, Limits{1, 1e6}, "deadline of the start-up, up to the first step").free();
     s("timeout_step_s", timeout_step_s, Limits{1, 1e6},
       "deadline of a step; a step with a value that is not finite takes up to four times as long as others")

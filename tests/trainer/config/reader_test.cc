@@ -393,6 +393,8 @@ TEST(Reader, WarnsOfSettingsThatNothingReads) {
               testing::IsEmpty());
   EXPECT_THAT(warnings("model: {moe: {num_experts: 4, top_k: 2}}\n", {"model.moe.num_experts=0"}),
               testing::ElementsAre("x.yaml:1: model.moe.top_k has no effect: model.moe.num_experts is 0"));
+  EXPECT_THAT(warnings("parallel: {dispatch: grouped}\n"),
+              testing::ElementsAre("x.yaml:1: parallel.dispatch has no effect: parallel.ep is 1"));
   EXPECT_THAT(warnings("run: {seed: 1}\n", {"optimizer.muon.momentum=0.5"}),
               testing::ElementsAre("--set: optimizer.muon.momentum has no effect: optimizer.type is not muon"));
   EXPECT_THAT(
