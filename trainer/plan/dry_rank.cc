@@ -9,6 +9,7 @@
 #include "parallel/comm/engine/memory_exchange.h"
 #include "trainer/config/layout_rules.h"
 #include "trainer/step/build.h"
+#include "trainer/step/gain_meter.h"
 
 namespace birkhoff {
 namespace {
@@ -147,12 +148,23 @@ Traffic DryRank::traffic_of(const std::function<void()>& body) {
   return std::exchange(traffic_, {});
 }
 
-// What layers exchange grows with the number of microbatches, and nothing else does. So two steps, which differ by one
-// microbatch, tell it apart.
+// The gain of all microbatches is exchanged together at the end of a step. A rank's part of such a sum does not grow by
+// the same number of elements with each microbatch.
+Traffic DryRank::gain_traffic(Trainer& trainer, int64_t microbatches) {
+  trainer.measure_gain(true);
+  const bool measured = trainer.step(placeholder_step(config_, 1), 0).gain.has_value();
+  trainer.measure_gain(false);
+  if (!measured) return {};
+  Arena memory(model_->build.device);
+  const std::vector<std::vector<double>> sums(static_cast<size_t>(microbatches), std::vector<double>(3));
+  return traffic_of([&] { GainMeter(memory).largest(sums, mesh_->group(Group::tp), mesh_->world()); });
+}
+
+// Without the gain, what layers exchange grows with the number of microbatches, and nothing else does. So two steps,
+// which differ by one microbatch, tell it apart.
 std::vector<SentBytes> DryRank::sent() {
   Stream stream{model_->build.device};
   Trainer trainer(stream, *mesh_, *model_, trainer_options(config_, hash_.get()));
-  trainer.measure_gain(true);
   ParameterStore& parameters = *model_->parameters;
   Traffic one = traffic_of([&] { trainer.step(placeholder_step(config_, 1), 0); });
   Traffic two = traffic_of([&] { trainer.step(placeholder_step(config_, 2), 0); });
@@ -164,6 +176,7 @@ std::vector<SentBytes> DryRank::sent() {
   Traffic matrices = traffic_of([&] { trainer.optimizer().step(stream, {}); });
   const int64_t microbatches =
       config_.batch.global_batch_size / (config_.batch.micro_batch_size * mesh_->degree(Axis::dp));
+  Traffic gain = gain_traffic(trainer, microbatches);
   std::set<std::string> names;
   for (int g = 0; g < kNumGroups; ++g) {
     const Communicator& group = mesh_->group(static_cast<Group>(g));
@@ -176,6 +189,7 @@ std::vector<SentBytes> DryRank::sent() {
     s.layers = of_microbatch * microbatches;
     s.sums = one[name] - of_microbatch - s.gradients - s.weights - s.matrices;
     BK_ASSERT(of_microbatch >= 0 && s.sums >= 0, "group ", name, " sends ", one[name], " and ", two[name], " bytes");
+    s.sums += gain[name];
     for (const auto& table : model_->tables) {
       if (table->group().name() != name) continue;
       // To ask for the rows, and again to return their gradients, a rank sends the numbers of rows and their count.

@@ -10,6 +10,8 @@
 
 namespace birkhoff {
 
+class Trainer;
+
 // What one rank sends to the other ranks of a group in a step (Operation::count_sent).
 struct SentBytes {
   std::string group;       // its name, that of the first axis or purpose that needs it (Mesh::group)
@@ -18,7 +20,7 @@ struct SentBytes {
   int64_t matrices = 0;    // gradients and values of matrices for the rank that updates them by Muon, and new values
   int64_t layers = 0;      // between the ranks that compute a layer together, over all microbatches
   int64_t table_rows = 0;  // rows of tables and their gradients; see DryRank::sent()
-  int64_t sums = 0;        // losses, loads, norms, and what the update of a table sums
+  int64_t sums = 0;        // losses, loads, norms, gains, and what the update of a table sums
   int64_t total() const { return gradients + weights + matrices + layers + table_rows + sums; }
   bool operator==(const SentBytes&) const = default;
 };
@@ -52,6 +54,7 @@ class DryRank {
   int64_t row_bytes() const;
   int64_t buffer_bytes() const;
   Traffic traffic_of(const std::function<void()>& body);
+  Traffic gain_traffic(Trainer& trainer, int64_t microbatches);
 
   Config config_;
   Traffic traffic_;

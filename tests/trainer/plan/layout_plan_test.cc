@@ -289,6 +289,14 @@ TEST(LayoutPlan, ListsTheLayoutWhoseFullestRankHoldsTheLeastFirst) {
   EXPECT_THAT(print({wide, narrow}), ContainsRegex("tp2.dp2 +8 +0 +99\ndp4 +9 +1 +8\n"));
 }
 
+// Sums whose elements a group does not divide evenly are among what is counted.
+TEST(LayoutPlan, DescribesEveryLayoutOfEightRanks) {
+  const Config c = config();
+  const std::vector<MeshDegrees> layouts = layouts_of(c, 8);
+  EXPECT_GT(layouts.size(), 10u);
+  for (const MeshDegrees& layout : layouts) EXPECT_EQ(plan_layout(c, layout).ranks.size(), 8u) << layout_name(layout);
+}
+
 TEST(LayoutPlan, RefusesMoreRanksThanItDescribes) { EXPECT_THROW(plan_layout(config(), {.dp = 4097}), UserError); }
 
 }  // namespace
