@@ -7,10 +7,13 @@
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
 #include "launch/last_words.h"
+#include "launch/program_identity.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/watched.h"
 #include "trainer/bench/step_worker.h"
+#include "trainer/config/layout_rules.h"
 #include "trainer/config/reader.h"
+#include "trainer/run/same_run.h"
 
 namespace birkhoff {
 namespace {
@@ -31,6 +34,11 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
+  std::error_code missing;
+  const auto there = std::filesystem::status(a.output, missing).type();
+  BK_CHECK(a.output.empty() || there == std::filesystem::file_type::not_found ||
+               there == std::filesystem::file_type::regular,
+           "--output is ", a.output, ", which is no regular file; name a file");
   BK_CHECK(a.timeout_s >= 0, "--timeout is ", a.timeout_s, ", expected at least 0");
   BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}, a.layouts, nullptr};
   if (a.config.empty()) return o;
@@ -46,6 +54,12 @@ BenchOptions options_of(const Arguments& a) {
 enum class Ranks { one, any };
 using Scenario = Report (*)(Communicator&, const BenchOptions&);
 
+// What must be the same on all ranks, besides the config.
+std::string text_of(const Arguments& a) {
+  return concat("--rounds ", a.rounds, " --layouts '", a.layouts, "' --directory '", a.directory, "' --data '", a.data,
+                "'", a.speed_only ? " --speed-only" : "");
+}
+
 ExitCode run(Communicator& unrecorded, const std::string& name, Scenario scenario, Ranks ranks, const Arguments& a) {
   WatchedWorld watched(unrecorded, process_end());
   Communicator& world = watched.world();
@@ -58,6 +72,11 @@ ExitCode run(Communicator& unrecorded, const std::string& name, Scenario scenari
     BK_CHECK(ranks == Ranks::any || world.size() == 1, "bench ", name, " measures one process, but ", world.size(),
              " ranks were started; start it without mpirun");
   });
+  if (scenario == bench_layout && world.rank() == 0) {
+    for (const std::string& setting : given_degrees(options.config.parallel))
+      std::fprintf(stderr, "warning: %s has no effect: --layouts names the layouts\n", setting.c_str());
+  }
+  check_same_inputs(world, options.config, program_identity(), text_of(a));
   options.unrecorded = &unrecorded;
   const Report report = scenario(world, options);
   agree(world, [&] {

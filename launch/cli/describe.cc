@@ -13,10 +13,12 @@
 namespace birkhoff {
 namespace {
 
+constexpr int64_t kThoseOfTheLayout = INT64_MIN;  // not given
+
 struct DescribeOptions {
   std::string config, layout;
   std::vector<std::string> overrides;
-  int64_t ranks = 0;  // 0: those of the layout
+  int64_t ranks = kThoseOfTheLayout;
 };
 
 LoadedConfig with_warnings(LoadedConfig loaded) {
@@ -60,20 +62,26 @@ ExitCode describe_model_of(const DescribeOptions& options) {
 
 // Describes every layout on so many ranks if only their number is given, otherwise one layout.
 ExitCode describe_layouts(const DescribeOptions& options) {
-  BK_CHECK(options.ranks >= 0 && options.ranks <= kMostPlannedRanks, "--ranks is ", options.ranks,
-           ", expected a number from 1 to ", kMostPlannedRanks);
+  const bool given = options.ranks != kThoseOfTheLayout;
+  const int64_t ranks = given ? options.ranks : 0;
+  BK_CHECK(!given || (ranks >= 1 && ranks <= kMostPlannedRanks), "--ranks is ", ranks, ", expected a number from 1 to ",
+           kMostPlannedRanks);
   const LoadedConfig loaded =
       with_warnings(load_with_layout(options.config, options.layout, options.overrides, ConfigUse::layout));
-  if (options.ranks > 0 && options.layout.empty()) {
-    const std::vector<MeshDegrees> layouts = layouts_of(loaded.config, options.ranks);
-    if (layouts.empty()) check_layout(loaded.config, {}, options.ranks);  // says why not
+  if (given && options.layout.empty()) {
+    for (const std::string& setting : given_degrees(loaded.config.parallel)) {
+      std::fprintf(stderr, "warning: %s has no effect: --ranks without --layout describes every layout\n",
+                   setting.c_str());
+    }
+    const std::vector<MeshDegrees> layouts = layouts_of(loaded.config, ranks);
+    if (layouts.empty()) check_layout(loaded.config, {}, ranks);  // says why not
     const Config config = with_vocabulary(loaded.config);
     std::vector<LayoutPlan> plans;
     for (const MeshDegrees& layout : layouts) plans.push_back(plan_layout(config, layout));
     std::fputs(print(std::move(plans)).c_str(), stdout);
     return ExitCode::done;
   }
-  const MeshDegrees layout = checked_layout(loaded.config, options.ranks);
+  const MeshDegrees layout = checked_layout(loaded.config, ranks);
   std::fputs(print(plan_layout(with_vocabulary(loaded.config), layout)).c_str(), stdout);
   return ExitCode::done;
 }

@@ -2,15 +2,14 @@
 #include <cmath>
 #include <cstdio>
 #include <exception>
-#include <fstream>
 
 #include "kernels/core/error.h"
-#include "kernels/core/hash.h"
 #include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "launch/cli/layout_option.h"
 #include "launch/console.h"
 #include "launch/last_words.h"
+#include "launch/program_identity.h"
 #include "launch/signals.h"
 #include "parallel/comm/agree.h"
 #include "trainer/metrics/json_lines.h"
@@ -27,16 +26,6 @@ const auto process_started = std::chrono::steady_clock::now();
 void print_line(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
-}
-
-// Identifies the binary by its version and the digest of its bytes; all ranks of a run must have the same.
-std::string program() {
-  std::ifstream in("/proc/self/exe", std::ios::binary);
-  Hasher hasher;
-  std::vector<char> part(1 << 20);
-  while (in.read(part.data(), static_cast<std::streamsize>(part.size())), in.gcount() > 0)
-    hasher.update(part.data(), static_cast<size_t>(in.gcount()));
-  return concat(BIRKHOFF_VERSION, ' ', hex16(hasher.digest()));
 }
 
 struct Arguments {
@@ -102,7 +91,7 @@ ExitCode train(Communicator& world, const Arguments& arguments) {
   RunReports reports;
   reports.stop_requested = stop_requested;
   reports.metrics = &metrics;
-  reports.program = program();
+  reports.program = program_identity();
   reports.started = process_started;
   if (world.rank() == 0) {
     print_line(print_config(config.config, config.origins));
@@ -130,7 +119,7 @@ ExitCode evaluate(Communicator& world, const Arguments& arguments) {
   WatchedWorld watched(world, process_end());
   RunReports reports;
   reports.log = print_line;
-  reports.program = program();
+  reports.program = program_identity();
   const LoadedConfig& config = arguments.agreed(watched);
   for (const std::string& warning : config.warnings) {
     if (world.rank() == 0) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -5,10 +6,10 @@
 #include "data/hdf5/bulk_file.h"
 #include "kernels/core/cpu/parallel.h"
 #include "kernels/core/error.h"
-#include "kernels/core/hash.h"
 #include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
 #include "launch/last_words.h"
+#include "launch/program_identity.h"
 #include "parallel/comm/agree.h"
 #include "parallel/comm/first_ranks.h"
 #include "parallel/comm/host_values.h"
@@ -18,6 +19,7 @@
 #include "trainer/proof/proof_config.h"
 #include "trainer/proof/proof_memory.h"
 #include "trainer/proof/report.h"
+#include "trainer/run/same_run.h"
 
 namespace birkhoff {
 namespace {
@@ -43,9 +45,9 @@ class Verification {
   // Collective. Errors: UserError, on all ranks, before any work.
   Verification(WatchedWorld& watched, const VerifyOptions& options) : o_(options), watched_(watched) {
     agree(world(), [&] { read(); });
-    require_same(world(), "the proof",
-                 concat(BIRKHOFF_VERSION, ' ', hex16(digest_config(config_)), ' ', o_.layouts, ' ', o_.steps, ' ',
-                        o_.ranks, ' ', o_.routing));
+    check_same_inputs(world(), config_, program_identity(),
+                      concat("--layouts ", o_.layouts, " --steps ", o_.steps, " --ranks ", o_.ranks, " --routing ",
+                             o_.routing, o_.list ? " --list" : ""));
   }
 
   ExitCode run() {
@@ -89,10 +91,19 @@ class Verification {
     for (const std::string& warning : loaded.warnings) {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());
     }
+    for (const std::string& setting : given_degrees(loaded.config.parallel)) {
+      if (is_first()) std::fprintf(stderr, "warning: %s has no effect: --layouts names the layouts\n", setting.c_str());
+    }
+    BK_CHECK(loaded.config.run.device != DeviceKind::reference || o_.recipe() == Recipe::f32, "--precision is ",
+             o_.precision, ", but the reference device computes everything in f64; leave out one of the two");
     // What a layout may divide depends on the recipe of the proof, not on that of the config.
     Config proven = loaded.config;
     proven.precision.recipe = proven.run.device == DeviceKind::reference ? Recipe::f32 : o_.recipe();
-    report_.choice = choose_layouts(o_.layouts, rules(proven));
+    report_.choice = choose_layouts(o_.layouts, rules(proven), proven.parallel.dispatch);
+    BK_CHECK(std::any_of(report_.choice.layouts.begin(), report_.choice.layouts.end(),
+                         [](const ProofLayout& layout) { return layout.ranks > 1; }),
+             "--layouts ", o_.layouts, " has one rank, which runs no other code than one rank, so it proves nothing; ",
+             "name a layout of several ranks, such as dp2");
     ProofConfig proof = proof_config(loaded.config, report_.choice.layouts, o_.recipe());
     config_ = std::move(proof.config);
     Proof::check(config_, o_.routes());
@@ -140,7 +151,7 @@ class Verification {
     report_.backend = o_.backend;
     report_.overrides = o_.overrides;
     report_.device = name_of(config_.run.device);
-    report_.recipe = name_of(config_.precision.recipe);
+    report_.recipe = config_.run.device == DeviceKind::reference ? "f64" : name_of(config_.precision.recipe);
     report_.routing = o_.routing;
     report_.steps = o_.steps;
     report_.ranks = o_.ranks;
@@ -153,9 +164,11 @@ class Verification {
   }
 
   ExitCode list() {
-    for (const ProofLayout& l : report_.choice.layouts) print_first(concat(l.name(), ", ", l.ranks, " ranks"));
-    print_left_out();
+    report_.complete = true;
     agree(world(), [&] { save(); });
+    for (const ProofLayout& l : report_.choice.layouts)
+      print_first(concat(l.name(), ", ", l.ranks, l.ranks == 1 ? " rank" : " ranks"));
+    print_left_out();
     return ExitCode::done;
   }
 
@@ -203,6 +216,9 @@ class Verification {
     std::string path;
     agree(world(), [&] {
       if (!is_first()) return;
+      std::error_code ignored;
+      BK_CHECK(std::filesystem::is_directory(parent, ignored), "--scratch is ", parent.string(),
+               ", which is no folder; make it first");
       path = made_.emplace(parent).path().string();
     });
     scratch_ = broadcast_on_host(world(), path, 0);

@@ -105,6 +105,8 @@ MeshDegrees parse_layout(std::string_view text) {
   MeshDegrees degrees;
   for (const AxisDegree& named : layout.axes) degree_of(degrees, named.axis) = named.degree;
   degrees.dispatch = layout.dispatch;
+  BK_CHECK(degrees.dispatch == Dispatch::plain || degrees.ep > 1, "layout '", text,
+           "': 'grouped' is a way to reach the experts of other ranks, but ep is 1; leave it out, or give ep a degree");
   return degrees;
 }
 

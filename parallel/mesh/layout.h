@@ -28,6 +28,7 @@ struct NamedLayout {
 // twice, a degree that is no number or 0.
 NamedLayout read_layout(std::string_view text);
 // The same as degrees: an axis that is not named has degree 1, except dp, which is left open (0).
+// Errors: also UserError for "grouped" without ep.
 MeshDegrees parse_layout(std::string_view text);
 
 // The reverse: "tp2.dp2.ep4.grouped". Axes of degree 1, and a dp that is open, are left out; "1" if nothing is left.

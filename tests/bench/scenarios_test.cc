@@ -130,6 +130,22 @@ TEST(BenchLayout, TakesTheLayoutsThatAreNamed) {
 }
 
 // Nothing hangs here; the rounds merely take longer than the deadline.
+TEST(BenchLayout, RefusesWhatItCannotMeasureBeforeAnyWork) {
+  const ProgramResult layouts = run_program(command(2, "layout", "--layouts tp3,foo"));
+  EXPECT_EQ(layouts.exit_code, 2);
+  EXPECT_THAT(layouts.output, testing::AllOf(HasSubstr("layout tp3"), HasSubstr("'foo' is not an axis")));
+  const ProgramResult output = run_program(command(2, "layout", "--layouts tp2 --output /dev/null"));
+  EXPECT_EQ(output.exit_code, 2);
+  EXPECT_THAT(output.output, HasSubstr("--output is /dev/null, which is no regular file"));
+  const ProgramResult device = run_program(command(2, "layout", "--layouts tp2 --set run.device=reference"));
+  EXPECT_EQ(device.exit_code, 2);
+  EXPECT_THAT(device.output, HasSubstr("bench layout measures the CPU, but run.device is reference"));
+  const std::string line = command(1, "layout", "--rounds 1 --layouts tp2");
+  const ProgramResult ranks = run_pair(line, line + ",ep2");
+  EXPECT_EQ(ranks.exit_code, 4);
+  EXPECT_THAT(ranks.output, testing::AllOf(HasSubstr("the ranks do not run the same program"), HasSubstr("'tp2,ep2'")));
+}
+
 TEST(BenchCollectives, EndsAtItsDeadlineWithAMessage) {
   const ProgramResult late =
       run_program(mpirun(2) + BIRKHOFF_PROGRAM + " bench collectives --rounds 1000000 --timeout 1");

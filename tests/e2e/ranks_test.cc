@@ -12,13 +12,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
-// Starts two ranks with different commands, by a script because mpirun 5.0.7 crashes if it is given two programs.
-ProgramResult run_pair(const TempDir& dir, const std::string& first, const std::string& second) {
-  std::ofstream(dir / "rank.sh") << "if [ $OMPI_COMM_WORLD_RANK = 0 ]; then\n  exec " << first << "\nelse\n  exec "
-                                 << second << "\nfi\n";
-  return run_program(mpirun(2) + "sh " + (dir / "rank.sh").string());
-}
-
 size_t count(const std::string& text, const std::string& part) {
   size_t n = 0;
   for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
@@ -28,7 +21,7 @@ size_t count(const std::string& text, const std::string& part) {
 TEST(SameRun, RanksWithOtherConfigurationsAreRefusedWithTheTable) {
   const TempDir dir;
   const ProgramResult run =
-      run_pair(dir, Training::shared().command(1, dir / "run"),
+      run_pair(Training::shared().command(1, dir / "run"),
                Training::shared().command(1, dir / "run", "--set run.steps=9 --set optimizer.learning_rate=1e-3"));
   EXPECT_EQ(run.exit_code, 4) << run.output;
   EXPECT_THAT(run.output,
@@ -45,7 +38,7 @@ TEST(SameRun, RanksOfOtherBinariesAreRefusedWithTheTable) {
   const std::string command = Training::shared().command(1, dir / "run");
   std::string other = command;
   other.replace(0, std::string(BIRKHOFF_PROGRAM).size(), (dir / "birkhoff").string());
-  const ProgramResult run = run_pair(dir, command, other);
+  const ProgramResult run = run_pair(command, other);
   EXPECT_EQ(run.exit_code, 4) << run.output;
   EXPECT_THAT(run.output, AllOf(HasSubstr("rank | host | binary | configuration"), HasSubstr("\n     0 | "),
                                 HasSubstr("\n     1 | "), Not(HasSubstr(" on rank 0, "))));
@@ -56,7 +49,7 @@ TEST(Deadline, OfTheStartUpCoversTheStartOfMpi) {
   const TempDir dir;
   for (const char* other : {"true", "sleep 1000"}) {
     const ProgramResult run =
-        run_pair(dir, Training::shared().command(1, dir / "run", "--set parallel.timeout_init_s=2"), other);
+        run_pair(Training::shared().command(1, dir / "run", "--set parallel.timeout_init_s=2"), other);
     EXPECT_EQ(run.exit_code, 4) << other << run.output;
     EXPECT_THAT(run.output, HasSubstr("communication error: [rank 0] the start of MPI did not end within 2 s "
                                       "(parallel.timeout_init_s: raise it if that is too short)"));

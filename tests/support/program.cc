@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/support/temp_dir.h"
+
 namespace birkhoff::test {
 namespace {
 
@@ -84,6 +86,14 @@ std::string Background::output() const {
 std::string mpirun(int ranks) {
   if (ranks <= 1) return "";
   return "mpirun -n " + std::to_string(ranks) + " --oversubscribe --bind-to none --mca pml ob1 --mca btl self,vader ";
+}
+
+ProgramResult run_pair(const std::string& first, const std::string& second) {
+  const TempDir dir;
+  // A script, because mpirun 5.0.7 crashes if it is given two programs.
+  std::ofstream(dir / "rank.sh") << "if [ $OMPI_COMM_WORLD_RANK = 0 ]; then\n  exec " << first << "\nelse\n  exec "
+                                 << second << "\nfi\n";
+  return run_program(mpirun(2) + "sh " + (dir / "rank.sh").string());
 }
 
 }  // namespace birkhoff::test

@@ -36,5 +36,7 @@ class Background {
 
 // "mpirun -n RANKS ... " with the options that tests need, or an empty string for one rank.
 std::string mpirun(int ranks);
+// Starts two ranks under mpirun, each with a command of its own.
+ProgramResult run_pair(const std::string& first, const std::string& second);
 
 }  // namespace birkhoff::test

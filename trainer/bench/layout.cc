@@ -15,6 +15,7 @@
 #include "trainer/bench/layout_memory.h"
 #include "trainer/bench/op_class.h"
 #include "trainer/bench/profiler.h"
+#include "trainer/bench/room.h"
 #include "trainer/bench/subject.h"
 #include "trainer/bench/timing.h"
 #include "trainer/config/layout_rules.h"
@@ -216,7 +217,10 @@ Report bench_layout(Communicator& world, const BenchOptions& o) {
   config.run.threads = 1;
   agree(world, [&] {
     BK_CHECK(world.size() > 1, "bench layout compares layouts of several ranks; start it with mpirun -n 2");
+    BK_CHECK(config.run.device == DeviceKind::cpu, "bench layout measures the CPU, but run.device is ",
+             name_of(config.run.device), "; leave it out");
     layouts = bench_layouts(config, o.layouts, world.size());
+    check_room(world, config, layouts);
   });
   start_watched_team(1);
   Report report{"layout", {}, {}, {}};

@@ -3,25 +3,36 @@
 #include <algorithm>
 #include <sstream>
 
+#include "kernels/core/error.h"
 #include "trainer/config/layout_rules.h"
 
 namespace birkhoff {
 namespace {
 
 // Whether the ranks differ along one axis besides dp, which is tp or ep.
-bool is_simple(const MeshDegrees& d) { return d.dispatch == Dispatch::plain && d.etp == 1 && (d.tp == 1 || d.ep == 1); }
+bool is_simple(const MeshDegrees& d) { return d.etp == 1 && (d.tp == 1 || d.ep == 1); }
 
 std::vector<MeshDegrees> named(const Config& config, const std::string& list, int ranks) {
   std::vector<MeshDegrees> layouts;
   if (list.empty() || list == "all") {
     for (const MeshDegrees& layout : layouts_of(config, ranks)) {
-      if (list == "all" || is_simple(layout)) layouts.push_back(layout);
+      const bool of_config = layout.ep == 1 || layout.dispatch == config.parallel.dispatch;
+      if (list == "all" || (is_simple(layout) && of_config)) layouts.push_back(layout);
     }
     return layouts;
   }
+  std::string problems;
   std::istringstream names(list);
-  for (std::string name; std::getline(names, name, ',');)
-    layouts.push_back(check_layout(config, parse_layout(name), ranks));
+  for (std::string name; std::getline(names, name, ',');) {
+    try {
+      MeshDegrees degrees = parse_layout(name);
+      if (degrees.ep > 1 && degrees.dispatch == Dispatch::plain) degrees.dispatch = config.parallel.dispatch;
+      layouts.push_back(check_layout(config, degrees, ranks));
+    } catch (const UserError& e) {
+      problems += concat(problems.empty() ? "" : "\n", e.what());
+    }
+  }
+  BK_CHECK(problems.empty(), problems);
   return layouts;
 }
 

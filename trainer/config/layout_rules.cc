@@ -113,7 +113,7 @@ class Rules {
     if (d_.dp > 0 && d_.dp != ranks / others) {
       const std::string left = others > 1 ? concat(", of which ", shared_by(), " leaves ", ranks / others) : "";
       return problem(Axis::dp, concat("does not fit the ", ranks, ranks == 1 ? " rank" : " ranks", left,
-                                      "; start another number of ranks, or set parallel.dp to 0"));
+                                      "; start another number of ranks, or leave dp out (parallel.dp 0)"));
     }
     d_.dp = static_cast<int>(ranks / others);
     stage(ranks / d_.pp);
@@ -210,6 +210,16 @@ MeshDegrees degrees_of(const ParallelConfig& c) {
           .engram = degree(c.engram),
           .dp = degree(c.dp),
           .dispatch = c.dispatch};
+}
+
+std::vector<std::string> given_degrees(const ParallelConfig& config) {
+  std::vector<std::string> given;
+  const MeshDegrees degrees = degrees_of(config);
+  for (const Axis axis : kLayoutAxes) {
+    const int otherwise = axis == Axis::dp ? 0 : 1;
+    if (degree_of(degrees, axis) != otherwise) given.push_back(concat("parallel.", name_of(axis)));
+  }
+  return given;
 }
 
 MeshDegrees with_ep_groups(const Config& config, MeshDegrees layout) {

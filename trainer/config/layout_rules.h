@@ -17,6 +17,9 @@ inline constexpr Axis kAvailableAxes[] = {Axis::dp, Axis::tp, Axis::ep, Axis::et
 using Axes = std::span<const Axis>;
 
 MeshDegrees degrees_of(const ParallelConfig& config);
+// The settings of degrees that are not 1 (of dp: not 0), such as "parallel.tp", for commands that take their layouts
+// from elsewhere.
+std::vector<std::string> given_degrees(const ParallelConfig& config);
 // The layout with the groups of ranks that the grouped dispatch needs. They follow from the groups of experts: a group
 // of ranks holds one of them, or, if there are fewer ranks than groups of experts, is one rank.
 MeshDegrees with_ep_groups(const Config& config, MeshDegrees layout);

@@ -21,12 +21,14 @@ struct ParallelConfig {
   void visit(SettingList& s) {
     s("dp", dp, Limits{0, 1e6}, "replicas; 0: all ranks that the other degrees leave").free();
     s("tp", tp, Limits{1, 1e6}, "tensor parallel ranks").free();
-    s("pp", pp, Limits{1, 1e6}, "pipeline stages").free();
-    s("cp", cp, Limits{1, 1e6}, "context parallel ranks").free();
+    s("pp", pp, Limits{1, 1e6}, "pipeline stages; only 1 is available yet").free();
+    s("cp", cp, Limits{1, 1e6}, "context parallel ranks; only 1 is available yet").free();
     s("ep", ep, Limits{1, 1e6}, "expert parallel ranks").free();
     s("etp", etp, Limits{1, 1e6}, "ranks that divide the inner width of an expert; etp * ep divides dp * tp * cp")
         .free();
-    s("engram", engram, Limits{1, 1e6}, "ranks that together hold an Engram table; divides dp * tp * cp").free();
+    s("engram", engram, Limits{1, 1e6},
+      "ranks that together hold an Engram table, if not all of a stage; only 1, all of them, is available yet")
+        .free();
     s.unused_if(ep == 1, "ep is 1", [&] {
       s("dispatch", dispatch,
         "how tokens reach experts of other ranks; grouped: once to each of the router's groups of experts instead of "

@@ -42,7 +42,7 @@ std::string to_json(const ProofReport& r) {
                     {"vanished", r.vanished},
                     {"layouts", layouts},
                     {"complete", r.complete},
-                    {"passed", r.complete && r.passed()}};
+                    {"passed", r.complete && !r.verdicts.empty() && r.passed()}};
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -25,7 +25,7 @@ std::string family_of(const Parameter& p) {
 
 std::vector<RowRange> ranges_of(const Parameter& p, const DecoderOptions& o) {
   const int64_t rows = p.shape[0], S = o.residual.streams;
-  if (p.name.ends_with("attention.kv_a.weight")) {
+  if (p.name.ends_with("attention.kv_a.weight") && o.attention.kv_lora_rank < rows) {
     return {{"latent", 0, o.attention.kv_lora_rank}, {"rotated", o.attention.kv_lora_rank, rows}};
   }
   const bool of_site = p.name.ends_with(".fn") || p.name.ends_with(".base");
@@ -35,7 +35,7 @@ std::vector<RowRange> ranges_of(const Parameter& p, const DecoderOptions& o) {
   if (blocks.dim == 0 && blocks.groups == 1 && blocks.sizes.size() > 1) {
     int64_t begin = 0;
     for (const int64_t size : blocks.sizes) {
-      ranges.push_back({concat("block ", ranges.size()), begin, begin + size});
+      if (size > 0) ranges.push_back({concat("block ", ranges.size()), begin, begin + size});
       begin += size;
     }
   }

@@ -187,7 +187,7 @@ ProofLayout proof_layout(const MeshDegrees& degrees, int most_ranks) {
 
 LayoutChoice all_layouts(const LayoutRules& rules) { return Collector(rules).collect(); }
 
-LayoutChoice choose_layouts(const std::string& list, const LayoutRules& rules) {
+LayoutChoice choose_layouts(const std::string& list, const LayoutRules& rules, Dispatch dispatch) {
   if (list == "all") {
     LayoutChoice all = all_layouts(rules);
     BK_CHECK(!all.layouts.empty(), "no layout is left of all: ", rules.most_ranks_by, " ", rules.most_ranks,
@@ -199,7 +199,9 @@ LayoutChoice choose_layouts(const std::string& list, const LayoutRules& rules) {
   std::istringstream names(list);
   for (std::string name; std::getline(names, name, ',');) {
     try {
-      const ProofLayout layout = proof_layout(parse_layout(name), rules);
+      MeshDegrees degrees = parse_layout(name);
+      if (degrees.ep > 1 && degrees.dispatch == Dispatch::plain) degrees.dispatch = dispatch;
+      const ProofLayout layout = proof_layout(degrees, rules);
       const auto same = [&](const ProofLayout& other) { return other.name() == layout.name(); };
       if (std::none_of(choice.layouts.begin(), choice.layouts.end(), same)) choice.layouts.push_back(layout);
     } catch (const UserError& e) {

@@ -8,6 +8,7 @@
 namespace birkhoff {
 namespace {
 
+constexpr double kProofRate = 1e-3;
 constexpr int64_t kVocabulary = 509;  // odd, for configs whose vocabulary is that of a tokenizer
 
 }  // namespace
@@ -22,6 +23,12 @@ ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts, Reci
   if (c.model.vocab_size == 0) set("model.vocab_size", c.model.vocab_size, kVocabulary, "no tokenizer is read");
   const double eps = std::max(c.optimizer.adamw.eps, kProofEps);
   set("optimizer.eps", c.optimizer.adamw.eps, eps, "gradients that are only rounding must not give full updates");
+  double& rate = c.optimizer.schedule.learning_rate;
+  if (rate == 0) set("optimizer.learning_rate", rate, kProofRate, "at 0 no new value could be wrong");
+  if (!c.model.engram.layers.empty() && c.optimizer.engram.learning_rate_multiplier == 0) {
+    set("optimizer.engram.learning_rate_multiplier", c.optimizer.engram.learning_rate_multiplier, 1.0,
+        "at 0 no new row could be wrong");
+  }
   int64_t divisor = c.batch.micro_batch_size;
   for (const ProofLayout& layout : layouts) {
     const int64_t dp = std::max(1, layout.degrees.dp);
@@ -47,6 +54,8 @@ ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts, Reci
     whole("combine", c.precision.combine, Payload::activation);
     whole("gradients", c.precision.gradients, DType::f32);
   }
+  if (c.optimizer.spike.skip)
+    changes.push_back("optimizer.spike.skip true -> false: every step must update the weights");
   c.optimizer.spike.skip = false;
   return {c, changes};
 }

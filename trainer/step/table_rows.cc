@@ -15,7 +15,8 @@ void TableRows::fetch(Stream& stream, Arena& memory, const StepBatch& batch, boo
     rows_.push_back(memory.take(DType::f32, shape));
     gradients_.push_back(memory.take(DType::f32, shape));
     table.fetch(stream, batch.engram_rows[i], rows_.back().rows(0, count));
-    if (padding_row) fill_zero(stream, rows_.back().rows(count, 1));
+    // Nothing depends on the value, but it must not be 0: the norm of keys of zeros is not finite where its eps is 0.
+    if (padding_row) fill(stream, rows_.back().rows(count, 1), 1);
     fill_zero(stream, gradients_.back());
   }
 }

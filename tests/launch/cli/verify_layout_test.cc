@@ -71,6 +71,7 @@ TEST(VerifyLayout, ListsTheLayoutsOfAllAndWhatItLeftOut) {
   EXPECT_EQ(j["chosen"][7], Json::parse(R"({"name": "tp2.ep2.grouped", "ranks": 2})"));
   EXPECT_GT(j["left_out"].size(), 8u);
   EXPECT_EQ(j["passed"], false) << "nothing was proven";
+  EXPECT_EQ(j["complete"], true);
 }
 
 TEST(VerifyLayout, RunsOnTheRanksOfMpirun) {
@@ -109,6 +110,29 @@ TEST(VerifyLayout, RefusesBeforeAnyWorkAndAllAtOnce) {
                     HasSubstr("layout dp4: needs 4 ranks, but mpirun started 2"), Not(HasSubstr("for the proof"))));
 }
 
+TEST(VerifyLayout, RefusesWhatProvesNothingOrContradictsItself) {
+  const ProgramResult one = verify("--layouts dp1");
+  EXPECT_EQ(one.exit_code, 2);
+  EXPECT_THAT(one.output, HasSubstr("--layouts dp1 has one rank"));
+  const ProgramResult recipe = verify("--layouts dp2 --device reference --precision bf16");
+  EXPECT_EQ(recipe.exit_code, 2);
+  EXPECT_THAT(recipe.output, HasSubstr("--precision is bf16, but the reference device computes everything in f64"));
+  const ProgramResult unused = verify("--list --layouts ep2 --set parallel.dispatch=grouped --set parallel.tp=2");
+  EXPECT_EQ(unused.exit_code, 0);
+  EXPECT_THAT(unused.output, AllOf(HasSubstr("parallel.tp has no effect: --layouts names the layouts"),
+                                   HasSubstr("dp2.ep2.grouped, 2 ranks\n")));
+}
+
+// Found before any other collective, which could hang or take one number for another.
+TEST(VerifyLayout, RefusesRanksWithOtherOptions) {
+  const std::string line =
+      std::string(BIRKHOFF_PROGRAM) + " verify-layout " + config("test.yaml") + " --backend mpi --layouts dp2 --steps ";
+  const ProgramResult result = run_pair(line + "1", line + "2");
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.output, AllOf(HasSubstr("the ranks do not run the same program"), HasSubstr("--steps 1"),
+                                   HasSubstr("--steps 2"), Not(HasSubstr("for the proof"))));
+}
+
 TEST(VerifyLayout, RefusesSequencesWhoseGradientsAreLittleButRounding) {
   const ProgramResult result = verify("--layouts dp2 --set batch.sequence_length=3");
   EXPECT_EQ(result.exit_code, 2);
@@ -137,7 +161,7 @@ TEST(VerifyLayout, RefusesAFileThatCannotBeWrittenBeforeAnyWork) {
 TEST(VerifyLayout, RefusesAFolderForStatesThatCannotBeMade) {
   const ProgramResult result = verify("--backend mpi --layouts dp2 --scratch /dev/null/x", 2);
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.output, AllOf(HasSubstr("/dev/null/x"), HasSubstr("cannot be made"), Not(HasSubstr("pass"))));
+  EXPECT_THAT(result.output, AllOf(HasSubstr("/dev/null/x"), HasSubstr("make it first"), Not(HasSubstr("pass"))));
 }
 
 // The line of settings that the error proposes, run under the same limit.

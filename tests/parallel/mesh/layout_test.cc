@@ -77,6 +77,7 @@ TEST(Layout, MayNameTheGroupedDispatch) {
   EXPECT_FALSE(read_layout("ep2").names_dispatch);
   EXPECT_THAT(refusal("ep2.Grouped"), HasSubstr("did you mean grouped?"));
   EXPECT_THAT(refusal("ep2.grouped.grouped"), HasSubstr("'grouped' stands a second time"));
+  EXPECT_THAT(refusal("dp2.grouped"), HasSubstr("but ep is 1"));
   EXPECT_THAT(refusal("ep2.group"), HasSubstr("'group' is not an axis with its degree"));
 }
 

@@ -7,6 +7,7 @@
 #include "parallel/comm/threads/run_ranks.h"
 #include "trainer/bench/layout_choice.h"
 #include "trainer/bench/layout_memory.h"
+#include "trainer/bench/room.h"
 #include "trainer/config/layout_rules.h"
 #include "trainer/config/reader.h"
 
@@ -43,6 +44,21 @@ TEST(LayoutsToBench, AreThoseOfTheListAfterDpAlone) {
   EXPECT_THROW(names("tp3", 4), UserError);
   EXPECT_THROW(names("tp2,warp2", 4), UserError);
   EXPECT_THROW(names("tp2", 4, config({"batch.global_batch_size=2"})), UserError) << "dp alone is the baseline";
+}
+
+TEST(LayoutsToBench, HaveTheDispatchOfTheConfig) {
+  const Config grouped = config({"parallel.dispatch=grouped"});
+  EXPECT_THAT(names("", 2, grouped), testing::UnorderedElementsAre("dp2", "tp2", "dp2.ep2.grouped"));
+  EXPECT_THAT(names("ep2", 2, grouped), ElementsAre("dp2", "dp2.ep2.grouped"));
+}
+
+TEST(LayoutsToBench, AreRefusedWithoutRoom) {
+  run_ranks(2, [](Communicator& world) {
+    const std::vector<MeshDegrees> layouts = bench_layouts(config(), "tp2", 2);
+    EXPECT_NO_THROW(check_room(world, config(), layouts, {int64_t{1} << 40, "", INT64_MAX}));
+    EXPECT_THROW(check_room(world, config(), layouts, {1 << 20, "", INT64_MAX}), UserError);
+    EXPECT_THROW(check_room(world, config(), layouts, {int64_t{1} << 40, "", 1 << 20}), UserError);
+  });
 }
 
 TEST(LayoutsToBench, AreThoseOfTheConfigThatItTrains) {
