@@ -34,8 +34,7 @@ inline EnumNames names_of(ProofRouting) {
 // which its own layout did not write, takes the same step, and is judged step by step, since differences in f32 grow
 // from step to step. How it is judged depends on the config and on `routing`:
 // - f32, routing replayed: within Bounds. Then the layout takes two steps without loading between them, so that a value
-//   that is read too early or not sent on shows in the second. That one is judged by bounds five times as wide, in hc
-//   ten times.
+//   that is read too early or not sent on shows in the second. That one is judged by bounds five times as wide.
 // - The reference device, routing replayed: the same within the bounds of f64, and ten steps without loading.
 // - bf16 and fp8_block round at other places in another layout. The yardstick is one rank's own distance from the
 //   reference device, which computes the same steps from the same states with the same choices.

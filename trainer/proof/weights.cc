@@ -14,7 +14,10 @@ namespace {
 // embedding and keys get a part that all channels and tokens have in common. It keeps scores near 4 or -4, several
 // times their standard deviation away from 0 and below what saturates the gate.
 constexpr double kCommonPart = 16;  // of the embedding, times the root of the number of channels
-constexpr double kCommonKey = 3;    // mean of the weights of keys, in standard deviations
+// The same for hc. The mixing of hc has no bound and may change the sum of the common parts of the streams by the same
+// factor at each site, until the outputs of layers outweigh it.
+constexpr double kCommonPartUnbounded = 32;
+constexpr double kCommonKey = 3;  // mean of the weights of keys, in standard deviations
 
 // Draws of which distribution the values of a parameter are.
 class Distribution {
@@ -28,9 +31,8 @@ class Distribution {
   double spread() const {
     // hc has no bound on its mixing: with larger coefficients the streams would grow from site to site until later
     // blocks change nothing, and change their sign from token to token.
-    const bool unbounded = clear_ && options_.residual.type == ResidualType::hc;
-    if (p_.name.ends_with(".fn")) return unbounded ? 0.1 / root(options_.hidden_size) : 0.1;
-    if (p_.name.ends_with(".base")) return unbounded ? 0.1 : 0.5;
+    if (p_.name.ends_with(".fn")) return is_unbounded() ? 0.03 / root(options_.hidden_size) : 0.1;
+    if (p_.name.ends_with(".base")) return is_unbounded() ? 0.03 : 0.5;
     switch (p_.role) {
       case Role::matrix:
       case Role::experts:
@@ -51,7 +53,8 @@ class Distribution {
     if (!clear_) return 0;
     if (p_.name.ends_with(".base") && p_.init.kind == Init::Kind::table) return p_.init.at(element);
     if (!has_engram_) return 0;
-    if (p_.name == "embedding.weight") return kCommonPart / root(options_.hidden_size);
+    if (p_.name == "embedding.weight")
+      return (is_unbounded() ? kCommonPartUnbounded : kCommonPart) / root(options_.hidden_size);
     if (!p_.name.ends_with(".engram.wkv.weight")) return 0;
     const int64_t stream = element / p_.shape[1] / options_.hidden_size;  // whose key the row belongs to
     if (stream == options_.residual.num_streams()) return 0;              // the value
@@ -59,6 +62,7 @@ class Distribution {
   }
 
  private:
+  bool is_unbounded() const { return clear_ && options_.residual.type == ResidualType::hc; }
   static double root(int64_t n) { return std::sqrt(static_cast<double>(n)); }
 
   const Parameter& p_;
