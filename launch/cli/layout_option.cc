@@ -7,13 +7,26 @@ namespace birkhoff {
 
 LoadedConfig load_with_layout(const std::string& path, const std::string& layout,
                               const std::vector<std::string>& overrides, ConfigUse use) {
-  const NamedLayout named = layout.empty() ? NamedLayout{} : read_layout(layout);
+  NamedLayout named;
+  std::string unreadable;
+  try {
+    if (!layout.empty()) named = read_layout(layout);
+  } catch (const UserError& e) {
+    unreadable = e.what();
+  }
   // The overrides come last, so a degree that differs afterwards was given by one of them, in whatever form.
   std::vector<std::string> all;
   for (const AxisDegree& a : named.axes) all.push_back(concat("parallel.", name_of(a.axis), "=", a.degree));
   if (named.names_dispatch) all.push_back(concat("parallel.dispatch=", name_of(named.dispatch)));
   all.insert(all.end(), overrides.begin(), overrides.end());
-  LoadedConfig loaded = load_config(path, all, use);
+  LoadedConfig loaded;
+  try {
+    loaded = load_config(path, all, use);
+  } catch (const UserError& e) {
+    if (unreadable.empty()) throw;
+    throw UserError(concat(unreadable, '\n', e.what()));
+  }
+  BK_CHECK(unreadable.empty(), unreadable);
   const MeshDegrees degrees = degrees_of(loaded.config.parallel);
   std::string problems;
   for (const AxisDegree& a : named.axes) {

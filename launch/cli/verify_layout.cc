@@ -87,6 +87,9 @@ class Verification {
     check_backend();
     BK_CHECK(o_.steps >= 1 && o_.steps <= kMostSteps, "--steps is ", o_.steps, ", expected 1 to ", kMostSteps);
     BK_CHECK(o_.ranks >= 1 && o_.ranks <= kMostRanks, "--ranks is ", o_.ranks, ", expected 1 to ", kMostRanks);
+    const bool sets_device = std::any_of(o_.overrides.begin(), o_.overrides.end(),
+                                         [](const std::string& setting) { return setting.starts_with("run.device="); });
+    BK_CHECK(o_.device.empty() || !sets_device, "--device and --set run.device are given; give one of them");
     const LoadedConfig loaded = load_config(o_.config, overrides());
     for (const std::string& warning : loaded.warnings) {
       if (is_first()) std::fprintf(stderr, "warning: %s\n", printable(warning).c_str());

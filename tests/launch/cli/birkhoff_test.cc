@@ -108,7 +108,9 @@ TEST(Birkhoff, RefusesALayoutWithAllReasonsAtOnce) {
               HasSubstr("dp 5   x batch.micro_batch_size 1 does not"));
   EXPECT_THAT(refusal("describe layout " + test + "--ranks 99999"), HasSubstr("expected a number from 1 to 4096"));
   EXPECT_THAT(refusal("describe layout " + test + "--layout tp1000.pp1000"), HasSubstr("more than 4096 ranks"));
-  EXPECT_THAT(refusal("describe layout " + test + "--layout xp2"), HasSubstr("did you mean tp2?"));
+  EXPECT_THAT(refusal("describe layout " + test + "--layout xp2 --set nonsense=3"),
+              AllOf(HasSubstr("did you mean tp2?"), HasSubstr("nonsense")));
+  EXPECT_THAT(refusal("describe layout " + test + "--ranks 0"), HasSubstr("expected a number from 1 to 4096"));
   for (const char* set : {"parallel.dp=3", "'parallel={dp: 3}'"}) {
     EXPECT_THAT(refusal("describe layout " + test + "--layout dp2 --set " + set),
                 HasSubstr("--layout dp2 and --set contradict one another; give each degree once:\n"

@@ -117,6 +117,9 @@ TEST(VerifyLayout, RefusesWhatProvesNothingOrContradictsItself) {
   const ProgramResult recipe = verify("--layouts dp2 --device reference --precision bf16");
   EXPECT_EQ(recipe.exit_code, 2);
   EXPECT_THAT(recipe.output, HasSubstr("--precision is bf16, but the reference device computes everything in f64"));
+  const ProgramResult device = verify("--layouts dp2 --device cpu --set run.device=reference");
+  EXPECT_EQ(device.exit_code, 2);
+  EXPECT_THAT(device.output, HasSubstr("--device and --set run.device are given"));
   const ProgramResult unused = verify("--list --layouts ep2 --set parallel.dispatch=grouped --set parallel.tp=2");
   EXPECT_EQ(unused.exit_code, 0);
   EXPECT_THAT(unused.output, AllOf(HasSubstr("parallel.tp has no effect: --layouts names the layouts"),
