@@ -1,6 +1,7 @@
 #include "parallel/mesh/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <numeric>
 
@@ -94,6 +95,12 @@ constexpr int MeshDegrees::*member_of(Axis axis) {
 }
 
 }  // namespace
+
+std::string_view name_of(Axis axis) {
+  static constexpr std::array<std::string_view, kNumAxes> kNames{"tp", "cp",  "dp",     "pp",      "etp",
+                                                                 "ep", "edp", "engram", "ep_group"};
+  return kNames[static_cast<size_t>(axis)];
+}
 
 int& degree_of(MeshDegrees& degrees, Axis axis) { return degrees.*member_of(axis); }
 int degree_of(const MeshDegrees& degrees, Axis axis) { return degrees.*member_of(axis); }

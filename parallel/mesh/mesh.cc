@@ -7,9 +7,6 @@
 namespace birkhoff {
 namespace {
 
-constexpr std::array<std::string_view, kNumAxes> kNames{"tp", "cp",  "dp",     "pp",      "etp",
-                                                        "ep", "edp", "engram", "ep_group"};
-
 int& at(std::array<int, kNumAxes>& values, Axis axis) { return values[static_cast<size_t>(axis)]; }
 int at(const std::array<int, kNumAxes>& values, Axis axis) { return values[static_cast<size_t>(axis)]; }
 
@@ -116,8 +113,6 @@ LayoutNames names_of(const Coordinates& degrees, Dispatch dispatch) {
 }
 
 }  // namespace
-
-std::string_view name_of(Axis axis) { return kNames[static_cast<size_t>(axis)]; }
 
 std::string_view name_of(Group group) {
   static constexpr std::array<std::string_view, kNumGroups> kGroups{
