@@ -55,7 +55,7 @@ ProofConfig proof_config(Config c, const std::vector<ProofLayout>& layouts, Reci
     whole("gradients", c.precision.gradients, DType::f32);
   }
   if (c.optimizer.spike.skip)
-    changes.push_back("optimizer.spike.skip true -> false: every step must update the weights");
+    changes.push_back(concat("optimizer.spike.skip true -> false: every step must update the weights"));
   c.optimizer.spike.skip = false;
   return {c, changes};
 }
