@@ -46,8 +46,8 @@ struct LayoutChoice {
 LayoutChoice all_layouts(const LayoutRules& rules);
 
 // The layouts of a list such as "dp2,tp2.ep2", or all of them for "all". A layout that is named twice is taken once.
-// Named ones with ep that do not say "grouped" have the given dispatch. Errors: UserError that lists everything that is
-// wrong with the list.
+// Named ones with ep that do not say "grouped" have the given dispatch.
+// Errors: UserError that lists everything that is wrong with the list.
 LayoutChoice choose_layouts(const std::string& list, const LayoutRules& rules, Dispatch dispatch = Dispatch::plain);
 
 }  // namespace birkhoff

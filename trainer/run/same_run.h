@@ -6,10 +6,10 @@
 
 namespace birkhoff {
 
-// Checks that all ranks run the same program with the same configuration and options of the command. Collective. It
-// must be the first collective of a command, because any other one could hang or mix up data if the ranks differ.
-// `program` is the version and digest of the binary. Errors: CommError with a table of the ranks, and the settings and
-// options that differ.
+// Checks that all ranks run the same program with the same configuration and options of the command. Collective. Only
+// agree() may come before it, because another collective could hang or mix up data if the ranks differ. `program` is
+// the version and digest of the binary.
+// Errors: CommError with a table of the ranks, and the settings and options that differ.
 void check_same_inputs(Communicator& world, const Config& config, const std::string& program,
                        const std::string& options = "");
 
