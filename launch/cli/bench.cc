@@ -6,6 +6,7 @@
 #include "data/shard/manifest.h"
 #include "kernels/core/error.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/output_file.h"
 #include "launch/last_words.h"
 #include "launch/program_identity.h"
 #include "parallel/comm/agree.h"
@@ -34,11 +35,7 @@ BenchOptions options_of(const Arguments& a) {
   const std::filesystem::path folder = std::filesystem::path(a.output).parent_path();
   BK_CHECK(folder.empty() || std::filesystem::is_directory(folder), "--output is ", a.output, ", but ", folder.string(),
            " is not a directory; make it first");
-  std::error_code missing;
-  const auto there = std::filesystem::status(a.output, missing).type();
-  BK_CHECK(a.output.empty() || there == std::filesystem::file_type::not_found ||
-               there == std::filesystem::file_type::regular,
-           "--output is ", a.output, ", which is no regular file; name a file");
+  if (!a.output.empty()) check_output_file("--output", a.output);
   BK_CHECK(a.timeout_s >= 0, "--timeout is ", a.timeout_s, ", expected at least 0");
   BenchOptions o{{}, a.rounds, a.directory, a.data, a.speed_only, {}, a.layouts, nullptr};
   if (a.config.empty()) return o;

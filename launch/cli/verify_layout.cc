@@ -8,6 +8,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/printable.h"
 #include "launch/cli/commands.h"
+#include "launch/cli/output_file.h"
 #include "launch/last_words.h"
 #include "launch/program_identity.h"
 #include "parallel/comm/agree.h"
@@ -201,10 +202,7 @@ class Verification {
   // replaces an older one that could be taken for that of this proof.
   void save() {
     if (!is_first() || o_.json.empty()) return;
-    std::error_code missing;
-    const auto there = std::filesystem::status(o_.json, missing).type();
-    BK_CHECK(there == std::filesystem::file_type::not_found || there == std::filesystem::file_type::regular,
-             "--json is ", o_.json, ", which is no regular file; name a file");
+    check_output_file("--json", o_.json);
     try {
       publish_text(o_.json, to_json(report_));
     } catch (const IoError& e) {

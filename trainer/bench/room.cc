@@ -24,9 +24,10 @@ void check_room(const Communicator& world, const Config& config, const std::vect
   std::ostringstream message;
   message << std::fixed << std::setprecision(1) << "there is no room for this bench: its models take " << on_host / kMiB
           << " MiB on this host, with " << world.local_size() << (world.local_size() == 1 ? " rank" : " ranks")
-          << ", but " << static_cast<double>(room.of_host) / kMiB << " MiB are available to the host and "
-          << (room.of_process == INT64_MAX ? std::string("any number") : concat(room.of_process >> 20))
-          << " to a process; MiB of one rank by layout:" << rows.str()
+          << ", but " << static_cast<double>(room.of_host) / kMiB << " MiB are available";
+  if (room.of_process != INT64_MAX)
+    message << ", and a process may take " << static_cast<double>(room.of_process) / kMiB << " MiB more";
+  message << "; MiB of one rank by layout:" << rows.str()
           << "\ngive a smaller model by --set, or start more ranks on more hosts";
   throw UserError(message.str());
 }
